@@ -1,0 +1,56 @@
+# Two commands do it all on a fresh machine: `make compare` and `make test`. Each makes .venv,
+# installs into it (with uv where there is one, else venv and pip) and runs.
+
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null)
+BIN := .venv/bin
+
+# What `make compare` runs: COMPARE="relu gelu --dataset cifar10" replaces it.
+COMPARE ?= relu tanh leaky_relu elu "centered(relu)" identity
+
+.PHONY: compare test lint slow lock clean
+
+compare: .venv/installed
+	$(BIN)/flaxact compare $(COMPARE)
+
+test: .venv/installed-tests lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+slow: .venv/installed-tests
+	$(BIN)/python -m pytest -m slow
+
+lock:
+	uv lock
+
+clean:
+	rm -rf .venv
+
+.venv/installed: pyproject.toml uv.lock
+ifdef UV
+	$(UV) sync --quiet --frozen --inexact --python $(PYTHON)
+else
+	$(MAKE) --no-print-directory .venv/made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+endif
+	touch $@
+
+.venv/installed-tests: pyproject.toml uv.lock
+ifdef UV
+	$(UV) sync --quiet --frozen --inexact --python $(PYTHON) --extra tests
+else
+	$(MAKE) --no-print-directory .venv/made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tests]'
+endif
+	touch $@ .venv/installed
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "flaxact needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..."; exit 2; }
+	$(PYTHON) -m venv .venv
+	touch $@

@@ -1,0 +1,108 @@
+"""The spec grammar: names, numbers and brackets, and nothing that is executed.
+
+``elu(alpha=0.5)``, ``centered(leaky_relu(0.2), std=2)``, ``cuda_convnet(variant=18pct)``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flaxact.errors import InputError
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))"
+    r"|(?P<word>\w+)|(?P<mark>[(),=]))"
+)
+
+type_names = {bool: "True or False", int: "a whole number", float: "a number"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A name with its arguments, as written: ``elu(alpha=0.5)``; a bare name has none."""
+
+    name: str
+    args: tuple[Value, ...] = ()
+    kwargs: tuple[tuple[str, Value], ...] = ()
+
+    def __str__(self) -> str:
+        inner = [str(a) for a in self.args] + [f"{k}={v}" for k, v in self.kwargs]
+        return f"{self.name}({', '.join(inner)})" if inner else self.name
+
+
+Value = bool | int | float | Call
+
+
+def parse(text: str) -> Call:
+    """The call that a spec text writes.
+
+    Raises:
+      InputError: the text is anything but names, numbers and brackets; says where it breaks.
+
+    >>> parse("centered(elu(alpha=0.5), std=2)")
+    Call(name='centered', args=(Call(name='elu', args=(), kwargs=(('alpha', 0.5),)),), \
+kwargs=(('std', 2),))
+    >>> str(parse(" leaky_relu( .2 ) "))
+    'leaky_relu(0.2)'
+    """
+    tokens = list(_tokens(text))
+    value, rest = _value(text, tokens)
+    if not isinstance(value, Call):
+        raise InputError(f"{text!r} is not a name; write one like elu or elu(alpha=0.5)")
+    if rest != [("end", "")]:
+        raise _broken(text, rest[0][1])
+    return value
+
+
+def _broken(text: str, token: str) -> InputError:
+    where = f"at {token!r}" if token else "at its end"
+    return InputError(
+        f"cannot read {text!r} {where}: only names, numbers and brackets, as in elu(alpha=0.5)"
+    )
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    at, end = 0, len(text.rstrip())
+    while at < end:
+        match = _TOKEN.match(text, at)
+        if not match or match.lastgroup is None:
+            raise _broken(text, text[at:].strip()[:12])
+        yield match.lastgroup, match[match.lastgroup]
+        at = match.end()
+    yield "end", ""
+
+
+def _value(text: str, tokens: list[tuple[str, str]]) -> tuple[Value, list[tuple[str, str]]]:
+    (kind, token), *rest = tokens
+    if kind == "number":
+        return (int(token) if re.fullmatch(r"[-+]?\d+", token) else float(token)), rest
+    if kind != "word":
+        raise _broken(text, token)
+    if token in ("True", "False"):
+        return token == "True", rest
+    if rest[0][1] != "(":
+        return Call(token), rest
+    return _call(text, token, rest[1:])
+
+
+def _call(text: str, name: str, tokens: list[tuple[str, str]]) -> tuple[Call, list]:
+    args: list[Value] = []
+    kwargs: dict[str, Value] = {}
+    while tokens[0][1] != ")":
+        if tokens[0][0] == "word" and tokens[1][1] == "=":
+            key = tokens[0][1]
+            if key in kwargs:
+                raise InputError(f"{text!r} gives {key} twice")
+            kwargs[key], tokens = _value(text, tokens[2:])
+        elif kwargs:
+            raise InputError(f"{text!r}: a value without a name follows one with a name")
+        else:
+            value, tokens = _value(text, tokens)
+            args.append(value)
+        if tokens[0][1] == ",":
+            tokens = tokens[1:]
+        elif tokens[0][1] != ")":
+            raise _broken(text, tokens[0][1])
+    return Call(name, tuple(args), tuple(kwargs.items())), tokens[1:]

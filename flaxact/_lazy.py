@@ -1,0 +1,25 @@
+"""jax as a name that imports it when first used, so that ``import flaxact`` and its facts are quick."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jax as jax
+    import jax.numpy as jnp
+else:
+
+    class _Module:
+        def __init__(self, name: str):
+            self._name = name
+
+        def __getattr__(self, attribute: str) -> Any:
+            value = getattr(importlib.import_module(self._name), attribute)
+            setattr(self, attribute, value)
+            return value
+
+    jax = _Module("jax")
+    jnp = _Module("jax.numpy")
+
+__all__ = ["jax", "jnp"]

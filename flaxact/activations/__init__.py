@@ -1,0 +1,37 @@
+"""Activations as plain functions, and what is known of each.
+
+A family is a file, an activation one definition in it: both are found by being there.
+"""
+
+import importlib
+import pkgutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from flaxact.activations import _spec
+from flaxact.activations._describe import cite, describe
+from flaxact.activations._spec import Activation, activation, bind, get, names
+
+if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
+    from flaxact.activations.exponential import *  # noqa: F403
+    from flaxact.activations.rectified import *  # noqa: F403
+    from flaxact.activations.sigmoidal import *  # noqa: F403
+    from flaxact.activations.smooth import *  # noqa: F403
+    from flaxact.activations.transforms import *  # noqa: F403
+
+for _module in pkgutil.iter_modules(__path__):
+    if not _module.name.startswith("_"):
+        importlib.import_module(f"{__name__}.{_module.name}")
+
+# pyright: reportUnsupportedDunderAll=false
+__all__ = [  # noqa: PLE0604
+    "Activation", "activation", "bind", "cite", "describe", "get", "names",
+    *names("activation"), *names("transform"),
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    spec = _spec.find(name)
+    if spec is None or not spec.function.__module__.startswith(f"{__name__}."):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(sys.modules[spec.function.__module__], spec.name)

@@ -1,0 +1,103 @@
+"""Smooth and unbounded: gates on their own input, and the identity."""
+
+from __future__ import annotations
+
+import math
+
+from flaxact._lazy import jax, jnp
+from flaxact.activations._grad import keeps_input
+from flaxact.activations._spec import activation
+
+_TANH_SCALE = math.sqrt(2 / math.pi)
+_TANH_CUBIC = 0.044715  # Hendrycks & Gimpel 2016, §2
+
+
+def _finite(x: jax.Array) -> jax.Array:
+    # -inf · 0 would be nan where the limit is 0.
+    return jnp.maximum(x, jnp.finfo(x.dtype).min)
+
+
+def _gelu_slope(x: jax.Array, approximate: bool) -> jax.Array:
+    x = jnp.clip(x, -40, 40)  # Beyond, the slope is 0 or 1 in float64 too, and inf · 0 is avoided.
+    if not approximate:
+        density = jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+        return jax.scipy.special.erfc(-x / math.sqrt(2)) / 2 + x * density
+    gate = jax.nn.sigmoid(2 * _TANH_SCALE * (x + _TANH_CUBIC * x**3))
+    inner = 2 * _TANH_SCALE * (1 + 3 * _TANH_CUBIC * x**2)
+    return gate + x * gate * (1 - gate) * inner
+
+
+@activation(
+    r"x\,\Phi(x), \text{ approximately } \tfrac{x}{2}"
+    r"\bigl(1 + \tanh(\sqrt{2/\pi}\,(x + 0.044715\,x^3))\bigr)",
+    source="hendrycks2016gelu",
+    range=lambda approximate: (-0.17004075 if approximate else -0.16997121, math.inf),
+    monotonic=False,
+)
+@keeps_input(_gelu_slope)
+def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
+    r"""Gaussian error linear unit: the input times the Gaussian's distribution function at it.
+
+    Args:
+      x: any shape; floating dtype, kept.
+      approximate: the tanh form (the default of ``jax.nn``), else the exact one (PyTorch's default).
+
+    Returns:
+      The same shape and dtype.
+
+    >>> gelu(jnp.array([-1.0, 2.0])), gelu(jnp.array([-1.0, 2.0]), approximate=False)
+    (Array([-0.15880796,  1.9545977 ], dtype=float32), Array([-0.15865526,  1.9544997 ], dtype=float32))
+    """  # noqa: E501
+    x = _finite(x)
+    if approximate:
+        # (1 + tanh u)/2 is the sigmoid of 2u, which keeps its digits where 1 + tanh u cancels.
+        return x * jax.nn.sigmoid(2 * _TANH_SCALE * (x + _TANH_CUBIC * x**3))
+    return x * jax.scipy.special.erfc(-x / math.sqrt(2)) / 2
+
+
+def _silu_slope(x: jax.Array) -> jax.Array:
+    x = jnp.clip(x, -800, 800)  # Beyond, the slope is 0 or 1 in float64 too.
+    gate = jax.nn.sigmoid(x)
+    return gate * (1 + x * (1 - gate))
+
+
+@activation(
+    r"\frac{x}{1 + e^{-x}}",
+    source="hendrycks2016gelu",
+    range=(-0.27846455, math.inf),
+    monotonic=False,
+    aliases=("swish",),
+)
+@keeps_input(_silu_slope)
+def silu(x: jax.Array) -> jax.Array:
+    r"""Sigmoid-weighted linear unit, also known as Swish with :math:`\beta = 1`.
+
+    Named by Hendrycks & Gimpel 2016 and Elfwing et al. 2017; found again by search, and measured
+    widely, by Ramachandran et al. 2017 as Swish.
+
+    Args:
+      x: any shape; floating dtype, kept.
+
+    Returns:
+      The same shape and dtype.
+
+    >>> silu(jnp.array([-1.0, 2.0]))
+    Array([-0.26894143,  1.761594  ], dtype=float32)
+    """
+    return _finite(x) * jax.nn.sigmoid(x)
+
+
+@activation("x", source="", range=(-math.inf, math.inf), aliases=("linear",))
+def identity(x: jax.Array) -> jax.Array:
+    """The identity: no activation, so a stack of layers is one linear layer.
+
+    Args:
+      x: any shape; floating dtype, kept.
+
+    Returns:
+      ``x``.
+
+    >>> identity(jnp.array([-1.0, 2.0]))
+    Array([-1.,  2.], dtype=float32)
+    """
+    return jnp.asarray(x)

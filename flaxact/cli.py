@@ -1,0 +1,214 @@
+"""The ``flaxact`` command: arguments to a function call, no logic."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+import flaxact
+from flaxact.errors import InputError
+
+
+def compare(
+    activations: tyro.conf.Positional[tuple[str, ...]],
+    *,
+    model: str = "cuda_convnet",
+    dataset: str = "mnist5k",
+    seeds: int = 3,
+    epochs: int = 10,
+    batch_size: int = 128,
+    learning_rate: tuple[float, ...] = (0.001,),
+    momentum: float = 0.9,
+    schedule: Literal["constant", "cosine", "steps"] = "constant",
+    target_error: float = 0.05,
+    image_size: int | None = None,
+    data_dir: Path | None = None,
+    out: Path = Path("flaxact-results"),
+) -> None:
+    """Train each activation on the same model, data and seeds, and write a report.
+
+    What the folder holds already is not trained again.
+
+    Args:
+      activations: Names or spec texts, such as relu "elu(alpha=0.5)" "centered(relu)".
+      model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)".
+      dataset: mnist5k, or the name of a TFDS image classification set.
+      seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
+      epochs: Passes over the training images.
+      batch_size: Images a step.
+      learning_rate: One, or several from which each activation gets its own best by training error.
+      momentum: Of SGD.
+      schedule: Of the learning rate; steps divides by 10 after 80% and again after 90%.
+      target_error: Training error, as a fraction, for "epochs to".
+      image_size: Side to which images of different sizes are brought, in pixels.
+      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
+      out: Folder of the results; runs of other studies in it are left alone.
+    """
+    from flaxact import data as datasets
+    from flaxact.studies.study import Study, check_folder
+    from flaxact.training.recipe import Recipe
+
+    study = Study(
+        activations=activations,
+        model=model,
+        dataset=dataset,
+        seeds=tuple(range(seeds)),
+        learning_rates=learning_rate,
+        recipe=Recipe(epochs, batch_size, momentum=momentum, schedule=schedule),
+        target_error=target_error,
+        image_size=image_size,
+    )
+    datasets.check(dataset, data_dir=data_dir)
+    check_folder(out)
+    _train(study, datasets.load(dataset, data_dir=data_dir, image_size=image_size), out)
+
+
+def _train(study, data, out: Path) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from flaxact import studies
+
+    console = Console(stderr=True)
+    studies.check_models(study, data)
+    if not studies.missing(study, data, out) and (out / "report.html").exists():
+        runs = len(list(study.cells())) * len(study.seeds)
+        console.print(f"nothing to do: all {runs} runs are there. The report: {out}/report.html")
+        return
+    columns = (
+        BarColumn(24), TextColumn("{task.completed}/{task.total} epochs"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("starting", total=None)
+        for progress in studies.run(study, data, out, command=_command()):
+            bar.update(
+                task, completed=progress.done, total=progress.total, description=progress.text
+            )
+    report(out)
+
+
+def report(folder: tyro.conf.Positional[Path]) -> None:
+    """Make tables, plots and report.html again from results.json.
+
+    Args:
+      folder: Where flaxact compare has written.
+    """
+    from flaxact.studies.report import write_report
+
+    print(f"The report: {write_report(folder)}")
+
+
+def list_names() -> None:
+    """List the activations, the transforms, the models and the data sets."""
+    from flaxact import data, models
+    from flaxact.activations._spec import find
+
+    for kind in ("activation", "transform"):
+        print(f"{kind}s")
+        for name in flaxact.names(kind):
+            print(f"  {name:<12} {getattr(find(name), 'summary', '')}")
+    print(f"models\n  {', '.join(models.list_models())}")
+    print(f"data sets\n  {', '.join(data.names())}, and any image classification set of TFDS")
+
+
+def describe(
+    activation: tyro.conf.Positional[str],
+    *,
+    moments: bool = False,
+) -> None:
+    """Say what is known of an activation.
+
+    Args:
+      activation: Name or spec text.
+      moments: Add the moments of its output and slope for a standard Gaussian (imports jax).
+    """
+    print(flaxact.describe(activation))
+    if moments:
+        from flaxact.theory import gaussian_moments
+
+        found = gaussian_moments(flaxact.get(activation))
+        for name in ("mean", "variance", "second_moment", "derivative_second_moment", "zeros", "gain"):
+            print(f"  {name.replace('_', ' '):<24} {getattr(found, name):.9g}")
+
+
+def cite(activation: tyro.conf.Positional[str]) -> None:
+    """Print the BibTeX entry of the paper that defines an activation.
+
+    Args:
+      activation: Name or spec text.
+    """
+    print(flaxact.cite(activation) or f"{activation} has no source of its own")
+
+
+COMMANDS = {
+    "compare": compare, "report": report, "list": list_names, "describe": describe, "cite": cite,
+}  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0 if it worked, 2 for what the user can mend, said in one line."""
+    try:
+        call = _parse(sys.argv[1:] if arguments is None else arguments)
+        call()
+    except InputError as error:
+        print(f"flaxact: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("flaxact: stopped; the same command goes on from what is done", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # flaxact list | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parse(arguments: list[str]) -> Callable[[], None]:
+    """The call that the arguments ask for, not made yet."""
+
+    def later(function: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+        return functools.wraps(function)(lambda *a, **k: functools.partial(function, *a, **k))
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(
+                {name: later(function) for name, function in COMMANDS.items()},
+                prog="flaxact",
+                description="Activations for JAX and Flax, and why one trains better than another.",
+                args=arguments,
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(_one_line(said.getvalue())) from None
+
+
+def _one_line(box: str) -> str:
+    """What tyro says in a box, as a line."""
+    words = re.sub(r"[^\x20-\x7e\n]|\x1b\[[0-9;]*m", " ", box).split("\n")
+    lines = [line.strip() for line in words[1:] if line.strip(" -")]
+    kept = [line for line in lines if not line.startswith(("For full helptext", "in flaxact"))]
+    return re.sub(r"\s+", " ", "; ".join(kept)).replace(":;", ":")
+
+
+def _command() -> str:
+    return shlex.join(["flaxact", *sys.argv[1:]])
+
+
+def run() -> None:
+    """The installed script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,57 @@
+"""What each activation of a Linen model gives out on a batch of images."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+
+from flaxact.net import Variables
+
+
+def probe(module: nn.Module, variables: Variables, images: Any) -> dict[str, dict[str, float]]:
+    """Mean, variance and share of exact zeros of every ``Act``'s output, in the order of the data.
+
+    Args:
+      module: a Linen model whose activations are applied through ``flaxact.layers.Act``.
+      variables: its variables.
+      images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
+
+    Returns:
+      The figures by site name, over all units, positions and images of the batch; empty for a model
+      without an ``Act``.
+
+    >>> from flaxact.models import create_model
+    >>> model, images = create_model("cuda_convnet", "relu"), jnp.zeros((2, 8, 8, 1))
+    >>> figures = probe(model, model.init(jax.random.key(0), images), images)
+    >>> list(figures), figures["act1"]["zeros"]
+    (['act1', 'act2', 'act3', 'act4'], 1.0)
+    """
+    figures = _program(module)(variables, jnp.asarray(images))
+    return {site: {k: float(v) for k, v in row.items()} for site, row in figures}
+
+
+@functools.lru_cache(maxsize=8)
+def _program(module: nn.Module) -> Any:
+    sites: list[str] = []  # known once traced; a compiled program gives arrays only
+
+    @jax.jit
+    def measure(variables: Variables, images: jax.Array) -> list[dict[str, jax.Array]]:
+        images = images.astype(jnp.float32)
+        _, state = module.apply(variables, images, mutable=["intermediates"])
+        outputs = flatten_dict(state.get("intermediates", {}))
+        sites[:] = ["/".join(path[:-1]) for path in outputs if path[-1] == "output"]
+        return [
+            {"mean": y.mean(), "variance": y.var(), "zeros": jnp.mean(y == 0)}
+            for y in (values[0] for path, values in outputs.items() if path[-1] == "output")
+        ]
+
+    def measured(variables: Variables, images: jax.Array) -> Any:
+        rows = measure(variables, images)
+        return zip(sites, rows, strict=True)
+
+    return measured

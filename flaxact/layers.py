@@ -1,0 +1,108 @@
+"""Linen layers: the one door an activation enters a net by, and what cuda-convnet's nets are made of."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from flaxact.activations import Activation, get
+
+
+class Act(nn.Module):
+    """A named site of an activation. Models apply activations only through it.
+
+    The output is sown, so that a probe can read every site of any model that uses it; where nobody
+    asks for intermediates this costs nothing.
+
+    >>> x = jnp.array([-1.0, 2.0])
+    >>> Act("relu").apply({}, x)
+    Array([0., 2.], dtype=float32)
+    """
+
+    act: Activation | str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Apply the activation: any shape, floating dtype; both are kept."""
+        y = get(self.act)(x)
+        self.sow("intermediates", "output", y)
+        return y
+
+
+def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
+    """Max pooling of images (batch, height, width, channels) whose border windows are clipped.
+
+    As in cuda-convnet, windows start at multiples of ``stride`` and the last one may reach beyond the
+    image: ⌈(height - size) / stride⌉ + 1 of them, at least one. Equal maxima share the gradient.
+
+    >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 3, 2)[0, :, :, 0]
+    Array([[10., 11.],
+           [14., 15.]], dtype=float32)
+    """
+    # Maxima of shifted slices, one axis after the other: XLA's reduce_window is slow backwards on
+    # the CPU (a training step of cuda_convnet takes 1.4 times as long with it).
+    for axis in (1, 2):
+        first, *others = _windows(x, axis, size, stride)
+        for other in others:
+            first = jnp.maximum(first, other)
+        x = first
+    return x
+
+
+def _windows(x: jax.Array, axis: int, size: int, stride: int) -> list[jax.Array]:
+    """The ``i``-th element of every window along an axis, for each ``i``; -inf beyond the border."""
+    count = _window_count(x.shape[axis], size, stride)
+    reach = (count - 1) * stride
+    pad = [(0, 0)] * x.ndim
+    pad[axis] = (0, max(0, reach + size - x.shape[axis]))
+    x = jnp.pad(x, pad, constant_values=-jnp.inf)
+    return [lax.slice_in_dim(x, i, i + reach + 1, stride, axis) for i in range(size)]
+
+
+def _window_count(length: int, size: int, stride: int) -> int:
+    return max(1, math.ceil((length - size) / stride) + 1)
+
+
+def avg_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
+    """Average pooling with the windows of ``max_pool``; a clipped one averages what it holds.
+
+    >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 3, 2)[0, :, :, 0]
+    Array([[ 5. ,  6.5],
+           [11. , 12.5]], dtype=float32)
+    """
+    sums = _sums(x, size, stride)
+    # The shape is static, so the number of pixels a window holds is a constant of the program.
+    return sums / _sums(jnp.ones((1, *x.shape[1:3], 1), x.dtype), size, stride)
+
+
+def _sums(x: jax.Array, size: int, stride: int) -> jax.Array:
+    reach = [(_window_count(n, size, stride) - 1) * stride + size for n in x.shape[1:3]]
+    pad = [(0, max(0, r - n)) for r, n in zip(reach, x.shape[1:3], strict=True)]
+    window, strides = (1, size, size, 1), (1, stride, stride, 1)
+    return lax.reduce_window(x, 0.0, lax.add, window, strides, [(0, 0), *pad, (0, 0)])
+
+
+def response_norm(
+    x: jax.Array, size: int = 3, scale: float = 5e-5, power: float = 0.75
+) -> jax.Array:
+    r"""Local response normalisation within a map, cuda-convnet's ``rnorm``.
+
+    :math:`y = x / (1 + \tfrac{scale}{size^2} \sum x^2)^{power}`, the sum over the ``size`` × ``size``
+    neighbours in the same channel, zero beyond the border.
+
+    Args:
+      x: images (batch, height, width, channels).
+      size: side of the neighbourhood, odd.
+      scale: weight of the squares, divided by the number of neighbours (layer.py of cuda-convnet).
+      power: exponent.
+    """
+    half = [(size // 2, (size - 1) // 2)] * 2
+    window = (1, size, size, 1)
+    squares = lax.reduce_window(
+        x * x, 0.0, lax.add, window, (1, 1, 1, 1), [(0, 0), *half, (0, 0)]
+    )
+    return x * (1 + scale / size**2 * squares) ** -power

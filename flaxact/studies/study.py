@@ -1,0 +1,106 @@
+"""What a study compares, checked before anything is trained; does not import jax."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flaxact import models
+from flaxact.activations import get
+from flaxact.errors import InputError
+from flaxact.training.recipe import Recipe
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Activations on the same model, data and seeds.
+
+    Attributes:
+      activations: names or spec texts; the first is the one that others are compared with.
+      model: name or spec text.
+      dataset: name.
+      seeds: one run each; the same for every activation.
+      learning_rates: each activation is trained at each, and judged at its own best.
+      recipe: the rest of how they are trained; its learning rate is not used.
+      target_error: training error, as a fraction, for "epochs to".
+      image_size: side to which images of different sizes are brought, in pixels.
+
+    Raises:
+      InputError: an unknown name, a repeated activation, or a value out of its range.
+    """
+
+    activations: tuple[str, ...]
+    model: str = "cuda_convnet"
+    dataset: str = "mnist5k"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    learning_rates: tuple[float, ...] = (0.001,)
+    recipe: Recipe = Recipe()
+    target_error: float = 0.05
+    image_size: int | None = None
+
+    def __post_init__(self):
+        if not self.activations:
+            raise InputError("no activations to compare: name one or more, such as relu tanh")
+        if not self.seeds:
+            raise InputError("the number of seeds must be 1 or more")
+        if not self.learning_rates:
+            raise InputError("no learning rate given: give one or more")
+        if not 0 < self.target_error < 1:
+            raise InputError(f"the target error must lie between 0 and 1, not {self.target_error}")
+        if self.image_size is not None and self.image_size < 1:
+            raise InputError(f"the image size must be 1 or more, not {self.image_size}")
+        names = tuple(str(get(a)) for a in self.activations)
+        for kind, values in (("activation", names), ("learning rate", self.learning_rates)):
+            for value in values:
+                if values.count(value) > 1:
+                    raise InputError(f"the {kind} {value} is given twice")
+        object.__setattr__(self, "activations", names)
+        object.__setattr__(self, "model", str(models.parse(self.model)))
+        for rate in self.learning_rates:
+            replace(self.recipe, learning_rate=rate)
+
+    def cells(self) -> Iterator[tuple[str, float]]:
+        """Every activation at every learning rate."""
+        for activation in self.activations:
+            for learning_rate in self.learning_rates:
+                yield activation, learning_rate
+
+    def config(self, activation: str, learning_rate: float, seed: int, digest: str) -> Config:
+        """The resolved configuration of one run; ``digest`` is the data set's."""
+        recipe = asdict(self.recipe) | {"learning_rate": learning_rate}
+        return {
+            "activation": activation, "model": self.model, "dataset": self.dataset,
+            "data": digest[:12], "image_size": self.image_size, "seed": seed, **recipe,
+        }  # fmt: skip
+
+
+def identity(config: Config) -> str:
+    """The name of a run's folder: a hash of its configuration.
+
+    >>> identity({"seed": 0, "activation": "relu"}) == identity({"activation": "relu", "seed": 0})
+    True
+    """
+    text = json.dumps(config, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder if it is not there.
+
+    Raises:
+      InputError: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            f"cannot write to the folder {str(folder)!r}: {error.strerror}; choose another with --out"
+        ) from None
