@@ -22,15 +22,15 @@ from flaxact.errors import InputError
 def compare(
     activations: tyro.conf.Positional[tuple[str, ...]],
     *,
-    model: str = "cuda_convnet",
+    model: str = "cuda_convnet(width=0.25)",
     dataset: str = "mnist5k",
     seeds: int = 3,
-    epochs: int = 10,
-    batch_size: int = 128,
-    learning_rate: tuple[float, ...] = (0.001,),
+    epochs: int = 6,
+    batch_size: int = 32,
+    learning_rate: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03),
     momentum: float = 0.9,
     schedule: Literal["constant", "cosine", "steps"] = "constant",
-    target_error: float = 0.05,
+    target_error: float = 0.1,
     image_size: int | None = None,
     data_dir: Path | None = None,
     out: Path = Path("flaxact-results"),
@@ -75,7 +75,13 @@ def compare(
 
 def _train(study, data, out: Path) -> None:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from flaxact import studies
 
@@ -138,7 +144,14 @@ def describe(
         from flaxact.theory import gaussian_moments
 
         found = gaussian_moments(flaxact.get(activation))
-        for name in ("mean", "variance", "second_moment", "derivative_second_moment", "zeros", "gain"):
+        for name in (
+            "mean",
+            "variance",
+            "second_moment",
+            "derivative_second_moment",
+            "zeros",
+            "gain",
+        ):
             print(f"  {name.replace('_', ' '):<24} {getattr(found, name):.9g}")
 
 

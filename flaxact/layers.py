@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -43,28 +45,9 @@ def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
     Array([[10., 11.],
            [14., 15.]], dtype=float32)
     """
-    # Maxima of shifted slices, one axis after the other: XLA's reduce_window is slow backwards on
-    # the CPU (a training step of cuda_convnet takes 1.4 times as long with it).
-    for axis in (1, 2):
-        first, *others = _windows(x, axis, size, stride)
-        for other in others:
-            first = jnp.maximum(first, other)
-        x = first
-    return x
-
-
-def _windows(x: jax.Array, axis: int, size: int, stride: int) -> list[jax.Array]:
-    """The ``i``-th element of every window along an axis, for each ``i``; -inf beyond the border."""
-    count = _window_count(x.shape[axis], size, stride)
-    reach = (count - 1) * stride
-    pad = [(0, 0)] * x.ndim
-    pad[axis] = (0, max(0, reach + size - x.shape[axis]))
-    x = jnp.pad(x, pad, constant_values=-jnp.inf)
-    return [lax.slice_in_dim(x, i, i + reach + 1, stride, axis) for i in range(size)]
-
-
-def _window_count(length: int, size: int, stride: int) -> int:
-    return max(1, math.ceil((length - size) / stride) + 1)
+    # Shifted slices, one axis after the other: XLA's reduce_window is slow backwards on the CPU (a
+    # training step of cuda_convnet takes about 1.5 times as long with it).
+    return _pool(x, size, stride, jnp.maximum, -jnp.inf)
 
 
 def avg_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
@@ -74,16 +57,22 @@ def avg_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
     Array([[ 5. ,  6.5],
            [11. , 12.5]], dtype=float32)
     """
-    sums = _sums(x, size, stride)
-    # The shape is static, so the number of pixels a window holds is a constant of the program.
-    return sums / _sums(jnp.ones((1, *x.shape[1:3], 1), x.dtype), size, stride)
+    held = _pool(jnp.ones((1, *x.shape[1:3], 1), x.dtype), size, stride, jnp.add, 0)
+    return _pool(x, size, stride, jnp.add, 0) / held
 
 
-def _sums(x: jax.Array, size: int, stride: int) -> jax.Array:
-    reach = [(_window_count(n, size, stride) - 1) * stride + size for n in x.shape[1:3]]
-    pad = [(0, max(0, r - n)) for r, n in zip(reach, x.shape[1:3], strict=True)]
-    window, strides = (1, size, size, 1), (1, stride, stride, 1)
-    return lax.reduce_window(x, 0.0, lax.add, window, strides, [(0, 0), *pad, (0, 0)])
+def _pool(
+    x: jax.Array, size: int, stride: int, combine: Callable[..., jax.Array], beyond: float
+) -> jax.Array:
+    for axis in (1, 2):
+        count = max(1, math.ceil((x.shape[axis] - size) / stride) + 1)
+        reach = (count - 1) * stride
+        pad = [(0, 0)] * x.ndim
+        pad[axis] = (0, max(0, reach + size - x.shape[axis]))
+        padded = jnp.pad(x, pad, constant_values=beyond)
+        slices = (lax.slice_in_dim(padded, i, i + reach + 1, stride, axis) for i in range(size))
+        x = functools.reduce(combine, slices)
+    return x
 
 
 def response_norm(
@@ -102,7 +91,5 @@ def response_norm(
     """
     half = [(size // 2, (size - 1) // 2)] * 2
     window = (1, size, size, 1)
-    squares = lax.reduce_window(
-        x * x, 0.0, lax.add, window, (1, 1, 1, 1), [(0, 0), *half, (0, 0)]
-    )
+    squares = lax.reduce_window(x * x, 0.0, lax.add, window, (1, 1, 1, 1), [(0, 0), *half, (0, 0)])
     return x * (1 + scale / size**2 * squares) ** -power

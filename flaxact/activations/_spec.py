@@ -191,7 +191,9 @@ def _check_floating(name: str, x: Any) -> None:
     if isinstance(x, float):
         return
     if not hasattr(x, "dtype"):
-        raise InputError(f"{name} takes an array of floating dtype, not {type(x).__name__} {x!r:.40}")
+        raise InputError(
+            f"{name} takes an array of floating dtype, not {type(x).__name__} {x!r:.40}"
+        )
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InputError(f"{name} takes an array of floating dtype, not {x.dtype}")
 
@@ -248,7 +250,9 @@ def get(activation: str | Activation | Callable[..., Any]) -> Activation:
     )
 
 
-def bind(activation: str | Activation | Callable[..., Any], /, **hyperparameters: Any) -> Activation:
+def bind(
+    activation: str | Activation | Callable[..., Any], /, **hyperparameters: Any
+) -> Activation:
     """The activation with these hyperparameters in place of the ones it has.
 
     Raises:

@@ -136,12 +136,18 @@ def _finite(value: Any) -> float | None:
 
 
 def _probe(module: Any, epoch: Epoch, data: Dataset, when: str, layers: list[list]) -> None:
-    images = data.train.images[:PROBE_IMAGES]
+    images = _spread(data.train.images)
     for i, rows in enumerate(layers):
         variables = jax.tree.map(lambda leaf, i=i: leaf[i], epoch.states.variables)
         for site, figures in diagnostics.probe(module, variables, images).items():
             finite = {k: _finite(v) for k, v in figures.items()}
             rows.append({"site": site, "when": when, **finite})
+
+
+def _spread(images: np.ndarray) -> np.ndarray:
+    """Images taken at equal distances: a set may be sorted by class."""
+    chosen = np.linspace(0, len(images) - 1, min(PROBE_IMAGES, len(images))).astype(int)
+    return images[chosen]
 
 
 def _write_results(

@@ -112,9 +112,7 @@ class _Programs:
 
 
 @functools.lru_cache(maxsize=8)
-def _compile(
-    net: Net, recipe: Recipe, shape: tuple[int, ...], seeds: int, loop: Loop
-) -> _Programs:
+def _compile(net: Net, recipe: Recipe, shape: tuple[int, ...], seeds: int, loop: Loop) -> _Programs:
     start = time.perf_counter()
     build = _scanned if loop == "scan" else _dispatched
     programs = build(net, recipe, shape, seeds)

@@ -1,0 +1,121 @@
+"""Data sets by name, and the check at the door."""
+
+from __future__ import annotations
+
+import os
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from flaxact.data.sets import Dataset
+from flaxact.data.sources import SOURCES
+from flaxact.errors import InputError, nearest
+
+EMBEDDED = "mnist5k"
+PATIENCE = 5.0  # seconds for a host to answer
+
+
+def names() -> tuple[str, ...]:
+    """The data sets that ``load`` takes without further set-up, given a network.
+
+    >>> names()
+    ('cifar10', 'cifar100', 'fashion_mnist', 'mnist', 'mnist5k')
+    """
+    return tuple(sorted((EMBEDDED, *SOURCES)))
+
+
+def load(
+    name: str = EMBEDDED,
+    *,
+    data_dir: str | Path | None = None,
+    image_size: int | None = None,
+) -> Dataset:
+    """A data set as uint8 arrays.
+
+    ``mnist5k`` comes with the installation. Any other name is a TFDS image classification set: read
+    where it has been prepared (TensorFlow is not needed), or downloaded and prepared for the names
+    of ``names()``. It is decoded once into a cache beside the TFDS files and memory-mapped from
+    then on.
+
+    Args:
+      name: of the data set; ``name/config`` for one with configurations.
+      data_dir: where TFDS keeps its data sets; else FLAXACT_DATA_DIR, else where TFDS looks.
+      image_size: bring images to this side, in pixels: the short side is scaled to it and the
+        centre cropped. Needed where images differ in size.
+
+    Raises:
+      InputError: an unknown name, a set that is neither prepared nor reachable, one without images
+        and class labels, images that differ in size, or a damaged cache.
+
+    >>> data = load("mnist5k")
+    >>> data.train.images.shape, data.train.images.dtype, data.test.labels.shape
+    ((4000, 28, 28, 1), dtype('uint8'), (1000,))
+    """
+    check(name, data_dir=data_dir)
+    if name == EMBEDDED:
+        from flaxact.data.embedded import mnist5k
+
+        if image_size not in (None, 28):
+            raise InputError("mnist5k has images of 28 pixels; leave the image size out")
+        return mnist5k()
+    from flaxact.data.tfds import prepare, read
+
+    folder = data_folder(data_dir)
+    found = prepared(name, folder) or prepare(name, folder)
+    return read(name, found, image_size)
+
+
+def check(name: str, *, data_dir: str | Path | None = None) -> None:
+    """Whether ``load`` can work, found out in seconds and without jax.
+
+    Raises:
+      InputError: an unknown name, or a set that is neither prepared nor reachable.
+    """
+    if name == EMBEDDED:
+        return
+    folder = data_folder(data_dir)
+    if prepared(name, folder):
+        return
+    if name in SOURCES:
+        _check_reachable(name, folder)
+        return
+    here = sorted(p.name for p in folder.iterdir() if prepared(p.name, folder)) if (
+        folder.is_dir()
+    ) else []  # fmt: skip
+    known = sorted({*names(), *here})
+    close = nearest(name, known)
+    hint = f"; did you mean {close!r}?" if close else "."
+    raise InputError(
+        f"unknown data set {name!r}{hint} Here are: {', '.join(known)}; another TFDS set must first "
+        f"be prepared under {folder} with file_format='array_record'"
+    )
+
+
+def data_folder(data_dir: str | Path | None) -> Path:
+    """Where TFDS data sets are kept: as given, or by FLAXACT_DATA_DIR, or TFDS's own choice."""
+    for given in (data_dir, os.environ.get("FLAXACT_DATA_DIR"), os.environ.get("TFDS_DATA_DIR")):
+        if given:
+            return Path(given).expanduser()
+    return Path("~/tensorflow_datasets").expanduser()
+
+
+def prepared(name: str, folder: Path) -> Path | None:
+    """The folder of the newest version of a data set that TFDS has prepared, or None."""
+    if not name or ".." in Path(name).parts:
+        return None
+    versions = (info.parent for info in (folder / name).glob("*/dataset_info.json"))
+    numbered = [v for v in versions if all(part.isdigit() for part in v.name.split("."))]
+    return max(numbered, key=lambda v: tuple(map(int, v.name.split("."))), default=None)
+
+
+def _check_reachable(name: str, folder: Path) -> None:
+    source = SOURCES[name]
+    request = urllib.request.Request(source.url + source.files[0][0], method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=PATIENCE).close()
+    except OSError as error:
+        host = urllib.parse.urlparse(source.url).hostname
+        raise InputError(
+            f"data set {name!r} is not prepared under {folder} and cannot be downloaded from {host} "
+            f"({error}); give --data-dir or FLAXACT_DATA_DIR, or take {EMBEDDED}, which needs neither"
+        ) from None

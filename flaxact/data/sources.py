@@ -1,0 +1,89 @@
+"""Where the data sets that flaxact prepares itself are published, with the checksums of the files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from flaxact.errors import InputError
+
+TIMEOUT = 60.0  # seconds without a byte
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files by name with their MD5, below one address, and the terms they are published on."""
+
+    url: str
+    files: tuple[tuple[str, str], ...]
+    note: str
+
+
+SOURCES = {
+    "mnist": Source(
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        (
+            ("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            ("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
+            ("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
+            ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
+        ),
+        "MNIST, LeCun and Cortes; CC BY-SA 3.0",
+    ),
+    "fashion_mnist": Source(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        (
+            ("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            ("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe"),
+            ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
+            ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
+        ),
+        "Fashion-MNIST, Xiao, Rasul and Vollgraf 2017; MIT licence, Zalando",
+    ),
+    "cifar10": Source(
+        "https://www.cs.toronto.edu/~kriz/",
+        (("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),),
+        "CIFAR-10, Krizhevsky 2009; no licence stated by its source",
+    ),
+    "cifar100": Source(
+        "https://www.cs.toronto.edu/~kriz/",
+        (("cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),),
+        "CIFAR-100, Krizhevsky 2009; no licence stated by its source",
+    ),
+}
+
+
+def fetch(source: Source, folder: Path) -> dict[str, Path]:
+    """The files of a source, downloaded into a folder; those that are there already are kept.
+
+    Raises:
+      InputError: a download that failed, or a file that is not the published one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return {name: _fetch(source.url + name, md5, folder / name) for name, md5 in source.files}
+
+
+def _fetch(url: str, md5: str, path: Path) -> Path:
+    if path.exists() and _md5(path) == md5:
+        return path
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, partial.open("wb") as file:
+            while block := answer.read(1 << 20):
+                file.write(block)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"the download of {url} failed: {error}") from None
+    if (found := _md5(partial)) != md5:
+        partial.unlink()
+        raise InputError(f"{url} gave a file with MD5 {found}, published is {md5}")
+    os.replace(partial, path)
+    return path
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

@@ -1,0 +1,192 @@
+"""TFDS sets without TensorFlow: prepared where we can, decoded once, memory-mapped from then on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from flaxact.data.sets import Dataset, Split, array_digest, combined
+from flaxact.data.sources import SOURCES
+from flaxact.errors import InputError
+
+CACHE = "flaxact-1"  # the number goes up when what a cache holds changes
+FILES = ("train_images", "train_labels", "test_images", "test_labels")
+
+# Copies of a data set that are known to differ from the published one, by digest.
+COPIES = {
+    "46abe9ea45df0d7e5fa7d3d0c8aaba210569e50b5bc9c76ba9be0cbb3c32d691": (
+        "92 of the 60,000 images (72 training, 20 test) come from a JPEG copy and are not exact"
+    ),
+}
+
+
+def prepare(name: str, folder: Path) -> Path:
+    """Download a data set that flaxact has a builder for, and write it as TFDS would.
+
+    Raises:
+      InputError: a download that failed.
+    """
+    from flaxact.data.builders import BUILDERS
+
+    builder = BUILDERS[name](data_dir=str(folder), file_format="array_record")
+    builder.download_and_prepare()
+    return Path(builder.data_dir)
+
+
+def read(name: str, prepared: Path, image_size: int | None) -> Dataset:
+    """A prepared TFDS set, from its cache or into it.
+
+    Raises:
+      InputError: no image or class label among its features, no test split, another file format,
+        images that differ in size, or a damaged cache.
+    """
+    folder_name = CACHE if image_size is None else f"{CACHE}-{image_size}"
+    places = [prepared / folder_name, _own_cache(prepared) / folder_name]
+    for place in places:
+        if (place / "cache.json").exists():
+            return _load(name, place)
+    arrays, facts = _decode(name, prepared, image_size)
+    place = next((p for p in places if _writable(p.parent)), None)
+    if place is None:
+        raise InputError(f"no folder to keep the decoded images in: tried {places[0]}, {places[1]}")
+    _save(place, arrays, facts)
+    return _load(name, place)
+
+
+def _own_cache(prepared: Path) -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return base / "flaxact" / "-".join(prepared.resolve().parts[1:])
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
+
+
+def _decode(
+    name: str, prepared: Path, image_size: int | None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(prepared)
+    image, label = _features(name, builder.info.features, tfds)
+    splits = [s for s in ("test", "validation") if s in builder.info.splits]
+    if "train" not in builder.info.splits or not splits:
+        raise InputError(
+            f"data set {name!r} has the splits {', '.join(builder.info.splits)}; needed are train "
+            "and test or validation"
+        )
+    arrays = {}
+    for ours, theirs in (("train", "train"), ("test", splits[0])):
+        try:
+            source = builder.as_data_source(split=theirs)
+        except NotImplementedError:
+            raise InputError(
+                f"data set {name!r} under {prepared} is in the format "
+                f"{builder.info.file_format.value}, which needs TensorFlow to be read; prepare it "
+                "with file_format='array_record'"
+            ) from None
+        images, labels = _gather(name, source, (image, label), image_size)
+        arrays[f"{ours}_images"], arrays[f"{ours}_labels"] = images, labels
+    classes = builder.info.features[label]
+    return arrays, {"num_classes": classes.num_classes, "class_names": classes.names}
+
+
+def _features(name: str, features: Any, tfds: Any) -> tuple[str, str]:
+    """The keys of the image and of its class."""
+    found = []
+    for kind, usual in ((tfds.features.Image, "image"), (tfds.features.ClassLabel, "label")):
+        keys = [k for k, f in features.items() if isinstance(f, kind)]
+        if not keys:
+            raise InputError(
+                f"data set {name!r} is not for image classification: it has no {kind.__name__} "
+                f"among its features {', '.join(features)}"
+            )
+        found.append(usual if usual in keys else keys[0])
+    return found[0], found[1]
+
+
+def _gather(
+    name: str, source: Any, keys: tuple[str, str], image_size: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = None, np.empty(len(source), np.int32)
+    for i, example in enumerate(source):
+        image = np.asarray(example[keys[0]], np.uint8)
+        image = image if image_size is None else _resized(image, image_size)
+        if images is None:
+            images = np.empty((len(source), *image.shape), np.uint8)
+        if image.shape != images.shape[1:]:
+            raise InputError(
+                f"the images of data set {name!r} differ in size ({images.shape[1:]} and "
+                f"{image.shape}); give an image size, in pixels, to bring them to one"
+            )
+        images[i], labels[i] = image, example[keys[1]]
+    if images is None:
+        raise InputError(f"data set {name!r} has an empty split")
+    return images, labels
+
+
+def _resized(image: np.ndarray, size: int) -> np.ndarray:
+    """The short side scaled to ``size``, the centre cropped to a square."""
+    height, width = image.shape[:2]
+    scale = size / min(height, width)
+    shape = (max(size, round(width * scale)), max(size, round(height * scale)))
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    scaled = np.asarray(picture.resize(shape, Image.Resampling.BILINEAR))
+    top, left = (shape[1] - size) // 2, (shape[0] - size) // 2
+    return scaled[top : top + size, left : left + size].reshape(size, size, -1)
+
+
+def _save(place: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    """Write a cache under another name and rename it: it is there whole or not at all."""
+    partial = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    try:
+        for name, array in arrays.items():
+            np.save(partial / f"{name}.npy", array)
+        digests = {name: array_digest(array) for name, array in arrays.items()}
+        (partial / "cache.json").write_text(json.dumps({**facts, "digests": digests}, indent=1))
+        partial.chmod(0o755)
+        partial.rename(place)
+    except OSError:
+        if not (place / "cache.json").exists():  # else another process was faster
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _load(name: str, place: Path) -> Dataset:
+    try:
+        facts = json.loads((place / "cache.json").read_text())
+        arrays = {f: np.load(place / f"{f}.npy", mmap_mode="r") for f in FILES}
+        wrong = [f for f in FILES if array_digest(arrays[f]) != facts["digests"][f]]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"the cache {place} is damaged ({error}); delete it to decode again"
+        ) from None
+    if wrong:
+        files = ", ".join(str(place / f"{f}.npy") for f in wrong)
+        raise InputError(
+            f"{files} is not what was written there (its SHA-256 differs); delete the folder "
+            f"{place} to decode again"
+        )
+    digest = combined(*(facts["digests"][f] for f in FILES))
+    published = SOURCES[name].note if name in SOURCES else f"TFDS {name}"
+    return Dataset(
+        name,
+        Split(arrays["train_images"], arrays["train_labels"]),
+        Split(arrays["test_images"], arrays["test_labels"]),
+        num_classes=facts["num_classes"],
+        class_names=tuple(facts["class_names"]),
+        note="; ".join(filter(None, (published, COPIES.get(digest)))),
+    )

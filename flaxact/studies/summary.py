@@ -1,0 +1,206 @@
+"""From a study's results to the rows of its tables; plain data in, plain data out."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flaxact.statistics import Interval, first_crossing, mean_interval, ratio_of_medians
+
+Results = dict[str, Any]
+Run = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is reported of an activation, at the learning rate that was best for it.
+
+    ``epochs_to`` has the epochs to the target of the seeds that reached it; ``slowdown`` is the
+    ratio of the median seconds an epoch to the first activation's.
+    """
+
+    activation: str
+    learning_rate: float
+    edge: str
+    runs: tuple[Run, ...]
+    train_error: Interval | None
+    test_error: Interval | None
+    epochs_to: tuple[float, ...]
+    seconds: float
+    slowdown: float
+
+    @property
+    def diverged(self) -> int:
+        """How many of the seeds diverged."""
+        return sum(run["diverged_at"] is not None for run in self.runs)
+
+
+def rows(results: Results) -> list[Row]:
+    """A row for every activation that has runs, in the order of the study."""
+    found = []
+    for activation in results["study"]["activations"]:
+        rate = best_rate(results, activation)
+        if rate is not None:
+            found.append(_row(results, activation, rate, found[0] if found else None))
+    return found
+
+
+def best_rate(results: Results, activation: str) -> float | None:
+    """The learning rate with the lowest mean training error in the last epoch.
+
+    A rate at which fewer seeds diverged goes before it, and one with all of its seeds run before
+    that; the training loss decides between equals. None without runs.
+    """
+    rates = results["study"]["learning_rates"]
+    tried = [rate for rate in rates if runs_of(results, activation, rate)]
+    return min(tried, key=lambda rate: _merit(runs_of(results, activation, rate)), default=None)
+
+
+def runs_of(results: Results, activation: str, rate: float) -> tuple[Run, ...]:
+    """The runs of an activation at a learning rate, by seed."""
+    config = {"activation": activation, "learning_rate": rate}
+    found = [r for r in results["runs"] if config.items() <= r["config"].items()]
+    return tuple(sorted(found, key=lambda run: run["config"]["seed"]))
+
+
+def missing_runs(results: Results) -> list[str]:
+    """The runs of the study that have no result yet, in words."""
+    study = results["study"]
+    absent = []
+    for activation in study["activations"]:
+        for rate in study["learning_rates"]:
+            have = {run["config"]["seed"] for run in runs_of(results, activation, rate)}
+            seeds = [str(seed) for seed in study["seeds"] if seed not in have]
+            if seeds:
+                absent.append(f"{activation} at {rate:g}, seed {', '.join(seeds)}")
+    return absent
+
+
+def _merit(runs: Sequence[Run]) -> tuple[float, ...]:
+    def mean(metric: str) -> float:
+        last = [run["epochs"][-1][metric] for run in runs if run["diverged_at"] is None]
+        return statistics.fmean(last) if last else float("inf")
+
+    diverged = sum(run["diverged_at"] is not None for run in runs)
+    return -len(runs), diverged, mean("train_error"), mean("train_loss")
+
+
+def _row(results: Results, activation: str, rate: float, first: Row | None) -> Row:
+    runs = runs_of(results, activation, rate)
+    seconds = [epoch["seconds"] for run in runs for epoch in run["epochs"]]
+    reference = seconds
+    if first is not None:
+        reference = [epoch["seconds"] for run in first.runs for epoch in run["epochs"]]
+    target = results["study"]["target_error"]
+    crossings = [first_crossing(curve(run, "train_error"), target) for run in runs]
+    return Row(
+        activation, rate, _edge(results["study"]["learning_rates"], rate), runs,
+        train_error=_final(runs, "train_error"),
+        test_error=_final(runs, "test_error"),
+        epochs_to=tuple(c for c in crossings if c is not None),
+        seconds=statistics.median(seconds),
+        slowdown=ratio_of_medians(seconds, reference),
+    )  # fmt: skip
+
+
+def curve(run: Run, metric: str) -> list[float | None]:
+    """A metric of a run by epoch."""
+    return [epoch[metric] for epoch in run["epochs"]]
+
+
+def _final(runs: Sequence[Run], metric: str) -> Interval | None:
+    values = [run["epochs"][-1][metric] for run in runs if run["diverged_at"] is None]
+    return mean_interval(values) if values else None
+
+
+def _edge(rates: Sequence[float], chosen: float) -> str:
+    if len(rates) == 1:
+        return ""
+    return {min(rates): "lowest", max(rates): "highest"}.get(chosen, "")
+
+
+def layer_rows(row: Row) -> list[dict[str, Any]]:
+    """The figures of every site of a row's runs, averaged over seeds: before and after training."""
+    sites = list(dict.fromkeys(layer["site"] for run in row.runs for layer in run["layers"]))
+    found = []
+    for site in sites:
+        entry: dict[str, Any] = {"site": site}
+        for when in ("initial", "final"):
+            for figure in ("mean", "variance", "zeros"):
+                entry[f"{when}_{figure}"] = _average(row.runs, site, when, figure)
+        found.append(entry)
+    return found
+
+
+def _average(runs: Sequence[Run], site: str, when: str, figure: str) -> float | None:
+    values = [
+        layer[figure]
+        for run in runs
+        for layer in run["layers"]
+        if (layer["site"], layer["when"]) == (site, when) and layer[figure] is not None
+    ]
+    return statistics.fmean(values) if values else None
+
+
+def answer(results: Results) -> list[str]:
+    """What the figures say, in sentences, and what they do not resolve."""
+    found, target = rows(results), results["study"]["target_error"]
+    if not found:
+        return ["No run has finished yet."]
+    seeds = len(results["study"]["seeds"])
+    of = f"{seeds} seed{'s' * (seeds > 1)}"
+    sentences = [_speed(found, f"{100 * target:g}%", of, results["study"]["epochs"])]
+    tested = [row for row in found if row.test_error is not None]
+    if tested:
+        sentences.append(_accuracy(tested, of))
+    edges = [f"{row.activation} ({row.edge})" for row in found if row.edge]
+    if edges:
+        sentences.append(
+            f"For {', '.join(edges)} the best learning rate is at the edge of those tried: a better "
+            "one may lie beyond."
+        )
+    diverged = [f"{row.activation} ({row.diverged} of {of})" for row in found if row.diverged]
+    if diverged:
+        sentences.append(f"Diverged at every rate where fewest did: {', '.join(diverged)}.")
+    return sentences
+
+
+def _speed(found: list[Row], target: str, of: str, epochs: int) -> str:
+    reached = [row for row in found if len(row.epochs_to) == len(row.runs)]
+    if not reached:
+        return f"No activation reached {target} training error with every seed in {epochs} epochs."
+    reached.sort(key=lambda row: statistics.median(row.epochs_to))
+    best, others = reached[0], reached[1:]
+    text = (
+        f"{best.activation} came down to {target} training error first, after "
+        f"{statistics.median(best.epochs_to):.1f} epochs (median of {of})"
+    )
+    if others:
+        ratios = (
+            f"{row.activation} took {ratio_of_medians(row.epochs_to, best.epochs_to):.1f} times as "
+            "many" + (", the ranges over seeds overlapping" if _ranges_overlap(best, row) else "")
+            for row in others
+        )
+        text += "; " + "; ".join(ratios)
+    late = [row.activation for row in found if len(row.epochs_to) < len(row.runs)]
+    if late:
+        text += f". Not with every seed in {epochs} epochs: {', '.join(late)}"
+    return text + "."
+
+
+def _ranges_overlap(one: Row, other: Row) -> bool:
+    return max(one.epochs_to) >= min(other.epochs_to)
+
+
+def _accuracy(tested: list[Row], of: str) -> str:
+    means: Callable[[Row], float] = lambda row: row.test_error.mean  # type: ignore  # noqa: E731
+    best, *others = sorted(tested, key=means)
+    text = f"The lowest test error in the last epoch is {best.activation}'s, {means(best):.1%}"
+    same = [r.activation for r in others if r.test_error.overlaps(best.test_error)]  # type: ignore
+    if len(best.runs) < 2:
+        return text + "; one seed says nothing of how sure that is."
+    if same:
+        text += f"; from it {of} do not tell apart {', '.join(same)} (95% intervals overlap)"
+    return text + "."
