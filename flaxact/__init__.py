@@ -8,7 +8,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from flaxact import activations as _activations
-from flaxact.activations import Activation, activation, bind, cite, describe, get, names
 from flaxact.errors import InputError
 
 if TYPE_CHECKING:

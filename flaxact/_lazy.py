@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import jax as jax
+    import jax
     import jax.numpy as jnp
 else:
 

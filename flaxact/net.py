@@ -35,7 +35,7 @@ def from_linen(module: linen.Module) -> Net:
     """The net of a Linen module ``module(images)`` or ``module(images, train=...)``."""
     takes_train = "train" in inspect.signature(module.__call__).parameters
 
-    def flags(train: bool) -> dict[str, bool]:
+    def flags(train: bool) -> dict[str, Any]:
         return {"train": train} if takes_train else {}
 
     def init(key: jax.Array, images: Any) -> Variables:

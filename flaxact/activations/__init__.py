@@ -9,8 +9,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from flaxact.activations import _spec
+from flaxact.activations._define import activation
 from flaxact.activations._describe import cite, describe
-from flaxact.activations._spec import Activation, activation, bind, get, names
+from flaxact.activations._spec import Activation, bind, get, names
 
 if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
     from flaxact.activations.exponential import *  # noqa: F403

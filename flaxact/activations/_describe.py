@@ -13,20 +13,19 @@ from flaxact.activations._spec import Activation, get, is_transform
 
 
 def describe(activation: str | Activation | Callable[..., Any]) -> str:
-    """What is known of an activation, or of a transform by its bare name, as lines of text.
+    r"""What is known of an activation, or of a transform by its bare name, as lines of text.
 
     Raises:
       InputError: as ``get``.
 
     >>> print(describe("leaky_relu(0.2)"))
     leaky_relu(negative_slope=0.2): Leaky rectified linear unit.
-      formula          x \\text{ if } x > 0 \\text{ else } s\\,x
+      formula          x \text{ if } x > 0 \text{ else } s\,x
       hyperparameters  negative_slope=0.2
       range            (-inf, inf)
       monotonic        yes
       kinks at         0
-      source           Maas, Hannun, Ng 2013: Rectifier Nonlinearities Improve Neural Network \
-Acoustic Models
+      source           Maas, Hannun, Ng 2013: Rectifier Nonlinearities Improve ... Models
     """
     if isinstance(activation, str) and is_transform(activation):
         activation = get(f"{activation}(identity)")
@@ -58,7 +57,11 @@ def cite(activation: str | Activation | Callable[..., Any]) -> str:
 @functools.cache
 def references() -> dict[str, str]:
     """Every entry of ``references.bib`` by its key."""
-    text = importlib.resources.files(__package__).joinpath("references.bib").read_text("utf-8")
+    text = (
+        importlib.resources.files("flaxact.activations")
+        .joinpath("references.bib")
+        .read_text("utf-8")
+    )
     return {m[1]: m[0].strip() for m in re.finditer(r"^@\w+\{(\S+),\n.*?^\}", text, re.M | re.S)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -10,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flaxact import _grammar
-from flaxact._lazy import jax, jnp
+from flaxact._lazy import jax
 from flaxact.errors import InputError, nearest, unknown
 
 Interval = tuple[float, float]
-_catalogue: dict[str, Spec] = {}
+catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,7 @@ class Spec:
     @property
     def is_transform(self) -> bool:
         """Whether it takes an activation and gives another."""
-        return any(map(_takes_activation, self.hyperparameters.values()))
+        return any(map(takes_activation, self.hyperparameters.values()))
 
     @property
     def summary(self) -> str:
@@ -47,7 +46,7 @@ class Spec:
         return (inspect.getdoc(self.function) or "").split("\n")[0]
 
 
-def _takes_activation(parameter: inspect.Parameter) -> bool:
+def takes_activation(parameter: inspect.Parameter) -> bool:
     return parameter.annotation in (Activation, "Activation")
 
 
@@ -105,100 +104,8 @@ class Activation:
         return fact(**self.hyperparameters) if callable(fact) else fact
 
 
-def activation(
-    formula: str,
-    *,
-    source: str,
-    range: Interval | Callable[..., Interval],  # noqa: A002 (the word of the field)
-    kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = (),
-    monotonic: bool | Callable[..., bool] = True,
-    aliases: tuple[str, ...] = (),
-    positive: tuple[str, ...] = (),
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    r"""Define an activation: a function of an array, ``f(x, **hyperparameters)``, and its facts.
-
-    It is then known to ``get``, ``names``, the tests, the documentation and the command line. A
-    function that takes an ``Activation`` becomes a transform: called with one, it gives another.
-
-    Args:
-      formula: LaTeX, in ``x`` and the hyperparameters.
-      source: key in ``references.bib`` of the paper that defines it.
-      range: the interval that its values fill.
-      kinks: inputs at which the derivative jumps.
-      monotonic: whether it never decreases.
-      aliases: other names that ``get`` takes.
-      positive: hyperparameters that must be above zero.
-
-    Raises:
-      InputError: another definition has the name already.
-
-    >>> @activation(r"x^3", source="", range=(-math.inf, math.inf))
-    ... def cube(x):
-    ...     "The cube."
-    ...     return x**3
-    >>> float(get("cube")(2.0))
-    8.0
-    >>> _ = _catalogue.pop("cube")
-    """
-
-    def define(function: Callable[..., Any]) -> Callable[..., Any]:
-        hyperparameters = dict(list(inspect.signature(function).parameters.items())[1:])
-        name = function.__name__
-
-        @functools.wraps(function)
-        def checked(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
-            _check_floating(name, x)
-            if positive:
-                _check_positive(spec, dict(zip(hyperparameters, args, strict=False)) | kwargs)
-            return function(x, *args, **kwargs)
-
-        spec = Spec(
-            name, checked, formula, source, range, kinks, monotonic, aliases, positive,
-            hyperparameters,
-        )  # fmt: skip
-        _register(spec)
-        return _factory(spec) if spec.is_transform else checked
-
-    return define
-
-
-def _factory(spec: Spec) -> Callable[..., Activation]:
-    """The public face of a transform: activations and numbers in, an ``Activation`` out."""
-
-    @functools.wraps(spec.function)
-    def make(*args: Any, **kwargs: Any) -> Activation:
-        return _bind(spec, args, kwargs)
-
-    parameters = list(spec.hyperparameters.values())
-    make.__signature__ = inspect.Signature(parameters, return_annotation=Activation)  # type: ignore
-    return make
-
-
-def _register(spec: Spec) -> None:
-    for name in (spec.name, *spec.aliases):
-        other = _catalogue.get(name)
-        if other and _origin(other) != _origin(spec):
-            raise InputError(f"activation {name!r} is defined already, in {_origin(other)[0]}")
-    for name in (spec.name, *spec.aliases):
-        _catalogue[name] = spec
-
-
-def _origin(spec: Spec) -> tuple[str, str]:
-    return spec.function.__module__, spec.function.__qualname__
-
-
-def _check_floating(name: str, x: Any) -> None:
-    if isinstance(x, float):
-        return
-    if not hasattr(x, "dtype"):
-        raise InputError(
-            f"{name} takes an array of floating dtype, not {type(x).__name__} {x!r:.40}"
-        )
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise InputError(f"{name} takes an array of floating dtype, not {x.dtype}")
-
-
-def _check_positive(spec: Spec, given: Mapping[str, Any]) -> None:
+def check_positive(spec: Spec, given: Mapping[str, Any]) -> None:
+    """Raise where a hyperparameter that must be above zero is a number that is not."""
     for name in spec.positive:
         value = given.get(name, 1.0)
         if isinstance(value, bool | int | float) and not value > 0:
@@ -212,17 +119,17 @@ def names(kind: Literal["activation", "transform"] = "activation") -> tuple[str,
     (True, False, True)
     """
     wanted = kind == "transform"
-    return tuple(sorted({s.name for s in _catalogue.values() if s.is_transform == wanted}))
+    return tuple(sorted({s.name for s in catalogue.values() if s.is_transform == wanted}))
 
 
 def find(name: str) -> Spec | None:
     """The facts filed under a name or alias, or None."""
-    return _catalogue.get(name)
+    return catalogue.get(name)
 
 
 def is_transform(name: str) -> bool:
     """Whether a name is that of a transform."""
-    return name in _catalogue and _catalogue[name].is_transform
+    return name in catalogue and catalogue[name].is_transform
 
 
 def get(activation: str | Activation | Callable[..., Any]) -> Activation:
@@ -241,7 +148,7 @@ def get(activation: str | Activation | Callable[..., Any]) -> Activation:
         return activation
     if isinstance(activation, str):
         return _from_call(_grammar.parse(activation))
-    spec = _catalogue.get(getattr(activation, "__name__", ""))
+    spec = catalogue.get(getattr(activation, "__name__", ""))
     if spec is not None and spec.function is activation:
         return Activation(spec)
     raise InputError(
@@ -262,21 +169,21 @@ def bind(
     get('elu(alpha=0.5)')
     """
     chosen = get(activation)
-    return _bind(chosen.spec, (), dict(chosen.changed) | hyperparameters)
+    return bind_values(chosen.spec, (), dict(chosen.changed) | hyperparameters)
 
 
 def _from_call(call: _grammar.Call) -> Activation:
-    if call.name not in _catalogue:
-        raise unknown("activation", call.name, _catalogue)
+    if call.name not in catalogue:
+        raise unknown("activation", call.name, catalogue)
 
     def value(v: _grammar.Value) -> Any:
         return _from_call(v) if isinstance(v, _grammar.Call) else v
 
     kwargs = {k: value(v) for k, v in call.kwargs}
-    return _bind(_catalogue[call.name], tuple(map(value, call.args)), kwargs)
+    return bind_values(catalogue[call.name], tuple(map(value, call.args)), kwargs)
 
 
-def _bind(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activation:
+def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activation:
     allowed = list(spec.hyperparameters)
     for key in kwargs:
         if key not in allowed:
@@ -303,12 +210,12 @@ def _bind(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activ
             value = _checked_value(spec, parameter, given[name])
             if value != parameter.default:
                 changed.append((name, value))
-    _check_positive(spec, dict(changed))
+    check_positive(spec, dict(changed))
     return Activation(spec, tuple(changed))
 
 
 def _checked_value(spec: Spec, parameter: inspect.Parameter, value: Any) -> Any:
-    if _takes_activation(parameter):
+    if takes_activation(parameter):
         if isinstance(value, bool | int | float):
             raise InputError(f"{spec.name} needs an activation as {parameter.name}, not {value}")
         return get(value)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from flaxact._lazy import jax, jnp
+from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_output
-from flaxact.activations._spec import activation
 
 
 @activation(
@@ -28,7 +28,7 @@ def relu(x: jax.Array) -> jax.Array:
     Returns:
       The same shape and dtype; nan where ``x`` is.
 
-    >>> relu(jnp.array([-1.0, 2.0]))
+    >>> relu(jnp.array([-1.0, 2.0])).round(4)
     Array([0., 2.], dtype=float32)
     """
     # Not max(x, 0): XLA turns "its output is above 0" back into "its input is above 0" and keeps
@@ -60,7 +60,7 @@ def leaky_relu(x: jax.Array, negative_slope: float = 0.01) -> jax.Array:
     Returns:
       The same shape and dtype.
 
-    >>> leaky_relu(jnp.array([-1.0, 2.0]), negative_slope=0.25)
+    >>> leaky_relu(jnp.array([-1.0, 2.0]), negative_slope=0.25).round(4)
     Array([-0.25,  2.  ], dtype=float32)
     """
     return jnp.where(x > 0, x, negative_slope * x)

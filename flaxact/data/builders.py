@@ -1,5 +1,6 @@
-"""TFDS builders that prepare data sets without TensorFlow, under the names, versions and features of
-the stock ones, which need it.
+"""TFDS builders that prepare data sets without TensorFlow.
+
+Under the names, versions and features of the stock ones, which need it.
 """
 
 from __future__ import annotations
@@ -118,9 +119,10 @@ class Cifar100(_Builder, skip_registration=True):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         (archive,) = self._files().values()
+        features: Any = self.info.features
         for feature, file in (("label", "fine"), ("coarse_label", "coarse")):
             text = _members(archive, [f"{file}_label_names.txt"])[0].decode()
-            self.info.features[feature].names = text.split()
+            features[feature].names = text.split()
         labels = ("coarse_label", "label")
         return {
             split: self._generate_examples(

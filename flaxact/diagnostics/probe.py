@@ -43,12 +43,12 @@ def _program(module: nn.Module) -> Any:
     def measure(variables: Variables, images: jax.Array) -> list[dict[str, jax.Array]]:
         images = images.astype(jnp.float32)
         _, state = module.apply(variables, images, mutable=["intermediates"])
-        outputs = flatten_dict(state.get("intermediates", {}))
-        sites[:] = ["/".join(path[:-1]) for path in outputs if path[-1] == "output"]
-        return [
-            {"mean": y.mean(), "variance": y.var(), "zeros": jnp.mean(y == 0)}
-            for y in (values[0] for path, values in outputs.items() if path[-1] == "output")
-        ]
+        sown: dict[Any, Any] = flatten_dict(state.get("intermediates", {}))
+        # A module that is called several times sows several outputs; they are one site.
+        outputs = {path[:-1]: values for path, values in sown.items() if path[-1] == "output"}
+        sites[:] = ["/".join(path) for path in outputs]
+        flat = [jnp.concatenate([y.ravel() for y in values]) for values in outputs.values()]
+        return [{"mean": y.mean(), "variance": y.var(), "zeros": jnp.mean(y == 0)} for y in flat]
 
     def measured(variables: Variables, images: jax.Array) -> Any:
         rows = measure(variables, images)

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from flaxact.studies.report import write_report
     from flaxact.studies.run import Progress, check_models, missing, run
 
-_HOME = dict.fromkeys(("Progress", "check_models", "missing", "run"), "run")
-_HOME["write_report"] = "report"
+_HOME: dict[str, str] = {
+    **dict.fromkeys(("Progress", "check_models", "missing", "run"), "run"),
+    "write_report": "report",
+}
 __all__ = ["Progress", "Study", "check_models", "missing", "run", "write_report"]
 
 

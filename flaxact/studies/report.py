@@ -66,7 +66,8 @@ def _read(path: Path) -> Results:
         results = json.loads(path.read_text())
         if results["format"] != 1:
             raise InputError(f"{path} has format {results['format']}; this flaxact reads format 1")
-        results["study"]["activations"], results["runs"]
+        if not results["study"]["activations"] or not isinstance(results["runs"], list):
+            raise KeyError("runs")
     except FileNotFoundError:
         raise InputError(
             f"no results.json in {str(path.parent)!r}: flaxact compare writes it"
@@ -210,7 +211,7 @@ def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
     import jinja2
     from markupsafe import Markup
 
-    folder = importlib.resources.files(__package__)
+    folder = importlib.resources.files("flaxact.studies")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from flaxact.activations import get
 from flaxact.data import Dataset
 from flaxact.net import from_linen
 from flaxact.studies.study import Study, identity
-from flaxact.training import Epoch, Recipe, train
+from flaxact.training import Epoch, train
 
 PROBE_IMAGES = 512  # of the training set, the same for every run
 
@@ -86,8 +86,11 @@ def _text(activation: str, rate: float, epoch: Epoch) -> str:
     return f"{activation}, learning rate {rate:g}, epoch {epoch.number}: {errors}"
 
 
-def _result(study: Study, data: Dataset, folder: Path, *cell: Any) -> Path:
-    return folder / "runs" / identity(study.config(*cell, data.digest)) / "result.json"
+def _result(
+    study: Study, data: Dataset, folder: Path, activation: str, rate: float, seed: int
+) -> Path:
+    config = study.config(activation, rate, seed, data.digest)
+    return folder / "runs" / identity(config) / "result.json"
 
 
 def _cell(
@@ -95,7 +98,7 @@ def _cell(
 ) -> Iterator[Epoch]:
     """Train the seeds of a cell together; their folders are complete when it ends."""
     module = models.create_model(study.model, activation, num_classes=data.num_classes)
-    recipe = Recipe(**asdict(study.recipe) | {"learning_rate": rate})
+    recipe = replace(study.recipe, learning_rate=rate)
     results = [_result(study, data, folder, activation, rate, seed) for seed in seeds]
     epochs: list[list[dict[str, Any]]] = [[] for _ in seeds]
     layers: list[list[dict[str, Any]]] = [[] for _ in seeds]

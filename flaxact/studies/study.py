@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Study:
     dataset: str = "mnist5k"
     seeds: tuple[int, ...] = (0, 1, 2)
     learning_rates: tuple[float, ...] = (0.001,)
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     target_error: float = 0.05
     image_size: int | None = None
 

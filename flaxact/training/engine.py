@@ -179,11 +179,11 @@ def _shapes(shape: tuple[int, ...]) -> tuple:
     )
 
 
-def _dispatch(order, step, steps: int, state: State, rate, images, labels):
+def _dispatch(order, step, steps: int, state: State, *shared):
     """One seed's epoch, step by step; the batches' metrics are read once all are under way."""
     batches, metrics = order(state), []
     for _ in range(steps):
-        state, measured = step(state, rate, images, labels, batches)
+        state, measured = step(state, *shared, batches)
         metrics.append(measured)
     return state, {k: jnp.asarray(np.mean([m[k] for m in metrics])) for k in metrics[0]}
 
