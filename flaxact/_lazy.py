@@ -1,4 +1,7 @@
-"""jax as a name that imports it when first used, so that ``import flaxact`` and its facts are quick."""
+"""jax and numpy as names that import them when first used.
+
+So that ``import flaxact``, its facts and its errors at the door are quick.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import jax
     import jax.numpy as jnp
+    import numpy as np
 else:
 
     class _Module:
@@ -21,5 +25,6 @@ else:
 
     jax = _Module("jax")
     jnp = _Module("jax.numpy")
+    np = _Module("numpy")
 
-__all__ = ["jax", "jnp"]
+__all__ = ["jax", "jnp", "np"]

@@ -16,7 +16,7 @@ from typing import Literal
 import tyro
 
 import flaxact
-from flaxact.errors import InputError
+from flaxact.errors import InputError, unknown
 
 
 def compare(
@@ -86,7 +86,7 @@ def _train(study, data, out: Path) -> None:
     from flaxact import studies
 
     console = Console(stderr=True)
-    studies.check_models(study, data)
+    studies.check(study, data)
     if not studies.missing(study, data, out) and (out / "report.html").exists():
         runs = len(list(study.cells())) * len(study.seeds)
         console.print(f"nothing to do: all {runs} runs are there. The report: {out}/report.html")
@@ -191,6 +191,8 @@ def _parse(arguments: list[str]) -> Callable[[], None]:
     def later(function: Callable[..., None]) -> Callable[..., Callable[[], None]]:
         return functools.wraps(function)(lambda *a, **k: functools.partial(function, *a, **k))
 
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        raise unknown("command", arguments[0], COMMANDS)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -207,11 +209,19 @@ def _parse(arguments: list[str]) -> Callable[[], None]:
 
 
 def _one_line(box: str) -> str:
-    """What tyro says in a box, as a line."""
-    words = re.sub(r"[^\x20-\x7e\n]|\x1b\[[0-9;]*m", " ", box).split("\n")
-    lines = [line.strip() for line in words[1:] if line.strip(" -")]
-    kept = [line for line in lines if not line.startswith(("For full helptext", "in flaxact"))]
-    return re.sub(r"\s+", " ", "; ".join(kept)).replace(":;", ":")
+    """What tyro says in a box, as a line: paragraphs joined, without the help that it repeats."""
+    paragraphs = [""]
+    for line in box.splitlines()[1:]:
+        words = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯]", "", line).strip()
+        if words.startswith("──"):
+            paragraphs.append("")
+        else:
+            paragraphs[-1] += f" {words}"
+    kept = (
+        p.strip() for p in paragraphs if "full helptext" not in p and "Argument helptext" not in p
+    )
+    meant = re.compile(r"(Perhaps you meant: --\S+).*")
+    return "; ".join(meant.sub(r"\1", paragraph) for paragraph in kept if paragraph)
 
 
 def _command() -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from flaxact._lazy import jax
+from flaxact._lazy import jax, np
 from flaxact.activations._gaussian import evaluate, rule
 from flaxact.activations._spec import Activation
 

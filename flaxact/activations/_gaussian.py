@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import numpy as np
-
-from flaxact._lazy import jax
+from flaxact._lazy import jax, np
 from flaxact.activations._spec import Activation
 
 _REACH = 12.0  # standard deviations: the Gaussian's tail beyond holds 4e-33 of it

@@ -34,6 +34,16 @@ def keeps_input(slope: Function) -> Callable[[Function], Function]:
     return functools.partial(_lean, slope=slope, keeps="input", when=lambda **_: True)
 
 
+def rounds_once(function: Function) -> Function:
+    """Compute in at least float32: a half-precision result is the float32 one, rounded."""
+
+    @functools.wraps(function)
+    def call(x: jax.Array, **hyperparameters: Any) -> jax.Array:
+        return _rounded(function, x, hyperparameters)
+
+    return call
+
+
 def _lean(
     function: Function, *, slope: Function, keeps: Literal["output", "input"], when: Function
 ) -> Function:
@@ -77,7 +87,7 @@ def _lean(
 
 
 def _rounded(function: Function, x: jax.Array, chosen: dict[str, Any]) -> jax.Array:
-    """``function`` in at least float32, in the dtype of ``x``: half precision is rounded once."""
+    """``function`` in at least float32, its result in the dtype of ``x``."""
     dtype = jnp.result_type(x)
     if jnp.promote_types(dtype, jnp.float32) != dtype:
         return function(jnp.asarray(x, jnp.float32), **chosen).astype(dtype)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
+from flaxact._lazy import np
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,13 +9,13 @@ from flaxact.studies.study import Study
 
 if TYPE_CHECKING:
     from flaxact.studies.report import write_report
-    from flaxact.studies.run import Progress, check_models, missing, run
+    from flaxact.studies.runs import Progress, check, missing, run
 
 _HOME: dict[str, str] = {
-    **dict.fromkeys(("Progress", "check_models", "missing", "run"), "run"),
+    **dict.fromkeys(("Progress", "check", "missing", "run"), "runs"),
     "write_report": "report",
 }
-__all__ = ["Progress", "Study", "check_models", "missing", "run", "write_report"]
+__all__ = ["Progress", "Study", "check", "missing", "run", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from flaxact import diagnostics, models
 from flaxact.activations import get
 from flaxact.data import Dataset
+from flaxact.errors import InputError
 from flaxact.net import from_linen
 from flaxact.studies.study import Study, identity
 from flaxact.training import Epoch, train
@@ -34,12 +35,18 @@ class Progress:
     text: str
 
 
-def check_models(study: Study, data: Dataset) -> None:
-    """Build every model of a study, without training it.
+def check(study: Study, data: Dataset) -> None:
+    """Whether a study can run on this data, found out before any training.
 
     Raises:
-      InputError: a model that cannot be built, for this activation and these images.
+      InputError: a batch larger than the training set, or a model that cannot be built.
     """
+    count = len(data.train.labels)
+    if study.recipe.batch_size > count:
+        raise InputError(
+            f"a batch of {study.recipe.batch_size} is larger than the {count} training images of "
+            f"{data.name}; give at most {count}"
+        )
     _sizes(study, data)
 
 

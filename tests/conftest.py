@@ -1,0 +1,26 @@
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Compilation makes first calls slow; the same examples each time make a failure everyone's.
+hypothesis.settings.register_profile("flaxact", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("flaxact")
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip(f"the real data sets are not at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture
+def prepared_data() -> Path:
+    folder = os.environ.get("FLAXACT_DATA_DIR")
+    if not folder or not (Path(folder) / "cifar10").is_dir():
+        pytest.skip("CIFAR-10 is not prepared: FLAXACT_DATA_DIR does not hold it (see .ci/run)")
+    return Path(folder)

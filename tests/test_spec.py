@@ -1,0 +1,183 @@
+"""Names, spec texts and values: what `get`, `bind` and the decorator take and refuse."""
+
+import copy
+import math
+import pickle
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import flaxact as fa
+from flaxact import _grammar
+from flaxact.activations import _spec
+
+finite = st.floats(min_value=1e-3, max_value=1e3)
+simple = st.one_of(
+    st.sampled_from(fa.names()),
+    finite.map(lambda a: f"elu(alpha={a})"),
+    finite.map(lambda s: f"leaky_relu({s})"),
+)
+specs = st.recursive(
+    simple,
+    lambda inner: st.builds("centered({}, mean={}, std={})".format, inner, finite, finite),
+    max_leaves=3,
+)
+
+
+@given(specs)
+def test_text_and_value_round_trip(text):
+    activation = fa.get(text)
+    again = fa.get(str(activation))
+    assert again == activation
+    assert hash(again) == hash(activation)
+    assert fa.get(activation) is activation
+    assert pickle.loads(pickle.dumps(activation)) == activation
+    assert copy.deepcopy(activation) == activation
+
+
+def test_the_ways_to_say_the_same():
+    centered = fa.get("centered(relu)")
+    assert centered == fa.centered(fa.relu) == fa.centered("relu") == fa.bind(centered)
+    assert hash(centered) == hash(fa.centered(fa.relu))
+    assert fa.get("elu(0.5)") == fa.get(" elu( alpha = 5e-1 ) ") == fa.bind(fa.elu, alpha=0.5)
+    assert fa.get("elu(alpha=1)") == fa.get("elu") == fa.get(fa.elu)
+    assert fa.get("swish") == fa.get("silu")
+    assert fa.bind("elu(alpha=0.5)", alpha=1.0) == fa.get("elu")
+    assert fa.get("elu(alpha=0.5)") != fa.get("elu")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rleu", "unknown activation 'rleu'; did you mean 'relu'"),
+        ("elu(alhpa=1)", "elu has no hyperparameter 'alhpa'; did you mean 'alpha'"),
+        ("relu(slope=1)", "It takes: none"),
+        ("elu(alpha=-1)", "elu needs alpha > 0, not -1.0"),
+        ("elu(1, 2)", "elu takes 1 hyperparameters"),
+        ("elu(1, alpha=2)", "elu is given alpha twice"),
+        ("elu(alpha=1, alpha=2)", "gives alpha twice"),
+        ("elu(alpha=relu)", "elu needs a number as alpha, not relu"),
+        ("elu(alpha=True)", "elu needs a number as alpha, not True"),
+        ("elu(alpha=1e999)", "elu needs a number as alpha, not inf"),
+        ("gelu(approximate=1)", "gelu needs True or False as approximate, not 1"),
+        ("centered", "centered needs activation, as in centered\\(relu\\)"),
+        ("centered(3)", "centered needs an activation"),
+        ("centered(relu, std=0)", "centered needs std > 0, not 0.0"),
+        ("centered(rleu)", "did you mean 'relu'"),
+        ("elu(", "only names, numbers and brackets"),
+        ("elu)x", "only names, numbers and brackets"),
+        ("elu(alpha=0.5", "only names, numbers and brackets"),
+        ("elu(,)", "only names, numbers and brackets"),
+        ("elu(alpha=0.5 1)", "only names, numbers and brackets"),
+        ("elu(alpha=1, 2)", "a value without a name follows one with a name"),
+        ("__import__('os')", "only names, numbers and brackets"),
+        ("relu.x", "only names, numbers and brackets"),
+        ("", "only names, numbers and brackets"),
+        ("3", "is not a name"),
+    ],
+)
+def test_refusals_say_what_is_allowed(text, said):
+    with pytest.raises(fa.InputError, match=said) as caught:
+        fa.get(text)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_read_or_refused(text):
+    try:
+        call = _grammar.parse(text)
+    except fa.InputError:
+        return
+    assert _grammar.parse(str(call)) == call
+
+
+def test_functions_that_are_not_ours():
+    with pytest.raises(fa.InputError, match="define the function with @flaxact"):
+        fa.get(math.sin)
+
+
+@pytest.fixture
+def scratch():
+    before = dict(_spec.catalogue)
+    yield
+    _spec.catalogue.clear()
+    _spec.catalogue.update(before)
+
+
+def test_an_activation_from_a_users_own_code(scratch):
+    @fa.activation(
+        r"a\,x^2", source="", range=(0, math.inf), monotonic=False, aliases=("sq",), positive=("a",)
+    )
+    def square(x, a: float = 1.0):
+        """The square."""
+        return a * x**2
+
+    assert float(fa.get("sq(a=2)")(3.0)) == 18.0
+    assert float(square(3.0)) == 9.0
+    assert "square" in fa.names()
+    assert float(fa.get("centered(square)")(jnp.zeros(()))) == pytest.approx(-1.0)
+    assert "The square." in fa.describe("square")
+    with pytest.raises(fa.InputError, match="a > 0"):
+        fa.get("square(a=-1)")
+
+
+def test_a_name_is_taken_once(scratch):
+    with pytest.raises(fa.InputError, match="'swish' is defined already, in flaxact"):
+
+        @fa.activation("x", source="", range=(0, 1), aliases=("swish",))
+        def mine(x):
+            return x
+
+    for _ in range(2):  # running a notebook cell again is no clash
+
+        @fa.activation("x", source="", range=(0, 1))
+        def cell(x):
+            return x
+
+    assert fa.get("cell").spec.function is cell
+
+
+@pytest.mark.parametrize("name", [*fa.names(), *fa.names("transform")])
+def test_everything_is_an_attribute_and_describes_itself(name):
+    assert callable(getattr(fa, name))
+    assert name in dir(fa)
+    text = fa.describe(name)
+    assert text.startswith(f"{name}: ")
+    assert "formula" in text
+
+
+def test_unknown_attribute():
+    with pytest.raises(AttributeError, match="rleu"):
+        fa.rleu  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "flaxact.describe('elu'), flaxact.names(), flaxact.get('centered(relu)'), flaxact.cite('elu')",
+        "flaxact.cli.main(['list'])",
+        "flaxact.cli.main(['compare', 'rleu'])",
+        "flaxact.cli.main(['compare', 'relu', '--model', 'cuda'])",
+        "flaxact.cli.main(['compare', 'relu', '--dataset', 'mnits'])",
+    ],
+)
+def test_facts_and_refusals_import_nothing_heavy(statement):
+    heavy = {
+        "jax",
+        "flax",
+        "optax",
+        "numpy",
+        "scipy",
+        "matplotlib",
+        "tensorflow_datasets",
+        "pandas",
+    }
+    script = f"import sys, flaxact, flaxact.cli; {statement}; print(sorted({heavy!r} & {{*sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
