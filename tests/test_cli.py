@@ -1,0 +1,99 @@
+"""The command line: quick answers, and one clear line for what the user can mend."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import flaxact as fa
+from flaxact.cli import main
+
+FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compare", "relu", "tnah"], "did you mean 'tanh'"),
+        (["compare", "elu(alhpa=1)"], "did you mean 'alpha'"),
+        (["compare", "relu", "--model", "cuda_convnt"], "did you mean 'cuda_convnet'"),
+        (["compare", "relu", "--model", "cuda_convnet(variant=17pct)"], "did you mean '19pct'"),
+        (["compare", "relu", "--dataset", "mnits"], "did you mean 'mnist'"),
+        (
+            ["compare", "relu", "--dataset", "cifar100", "--data-dir", "/nowhere"],
+            "not prepared under /nowhere",
+        ),
+        (["compare", "relu", "--seeds", "0"], "seeds must be 1 or more"),
+        (["compare", "relu", "--seeds", "-1"], "seeds must be 1 or more"),
+        (["compare", "relu", "--seeds", "many"], "--seeds"),
+        (["compare", "relu", "--epochs", "0"], "epochs must be 1 or more"),
+        (["compare", "relu", "--sedes", "3"], "--seeds"),
+        (["compare", "relu", "--schedule", "cosin"], "'constant', 'cosine', 'steps'"),
+        (["compare", "relu", "--learning-rate", "0"], "above 0"),
+        (["compare", "relu", "--batch-size", "5000"], "larger than the 4000"),
+        (["compare", "relu", "--image-size", "14"], "leave the image size out"),
+        (["compare", "relu", "--out", "/proc/flaxact"], "cannot write to the folder"),
+        (["compare"], "no activations"),
+        (["compar", "relu"], "did you mean 'compare'"),
+        (["describe", "rleu"], "did you mean 'relu'"),
+        (["report", "/nowhere"], "no results.json in '/nowhere'"),
+        ([], "compare"),
+    ],
+)
+def test_one_line_and_exit_code_2(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLAXACT_DATA_DIR", raising=False)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    assert not captured.out
+    assert not list(tmp_path.glob("**/runs"))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["describe", "elu"]])
+def test_answers_in_under_half_a_second(arguments):
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done = subprocess.run([*FLAXACT, *arguments], capture_output=True, text=True, check=True)
+        times.append(time.perf_counter() - start)
+    assert "elu" in done.stdout or "compare" in done.stdout
+    assert min(times) < 0.5
+
+
+def test_help_names_every_option(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", "--help"])
+    assert stop.value.code in (0, None)
+    text = capsys.readouterr().out
+    for option in (
+        "--seeds",
+        "--epochs",
+        "--model",
+        "--dataset",
+        "--learning-rate",
+        "--out",
+        "--data-dir",
+    ):
+        assert option in text
+
+
+def test_list_and_cite(capsys):
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    for name in (*fa.names(), "centered", "cuda_convnet", "mnist5k"):
+        assert name in listed
+    assert main(["cite", "elu"]) == 0
+    assert "clevert2015elu" in capsys.readouterr().out
+    assert main(["cite", "identity"]) == 0
+    assert "no source" in capsys.readouterr().out
+
+
+def test_describe_with_moments(capsys):
+    assert main(["describe", "centered(relu)", "--moments"]) == 0
+    text = capsys.readouterr().out
+    assert "gain                     1.71285855" in text  # √(2 / (1 - 1/π)), as in NFNets

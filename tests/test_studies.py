@@ -1,0 +1,149 @@
+"""A study is run once, keeps what is finished, and is checked before anything is trained."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import flaxact as fa
+from flaxact import studies
+from flaxact.cli import main
+from flaxact.data import load
+from flaxact.studies.study import Study, check_folder, identity
+from flaxact.training import Recipe
+
+TINY = [
+    "--model",
+    "cuda_convnet(width=0.05)",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "400",
+    "--seeds",
+    "2",
+]
+
+
+def compare(folder, *arguments):
+    return main(["compare", *arguments, *TINY, "--learning-rate", "0.003", "--out", str(folder)])
+
+
+def stamps(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}
+
+
+def test_from_names_to_a_report_and_not_again(tmp_path, capsys):
+    assert compare(tmp_path, "relu", "centered(relu)") == 0
+    for name in ("report.html", "results.csv", "results.md", "results.json", "plots/layers.png"):
+        assert (tmp_path / name).stat().st_size > 0
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert len(found["runs"]) == 4
+    for run in found["runs"]:
+        folder = tmp_path / "runs" / run["id"]
+        assert identity(json.loads((folder / "config.json").read_text())) == run["id"]
+        assert len(run["config"]) <= 12
+        assert len((folder / "metrics.jsonl").read_text().splitlines()) == 1
+        assert [layer["site"] for layer in run["layers"]] == ["act1", "act2", "act3", "act4"] * 2
+        assert all(0 <= run["epochs"][0][name] <= 1 for name in ("train_error", "test_error"))
+        assert run["epochs"][0]["seconds"] > 0
+
+    before = stamps(tmp_path)
+    capsys.readouterr()
+    assert compare(tmp_path, "relu", "centered(relu)") == 0
+    assert "nothing to do: all 4 runs are there" in capsys.readouterr().err
+    assert stamps(tmp_path) == before
+
+    # One more activation: only its runs are new, and the report has all three.
+    assert compare(tmp_path, "relu", "centered(relu)", "identity") == 0
+    assert before.items() <= stamps(tmp_path).items()
+    assert len(stamps(tmp_path)) == 6
+    assert "| identity |" in (tmp_path / "results.md").read_text()
+
+    (tmp_path / "report.html").unlink()
+    assert main(["report", str(tmp_path)]) == 0
+    assert "identity" in (tmp_path / "report.html").read_text()
+
+
+def test_a_killed_study_keeps_its_finished_cells(tmp_path):
+    arguments = ["compare", "relu", "tanh", "elu", *TINY, "--learning-rate", "0.003"]
+    command = [sys.executable, "-m", "flaxact.cli", *arguments, "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(stamps(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = stamps(tmp_path)
+    assert 2 <= len(kept) < 6
+    assert not (tmp_path / "report.html").exists()
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    after = stamps(tmp_path)
+    assert kept.items() <= after.items()
+    assert len(after) == 6
+
+
+def test_more_seeds_train_only_the_new_ones(tmp_path):
+    data = load("mnist5k")
+    recipe = Recipe(epochs=1, batch_size=400)
+    few, many = (
+        Study(("relu",), "cuda_convnet(width=0.05)", seeds=seeds, recipe=recipe)
+        for seeds in ((0,), (0, 1, 2))
+    )
+    list(studies.run(few, data, tmp_path))
+    assert studies.missing(few, data, tmp_path) == {}
+    assert studies.missing(many, data, tmp_path) == {("relu", 0.001): [1, 2]}
+    progress = list(studies.run(many, data, tmp_path))
+    assert progress[-1].done == progress[-1].total == 2
+    assert "relu, learning rate 0.001, epoch 1" in progress[-1].text
+
+
+def test_a_diverged_run_is_stored_as_one(tmp_path):
+    study = Study(
+        ("relu",), "cuda_convnet(width=0.05)", seeds=(0,), learning_rates=(1e6,),
+        recipe=Recipe(epochs=3, batch_size=400),
+    )  # fmt: skip
+    list(studies.run(study, load("mnist5k"), tmp_path))
+    (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert run["diverged_at"] == len(run["epochs"]) < 3
+    assert run["epochs"][-1]["train_loss"] is None
+    studies.write_report(tmp_path)
+    assert "diverged" in (tmp_path / "results.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"activations": ()}, "no activations"),
+        ({"activations": ("rleu",)}, "did you mean 'relu'"),
+        ({"activations": ("swish", "silu")}, "the activation silu is given twice"),
+        ({"model": "cuda_convet"}, "did you mean 'cuda_convnet'"),
+        ({"seeds": ()}, "seeds must be 1 or more"),
+        ({"learning_rates": ()}, "no learning rate"),
+        ({"learning_rates": (0.1, -1.0)}, "above 0, not -1.0"),
+        ({"learning_rates": (0.1, 0.1)}, "0.1 is given twice"),
+        ({"target_error": 25.0}, "between 0 and 1, not 25.0"),
+        ({"image_size": 0}, "image size must be 1 or more"),
+    ],
+)
+def test_studies_refused(options, said):
+    with pytest.raises(fa.InputError, match=said):
+        Study(**({"activations": ("relu",)} | options))
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    for folder in (file, file / "below", "/proc/flaxact"):
+        with pytest.raises(fa.InputError, match="cannot write to the folder"):
+            check_folder(type(tmp_path)(folder))
+
+
+def test_a_study_that_does_not_fit_its_data():
+    data = load("mnist5k")
+    with pytest.raises(fa.InputError, match="a batch of 5000 is larger than the 4000"):
+        studies.check(Study(("relu",), recipe=Recipe(batch_size=5000)), data)
+    with pytest.raises(fa.InputError, match="did you mean '19pct'"):
+        studies.check(Study(("relu",), "cuda_convnet(variant=17pct)"), data)
