@@ -53,10 +53,11 @@ class NnxNet(nnx.Module):
 
 def by_hand() -> Net:
     def init(key, images):
-        return {"params": {"w": 0.01 * jax.random.normal(key, (16, 2))}}
+        return {"params": {"w": 0.01 * jax.random.normal(key, (16, 2)), "b": jnp.zeros(2)}}
 
     def apply(variables, images, *, train, key):
-        return images.reshape(len(images), -1) / 255 @ variables["params"]["w"], variables
+        params = variables["params"]
+        return (images.reshape(len(images), -1) - 128) / 64 @ params["w"] + params["b"], variables
 
     return Net(init, apply)
 

@@ -50,7 +50,7 @@ def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
     >>> [round(float(y), 4) for y in gelu(jnp.array([-1.0, 2.0]), approximate=False)]
     [-0.1587, 1.9545]
     """
-    x = _finite(x)
+    x = _finite(x).astype(x.dtype)  # not weak even for a Python number, as in jax.nn
     if approximate:
         # (1 + tanh u)/2 is the sigmoid of 2u, which keeps its digits where 1 + tanh u cancels.
         return x * jax.nn.sigmoid(2 * _TANH_SCALE * (x + _TANH_CUBIC * x**3))
