@@ -54,6 +54,8 @@ def compare(
       data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
       out: Folder of the results; runs of other studies in it are left alone.
     """
+    from rich.console import Console
+
     from flaxact import data as datasets
     from flaxact.studies.study import Study, check_folder
     from flaxact.training.recipe import Recipe
@@ -70,7 +72,9 @@ def compare(
     )
     datasets.check(dataset, data_dir=data_dir)
     check_folder(out)
-    _train(study, datasets.load(dataset, data_dir=data_dir, image_size=image_size), out)
+    with Console(stderr=True).status(f"loading {dataset}"):
+        data = datasets.load(dataset, data_dir=data_dir, image_size=image_size)
+    _train(study, data, out)
 
 
 def _train(study, data, out: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import flaxact as fa
+from flaxact.activations import _spec
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "flaxact").rglob("*.py"))
@@ -60,3 +61,16 @@ def test_every_family_is_known_to_type_checkers():
 def test_the_lock_file_is_of_the_public_index():
     hosts = set(re.findall(r"https?://([^/\"]+)", (ROOT / "uv.lock").read_text()))
     assert hosts <= {"pypi.org", "files.pythonhosted.org"}
+
+
+def test_the_readmes_examples_run(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert len(blocks) == 2
+    before = dict(_spec.catalogue)
+    try:
+        for block in blocks:
+            exec(block.replace("epochs=3", "epochs=1").replace("[0, 1]", "[0]"), {})
+    finally:
+        _spec.catalogue.clear()
+        _spec.catalogue.update(before)
+    assert capsys.readouterr().out.startswith("0 [nan]")

@@ -96,7 +96,9 @@ def test_a_rate_at_which_all_diverge_is_named_as_such():
     row = summary.rows(found)[1]
     assert row.diverged == 3
     assert row.test_error is None
-    assert "Diverged" in " ".join(summary.answer(found))
+    assert "Seeds diverged at every rate tried: tanh (3 of 3 seeds)" in " ".join(
+        summary.answer(found)
+    )
 
 
 def test_the_answer_is_hedged_by_the_intervals():

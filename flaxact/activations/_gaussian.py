@@ -28,9 +28,12 @@ def rule(mean: float, std: float, kinks: tuple[float, ...]) -> tuple[np.ndarray,
 
 
 def evaluate(function: Callable, x: np.ndarray) -> np.ndarray:
-    """``function`` of an array in float64, on the CPU, also while something else is being traced."""
-    cpu = jax.local_devices(backend="cpu")[0]
-    with jax.enable_x64(True), jax.default_device(cpu), jax.ensure_compile_time_eval():
+    """``function`` of an array in float64, on the CPU if there is one, also while something else is being traced."""
+    try:
+        device = jax.local_devices(backend="cpu")[0]
+    except RuntimeError:  # JAX_PLATFORMS leaves the CPU out
+        device = None
+    with jax.enable_x64(True), jax.default_device(device), jax.ensure_compile_time_eval():
         return np.asarray(function(jax.numpy.asarray(x)))
 
 

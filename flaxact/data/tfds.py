@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -79,6 +80,8 @@ def _decode(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     import tensorflow_datasets as tfds
 
+    # It advises to install OpenCV; Pillow gives the same pixels.
+    logging.getLogger("absl").addFilter(lambda record: "OpenCV" not in record.getMessage())
     builder: Any = tfds.builder_from_directory(prepared)
     image, label = _features(name, builder.info.features, tfds)
     splits = [s for s in ("test", "validation") if s in builder.info.splits]

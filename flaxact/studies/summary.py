@@ -151,7 +151,7 @@ def answer(results: Results) -> list[str]:
         return ["No run has finished yet."]
     seeds = len(results["study"]["seeds"])
     of = f"{seeds} seed{'s' * (seeds > 1)}"
-    sentences = [_speed(found, f"{100 * target:g}%", of, results["study"]["epochs"])]
+    sentences = [_speed(found, f"{100 * target:g}%", of)]
     tested = [row for row in found if row.test_error is not None]
     if tested:
         sentences.append(_accuracy(tested, of))
@@ -163,14 +163,14 @@ def answer(results: Results) -> list[str]:
         )
     diverged = [f"{row.activation} ({row.diverged} of {of})" for row in found if row.diverged]
     if diverged:
-        sentences.append(f"Diverged at every rate where fewest did: {', '.join(diverged)}.")
+        sentences.append(f"Seeds diverged at every rate tried: {', '.join(diverged)}.")
     return sentences
 
 
-def _speed(found: list[Row], target: str, of: str, epochs: int) -> str:
+def _speed(found: list[Row], target: str, of: str) -> str:
     reached = [row for row in found if len(row.epochs_to) == len(row.runs)]
     if not reached:
-        return f"No activation reached {target} training error with every seed in {epochs} epochs."
+        return f"No activation came down to {target} training error with every seed."
     reached.sort(key=lambda row: statistics.median(row.epochs_to))
     best, others = reached[0], reached[1:]
     text = (
@@ -186,7 +186,7 @@ def _speed(found: list[Row], target: str, of: str, epochs: int) -> str:
         text += "; " + "; ".join(ratios)
     late = [row.activation for row in found if len(row.epochs_to) < len(row.runs)]
     if late:
-        text += f". Not with every seed in {epochs} epochs: {', '.join(late)}"
+        text += f". Not within these epochs with every seed: {', '.join(late)}"
     return text + "."
 
 
