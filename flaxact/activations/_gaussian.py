@@ -28,7 +28,7 @@ def rule(mean: float, std: float, kinks: tuple[float, ...]) -> tuple[np.ndarray,
 
 
 def evaluate(function: Callable, x: np.ndarray) -> np.ndarray:
-    """``function`` of an array in float64, on the CPU if there is one, also while something else is being traced."""
+    """``function`` of an array in float64; also while something else is being traced."""
     try:
         device = jax.local_devices(backend="cpu")[0]
     except RuntimeError:  # JAX_PLATFORMS leaves the CPU out
