@@ -23,8 +23,8 @@ import flaxact as fa
 ROWS, WIDTH, LAYERS, PAIRS = 8192, 256, 24, 9
 
 
-def compiled(activation):
-    """The training step, and the arrays it keeps a layer."""
+def compiled(activation, rows: int = ROWS, width: int = WIDTH, layers: int = LAYERS):
+    """The training step of a dense stack, and the arrays of a layer's size it keeps a layer."""
 
     def loss(weights, x):
         for w in weights:
@@ -35,10 +35,10 @@ def compiled(activation):
         gradients = jax.grad(loss)(weights, x)
         return [w - 0.01 * g for w, g in zip(weights, gradients, strict=True)]
 
-    weights = [jax.ShapeDtypeStruct((WIDTH, WIDTH), jnp.float32)] * LAYERS
-    x = jax.ShapeDtypeStruct((ROWS, WIDTH), jnp.float32)
+    weights = [jax.ShapeDtypeStruct((width, width), jnp.float32)] * layers
+    x = jax.ShapeDtypeStruct((rows, width), jnp.float32)
     program = jax.jit(step).lower(weights, x).compile()
-    kept = program.memory_analysis().temp_size_in_bytes / (4 * ROWS * WIDTH * LAYERS)
+    kept = program.memory_analysis().temp_size_in_bytes / (4 * rows * width * layers)
     return program, kept
 
 

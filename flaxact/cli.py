@@ -81,6 +81,7 @@ def _train(study, data, out: Path) -> None:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
+        MofNCompleteColumn,
         Progress,
         TextColumn,
         TimeElapsedColumn,
@@ -91,12 +92,12 @@ def _train(study, data, out: Path) -> None:
 
     console = Console(stderr=True)
     studies.check(study, data)
-    if not studies.missing(study, data, out) and (out / "report.html").exists():
+    if studies.finished(study, data, out):
         runs = len(list(study.cells())) * len(study.seeds)
         console.print(f"nothing to do: all {runs} runs are there. The report: {out}/report.html")
         return
     columns = (
-        BarColumn(24), TextColumn("{task.completed}/{task.total} epochs"),
+        BarColumn(24), MofNCompleteColumn(), TextColumn("epochs"),
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"),
     )  # fmt: skip
     with Progress(*columns, console=console) as bar:

@@ -30,16 +30,18 @@ class Net:
     apply: Callable[..., tuple[jax.Array, Variables]]
 
 
+def train_flag(module: linen.Module, train: bool) -> dict[str, Any]:
+    """``train`` as a keyword argument, for modules that take it."""
+    takes_it = "train" in inspect.signature(module.__call__).parameters
+    return {"train": train} if takes_it else {}
+
+
 @functools.lru_cache  # equal modules give the same two functions, so they are compiled once
 def from_linen(module: linen.Module) -> Net:
     """The net of a Linen module ``module(images)`` or ``module(images, train=...)``."""
-    takes_train = "train" in inspect.signature(module.__call__).parameters
-
-    def flags(train: bool) -> dict[str, Any]:
-        return {"train": train} if takes_train else {}
 
     def init(key: jax.Array, images: Any) -> Variables:
-        variables = module.init(key, images, **flags(False))
+        variables = module.init(key, images, **train_flag(module, False))
         return {k: v for k, v in variables.items() if k != "intermediates"}
 
     def apply(
@@ -47,7 +49,7 @@ def from_linen(module: linen.Module) -> Net:
     ) -> tuple[jax.Array, Variables]:
         changing = [k for k in variables if k != "params"] if train else []
         logits, updates = module.apply(
-            variables, images, **flags(train), rngs={"dropout": key}, mutable=changing
+            variables, images, **train_flag(module, train), rngs={"dropout": key}, mutable=changing
         )
         return logits, {**variables, **updates}
 

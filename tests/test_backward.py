@@ -1,32 +1,18 @@
 """What the backward pass holds on to, read off the compiled program."""
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 import flaxact as fa
+from benchmarks.backward import compiled
 
-LAYERS, ROWS, WIDTH = 12, 1024, 256
+LAYERS = 12
 # jax.nn keeps 2 (relu, leaky_relu, softplus) to 3 (elu, gelu, silu) of these.
 KEPT = {name: 1.1 for name in fa.names() if fa.get(name).monotonic} | {"gelu": 2.05, "silu": 2.05}
 
 
 def arrays_kept(activation) -> float:
-    """Arrays of a layer's size that a compiled training step of a dense stack needs a layer."""
-
-    def loss(weights, x):
-        for w in weights:
-            x = activation(x @ w)
-        return jnp.mean(x**2)
-
-    def step(weights, x):
-        gradients = jax.grad(loss)(weights, x)
-        return [w - 0.1 * g for w, g in zip(weights, gradients, strict=True)]
-
-    weights = [jax.ShapeDtypeStruct((WIDTH, WIDTH), jnp.float32)] * LAYERS
-    x = jax.ShapeDtypeStruct((ROWS, WIDTH), jnp.float32)
-    program = jax.jit(step).lower(weights, x).compile()
-    return program.memory_analysis().temp_size_in_bytes / (ROWS * WIDTH * 4 * LAYERS)
+    return compiled(activation, rows=1024, width=256, layers=LAYERS)[1]
 
 
 @pytest.mark.parametrize("name", fa.names())

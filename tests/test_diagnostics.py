@@ -14,7 +14,8 @@ class Stack(nn.Module):
     act: str
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, *, train):
+        assert not train
         x = Act(self.act, name="zebra")(x)
         shared = Act("identity", name="ant")
         return nn.Dense(3, name="last")(shared(shared(x) + 1))
@@ -24,7 +25,7 @@ class Stack(nn.Module):
 def test_probe_measures_what_theory_says_of_gaussian_inputs(act):
     x = jax.random.normal(jax.random.key(0), (4000, 100))
     module = Stack(act)
-    figures = probe(module, module.init(jax.random.key(1), x), x)
+    figures = probe(module, module.init(jax.random.key(1), x, train=False), x)
     expected = gaussian_moments(fa.get(act))
     assert list(figures) == ["zebra", "ant"]  # the order of the data, not of the alphabet
     assert figures["zebra"]["mean"] == pytest.approx(expected.mean, abs=0.01)

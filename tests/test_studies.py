@@ -62,6 +62,13 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys):
     assert len(stamps(tmp_path)) == 6
     assert "| identity |" in (tmp_path / "results.md").read_text()
 
+    # The first study again: nothing to train, but the report is to be its own.
+    before = stamps(tmp_path)
+    assert compare(tmp_path, "relu", "centered(relu)") == 0
+    assert stamps(tmp_path) == before
+    assert "| identity |" not in (tmp_path / "results.md").read_text()
+    assert compare(tmp_path, "relu", "centered(relu)", "identity") == 0
+
     (tmp_path / "report.html").unlink()
     assert main(["report", str(tmp_path)]) == 0
     assert "identity" in (tmp_path / "report.html").read_text()

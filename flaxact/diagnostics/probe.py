@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
-from flaxact.net import Variables
+from flaxact.net import Variables, train_flag
 
 
 def probe(module: nn.Module, variables: Variables, images: Any) -> dict[str, dict[str, float]]:
@@ -42,7 +42,8 @@ def _program(module: nn.Module) -> Any:
     @jax.jit
     def measure(variables: Variables, images: jax.Array) -> list[dict[str, jax.Array]]:
         images = images.astype(jnp.float32)
-        _, state = module.apply(variables, images, mutable=["intermediates"])
+        flag = train_flag(module, False)
+        _, state = module.apply(variables, images, mutable=["intermediates"], **flag)
         sown: dict[Any, Any] = flatten_dict(state.get("intermediates", {}))
         # A module that is called several times sows several outputs; they are one site.
         outputs = {path[:-1]: values for path, values in sown.items() if path[-1] == "output"}

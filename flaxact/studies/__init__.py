@@ -9,13 +9,13 @@ from flaxact.studies.study import Study
 
 if TYPE_CHECKING:
     from flaxact.studies.report import write_report
-    from flaxact.studies.runs import Progress, check, missing, run
+    from flaxact.studies.runs import Progress, check, finished, missing, run
 
 _HOME: dict[str, str] = {
-    **dict.fromkeys(("Progress", "check", "missing", "run"), "runs"),
+    **dict.fromkeys(("Progress", "check", "finished", "missing", "run"), "runs"),
     "write_report": "report",
 }
-__all__ = ["Progress", "Study", "check", "missing", "run", "write_report"]
+__all__ = ["Progress", "Study", "check", "finished", "missing", "run", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

@@ -60,6 +60,16 @@ def missing(study: Study, data: Dataset, folder: Path) -> dict[tuple[str, float]
     return absent
 
 
+def finished(study: Study, data: Dataset, folder: Path) -> bool:
+    """Whether every run is stored, and the report that is there is this study's."""
+    try:
+        reported = json.loads((folder / "results.json").read_text())["study"]
+    except (OSError, ValueError, KeyError):
+        return False
+    same = reported == json.loads(json.dumps(_described(study)))
+    return same and (folder / "report.html").exists() and not missing(study, data, folder)
+
+
 def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iterator[Progress]:
     """Train what is missing and store it; ``results.json`` is brought up to date after each cell.
 
@@ -172,11 +182,9 @@ def _write_results(
                 runs.append(
                     {"id": path.parent.name, "config": config, **json.loads(path.read_text())}
                 )
-    recipe = {k: v for k, v in asdict(study.recipe).items() if k != "learning_rate"}
-    described = {k: v for k, v in asdict(study).items() if k != "recipe"}
     _write(folder / "results.json", {
         "format": 1,
-        "study": {**described, **recipe},
+        "study": _described(study),
         "environment": _environment(command),
         "dataset": {
             "name": data.name, "train_images": len(data.train.labels),
@@ -190,6 +198,13 @@ def _write_results(
         "activations": {name: _facts(name) for name in study.activations},
         "runs": runs,
     })  # fmt: skip
+
+
+def _described(study: Study) -> dict[str, Any]:
+    described = asdict(study)
+    recipe = described.pop("recipe")
+    del recipe["learning_rate"]
+    return described | recipe
 
 
 def _sizes(study: Study, data: Dataset) -> dict[str, int]:

@@ -37,7 +37,8 @@ class Epoch:
 
     ``states`` is stacked over seeds. The metrics are float arrays (seeds,): the training ones are
     running means over the epoch's batches (nan at epoch 0), the test ones a clean pass.
-    ``seconds`` is the wall-clock time of its training, for all seeds together, without compilation.
+    ``seconds`` is the wall-clock time of its training, for all seeds together, without compilation;
+    ``compile_seconds`` what that took, once for all learning rates.
     """
 
     number: int
