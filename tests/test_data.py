@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.client
 import io
 import shutil
 import sys
@@ -197,7 +198,9 @@ def test_the_newest_version_is_taken(tmp_path):
     [
         ("mnits", "unknown data set 'mnits'; did you mean 'mnist'"),
         ("tooy", "did you mean 'toy'"),
-        ("imagenet2012", "prepared under .* with file_format='array_record'"),
+        ("imagenet2012", "preparing it needs TensorFlow"),
+        ("svhn_croped", "did you mean 'svhn_cropped'"),
+        ("qqqqqqqq", "another one of TFDS must first be prepared under"),
         ("", "unknown data set ''"),
     ],
 )
@@ -215,6 +218,28 @@ def test_unreachable_and_unprepared(tmp_path, monkeypatch):
     assert str(tmp_path) in str(caught.value)
     data.check("mnist5k")
 
+    def garbled(*_, **__):
+        raise http.client.BadStatusLine("?")
+
+    monkeypatch.setattr("urllib.request.urlopen", garbled)
+    with pytest.raises(fa.InputError, match="cannot be downloaded"):
+        data.check("cifar10")
+    monkeypatch.setenv("FLAXACT_DATA_DIR", "/nowhere")
+    with pytest.raises(fa.InputError, match=r"/nowhere .which is not a folder that exists"):
+        data.check("cifar10")
+
+
+def test_a_folder_that_cannot_be_prepared_in(monkeypatch):
+    monkeypatch.setattr("flaxact.data.catalogue._check_reachable", lambda *_: None)
+    with pytest.raises(fa.InputError, match="cannot prepare data set 'mnist' under /proc/no"):
+        data.load("mnist", data_dir="/proc/no")
+
+
+def test_image_sizes_refused():
+    for size in (0, -3):
+        with pytest.raises(fa.InputError, match="image size must be 1 or more"):
+            data.load("toy", image_size=size)
+
 
 def test_the_argument_wins_over_the_environment(toy, monkeypatch):
     monkeypatch.setenv("FLAXACT_DATA_DIR", "/nowhere")
@@ -228,7 +253,6 @@ def test_the_published_idx_files(shared_data, tmp_path, monkeypatch):
     downloads = tmp_path / "downloads" / "flaxact" / "mnist"
     shutil.copytree(shared_data / "raw" / "mnist", downloads, copy_function=shutil.copyfile)
     monkeypatch.setattr("urllib.request.urlopen", None)  # the files are there, with the right MD5
-    monkeypatch.setattr("flaxact.data.catalogue._check_reachable", lambda *_: None)
     monkeypatch.setattr(builders, "_idx_examples", _first(builders._idx_examples, 300))
     found = data.load("mnist", data_dir=tmp_path)
     raw = gzip.decompress((downloads / "train-images-idx3-ubyte.gz").read_bytes())

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from flaxact.data.sources import SOURCES, fetch
+from flaxact.data.sources import SOURCES, downloads, fetch
 
 CIFAR10_CLASSES = [
     "airplane",
@@ -44,8 +44,8 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """What the builders share: where the files come from, and where they go."""
 
     def _files(self) -> dict[str, Path]:
-        downloads = Path(self.data_dir).parents[1] / "downloads" / "flaxact" / self.name
-        return fetch(SOURCES[self.name], downloads)
+        folder = Path(self.data_dir).parents[1]  # of the name and the version in it
+        return fetch(SOURCES[self.name], downloads(folder, self.name))
 
     def _of(self, features: dict[str, Any]) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 from flaxact.data.sets import Dataset
-from flaxact.data.sources import SOURCES
+from flaxact.data.sources import NETWORK_ERRORS, SOURCES, downloads
 from flaxact.errors import InputError, nearest
 
 EMBEDDED = "mnist5k"
@@ -51,6 +51,8 @@ def load(
     >>> data.train.images.shape, data.train.images.dtype, data.test.labels.shape
     ((4000, 28, 28, 1), dtype('uint8'), (1000,))
     """
+    if image_size is not None and image_size < 1:
+        raise InputError(f"the image size must be 1 or more, not {image_size}")
     check(name, data_dir=data_dir)
     if name == EMBEDDED:
         from flaxact.data.embedded import mnist5k
@@ -79,16 +81,7 @@ def check(name: str, *, data_dir: str | Path | None = None) -> None:
     if name in SOURCES:
         _check_reachable(name, folder)
         return
-    here = sorted(p.name for p in folder.iterdir() if prepared(p.name, folder)) if (
-        folder.is_dir()
-    ) else []  # fmt: skip
-    known = sorted({*names(), *here})
-    close = nearest(name, known)
-    hint = f"; did you mean {close!r}?" if close else "."
-    raise InputError(
-        f"unknown data set {name!r}{hint} Here are: {', '.join(known)}; another TFDS set must first "
-        f"be prepared under {folder} with file_format='array_record'"
-    )
+    raise _unknown(name, folder)
 
 
 def data_folder(data_dir: str | Path | None) -> Path:
@@ -108,14 +101,44 @@ def prepared(name: str, folder: Path) -> Path | None:
     return max(numbered, key=lambda v: tuple(map(int, v.name.split("."))), default=None)
 
 
+def _unknown(name: str, folder: Path) -> InputError:
+    here = [p.name for p in folder.iterdir() if prepared(p.name, folder)] if folder.is_dir() else []
+    known = sorted({*names(), *here})
+    where = _said(folder)
+    close = nearest(name, known)
+    if not close:
+        import tensorflow_datasets as tfds
+
+        stock = tfds.list_builders(with_community_datasets=False)
+        if name.split("/", maxsplit=1)[0] in stock:
+            return InputError(
+                f"data set {name!r} of TFDS is not prepared under {where}, and preparing it needs "
+                "TensorFlow: do that where it is installed, with file_format='array_record', and "
+                f"give the folder as --data-dir. Ready to take: {', '.join(known)}"
+            )
+        close = nearest(name, stock)
+    hint = f"; did you mean {close!r}?" if close else "."
+    return InputError(
+        f"unknown data set {name!r}{hint} Ready to take: {', '.join(known)}; another one of TFDS "
+        f"must first be prepared under {where}, with file_format='array_record'"
+    )
+
+
+def _said(folder: Path) -> str:
+    return str(folder) if folder.is_dir() else f"{folder} (which is not a folder that exists)"
+
+
 def _check_reachable(name: str, folder: Path) -> None:
     source = SOURCES[name]
+    if all((downloads(folder, name) / file).exists() for file, _ in source.files):
+        return
     request = urllib.request.Request(source.url + source.files[0][0], method="HEAD")
     try:
         urllib.request.urlopen(request, timeout=PATIENCE).close()
-    except OSError as error:
+    except NETWORK_ERRORS as error:
         host = urllib.parse.urlparse(source.url).hostname
         raise InputError(
-            f"data set {name!r} is not prepared under {folder} and cannot be downloaded from {host} "
-            f"({error}); give --data-dir or FLAXACT_DATA_DIR, or take {EMBEDDED}, which needs neither"
+            f"data set {name!r} is not prepared under {_said(folder)} and cannot be downloaded from "
+            f"{host} ({error}); give --data-dir or FLAXACT_DATA_DIR, or take {EMBEDDED}, which needs "
+            "neither"
         ) from None

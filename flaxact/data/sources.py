@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import urllib.request
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from flaxact.errors import InputError
 
 TIMEOUT = 60.0  # seconds without a byte
+NETWORK_ERRORS = (OSError, http.client.HTTPException)  # no answer, and one that is not HTTP
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ SOURCES = {
 }
 
 
+def downloads(folder: Path, name: str) -> Path:
+    """Where the published files of a data set are kept, below TFDS's folder."""
+    return folder / "downloads" / "flaxact" / name
+
+
 def fetch(source: Source, folder: Path) -> dict[str, Path]:
     """The files of a source, downloaded into a folder; those that are there already are kept.
 
@@ -74,7 +81,7 @@ def _fetch(url: str, md5: str, path: Path) -> Path:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, partial.open("wb") as file:
             while block := answer.read(1 << 20):
                 file.write(block)
-    except OSError as error:
+    except NETWORK_ERRORS as error:
         partial.unlink(missing_ok=True)
         raise InputError(f"the download of {url} failed: {error}") from None
     if (found := _md5(partial)) != md5:

@@ -32,12 +32,15 @@ def prepare(name: str, folder: Path) -> Path:
     """Download a data set that flaxact has a builder for, and write it as TFDS would.
 
     Raises:
-      InputError: a download that failed.
+      InputError: a download that failed, or a folder that cannot be written.
     """
     from flaxact.data.builders import BUILDERS
 
-    builder = BUILDERS[name](data_dir=str(folder), file_format="array_record")
-    builder.download_and_prepare()
+    try:
+        builder = BUILDERS[name](data_dir=str(folder), file_format="array_record")
+        builder.download_and_prepare()
+    except OSError as error:
+        raise InputError(f"cannot prepare data set {name!r} under {folder}: {error}") from None
     return Path(builder.data_dir)
 
 
