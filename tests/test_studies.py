@@ -104,7 +104,7 @@ def test_more_seeds_train_only_the_new_ones(tmp_path):
     assert studies.missing(many, data, tmp_path) == {("relu", 0.001): [1, 2]}
     progress = list(studies.run(many, data, tmp_path))
     assert progress[-1].done == progress[-1].total == 2
-    assert "relu, learning rate 0.001, epoch 1" in progress[-1].text
+    assert "relu, learning rate 0.001, epoch 1" in progress[-2].text
 
 
 def test_a_diverged_run_is_stored_as_one(tmp_path):

@@ -80,7 +80,7 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
       command: how to do this again, for the report.
 
     Yields:
-      After every epoch of every cell.
+      After every epoch of every cell, and at the end.
     """
     todo = missing(study, data, folder)
     total, done = sum(map(len, todo.values())) * study.recipe.epochs, 0
@@ -94,6 +94,7 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
         done = at_start + study.recipe.epochs * len(seeds)
         _write_results(study, data, folder, sizes, command)
     _write_results(study, data, folder, sizes, command)
+    yield Progress(done, total, "done")
 
 
 def _text(activation: str, rate: float, epoch: Epoch) -> str:
