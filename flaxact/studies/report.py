@@ -198,8 +198,8 @@ def _provenance(results: Results) -> list[tuple[str, str]]:
          f"{', '.join(map(str, study['seeds']))}; for equal seeds every activation sees the same "
          "batches"),
         ("timing", f"{', '.join(map(str, at_once))} seed(s) of a cell, the time of their epoch "
-         "divided by their number; the activations one after another on one machine, so small differences mean "
-         "little"),
+         "divided by their number; the activations one after another on one machine, so small "
+         "differences mean little"),
         ("versions", f"flaxact {environment['flaxact']}, jax {environment['jax']}, "
          f"flax {environment['flax']}, Python {environment['python']}"),
         ("device, date", f"{environment['device']}, {environment['date']}"),
