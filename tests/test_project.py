@@ -1,12 +1,14 @@
 """Rules of the project that no other tool holds."""
 
 import ast
+import importlib
 import importlib.metadata
 import inspect
 import re
 import tomllib
 from pathlib import Path
 
+import jax
 import pytest
 
 import flaxact as fa
@@ -74,3 +76,18 @@ def test_the_readmes_examples_run(capsys):
         _spec.catalogue.clear()
         _spec.catalogue.update(before)
     assert capsys.readouterr().out.startswith("0 [nan]")
+
+
+@pytest.mark.parametrize("module", ["jax.nn", "flax.linen", "flax.nnx"])
+def test_ruff_bans_every_activation_that_a_model_could_apply_past_act(module):
+    """What jax.nn offers under a name is banned wherever else it is offered, too."""
+    banned = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    banned = banned["flake8-tidy-imports"]["banned-api"]
+    not_activations = {
+        "softmax", "log_softmax", "standardize", "one_hot", "logsumexp", "logmeanexp",
+        "dot_product_attention", "scaled_dot_general", "scaled_matmul", "get_scaled_dot_general_config",
+        "initializers", "log1mexp",
+    }  # fmt: skip
+    known = {name for name in dir(jax.nn) if not name.startswith("_")} - not_activations
+    offered = known & set(dir(importlib.import_module(module)))
+    assert {f"{module}.{name}" for name in offered} <= set(banned)
