@@ -20,6 +20,11 @@ def nearest(given: str, allowed: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+def hint(close: str | None) -> str:
+    """How a message goes on after the name that is not known: with the nearest, where there is one."""
+    return f"; did you mean {close!r}?" if close else "."
+
+
 def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
     """An error for a name that is not among the allowed ones.
 
@@ -28,6 +33,5 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
     flaxact.errors.InputError: unknown activation 'rleu'; did you mean 'relu'? Allowed: elu, relu
     """
     allowed = sorted(allowed)
-    close = nearest(given, allowed)
-    hint = f"; did you mean {close!r}?" if close else "."
-    return InputError(f"unknown {kind} {given!r}{hint} Allowed: {', '.join(allowed) or 'none'}")
+    said = hint(nearest(given, allowed))
+    return InputError(f"unknown {kind} {given!r}{said} Allowed: {', '.join(allowed) or 'none'}")

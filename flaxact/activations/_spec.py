@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from flaxact import _grammar
 from flaxact._lazy import jax
-from flaxact.errors import InputError, nearest, unknown
+from flaxact.errors import InputError, hint, nearest, unknown
 
 Interval = tuple[float, float]
 catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
@@ -187,10 +187,8 @@ def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     allowed = list(spec.hyperparameters)
     for key in kwargs:
         if key not in allowed:
-            close = nearest(key, allowed)
-            hint = f"; did you mean {close!r}?" if close else "."
             raise InputError(
-                f"{spec.name} has no hyperparameter {key!r}{hint} "
+                f"{spec.name} has no hyperparameter {key!r}{hint(nearest(key, allowed))} "
                 f"It takes: {', '.join(allowed) or 'none'}"
             )
     if len(args) > len(allowed):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flaxact.data.sets import Dataset
 from flaxact.data.sources import NETWORK_ERRORS, SOURCES, downloads
-from flaxact.errors import InputError, nearest
+from flaxact.errors import InputError, hint, nearest
 
 EMBEDDED = "mnist5k"
 PATIENCE = 5.0  # seconds for a host to answer
@@ -117,9 +117,8 @@ def _unknown(name: str, folder: Path) -> InputError:
                 f"give the folder as --data-dir. Ready to take: {', '.join(known)}"
             )
         close = nearest(name, stock)
-    hint = f"; did you mean {close!r}?" if close else "."
     return InputError(
-        f"unknown data set {name!r}{hint} Ready to take: {', '.join(known)}; another one of TFDS "
+        f"unknown data set {name!r}{hint(close)} Ready to take: {', '.join(known)}; another one of TFDS "
         f"must first be prepared under {where}, with file_format='array_record'"
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flaxact import _grammar
 from flaxact.activations import Activation, get
-from flaxact.errors import InputError, nearest, unknown
+from flaxact.errors import InputError, hint, nearest, unknown
 
 if TYPE_CHECKING:
     from flax import linen as nn
@@ -73,10 +73,9 @@ def create_model(text: str, act: str | Activation, *, num_classes: int = 10) -> 
     chosen: dict[str, Any] = {}
     for name, value in call.kwargs:
         if name not in allowed:
-            close = nearest(name, allowed)
-            hint = f"; did you mean {close!r}?" if close else "."
             raise InputError(
-                f"{call.name} has no argument {name!r}{hint} It takes: {', '.join(allowed)}"
+                f"{call.name} has no argument {name!r}{hint(nearest(name, allowed))} "
+                f"It takes: {', '.join(allowed)}"
             )
         chosen[name] = _checked(call.name, name, value, type(fields[name].default))
     variants = getattr(file, "VARIANTS", {})
