@@ -13,8 +13,8 @@ from flaxact.errors import InputError
 if TYPE_CHECKING:
     from flaxact.activations import *  # noqa: F403
 
-_PARTS = ("data", "diagnostics", "layers", "models", "net", "statistics", "studies", "theory",
-          "training")  # fmt: skip
+_PARTS = ("data", "diagnostics", "facts", "gallery", "initializers", "layers", "models", "net",
+          "statistics", "studies", "theory", "training")  # fmt: skip
 
 # pyright: reportUnsupportedDunderAll=false
 __all__ = [*_activations.__all__, "InputError", *_PARTS]  # noqa: PLE0604

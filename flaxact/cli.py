@@ -16,6 +16,7 @@ from typing import Literal
 import tyro
 
 import flaxact
+from flaxact.activations._spec import is_transform
 from flaxact.errors import InputError, unknown
 
 
@@ -120,44 +121,66 @@ def report(folder: tyro.conf.Positional[Path]) -> None:
     print(f"The report: {write_report(folder)}")
 
 
-def list_names() -> None:
-    """List the activations, the transforms, the models and the data sets."""
-    from flaxact import data, models
-    from flaxact.activations._spec import find
+def list_names(*, where: str = "") -> None:
+    """List the activations by family, the transforms, the models and the data sets.
 
-    for kind in ("activation", "transform"):
-        print(f"{kind}s")
-        for name in flaxact.names(kind):
-            print(f"  {name:<12} {getattr(find(name), 'summary', '')}")
+    Args:
+      where: Only the activations that meet a condition, such as "monotonic and zero_mean" or
+        "lipschitz <= 1 and not sparse" (imports jax where it is on what has to be computed).
+    """
+    from flaxact.activations._describe import families
+
+    if where:
+        from flaxact.facts import select
+
+        print("\n".join(select(where)))
+        return
+    from flaxact import data, models
+
+    for title, specs in families().items():
+        print(title)
+        for spec in specs:
+            print(f"  {spec.name:<26} {spec.summary}")
     print(f"models\n  {', '.join(models.list_models())}")
     print(f"data sets\n  {', '.join(data.names())}, and any image classification set of TFDS")
 
 
 def describe(
-    activation: tyro.conf.Positional[str],
-    *,
-    moments: bool = False,
+    activation: tyro.conf.Positional[str], *, full: bool = False, graph: Path | None = None
 ) -> None:
     """Say what is known of an activation.
 
     Args:
       activation: Name or spec text.
-      moments: Add the moments of its output and slope for a standard Gaussian (imports jax).
+      full: Add what is computed: Lipschitz constant, zeros, saturation, Gaussian moments, gain, C-map,
+        arrays kept for the backward pass, transcendentals (imports jax, takes a second).
+      graph: Write a graph of it and its two derivatives to this SVG file.
     """
     print(flaxact.describe(activation))
-    if moments:
-        from flaxact.theory import gaussian_moments
+    if full and not is_transform(activation):
+        from flaxact.facts import computed
 
-        found = gaussian_moments(flaxact.get(activation))
-        for name in (
-            "mean",
-            "variance",
-            "second_moment",
-            "derivative_second_moment",
-            "zeros",
-            "gain",
-        ):
-            print(f"  {name.replace('_', ' '):<24} {getattr(found, name):.9g}")
+        for name, value in computed(flaxact.get(activation)).items():
+            print(f"  {name:<20} {value}")
+    if graph:
+        from flaxact.gallery import graph as draw
+
+        text = draw(flaxact.get(activation))
+        try:
+            graph.write_text(text, "utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write {graph}: {error.strerror}") from None
+
+
+def gallery(folder: tyro.conf.Positional[Path]) -> None:
+    """Write a page with the graph and the facts of every activation.
+
+    Args:
+      folder: Where README.md and one SVG an activation go.
+    """
+    from flaxact.gallery import write
+
+    print(f"The gallery: {write(folder)}")
 
 
 def cite(activation: tyro.conf.Positional[str]) -> None:
@@ -171,6 +194,7 @@ def cite(activation: tyro.conf.Positional[str]) -> None:
 
 COMMANDS = {
     "compare": compare, "report": report, "list": list_names, "describe": describe, "cite": cite,
+    "gallery": gallery,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,26 +14,54 @@ from jax import lax
 
 from flaxact.activations import Activation, get
 
+LEARNED = "activation"  # the name of what an Act learns, and of the stream that it draws from
+
 
 class Act(nn.Module):
     """A named site of an activation. Models apply activations only through it.
 
-    The output is sown, so that a probe can read every site of any model that uses it; where nobody
-    asks for intermediates this costs nothing.
+    What the activation learns is the site's parameter "activation", a dictionary. One that is random
+    in training draws from the stream "activation", where ``apply`` is given one (``rngs={"activation":
+    key}``), and else does what it does in testing. The output is sown, so that a probe can read every
+    site of any model that uses it; where nobody asks for intermediates this costs nothing.
 
     >>> x = jnp.array([-1.0, 2.0])
     >>> Act("relu").apply({}, x)
     Array([0., 2.], dtype=float32)
+    >>> Act("prelu").init(jax.random.key(0), x)["params"]
+    {'activation': {'negative_slope': Array([0.25, 0.25], dtype=float32)}}
     """
 
     act: Activation | str
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Apply the activation: any shape, floating dtype; both are kept."""
-        y = get(self.act)(x)
+        """Apply the activation: any shape, channels last, floating dtype.
+
+        Raises:
+          InputError: a width that the activation cannot take.
+        """
+        act, learned = get(self.act), {}
+        if act.learned:
+            learned = self.param(LEARNED, lambda key: act.parameters(x.shape[-1], key))
+        draws = act.stochastic and self.has_rng(LEARNED)
+        y = act(x, key=self.make_rng(LEARNED) if draws else None, **learned)
         self.sow("intermediates", "output", y)
         return y
+
+
+def decays(params: Any) -> Any:
+    """For each parameter of a Linen net whether weight decay is for it: not for what an ``Act`` learns.
+
+    Decay pulls a learned slope towards zero, that is PReLU towards ReLU (He et al. 2015, §2.1). Of the
+    same structure as ``params``: a mask for ``optax.add_decayed_weights``.
+
+    >>> decays({"conv": {"kernel": 0.0}, "act1": {"activation": {"negative_slope": 0.25}}})
+    {'act1': {'activation': {'negative_slope': False}}, 'conv': {'kernel': True}}
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: all(getattr(key, "key", None) != LEARNED for key in path), params
+    )
 
 
 def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:

@@ -48,8 +48,11 @@ def from_linen(module: linen.Module) -> Net:
         variables: Variables, images: jax.Array, *, train: bool, key: jax.Array
     ) -> tuple[jax.Array, Variables]:
         changing = [k for k in variables if k != "params"] if train else []
+        rngs = {"dropout": key}
+        if train:  # its presence is what makes an activation draw
+            rngs["activation"] = jax.random.fold_in(key, 1)
         logits, updates = module.apply(
-            variables, images, **train_flag(module, train), rngs={"dropout": key}, mutable=changing
+            variables, images, **train_flag(module, train), rngs=rngs, mutable=changing
         )
         return logits, {**variables, **updates}
 

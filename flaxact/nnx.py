@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 from flax import nnx
 
 from flaxact.activations import Activation, get
+from flaxact.errors import InputError
+
+
+class ActivationParam(nnx.Param):
+    """What an activation learns. Weight decay is not for it: ``nnx.Not(ActivationParam)`` leaves it out."""
 
 
 class Act(nnx.Module):
-    """A site of an activation in an NNX module.
+    """A site of an activation in an NNX module, which owns what the activation learns.
 
     >>> Act("relu")(jax.numpy.array([-1.0, 2.0]))
     Array([0., 2.], dtype=float32)
+    >>> Act("prelu", width=2)(jax.numpy.array([-1.0, 2.0]))
+    Array([-0.25,  2.  ], dtype=float32)
     """
 
-    def __init__(self, act: Activation | str):
-        """``act``: an ``Activation``, a name or a spec text."""
+    def __init__(
+        self, act: Activation | str, width: int | None = None, *, rngs: nnx.Rngs | None = None
+    ):
+        """Make the site.
+
+        Args:
+          act: an ``Activation``, a name or a spec text.
+          width: channels of the input, the last axis; needed where the activation learns.
+          rngs: streams: "params" for an activation that draws its weights, "activation" for one that
+            is random in training.
+
+        Raises:
+          InputError: an activation that learns without a width, or that is random without ``rngs``.
+        """
         self.act = get(act)
+        self.deterministic = False  # set by module.train() and module.eval()
+        self.learned = nnx.data({})
+        if self.act.learned:
+            if width is None:
+                raise InputError(
+                    f"{self.act} learns {', '.join(self.act.learned)}: give Act the width of its input"
+                )
+            found = self.act.parameters(width, rngs.params() if rngs else None)
+            self.learned = nnx.data(jax.tree.map(ActivationParam, found))
+        if self.act.stochastic:
+            if rngs is None:
+                raise InputError(f"{self.act} is random in training: give Act rngs")
+            self.rngs = rngs["activation"].fork() if "activation" in rngs else rngs.default.fork()
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Apply the activation: any shape, floating dtype; both are kept."""
-        return self.act(x)
+        """Apply the activation: any shape, channels last, floating dtype."""
+        draws = self.act.stochastic and not self.deterministic
+        return self.act(x, key=self.rngs() if draws else None, **_values(self.learned))
+
+
+def _values(learned: dict[str, Any]) -> dict[str, Any]:
+    is_param = lambda leaf: isinstance(leaf, ActivationParam)  # noqa: E731
+    return jax.tree.map(lambda leaf: leaf[...], learned, is_leaf=is_param)

@@ -11,13 +11,27 @@ from typing import TYPE_CHECKING, Any
 from flaxact.activations import _spec
 from flaxact.activations._define import activation
 from flaxact.activations._describe import cite, describe
-from flaxact.activations._spec import Activation, bind, get, names
+from flaxact.activations._get import bind, get
+from flaxact.activations._spec import Activation, names
 
 if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
+    from flaxact.activations.channel import *  # noqa: F403
+    from flaxact.activations.composed_gates import *  # noqa: F403
     from flaxact.activations.exponential import *  # noqa: F403
+    from flaxact.activations.gated import *  # noqa: F403
+    from flaxact.activations.learned import *  # noqa: F403
+    from flaxact.activations.learned_arrays import *  # noqa: F403
+    from flaxact.activations.learned_bends import *  # noqa: F403
+    from flaxact.activations.periodic import *  # noqa: F403
+    from flaxact.activations.rational import *  # noqa: F403
     from flaxact.activations.rectified import *  # noqa: F403
+    from flaxact.activations.self_gated import *  # noqa: F403
     from flaxact.activations.sigmoidal import *  # noqa: F403
     from flaxact.activations.smooth import *  # noqa: F403
+    from flaxact.activations.soft_rectified import *  # noqa: F403
+    from flaxact.activations.stochastic import *  # noqa: F403
+    from flaxact.activations.surrogate import *  # noqa: F403
+    from flaxact.activations.thresholds import *  # noqa: F403
     from flaxact.activations.transforms import *  # noqa: F403
 
 for _module in pkgutil.iter_modules(__path__):

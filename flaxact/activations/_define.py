@@ -8,15 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flaxact._lazy import jax, jnp
-from flaxact.activations._spec import (
-    Activation,
-    Interval,
-    Spec,
-    bind_values,
-    catalogue,
-    check_positive,
-)
-from flaxact.errors import InputError
+from flaxact.activations._get import bind_values
+from flaxact.activations._spec import OPTIONS, Activation, Interval, Spec, catalogue, check_positive
+from flaxact.errors import InputError, unknown
 
 
 def activation(
@@ -24,24 +18,23 @@ def activation(
     *,
     source: str,
     range: Interval | Callable[..., Interval],  # noqa: A002 (the word of the field)
-    kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = (),
-    monotonic: bool | Callable[..., bool] = True,
-    aliases: tuple[str, ...] = (),
-    positive: tuple[str, ...] = (),
+    per_channel: bool | None = None,
+    **facts: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     r"""Define an activation: a function of an array, ``f(x, **hyperparameters)``, and its facts.
 
     It is then known to ``get``, ``names``, the tests, the documentation and the command line. A
-    function that takes an ``Activation`` becomes a transform: called with one, it gives another.
+    function that takes an ``Activation`` becomes a transform: called with one, it gives another. One
+    that takes ``key=None`` is stochastic: with a key it draws, without one it does what it does in
+    testing. Other arguments that default to None are arrays which it learns.
 
     Args:
       formula: LaTeX, in ``x`` and the hyperparameters.
       source: key in ``references.bib`` of the paper that defines it.
       range: the interval that its values fill.
-      kinks: inputs at which the derivative jumps.
-      monotonic: whether it never decreases.
-      aliases: other names that ``get`` takes.
-      positive: hyperparameters that must be above zero.
+      per_channel: for one that learns its hyperparameters: whether each channel has its own, unless
+        ``f(per_channel=...)`` says otherwise.
+      **facts: what else is known: see ``Spec``.
 
     Raises:
       InputError: another definition has the name already.
@@ -57,24 +50,39 @@ def activation(
     """
 
     def define(function: Callable[..., Any]) -> Callable[..., Any]:
-        hyperparameters = dict(list(inspect.signature(function).parameters.items())[1:])
-        name = function.__name__
+        signature = _with_option(inspect.signature(function), per_channel)
+        parameters = list(signature.parameters.values())[1:]
+        hyperparameters = {p.name: p for p in parameters if p.default is not None}
 
         @functools.wraps(function)
-        def checked(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
-            _check_floating(name, x)
-            if positive:
-                check_positive(spec, dict(zip(hyperparameters, args, strict=False)) | kwargs)
-            return function(x, *args, **kwargs)
+        def checked(*args: Any, **kwargs: Any) -> jax.Array:
+            given = _bound(spec, signature, args, kwargs)
+            given.pop("per_channel", None)
+            return function(**_with_initial(spec, given))
 
+        checked.__signature__ = signature  # type: ignore[attr-defined]
         spec = Spec(
-            name, checked, formula, source, range, kinks, monotonic, aliases, positive,
-            hyperparameters,
-        )  # fmt: skip
+            name=function.__name__,
+            function=checked,
+            formula=formula,
+            source=source,
+            range=range,
+            hyperparameters=hyperparameters,
+            **facts,
+        )
         _register(spec)
         return _factory(spec) if spec.is_transform else checked
 
     return define
+
+
+def _with_option(signature: inspect.Signature, per_channel: bool | None) -> inspect.Signature:
+    if per_channel is None:
+        return signature
+    option = inspect.Parameter(
+        "per_channel", inspect.Parameter.KEYWORD_ONLY, default=per_channel, annotation=bool
+    )
+    return signature.replace(parameters=[*signature.parameters.values(), option])
 
 
 def _factory(spec: Spec) -> Callable[..., Activation]:
@@ -102,6 +110,41 @@ def _origin(spec: Spec) -> tuple[str, str]:
     return spec.function.__module__, spec.function.__qualname__
 
 
+def _bound(
+    spec: Spec, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a call by name, once they are what the function can take."""
+    for name in kwargs:
+        if name not in signature.parameters:
+            raise unknown(f"parameter of {spec.name}", name, list(signature.parameters)[1:])
+    given = signature.bind(*args, **kwargs).arguments
+    x = next(iter(given.values()))
+    _check_floating(spec.name, x)
+    for name in given.keys() & spec.hyperparameters.keys():
+        _check_value(spec, name, given[name], x)
+    check_positive(spec, given)
+    return given
+
+
+def _with_initial(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with the learned arrays that are not given at their initial values."""
+    missing = [
+        name
+        for name in spec.learned
+        if name not in spec.hyperparameters and given.get(name) is None
+    ]
+    if not missing or spec.initial is None:
+        return given
+    x = next(iter(given.values()))
+    defaults = {k: p.default for k, p in spec.hyperparameters.items()} | given
+    chosen = {k: defaults[k] for k in spec.hyperparameters if k not in OPTIONS}
+    width = jnp.shape(x)[-1] if jnp.ndim(x) else 1
+    initial = spec.initial(None, width, **chosen)
+    if not jnp.ndim(x):
+        initial = {k: v[..., 0] for k, v in initial.items()}
+    return given | {name: initial[name] for name in missing}
+
+
 def _check_floating(name: str, x: Any) -> None:
     if isinstance(x, float):
         return
@@ -111,3 +154,18 @@ def _check_floating(name: str, x: Any) -> None:
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InputError(f"{name} takes an array of floating dtype, not {x.dtype}")
+
+
+def _check_value(spec: Spec, name: str, value: Any, x: Any) -> None:
+    if isinstance(value, bool | int | float) or callable(value):
+        return
+    if not hasattr(value, "dtype") or jnp.issubdtype(value.dtype, jnp.complexfloating):
+        raise InputError(
+            f"{spec.name} takes a real number or array as {name}, not {type(value).__name__} "
+            f"{value!r:.40}"
+        )
+    shape, wanted = jnp.shape(value), jnp.shape(x)
+    if len(shape) > len(wanted) or any(
+        a not in (1, b) for a, b in zip(shape[::-1], wanted[::-1], strict=False)
+    ):
+        raise InputError(f"{spec.name}: {name} of shape {shape} does not broadcast to {wanted}")

@@ -6,10 +6,12 @@ import functools
 import importlib.resources
 import inspect
 import re
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
-from flaxact.activations._spec import Activation, get, is_transform
+from flaxact.activations._get import get
+from flaxact.activations._spec import Activation, Spec, catalogue, is_transform
 
 
 def describe(activation: str | Activation | Callable[..., Any]) -> str:
@@ -20,27 +22,47 @@ def describe(activation: str | Activation | Callable[..., Any]) -> str:
 
     >>> print(describe("leaky_relu(0.2)"))
     leaky_relu(negative_slope=0.2): Leaky rectified linear unit.
-      formula          x \text{ if } x > 0 \text{ else } s\,x
-      hyperparameters  negative_slope=0.2
-      range            (-inf, inf)
-      monotonic        yes
-      kinks at         0
-      source           Maas, Hannun, Ng 2013: Rectifier Nonlinearities Improve ... Models
+      formula              x \text{ if } x > 0 \text{ else } s\,x
+      hyperparameters      negative_slope=0.2
+      range                (-inf, inf)
+      monotonic            yes
+      kinks at             0
+      jumps at             none
+      note                 The default slope is 0.01 here, ...
+      source               Maas, Hannun, Ng 2013: Rectifier Nonlinearities Improve ... Models
     """
-    if isinstance(activation, str) and is_transform(activation):
-        activation = get(f"{activation}(identity)")
-        name, facts = activation.spec.name, _signature(activation)
+    name = activation if _bare(activation) else str(get(activation))
+    spec = catalogue[activation] if _bare(activation) else get(activation).spec
+    rows = known(activation).items()
+    return "\n".join([f"{name}: {spec.summary}", *(f"  {k:<20} {v}" for k, v in rows)])
+
+
+def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
+    """What is known of an activation without computing anything, by name.
+
+    Raises:
+      InputError: as ``get``.
+
+    >>> known("relu")["range"]
+    '(0, inf)'
+    """
+    if _bare(activation):
+        spec, facts = catalogue[activation], _signature(catalogue[activation])
     else:
-        activation = get(activation)
-        name, facts = str(activation), _facts(activation)
-    spec = activation.spec
+        spec, facts = get(activation).spec, _facts(get(activation))
     rows = {"formula": spec.formula, **facts}
     if spec.aliases:
         rows["also called"] = ", ".join(spec.aliases)
+    if spec.note:
+        rows["note"] = spec.note
     if spec.source:
         rows["source"] = _citation(spec.source)
-    lines = [f"{name}: {spec.summary}"]
-    return "\n".join(lines + [f"  {key:<16} {value}" for key, value in rows.items()])
+    return rows
+
+
+def _bare(activation: Any) -> TypeGuard[str]:
+    """Whether it is the name of a transform, without the activations that it is to be made of."""
+    return isinstance(activation, str) and is_transform(activation)
 
 
 def cite(activation: str | Activation | Callable[..., Any]) -> str:
@@ -49,9 +71,8 @@ def cite(activation: str | Activation | Callable[..., Any]) -> str:
     >>> print(cite("elu").splitlines()[0])
     @inproceedings{clevert2015elu,
     """
-    if isinstance(activation, str) and is_transform(activation):
-        activation = get(f"{activation}(identity)")
-    return references().get(get(activation).spec.source, "")
+    spec = catalogue[activation] if _bare(activation) else get(activation).spec
+    return references().get(spec.source, "")
 
 
 @functools.cache
@@ -65,19 +86,32 @@ def references() -> dict[str, str]:
     return {m[1]: m[0].strip() for m in re.finditer(r"^@\w+\{(\S+),\n.*?^\}", text, re.M | re.S)}
 
 
+def families() -> dict[str, list[Spec]]:
+    """The specs by family: its file's first line, and what it defines, by name. Transforms come last."""
+    found: dict[str, list[Spec]] = {}
+    specs = [spec for name, spec in sorted(catalogue.items()) if name == spec.name]
+    for spec in sorted(specs, key=lambda s: (s.is_transform, s.coupled, s.function.__module__)):
+        doc = sys.modules[spec.function.__module__].__doc__ or "Defined elsewhere."
+        found.setdefault(doc.split("\n")[0], []).append(spec)
+    return found
+
+
 def _facts(activation: Activation) -> dict[str, str]:
     low, high = activation.range
+    learns = {"learns": ", ".join(activation.learned)} if activation.learned else {}
+    draws = {"random": "while training, from a key"} if activation.stochastic else {}
     chosen = ", ".join(f"{k}={v}" for k, v in activation.hyperparameters.items())
     facts = {"hyperparameters": chosen} if chosen else {}
-    return facts | {
-        "range": f"({low:.7g}, {high:.7g})",
-        "monotonic": "yes" if activation.monotonic else "no",
-        "kinks at": ", ".join(f"{k:g}" for k in activation.kinks) or "none",
-    }
+    facts |= learns | draws | {"range": f"({low:.7g}, {high:.7g})"}
+    if activation.spec.coupled:
+        return facts
+    places = {"kinks at": activation.kinks, "jumps at": activation.jumps}
+    facts["monotonic"] = "yes" if activation.monotonic else "no"
+    return facts | {k: ", ".join(f"{p:g}" for p in v) or "none" for k, v in places.items()}
 
 
-def _signature(transform: Activation) -> dict[str, str]:
-    parameters = transform.spec.hyperparameters.values()
+def _signature(transform: Spec) -> dict[str, str]:
+    parameters = transform.hyperparameters.values()
     bare = [p.replace(annotation=inspect.Parameter.empty) for p in parameters]
     return {"takes": ", ".join(map(str, bare))}
 

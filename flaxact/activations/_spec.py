@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from flaxact import _grammar
-from flaxact._lazy import jax
-from flaxact.errors import InputError, hint, nearest, unknown
+from flaxact._lazy import jax, jnp
+from flaxact.errors import InputError, unknown
 
 Interval = tuple[float, float]
+Kind = Literal["activation", "pointwise", "coupled", "learned", "stochastic", "transform"]
 catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
+# Hyperparameters that choose how, not what, is computed: no fact depends on them.
+OPTIONS = ("per_channel", "exact_derivative")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Spec:
     """The facts about an activation, or about a transform of activations.
 
-    ``range``, ``kinks`` and ``monotonic`` are values, or functions of the hyperparameters by name
-    where they depend on them. ``kinks`` are the inputs at which the derivative jumps.
+    Each of ``range``, ``kinks``, ``jumps``, ``monotonic`` and ``smoothness`` is a value, or a function
+    of the hyperparameters by name where it depends on them.
+
+    Attributes:
+      range: the interval that the values fill.
+      kinks: the inputs at which the derivative jumps.
+      jumps: the inputs at which the value itself jumps.
+      monotonic: whether it never decreases.
+      smoothness: how many derivatives are continuous; ``math.inf`` for all.
+      positive: hyperparameters that must be above zero.
+      learned: the parameters that training changes.
+      initial: ``initial(key, width, **hyperparameters)`` gives them, where they are not numbers.
+      coupled: whether an output depends on more than the input at its place, or on the place.
+      width: the output's width for an input's, and the hyperparameters by name.
+      note: where libraries or papers disagree.
     """
 
     name: str
@@ -29,16 +46,30 @@ class Spec:
     formula: str
     source: str
     range: Interval | Callable[..., Interval]
-    kinks: tuple[float, ...] | Callable[..., tuple[float, ...]]
-    monotonic: bool | Callable[..., bool]
-    aliases: tuple[str, ...]
-    positive: tuple[str, ...]
+    kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = ()
+    jumps: tuple[float, ...] | Callable[..., tuple[float, ...]] = ()
+    monotonic: bool | Callable[..., bool] = True
+    smoothness: float | Callable[..., float] | None = None
+    aliases: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
+    learned: tuple[str, ...] = ()
+    initial: Callable[..., dict[str, Any]] | None = None
+    coupled: bool = False
+    width: Callable[..., int] | None = None
+    fixed: bool = False
+    surrogate: bool = False
+    note: str = ""
     hyperparameters: Mapping[str, inspect.Parameter]
 
     @property
     def is_transform(self) -> bool:
         """Whether it takes an activation and gives another."""
         return any(map(takes_activation, self.hyperparameters.values()))
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it draws from a ``key`` while training."""
+        return "key" in inspect.signature(self.function).parameters
 
     @property
     def summary(self) -> str:
@@ -57,6 +88,7 @@ class Activation:
     Frozen and hashable; equal to another with the same hyperparameters, so equal ones share one
     trace. ``str`` gives the spec text from which ``get`` makes it again.
 
+    >>> from flaxact import get
     >>> str(get("elu(alpha=0.5)")), get("elu(1.0)") == get("elu")
     ('elu(alpha=0.5)', True)
     """
@@ -64,9 +96,29 @@ class Activation:
     spec: Spec
     changed: tuple[tuple[str, Any], ...] = field(default=())
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Apply it: any shape, floating dtype; both are kept."""
-        return self.spec.function(x, **dict(self.changed))
+    def __call__(self, x: jax.Array, *, key: jax.Array | None = None, **parameters: Any):
+        """Apply it: any shape, floating dtype; both are kept unless it changes the width.
+
+        Args:
+          x: the input.
+          key: for a stochastic activation in training; without one it does what it does in testing.
+          parameters: what training has learned, as from ``parameters``; the initial values otherwise.
+
+        Raises:
+          InputError: an array of another dtype, or a parameter that it does not have.
+        """
+        chosen = dict(self.changed)
+        for place, (name, inner) in enumerate(self.inner.items()):
+            learned = parameters.pop(name, {})
+            own = None if key is None else jax.random.fold_in(key, place)
+            if learned or (own is not None and inner.stochastic):
+                chosen[name] = functools.partial(inner, key=own, **learned)
+        for name in parameters:
+            if name not in self.spec.learned:
+                raise unknown(f"parameter of {self}", name, (*self.spec.learned, *self.inner))
+        if key is not None and self.spec.stochastic:
+            chosen["key"] = key
+        return self.spec.function(x, **chosen, **parameters)
 
     def __str__(self) -> str:
         positional = tuple(v for _, v in self.changed if isinstance(v, Activation))
@@ -77,6 +129,8 @@ class Activation:
         return f"get({str(self)!r})"
 
     def __reduce__(self):
+        from flaxact.activations._get import get
+
         return get, (str(self),)
 
     @property
@@ -84,6 +138,11 @@ class Activation:
         """Every hyperparameter by name, the defaults included."""
         defaults = {k: p.default for k, p in self.spec.hyperparameters.items()}
         return defaults | dict(self.changed)
+
+    @property
+    def inner(self) -> dict[str, Activation]:
+        """The activations that a transform was made of, by name."""
+        return {k: v for k, v in self.changed if isinstance(v, Activation)}
 
     @property
     def range(self) -> Interval:
@@ -96,30 +155,99 @@ class Activation:
         return self._fact(self.spec.kinks)
 
     @property
+    def jumps(self) -> tuple[float, ...]:
+        """The inputs at which its value jumps."""
+        return self._fact(self.spec.jumps)
+
+    @property
+    def breaks(self) -> tuple[float, ...]:
+        """Kinks and jumps together, in order."""
+        return tuple(sorted({*self.kinks, *self.jumps}))
+
+    @property
     def monotonic(self) -> bool:
         """Whether it never decreases."""
         return self._fact(self.spec.monotonic)
 
+    @property
+    def smoothness(self) -> float:
+        """How many derivatives are continuous: -1 where the value jumps, ``inf`` for a smooth one."""
+        if self.jumps:
+            return -1
+        if self.spec.smoothness is None:
+            return 0 if self.kinks else math.inf
+        return self._fact(self.spec.smoothness)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it, or one that it is made of, draws from a key while training."""
+        return self.spec.stochastic or any(v.stochastic for v in self.inner.values())
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The names of what training changes; ``activation.alpha`` for one inside a transform."""
+        nested = (f"{k}.{name}" for k, v in self.inner.items() for name in v.learned)
+        return (*self.spec.learned, *nested)
+
+    def width(self, width: int) -> int:
+        """The width of its output for an input of this width."""
+        return self._fact(functools.partial(self.spec.width, width)) if self.spec.width else width
+
+    def parameters(self, width: int, key: jax.Array | None = None) -> dict[str, Any]:
+        """What it learns, at its initial values: a dictionary to call it with as keyword arguments.
+
+        Args:
+          width: of the last axis of the inputs, their channels.
+          key: for the activations that draw weights (``dyrelu``, ``meta_acon``).
+
+        Raises:
+          InputError: such an activation without a key.
+
+        >>> from flaxact import get
+        >>> get("prelu").parameters(width=3)
+        {'negative_slope': Array([0.25, 0.25, 0.25], dtype=float32)}
+        """
+        facts = self._facts()
+        if self.spec.initial:
+            found = self.spec.initial(key, width, **facts)
+        else:
+            shape = (width,) if self.hyperparameters.get("per_channel") else ()
+            found = {k: jnp.full(shape, facts[k], jnp.float32) for k in self.spec.learned}
+        nested = {k: v.parameters(width, key) for k, v in self.inner.items() if v.learned}
+        return found | nested
+
+    def _facts(self) -> dict[str, Any]:
+        return {k: v for k, v in self.hyperparameters.items() if k not in OPTIONS}
+
     def _fact(self, fact: Any) -> Any:
-        return fact(**self.hyperparameters) if callable(fact) else fact
+        return fact(**self._facts()) if callable(fact) else fact
 
 
-def check_positive(spec: Spec, given: Mapping[str, Any]) -> None:
-    """Raise where a hyperparameter that must be above zero is a number that is not."""
-    for name in spec.positive:
-        value = given.get(name, 1.0)
-        if isinstance(value, bool | int | float) and not value > 0:
-            raise InputError(f"{spec.name} needs {name} > 0, not {value}")
+def names(kind: Kind = "activation") -> tuple[str, ...]:
+    """The names of all activations, or of one kind, in alphabetical order.
 
+    Args:
+      kind: ``activation`` for all that are no transforms; of these ``pointwise`` (each output depends
+        on the input at its place alone), ``coupled`` (the rest), ``learned`` (with parameters that
+        training changes), ``stochastic``; or ``transform``.
 
-def names(kind: Literal["activation", "transform"] = "activation") -> tuple[str, ...]:
-    """The names of all activations, or of all transforms, in alphabetical order.
+    Raises:
+      InputError: an unknown kind.
 
     >>> "relu" in names(), "centered" in names(), "centered" in names("transform")
     (True, False, True)
     """
-    wanted = kind == "transform"
-    return tuple(sorted({s.name for s in catalogue.values() if s.is_transform == wanted}))
+    tests: dict[str, Callable[[Spec], bool]] = {
+        "activation": lambda s: not s.is_transform,
+        "pointwise": lambda s: not (s.is_transform or s.coupled),
+        "coupled": lambda s: s.coupled and not s.is_transform,
+        "learned": lambda s: bool(s.learned) and not s.is_transform,
+        "stochastic": lambda s: s.stochastic and not s.is_transform,
+        "transform": lambda s: s.is_transform,
+    }
+    if kind not in tests:
+        raise unknown("kind", kind, get_args(Kind))
+    return tuple(sorted({s.name for s in catalogue.values() if tests[kind](s)}))
 
 
 def find(name: str) -> Spec | None:
@@ -132,96 +260,9 @@ def is_transform(name: str) -> bool:
     return name in catalogue and catalogue[name].is_transform
 
 
-def get(activation: str | Activation | Callable[..., Any]) -> Activation:
-    """The activation that a name, a spec text, a function of flaxact or an ``Activation`` stands for.
-
-    Raises:
-      InputError: an unknown name or hyperparameter (with the nearest that is known), a value out of
-        its domain, a text that is not a spec, or a function that flaxact does not know.
-
-    >>> get("leaky_relu(0.2)")
-    get('leaky_relu(negative_slope=0.2)')
-    >>> get("swish")
-    get('silu')
-    """
-    if isinstance(activation, Activation):
-        return activation
-    if isinstance(activation, str):
-        return _from_call(_grammar.parse(activation))
-    spec = catalogue.get(getattr(activation, "__name__", ""))
-    if spec is not None and spec.function is activation:
-        return Activation(spec)
-    raise InputError(
-        f"{activation!r} is not an activation that flaxact knows; give a name such as 'relu', or "
-        "define the function with @flaxact.activation"
-    )
-
-
-def bind(
-    activation: str | Activation | Callable[..., Any], /, **hyperparameters: Any
-) -> Activation:
-    """The activation with these hyperparameters in place of the ones it has.
-
-    Raises:
-      InputError: as ``get``.
-
-    >>> bind("elu", alpha=0.5)
-    get('elu(alpha=0.5)')
-    """
-    chosen = get(activation)
-    return bind_values(chosen.spec, (), dict(chosen.changed) | hyperparameters)
-
-
-def _from_call(call: _grammar.Call) -> Activation:
-    if call.name not in catalogue:
-        raise unknown("activation", call.name, catalogue)
-
-    def value(v: _grammar.Value) -> Any:
-        return _from_call(v) if isinstance(v, _grammar.Call) else v
-
-    kwargs = {k: value(v) for k, v in call.kwargs}
-    return bind_values(catalogue[call.name], tuple(map(value, call.args)), kwargs)
-
-
-def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activation:
-    allowed = list(spec.hyperparameters)
-    for key in kwargs:
-        if key not in allowed:
-            raise InputError(
-                f"{spec.name} has no hyperparameter {key!r}{hint(nearest(key, allowed))} "
-                f"It takes: {', '.join(allowed) or 'none'}"
-            )
-    if len(args) > len(allowed):
-        raise InputError(
-            f"{spec.name} takes {len(allowed)} hyperparameters ({', '.join(allowed) or 'none'}), "
-            f"not {len(args)}"
-        )
-    positional = dict(zip(allowed, args, strict=False))
-    for key in positional.keys() & kwargs.keys():
-        raise InputError(f"{spec.name} is given {key} twice")
-    given = positional | dict(kwargs)
-    changed = []
-    for name, parameter in spec.hyperparameters.items():
-        if name not in given and parameter.default is inspect.Parameter.empty:
-            raise InputError(f"{spec.name} needs {name}, as in {spec.name}(relu)")
-        if name in given:
-            value = _checked_value(spec, parameter, given[name])
-            if value != parameter.default:
-                changed.append((name, value))
-    check_positive(spec, dict(changed))
-    return Activation(spec, tuple(changed))
-
-
-def _checked_value(spec: Spec, parameter: inspect.Parameter, value: Any) -> Any:
-    if takes_activation(parameter):
-        if isinstance(value, bool | int | float):
-            raise InputError(f"{spec.name} needs an activation as {parameter.name}, not {value}")
-        return get(value)
-    kind = type(parameter.default)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise InputError(
-            f"{spec.name} needs {_grammar.type_names[kind]} as {parameter.name}, not {value}"
-        )
-    return value
+def check_positive(spec: Spec, given: Mapping[str, Any]) -> None:
+    """Raise where a hyperparameter that must be above zero is a number that is not."""
+    for name in spec.positive:
+        value = given.get(name, 1.0)
+        if isinstance(value, bool | int | float) and not value > 0:
+            raise InputError(f"{spec.name} needs {name} > 0, not {value}")

@@ -6,27 +6,24 @@ import math
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_output
+from flaxact.activations._grad import keeps_input, keeps_output
+from flaxact.activations._numerics import finite, square_root
+
+INF = math.inf
 
 
 @activation(
     r"x \text{ if } x > 0 \text{ else } 0",
     source="nair2010relu",
-    range=(0.0, math.inf),
+    range=(0.0, INF),
     kinks=(0.0,),
+    note="The derivative at 0 is 0 in flaxact, jax.nn and PyTorch.",
 )
 @keeps_output(lambda y: jnp.where(y > 0, 1, 0).astype(y.dtype))
 def relu(x: jax.Array) -> jax.Array:
     r"""Rectified linear unit.
 
-    The derivative at 0 is 0, the choice that gives the sparsest gradient (Glorot et al. 2011, §3.1);
-    `jax.nn` and PyTorch take the same.
-
-    Args:
-      x: any shape; floating dtype, kept.
-
-    Returns:
-      The same shape and dtype; nan where ``x`` is.
+    The derivative at 0 is 0, the choice that gives the sparsest gradient (Glorot et al. 2011, §3.1).
 
     >>> [round(float(y), 4) for y in relu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]
@@ -36,31 +33,133 @@ def relu(x: jax.Array) -> jax.Array:
     return jnp.where(x <= 0, 0, x)
 
 
+def _leaky_slope(y: jax.Array, negative_slope: float) -> jax.Array:
+    return jnp.where(y > 0, 1, negative_slope).astype(y.dtype)
+
+
+def _leaky(x: jax.Array, negative_slope: float | jax.Array) -> jax.Array:
+    return jnp.where(x > 0, x, negative_slope * x)
+
+
+_LEAKY_FACTS = {
+    "range": lambda negative_slope: (-INF if negative_slope > 0 else 0.0, INF),
+    "kinks": lambda negative_slope: () if negative_slope == 1 else (0.0,),
+    "monotonic": lambda negative_slope: negative_slope >= 0,
+}
+
+
 @activation(
     r"x \text{ if } x > 0 \text{ else } s\,x",
     source="maas2013leaky",
-    range=lambda negative_slope: (-math.inf if negative_slope > 0 else 0.0, math.inf),
-    kinks=lambda negative_slope: () if negative_slope == 1 else (0.0,),
-    monotonic=lambda negative_slope: negative_slope >= 0,
+    **_LEAKY_FACTS,
+    note="The default slope is 0.01 here, in jax.nn and in PyTorch, 0.2 in TensorFlow, 0.3 in Keras. "
+    "The derivative at 0 is the slope, as in PyTorch; jax.nn takes 1.",
 )
-@keeps_output(
-    lambda y, negative_slope: jnp.where(y > 0, 1, negative_slope).astype(y.dtype),
-    when=lambda negative_slope: negative_slope >= 0,
-)
+@keeps_output(_leaky_slope, when=lambda negative_slope: negative_slope >= 0)
 def leaky_relu(x: jax.Array, negative_slope: float = 0.01) -> jax.Array:
     r"""Leaky rectified linear unit.
 
-    The derivative at 0 is the negative slope, as in PyTorch (and as for relu, where it is 0);
-    ``jax.nn`` takes 1.
+    The derivative at 0 is the negative slope (and so 0 for relu).
 
     Args:
-      x: any shape; floating dtype, kept.
+      x: the input.
       negative_slope: :math:`s`, the slope below zero.
-
-    Returns:
-      The same shape and dtype.
 
     >>> [round(float(y), 4) for y in leaky_relu(jnp.array([-1.0, 2.0]), negative_slope=0.25)]
     [-0.25, 2.0]
     """
-    return jnp.where(x > 0, x, negative_slope * x)
+    return _leaky(x, negative_slope)
+
+
+@activation(
+    r"x \text{ if } x > 0 \text{ else } s\,x, \quad s = 1/3",
+    source="mishkin2016systematic",
+    **_LEAKY_FACTS,
+)
+@keeps_output(_leaky_slope, when=lambda negative_slope: negative_slope >= 0)
+def very_leaky_relu(x: jax.Array, negative_slope: float = 1 / 3) -> jax.Array:
+    """Very leaky rectified linear unit: a slope of one third below zero.
+
+    Args:
+      x: the input.
+      negative_slope: the slope below zero.
+
+    >>> [round(float(y), 4) for y in very_leaky_relu(jnp.array([-3.0, 2.0]))]
+    [-1.0, 2.0]
+    """
+    return _leaky(x, negative_slope)
+
+
+@activation(
+    "|x|",
+    source="jarrett2009best",
+    range=(0.0, INF),
+    kinks=(0.0,),
+    monotonic=False,
+    aliases=("abs",),
+)
+@keeps_input(lambda x: jnp.sign(x))
+def absolute(x: jax.Array) -> jax.Array:
+    """Absolute value: rectification that keeps the size of what is below zero.
+
+    >>> [float(y) for y in absolute(jnp.array([-1.0, 2.0]))]
+    [1.0, 2.0]
+    """
+    return abs(x)
+
+
+@activation(
+    r"\max(x, -1)",
+    source="clevert2015elu",
+    range=(-1.0, INF),
+    kinks=(-1.0,),
+    note="Called SReLU in the ELU paper; that is also the name of the S-shaped ReLU, `srelu` here.",
+)
+@keeps_output(lambda y: jnp.where(y > -1, 1, 0).astype(y.dtype))
+def shifted_relu(x: jax.Array) -> jax.Array:
+    """ReLU moved down and left by one: its kink, and its lowest value, are at -1.
+
+    >>> [float(y) for y in shifted_relu(jnp.array([-3.0, -0.5, 2.0]))]
+    [-1.0, -0.5, 2.0]
+    """
+    return jnp.where(x <= -1, -1, x)
+
+
+@activation(
+    r"\max(x, -\delta)",
+    source="macedo2019drelu",
+    range=lambda displacement: (-displacement, INF),
+    kinks=lambda displacement: (-displacement,),
+    note="Another DReLU is Godin's dual ReLU, `dual_relu` here.",
+)
+@keeps_output(lambda y, displacement: jnp.where(y > -displacement, 1, 0).astype(y.dtype))
+def displaced_relu(x: jax.Array, displacement: float = 0.05) -> jax.Array:
+    r"""Displaced rectified linear unit (DReLU), for use after batch normalisation.
+
+    Args:
+      x: the input.
+      displacement: :math:`\delta`.
+
+    >>> [round(float(y), 4) for y in displaced_relu(jnp.array([-3.0, 2.0]))]
+    [-0.05, 2.0]
+    """
+    return jnp.where(x <= -displacement, -displacement, x)
+
+
+@activation(
+    r"\max(x, 0)^2",
+    source="so2021primer",
+    range=(0.0, INF),
+    smoothness=1,
+)
+@keeps_output(lambda y: 2 * square_root(finite(y)))
+def squared_relu(x: jax.Array) -> jax.Array:
+    """Square of the rectified linear unit.
+
+    The derivative is read from the output as twice its root, so it stays at 3.7e19 where the square
+    has overflowed (above 1.8e19 in float32).
+
+    >>> [float(y) for y in squared_relu(jnp.array([-1.0, 3.0]))]
+    [0.0, 9.0]
+    """
+    return jnp.where(x <= 0, 0, x * x)

@@ -1,4 +1,4 @@
-"""Smooth and unbounded: gates on their own input, and the identity."""
+"""Smooth and unbounded, no gate: from the identity to the logarithm."""
 
 from __future__ import annotations
 
@@ -6,100 +6,168 @@ import math
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_input
+from flaxact.activations._grad import keeps_input, keeps_output
+from flaxact.activations._numerics import expm1, hypotenuse, sech
 
-_TANH_SCALE = math.sqrt(2 / math.pi)
-_TANH_CUBIC = 0.044715  # Hendrycks & Gimpel 2016, §2
-
-
-def _finite(x: jax.Array) -> jax.Array:
-    # -inf · 0 would be nan where the limit is 0.
-    return jnp.maximum(x, float(jnp.finfo(x.dtype).min))
+INF = math.inf
 
 
-def _gelu_slope(x: jax.Array, approximate: bool) -> jax.Array:
-    x = jnp.clip(x, -40, 40)  # Beyond, the slope is 0 or 1 in float64 too, and inf · 0 is avoided.
-    if not approximate:
-        density = jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-        return jax.scipy.special.erfc(-x / math.sqrt(2)) / 2 + x * density
-    gate = jax.nn.sigmoid(2 * _TANH_SCALE * (x + _TANH_CUBIC * x**3))
-    inner = 2 * _TANH_SCALE * (1 + 3 * _TANH_CUBIC * x**2)
-    return gate + x * gate * (1 - gate) * inner
-
-
-@activation(
-    r"x\,\Phi(x), \text{ approximately } \tfrac{x}{2}"
-    r"\bigl(1 + \tanh(\sqrt{2/\pi}\,(x + 0.044715\,x^3))\bigr)",
-    source="hendrycks2016gelu",
-    range=lambda approximate: (-0.17004075 if approximate else -0.16997121, math.inf),
-    monotonic=False,
-)
-@keeps_input(_gelu_slope)
-def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
-    r"""Gaussian error linear unit: the input times the Gaussian's distribution function at it.
-
-    Args:
-      x: any shape; floating dtype, kept.
-      approximate: the tanh form (the default of ``jax.nn``), else the exact one (PyTorch's default).
-
-    Returns:
-      The same shape and dtype.
-
-    >>> [round(float(y), 4) for y in gelu(jnp.array([-1.0, 2.0]))]
-    [-0.1588, 1.9546]
-    >>> [round(float(y), 4) for y in gelu(jnp.array([-1.0, 2.0]), approximate=False)]
-    [-0.1587, 1.9545]
-    """
-    x = _finite(x).astype(x.dtype)  # not weak even for a Python number, as in jax.nn
-    if approximate:
-        # (1 + tanh u)/2 is the sigmoid of 2u, which keeps its digits where 1 + tanh u cancels.
-        return x * jax.nn.sigmoid(2 * _TANH_SCALE * (x + _TANH_CUBIC * x**3))
-    return x * (jax.scipy.special.erfc(-x / math.sqrt(2)) / 2)
-
-
-def _silu_slope(x: jax.Array) -> jax.Array:
-    x = jnp.clip(x, -800, 800)  # Beyond, the slope is 0 or 1 in float64 too.
-    gate = jax.nn.sigmoid(x)
-    return gate * (1 + x * (1 - gate))
-
-
-@activation(
-    r"\frac{x}{1 + e^{-x}}",
-    source="hendrycks2016gelu",
-    range=(-0.27846455, math.inf),
-    monotonic=False,
-    aliases=("swish",),
-)
-@keeps_input(_silu_slope)
-def silu(x: jax.Array) -> jax.Array:
-    r"""Sigmoid-weighted linear unit, also known as Swish (with its β = 1).
-
-    Named by Hendrycks & Gimpel 2016 and Elfwing et al. 2017; found again by search, and measured
-    widely, by Ramachandran et al. 2017 as Swish.
-
-    Args:
-      x: any shape; floating dtype, kept.
-
-    Returns:
-      The same shape and dtype.
-
-    >>> [round(float(y), 4) for y in silu(jnp.array([-1.0, 2.0]))]
-    [-0.2689, 1.7616]
-    """
-    return _finite(x) * jax.nn.sigmoid(x)
-
-
-@activation("x", source="", range=(-math.inf, math.inf), aliases=("linear",))
+@activation("x", source="", range=(-INF, INF), aliases=("linear",))
 def identity(x: jax.Array) -> jax.Array:
     """The identity: no activation, so a stack of layers is one linear layer.
-
-    Args:
-      x: any shape; floating dtype, kept.
-
-    Returns:
-      ``x``.
 
     >>> [round(float(y), 4) for y in identity(jnp.array([-1.0, 2.0]))]
     [-1.0, 2.0]
     """
     return jnp.asarray(x)
+
+
+def _bent_slope(y: jax.Array) -> jax.Array:
+    # From y the root of the formula is (2/3) (r - w) with these two; beyond 10^9 the slope is constant.
+    w = jnp.clip(y, -1e9, 1e9) + 0.5
+    r = jnp.sqrt(4 * w * w + 3)
+    return 3 * r / (4 * (r - w))
+
+
+@activation(r"\tfrac{1}{2}\left(\sqrt{x^2 + 1} - 1\right) + x", source="kunc2024survey", range=(-INF, INF))
+@keeps_output(_bent_slope)
+def bent_identity(x: jax.Array) -> jax.Array:
+    """Bent identity: slope 1/2 far below zero, 3/2 far above.
+
+    >>> [round(float(y), 4) for y in bent_identity(jnp.array([-1.0, 2.0]))]
+    [-0.7929, 2.618]
+    """
+    near = jnp.clip(x, -1e9, 1e9)  # beyond, the factor is constant
+    return x * (1 + near / (hypotenuse(near, 1) + 1) / 2)
+
+
+@activation(
+    r"\mathrm{sign}(x) \log(1 + |x|)",
+    source="hafner2023dreamerv3",
+    range=(-INF, INF),
+    smoothness=1,
+    aliases=("logarithmic",),
+)
+@keeps_output(lambda y: jnp.exp(-abs(y)))
+def symlog(x: jax.Array) -> jax.Array:
+    """Symmetric logarithm: grows without bound, ever slower.
+
+    >>> [round(float(y), 4) for y in symlog(jnp.array([-1.0, 2.0]))]
+    [-0.6931, 1.0986]
+    """
+    return jnp.sign(x) * jnp.log1p(abs(x))
+
+
+@activation(
+    r"\log\left(x + \sqrt{x^2 + 1}\right)",
+    source="mishkin2016systematic",
+    range=(-INF, INF),
+    aliases=("arcsinh",),
+)
+@keeps_output(sech)
+def asinh(x: jax.Array) -> jax.Array:
+    """Inverse hyperbolic sine: the identity near zero, a logarithm far from it.
+
+    >>> [round(float(y), 4) for y in asinh(jnp.array([-1.0, 2.0]))]
+    [-0.8814, 1.4436]
+    """
+    return jnp.arcsinh(x)
+
+
+def _soft_exponential_slope(y: jax.Array, alpha: float) -> jax.Array:
+    if alpha == 0:
+        return jnp.ones_like(y)
+    return jnp.exp(alpha * y) if alpha < 0 else 1 + alpha * (y - alpha)
+
+
+@activation(
+    r"(e^{\alpha x} - 1) / \alpha + \alpha \text{ if } \alpha > 0, \; x \text{ if } \alpha = 0, \;"
+    r" -\log(1 - \alpha (x + \alpha)) / \alpha \text{ if } \alpha < 0",
+    source="godfrey2015continuum",
+    range=lambda alpha: (alpha - 1 / alpha if alpha > 0 else -INF, INF),
+    learned=("alpha",),
+    per_channel=True,
+    note="Not defined below (1 - alpha²)/alpha where alpha is negative: nan there.",
+)
+@keeps_output(_soft_exponential_slope)
+def soft_exponential(x: jax.Array, alpha: float = 0.0) -> jax.Array:
+    r"""Soft exponential: from a logarithm over the identity to an exponential, by one parameter.
+
+    Args:
+      x: the input.
+      alpha: negative for a logarithm, 0 for the identity, positive for an exponential; learned.
+
+    >>> [round(float(y), 4) for y in soft_exponential(jnp.array([-1.0, 2.0]), 1.0)]
+    [0.6321, 7.3891]
+    """
+    alpha = jnp.asarray(alpha, jnp.result_type(x, jnp.float32))
+    above, below = alpha > 0, alpha < 0
+    a, b = jnp.where(above, alpha, 1), jnp.where(below, alpha, -1)
+    exponential = expm1(a * x) / a + a
+    logarithm = -jnp.log1p(-b * (x + b)) / b
+    # At 0 the derivative by alpha is that of the series, 1 + x²/2.
+    near = jnp.clip(x, -1e9, 1e9)
+    between = x + alpha * (1 + near * near / 2)
+    return jnp.where(above, exponential, jnp.where(below, logarithm, between))
+
+
+def _aria2_slope(y: jax.Array, alpha: float, beta: float) -> jax.Array:
+    # Far below zero 1 - y^(1/alpha) is 1, and its derivatives would overflow.
+    above = y > 1e-9**alpha
+    return alpha * beta * y * jnp.where(above, -expm1(jnp.log(jnp.where(above, y, 1)) / alpha), 1)
+
+
+@activation(
+    r"(1 + e^{-\beta x})^{-\alpha}",
+    source="patwardhan2018aria2",
+    range=(0.0, 1.0),
+    positive=("alpha", "beta"),
+)
+@keeps_output(
+    _aria2_slope,
+    exact=lambda x, alpha, beta: (
+        alpha * beta * jnp.exp(-alpha * jnp.logaddexp(-beta * x, 0)) * jax.nn.sigmoid(-beta * x)
+    ),
+)
+def aria2(x: jax.Array, alpha: float = 1.5, beta: float = 2.0) -> jax.Array:
+    """ARiA2, a case of Richards' curve: a sigmoid whose two tails differ.
+
+    Args:
+      x: the input.
+      alpha: positive; 1 is the logistic sigmoid.
+      beta: positive, the steepness.
+
+    >>> [round(float(y), 4) for y in aria2(jnp.array([-1.0, 2.0]))]
+    [0.0412, 0.9733]
+    """
+    return jnp.exp(-alpha * jnp.logaddexp(-beta * x, 0))
+
+
+def _nelu_slope(x: jax.Array, alpha: float) -> jax.Array:
+    below = jnp.clip(x, -1e9, 0)
+    return jnp.where(x > 0, 1, 2 * alpha * below / (1 + below * below) ** 2)
+
+
+@activation(
+    r"x \text{ if } x > 0 \text{ else } -\alpha / (1 + x^2)",
+    source="horuz2025sugar",
+    range=lambda alpha: (-alpha, INF),
+    kinks=(0.0,),
+    jumps=(0.0,),
+    monotonic=False,
+    positive=("alpha",),
+    note="Made to lend its derivative to ReLU (SUGAR): with_surrogate_derivative(relu, nelu).",
+)
+@keeps_input(_nelu_slope)
+def nelu(x: jax.Array, alpha: float = 0.2) -> jax.Array:
+    r"""NeLU: ReLU with a negative bump below zero, where it jumps to :math:`-\alpha`.
+
+    Args:
+      x: the input.
+      alpha: positive, the depth of the bump.
+
+    >>> [round(float(y), 4) for y in nelu(jnp.array([-1.0, 2.0]))]
+    [-0.1, 2.0]
+    """
+    below = jnp.clip(x, -1e15, 0)
+    return jnp.where(x > 0, x, -alpha / (1 + below * below))

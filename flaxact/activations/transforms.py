@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from flaxact._lazy import jax
+import math
+
+from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation as define
-from flaxact.activations._gaussian import gaussian_mean
-from flaxact.activations._grad import rounds_once
+from flaxact.activations._gaussian import crossings, evaluate, gaussian_mean, gaussian_std
+from flaxact.activations._grad import keeps_input
 from flaxact.activations._spec import Activation, Interval
+
+INF = math.inf
+
+
+def _inner(fact: str):
+    """A fact that is the inner activation's."""
+    return lambda activation, **_: getattr(activation, fact)
+
+
+def _merged(*places: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(sorted({round(place, 12) for several in places for place in several}))
+
+
+_SAME_SHAPE = {"kinks": _inner("kinks"), "jumps": _inner("jumps"), "monotonic": _inner("monotonic"),
+               "smoothness": _inner("smoothness")}  # fmt: skip
 
 
 def _centered_range(activation: Activation, mean: float, std: float) -> Interval:
@@ -19,11 +36,11 @@ def _centered_range(activation: Activation, mean: float, std: float) -> Interval
     r"f(x) - \mathrm{E}\,f(z), \quad z \sim \mathcal{N}(\mathrm{mean}, \mathrm{std}^2)",
     source="",
     range=_centered_range,
-    kinks=lambda activation, mean, std: activation.kinks,
-    monotonic=lambda activation, mean, std: activation.monotonic,
     positive=("std",),
+    fixed=True,
+    **_SAME_SHAPE,
 )
-@rounds_once
+@keeps_input()
 def centered(
     x: jax.Array, activation: Activation, mean: float = 0.0, std: float = 1.0
 ) -> jax.Array:
@@ -33,6 +50,7 @@ def centered(
     ReLU's derivative.
 
     Args:
+      x: the input.
       activation: the activation, by name, spec text, function or as ``Activation``.
       mean: of the Gaussian input.
       std: its standard deviation, positive.
@@ -40,11 +58,316 @@ def centered(
     Returns:
       An ``Activation``.
 
-    Raises:
-      InputError: not an activation, or ``std`` is not positive.
-
     >>> from flaxact import relu
     >>> [round(float(y), 4) for y in centered(relu)(jax.numpy.array([-1.0, 2.0]))]
     [-0.3989, 1.6011]
     """
     return activation(x) - gaussian_mean(activation, mean, std)
+
+
+def _standardized_range(activation: Activation, mean: float, std: float) -> Interval:
+    low, high = _centered_range(activation, mean, std)
+    scale = gaussian_std(activation, mean, std)
+    return low / scale, high / scale
+
+
+@define(
+    r"\frac{f(x) - \mathrm{E}\,f(z)}{\mathrm{std}\,f(z)}, "
+    r"\quad z \sim \mathcal{N}(\mathrm{mean}, \mathrm{std}^2)",
+    source="",
+    range=_standardized_range,
+    positive=("std",),
+    fixed=True,
+    **_SAME_SHAPE,
+)
+@keeps_input()
+def standardized(
+    x: jax.Array, activation: Activation, mean: float = 0.0, std: float = 1.0
+) -> jax.Array:
+    """An activation whose output has mean 0 and variance 1 for a Gaussian input.
+
+    Args:
+      x: the input.
+      activation: the activation.
+      mean: of the Gaussian input.
+      std: its standard deviation, positive.
+
+    Returns:
+      An ``Activation``.
+
+    >>> from flaxact import relu
+    >>> [round(float(y), 4) for y in standardized(relu)(jax.numpy.array([-1.0, 2.0]))]
+    [-0.6833, 2.7424]
+    """
+    centre, scale = gaussian_mean(activation, mean, std), gaussian_std(activation, mean, std)
+    return (activation(x) - centre) / scale
+
+
+def _ends(activation: Activation, factor: float, offset: float) -> Interval:
+    ends = [offset + factor * end if factor else offset for end in activation.range]
+    return min(ends), max(ends)
+
+
+@define(
+    r"a\,f(b x)",
+    source="",
+    range=lambda activation, output, input: _ends(activation, output, 0.0),
+    kinks=lambda activation, output, input: (
+        tuple(sorted(k / input for k in activation.kinks)) if input and output else ()
+    ),
+    jumps=lambda activation, output, input: (
+        tuple(sorted(k / input for k in activation.jumps)) if input and output else ()
+    ),
+    monotonic=lambda activation, output, input: (
+        activation.monotonic and output * input >= 0
+    ),
+    smoothness=_inner("smoothness"),
+)
+@keeps_input()
+def scaled(
+    x: jax.Array, activation: Activation, output: float = 1.0, input: float = 1.0  # noqa: A002
+) -> jax.Array:
+    """An activation with its output, its input or both multiplied by a number.
+
+    Args:
+      x: the input.
+      activation: the activation.
+      output: the factor on its output.
+      input: the factor on its input.
+
+    Returns:
+      An ``Activation``.
+
+    >>> from flaxact import tanh
+    >>> [round(float(y), 3) for y in scaled(tanh, 1.7159, 2 / 3)(jax.numpy.array([-1.0, 1.0]))]
+    [-1.0, 1.0]
+    """
+    return output * activation(input * x)
+
+
+@define(
+    r"f(x + a) + b",
+    source="",
+    range=lambda activation, output, input: _ends(activation, 1.0, output),
+    kinks=lambda activation, output, input: tuple(k - input for k in activation.kinks),
+    jumps=lambda activation, output, input: tuple(k - input for k in activation.jumps),
+    monotonic=_inner("monotonic"),
+    smoothness=_inner("smoothness"),
+)
+@keeps_input()
+def shifted(
+    x: jax.Array, activation: Activation, output: float = 0.0, input: float = 0.0  # noqa: A002
+) -> jax.Array:
+    """An activation with a number added to its output, its input or both.
+
+    Args:
+      x: the input.
+      activation: the activation.
+      output: what is added to its output.
+      input: what is added to its input.
+
+    Returns:
+      An ``Activation``.
+
+    >>> from flaxact import relu
+    >>> [float(y) for y in shifted(relu, -1.0, 1.0)(jax.numpy.array([-3.0, 2.0]))]
+    [-1.0, 2.0]
+    """
+    return activation(x + input) + output
+
+
+@define(
+    r"-f(x)",
+    source="",
+    range=lambda activation: _ends(activation, -1.0, 0.0),
+    kinks=_inner("kinks"),
+    jumps=_inner("jumps"),
+    monotonic=False,
+    smoothness=_inner("smoothness"),
+)
+@keeps_input()
+def negated(x: jax.Array, activation: Activation) -> jax.Array:
+    """An activation with its output's sign turned.
+
+    Args:
+      x: the input.
+      activation: the activation.
+
+    Returns:
+      An ``Activation``.
+
+    >>> from flaxact import elu
+    >>> [round(float(y), 4) for y in negated(elu)(jax.numpy.array([-1.0, 2.0]))]
+    [0.6321, -2.0]
+    """
+    return -activation(x)
+
+
+@define(
+    r"f(x) \text{ in even channels, } -f(-x) \text{ in odd ones}",
+    source="eidnes2017bipolar",
+    range=lambda activation: (
+        min(activation.range[0], -activation.range[1]),
+        max(activation.range[1], -activation.range[0]),
+    ),
+    monotonic=_inner("monotonic"),
+    coupled=True,
+)
+@keeps_input()
+def bipolar(x: jax.Array, activation: Activation) -> jax.Array:
+    """Every other channel takes the activation turned by half a turn, so that means cancel.
+
+    Args:
+      x: the input; channels along the last axis.
+      activation: the activation.
+
+    Returns:
+      An ``Activation``.
+
+    >>> from flaxact import relu
+    >>> bipolar(relu)(jax.numpy.array([-1.0, -1.0, 2.0, 2.0]))
+    Array([ 0., -1.,  2.,  0.], dtype=float32)
+    """
+    even = jnp.arange(x.shape[-1]) % 2 == 0
+    sign = jnp.where(even, 1, -1).astype(x.dtype)
+    return sign * activation(sign * x)
+
+
+@define(
+    r"w\,f(x) + (1 - w)\,g(x)",
+    source="",
+    range=lambda first, second, weight: tuple(  # type: ignore[arg-type]
+        (weight * a if weight else 0.0) + ((1 - weight) * b if weight != 1 else 0.0)
+        for a, b in zip(first.range, second.range, strict=True)
+    ),
+    kinks=lambda first, second, weight: _merged(first.kinks, second.kinks),
+    jumps=lambda first, second, weight: _merged(first.jumps, second.jumps),
+    monotonic=lambda first, second, weight: (
+        first.monotonic and second.monotonic and 0 <= weight <= 1
+    ),
+    smoothness=lambda first, second, weight: min(first.smoothness, second.smoothness),
+)
+@keeps_input()
+def mixture(
+    x: jax.Array, first: Activation, second: Activation, weight: float = 0.5
+) -> jax.Array:
+    """The weighted mean of two activations.
+
+    What it states as range and monotonicity holds; the range may be wider than the values'.
+
+    Args:
+      x: the input.
+      first: one activation.
+      second: the other.
+      weight: of the first, from 0 to 1.
+
+    Returns:
+      An ``Activation``.
+
+    >>> [round(float(y), 4) for y in mixture("elu", "leaky_relu(0.05)")(jnp.array([-1.0, 2.0]))]
+    [-0.3411, 2.0]
+    """
+    return weight * first(x) + (1 - weight) * second(x)
+
+
+def _composed_range(outer: Activation, inner: Activation) -> Interval:
+    if not outer.monotonic:
+        return outer.range
+    with np.errstate(all="ignore"):
+        low, high = evaluate(outer, np.asarray(inner.range))
+    return float(low), float(high)
+
+
+@define(
+    r"f(g(x))",
+    source="",
+    range=_composed_range,
+    kinks=lambda outer, inner: _merged(
+        inner.kinks, *(crossings(inner, k) for k in outer.kinks)
+    ),
+    jumps=lambda outer, inner: _merged(
+        inner.jumps, *(crossings(inner, k) for k in outer.jumps)
+    ),
+    monotonic=lambda outer, inner: outer.monotonic and inner.monotonic,
+    smoothness=lambda outer, inner: min(outer.smoothness, inner.smoothness),
+)
+@keeps_input()
+def compose(x: jax.Array, outer: Activation, inner: Activation) -> jax.Array:
+    """One activation after another.
+
+    Args:
+      x: the input.
+      outer: the activation that comes second.
+      inner: the one that comes first.
+
+    Returns:
+      An ``Activation``.
+
+    >>> [round(float(y), 4) for y in compose("relu", "tanh")(jnp.array([-1.0, 2.0]))]
+    [0.0, 0.964]
+    """
+    return outer(inner(x))
+
+
+@define(
+    r"\min(\max(f(x), \mathrm{low}), \mathrm{high})",
+    source="",
+    range=lambda activation, low, high: (
+        min(max(activation.range[0], low), high), max(min(activation.range[1], high), low)
+    ),
+    kinks=lambda activation, low, high: _merged(
+        crossings(activation, low), crossings(activation, high), activation.kinks
+    ),
+    monotonic=_inner("monotonic"),
+    smoothness=0,
+)
+@keeps_input()
+def clipped(
+    x: jax.Array, activation: Activation, low: float = -1.0, high: float = 1.0
+) -> jax.Array:
+    """An activation whose output is cut at two limits; its slope is 0 beyond them.
+
+    Args:
+      x: the input.
+      activation: the activation.
+      low: the least output.
+      high: the largest.
+
+    Returns:
+      An ``Activation``.
+
+    >>> [float(y) for y in clipped("identity")(jnp.array([-3.0, 0.5, 2.0]))]
+    [-1.0, 0.5, 1.0]
+    """
+    y = activation(x)
+    return jnp.where(y <= low, low, jnp.where(y >= high, high, y))
+
+
+@define(
+    r"f(x + n), \quad n \sim \mathcal{N}(0, \mathrm{std}^2)",
+    source="",
+    range=_inner("range"),
+    positive=("std",),
+    **_SAME_SHAPE,
+)
+@keeps_input()
+def noisy(
+    x: jax.Array, activation: Activation, std: float = 0.1, key: jax.Array | None = None
+) -> jax.Array:
+    """An activation with Gaussian noise on its input while training.
+
+    Args:
+      x: the input.
+      activation: the activation.
+      std: of the noise, positive.
+      key: for training; without it, the activation itself.
+
+    Returns:
+      An ``Activation``.
+
+    >>> [float(y) for y in noisy("relu")(jnp.array([-1.0, 2.0]))]
+    [0.0, 2.0]
+    """
+    if key is None:
+        return activation(x)
+    return activation(x + std * jax.random.normal(key, x.shape, x.dtype))

@@ -1,0 +1,126 @@
+"""The door: names, spec texts and functions in, an ``Activation`` out."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flaxact import _grammar
+from flaxact.activations._spec import (
+    Activation,
+    Spec,
+    catalogue,
+    check_positive,
+    takes_activation,
+)
+from flaxact.errors import InputError, hint, nearest, unknown
+
+
+def get(activation: str | Activation | Callable[..., Any]) -> Activation:
+    """The activation that a name, a spec text, a function of flaxact or an ``Activation`` stands for.
+
+    Raises:
+      InputError: an unknown name or hyperparameter (with the nearest that is known), a value out of
+        its domain, a text that is not a spec, or a function that flaxact does not know.
+
+    >>> get("leaky_relu(0.2)")
+    get('leaky_relu(negative_slope=0.2)')
+    >>> get("swish")
+    get('silu')
+    """
+    if isinstance(activation, Activation):
+        return activation
+    if isinstance(activation, str):
+        return _from_call(_grammar.parse(activation))
+    spec = catalogue.get(getattr(activation, "__name__", ""))
+    if spec is not None and spec.function is activation:
+        return Activation(spec)
+    raise InputError(
+        f"{activation!r} is not an activation that flaxact knows; give a name such as 'relu', or "
+        "define the function with @flaxact.activation"
+    )
+
+
+def bind(
+    activation: str | Activation | Callable[..., Any], /, **hyperparameters: Any
+) -> Activation:
+    """The activation with these hyperparameters in place of the ones it has.
+
+    Raises:
+      InputError: as ``get``.
+
+    >>> bind("elu", alpha=0.5)
+    get('elu(alpha=0.5)')
+    """
+    chosen = get(activation)
+    return bind_values(chosen.spec, (), dict(chosen.changed) | hyperparameters)
+
+
+def _from_call(call: _grammar.Call) -> Activation:
+    if call.name not in catalogue:
+        raise unknown("activation", call.name, catalogue)
+
+    def value(v: _grammar.Value) -> Any:
+        return _from_call(v) if isinstance(v, _grammar.Call) else v
+
+    kwargs = {k: value(v) for k, v in call.kwargs}
+    return bind_values(catalogue[call.name], tuple(map(value, call.args)), kwargs)
+
+
+def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activation:
+    allowed = list(spec.hyperparameters)
+    for key in kwargs:
+        if key not in allowed:
+            raise InputError(
+                f"{spec.name} has no hyperparameter {key!r}{hint(nearest(key, allowed))} "
+                f"It takes: {', '.join(allowed) or 'none'}"
+            )
+    if len(args) > len(allowed):
+        raise InputError(
+            f"{spec.name} takes {len(allowed)} hyperparameters ({', '.join(allowed) or 'none'}), "
+            f"not {len(args)}"
+        )
+    positional = dict(zip(allowed, args, strict=False))
+    for key in positional.keys() & kwargs.keys():
+        raise InputError(f"{spec.name} is given {key} twice")
+    given = positional | dict(kwargs)
+    changed = []
+    for name, parameter in spec.hyperparameters.items():
+        if name not in given and parameter.default is inspect.Parameter.empty:
+            raise InputError(f"{spec.name} needs {name}, as in {spec.name}(relu)")
+        if name in given:
+            value = _checked_value(spec, parameter, given[name])
+            if value != parameter.default:
+                changed.append((name, value))
+    check_positive(spec, dict(changed))
+    return Activation(spec, tuple(changed))
+
+
+def _checked_value(spec: Spec, parameter: inspect.Parameter, value: Any) -> Any:
+    if takes_activation(parameter):
+        if isinstance(value, bool | int | float):
+            raise InputError(f"{spec.name} needs an activation as {parameter.name}, not {value}")
+        return _checked_inner(spec, get(value))
+    kind = type(parameter.default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise InputError(
+            f"{spec.name} needs {_grammar.type_names[kind]} as {parameter.name}, not {value}"
+        )
+    return value
+
+
+def _checked_inner(spec: Spec, inner: Activation) -> Activation:
+    if inner.spec.coupled:
+        raise InputError(
+            f"{spec.name} needs a pointwise activation, not {inner}, whose outputs depend on more than "
+            "the input at their place"
+        )
+    if spec.fixed and inner.learned:
+        raise InputError(
+            f"{spec.name} is computed for a fixed activation; {inner} learns {', '.join(inner.learned)}"
+        )
+    return inner

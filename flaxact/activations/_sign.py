@@ -1,0 +1,61 @@
+"""The backward pass of a learned bend at 0: one bit a value in place of the input."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flaxact._lazy import jax, jnp
+from flaxact.activations._grad import keeps_input, rounded
+
+Function = Callable[..., Any]
+
+
+def keeps_sign(tangent: Function) -> Callable[[Function], Function]:
+    """Differentiate a function of ``x`` and one learned parameter by what a bit a value tells.
+
+    ``tangent(y, above, parameter, dx, dparameter)``, where ``above`` says whether ``x > 0``, and
+    ``dparameter`` is None where nothing is differentiated by the parameter. Keeping
+    the input, as the derivative by a learned slope asks for, would cost an array a layer more.
+    (Scalars and float16, which is short of room for what stands for 0, keep the input.)
+    """
+
+    def decorate(function: Function) -> Function:
+        from_input = keeps_input()(function)
+        lean = functools.cache(lambda: _lean(function, tangent))
+
+        @functools.wraps(function)
+        def call(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
+            if jnp.result_type(x) == jnp.float16 or jnp.ndim(x) == 0:
+                return from_input(x, *args, **kwargs)
+            default = function.__defaults__
+            (parameter,) = (*args, *kwargs.values()) or default
+            return lean()(x, jnp.asarray(parameter))
+
+        return call
+
+    return decorate
+
+
+def _lean(function: Function, tangent: Function) -> Function:
+    def again(y: jax.Array, bits: jax.Array, parameter: jax.Array, dx: Any, d: Any) -> jax.Array:
+        above = jnp.unpackbits(bits, axis=-1, count=y.shape[-1]).astype(bool)
+        wide = y.astype(jnp.promote_types(y.dtype, jnp.float32))
+        return tangent(wide, above, parameter, dx, d).astype(y.dtype)
+
+    @jax.custom_jvp
+    def lean(x: jax.Array, parameter: jax.Array) -> jax.Array:
+        return rounded(lambda x: function(x, parameter), x, {})
+
+    @functools.partial(lean.defjvp, symbolic_zeros=True)
+    def _(primals, tangents):
+        x, parameter = primals
+        y = lean(x, parameter)
+        bits = jnp.packbits(x > 0, axis=-1)
+        zero = jax.custom_derivatives.SymbolicZero
+        dx = jnp.zeros_like(y) if isinstance(tangents[0], zero) else tangents[0]
+        d = None if isinstance(tangents[1], zero) else tangents[1]
+        return y, jax.checkpoint(again, prevent_cse=False)(y, bits, parameter, dx, d)
+
+    return jax.jit(lean, inline=True)

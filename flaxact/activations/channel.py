@@ -1,0 +1,290 @@
+"""Over an axis: what one output is depends on its neighbours."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from flaxact._lazy import jax, jnp
+from flaxact.activations._define import activation
+from flaxact.activations._grad import keeps_input, keeps_output_whole
+from flaxact.activations._numerics import square_root
+from flaxact.activations.gated import check_divisible
+from flaxact.errors import InputError
+
+INF = math.inf
+_AXIS = {"monotonic": False, "coupled": True}
+
+
+@activation(r"e^{x_i} / \sum_j e^{x_j}", source="bridle1990softmax", range=(0.0, 1.0), **_AXIS)
+@keeps_output_whole(lambda y, dx, axis: y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
+def softmax(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Softmax: positive values that sum to one.
+
+    Args:
+      x: the input.
+      axis: over which they sum to one.
+
+    >>> [round(float(y), 4) for y in softmax(jnp.array([0.0, 1.0]))]
+    [0.2689, 0.7311]
+    """
+    return jax.nn.softmax(x, axis)
+
+
+@activation(r"x_i - \log \sum_j e^{x_j}", source="bridle1990softmax", range=(-INF, 0.0), **_AXIS)
+@keeps_output_whole(lambda y, dx, axis: dx - jnp.sum(jnp.exp(y) * dx, axis, keepdims=True))
+def log_softmax(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Logarithm of softmax.
+
+    Args:
+      x: the input.
+      axis: over which the exponentials sum to one.
+
+    >>> [round(float(y), 4) for y in log_softmax(jnp.array([0.0, 1.0]))]
+    [-1.3133, -0.3133]
+    """
+    return jax.nn.log_softmax(x, axis)
+
+
+def _sparsemax_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
+    support = jnp.where(y > 0, 1, 0).astype(y.dtype)
+    mean = jnp.sum(support * dx, axis, keepdims=True) / jnp.sum(support, axis, keepdims=True)
+    return support * (dx - mean)
+
+
+@activation(
+    r"\operatorname{argmin}_{p \in \Delta} \lVert p - x \rVert^2",
+    source="martins2016sparsemax",
+    range=(0.0, 1.0),
+    **_AXIS,
+)
+@keeps_output_whole(_sparsemax_tangent)
+def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Sparsemax: the nearest point of the simplex, most of whose values are exactly zero.
+
+    Args:
+      x: the input.
+      axis: over which the values sum to one.
+
+    >>> [round(float(y), 4) for y in sparsemax(jnp.array([0.0, 0.5, 2.0]))]
+    [0.0, 0.0, 1.0]
+    """
+    x = x - jnp.max(x, axis, keepdims=True)
+    ordered = jnp.flip(jnp.sort(jnp.moveaxis(x, axis, -1), -1), -1)
+    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
+    excess = jnp.cumsum(ordered, -1) - 1
+    size = jnp.sum(count * ordered > excess, -1, keepdims=True)
+    threshold = jnp.take_along_axis(excess, size - 1, -1) / size
+    return jnp.maximum(x - jnp.moveaxis(threshold, -1, axis), 0)
+
+
+def _entmax15_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
+    root = square_root(y)
+    mean = jnp.sum(root * dx, axis, keepdims=True) / jnp.sum(root, axis, keepdims=True)
+    return root * (dx - mean)
+
+
+@activation(
+    r"\max(x_i / 2 - \tau, 0)^2, \quad \text{with } \tau \text{ such that they sum to one}",
+    source="peters2019entmax",
+    range=(0.0, 1.0),
+    **_AXIS,
+)
+@keeps_output_whole(_entmax15_tangent)
+def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
+    """1.5-entmax: between softmax and sparsemax, with exact zeros and a slope without jumps.
+
+    Args:
+      x: the input.
+      axis: over which the values sum to one.
+
+    >>> [round(float(y), 4) for y in entmax15(jnp.array([0.0, 0.5, 2.0]))]
+    [0.0, 0.0595, 0.9405]
+    """
+    x = (x - jnp.max(x, axis, keepdims=True)) / 2
+    ordered = jnp.flip(jnp.sort(jnp.moveaxis(x, axis, -1), -1), -1)
+    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
+    mean = jnp.cumsum(ordered, -1) / count
+    spread = jnp.cumsum(ordered * ordered, -1) - count * mean * mean
+    thresholds = mean - square_root((1 - spread) / count)
+    size = jnp.sum(thresholds <= ordered, -1, keepdims=True)
+    threshold = jnp.take_along_axis(thresholds, size - 1, -1)
+    return jnp.maximum(x - jnp.moveaxis(threshold, -1, axis), 0) ** 2
+
+
+def _blocks(name: str, x: jax.Array, axis: int, size: int) -> jax.Array:
+    """The axis last, cut into blocks of neighbours: (..., blocks, size)."""
+    check_divisible(name, x, axis, size)
+    moved = jnp.moveaxis(x, axis, -1)
+    return moved.reshape(*moved.shape[:-1], -1, size)
+
+
+def _joined(blocks: jax.Array, axis: int) -> jax.Array:
+    flat = blocks.reshape(*blocks.shape[:-2], -1)
+    return jnp.moveaxis(flat, -1, axis)
+
+
+def _divided(width: int, pieces: int, **_: Any) -> int:
+    return width // pieces
+
+
+@activation(
+    r"\max_{j} x_{ij}, \quad j = 1 \dots \mathrm{pieces}",
+    source="goodfellow2013maxout",
+    range=(-INF, INF),
+    width=_divided,
+    **_AXIS,
+)
+@keeps_input()
+def maxout(x: jax.Array, pieces: int = 2, axis: int = -1) -> jax.Array:
+    """Maxout: the largest of each few neighbouring channels.
+
+    Args:
+      x: the input, whose width along the axis the number of pieces divides.
+      pieces: how many channels become one.
+      axis: the channels.
+
+    >>> maxout(jnp.array([2.0, -3.0, 1.0, 4.0]))
+    Array([2., 4.], dtype=float32)
+    """
+    return jnp.moveaxis(_blocks("maxout", x, axis, pieces).max(-1), -1, axis)
+
+
+@activation(
+    r"x_i \text{ if it is the largest of its block, else } 0",
+    source="srivastava2013lwta",
+    range=(-INF, INF),
+    aliases=("local_winner_take_all",),
+    **_AXIS,
+)
+@keeps_input()
+def lwta(x: jax.Array, size: int = 2, axis: int = -1) -> jax.Array:
+    """Local winner take all: in each block of neighbouring channels the largest stays.
+
+    Args:
+      x: the input, whose width along the axis the block's size divides.
+      size: of a block.
+      axis: the channels.
+
+    >>> lwta(jnp.array([2.0, -3.0, 1.0, 4.0]))
+    Array([2., 0., 0., 4.], dtype=float32)
+    """
+    blocks = _blocks("lwta", x, axis, size)
+    won = jax.nn.one_hot(blocks.argmax(-1), size, dtype=bool)
+    return _joined(jnp.where(won, blocks, 0), axis)
+
+
+@activation(
+    r"(\max(x_1, x_2), \min(x_1, x_2))",
+    source="chernodub2016oplu",
+    range=(-INF, INF),
+    **_AXIS,
+)
+@keeps_input()
+def oplu(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Orthogonal permutation linear unit: each pair of neighbouring channels in order.
+
+    It keeps every norm, forward and back.
+
+    Args:
+      x: the input, whose width along the axis is even.
+      axis: the channels.
+
+    >>> oplu(jnp.array([2.0, -3.0, 1.0, 4.0]))
+    Array([ 2., -3.,  4.,  1.], dtype=float32)
+    """
+    pairs = _blocks("oplu", x, axis, 2)
+    first, second = pairs[..., 0], pairs[..., 1]
+    # Not max and min, whose derivative at a tie is a half and a half: no permutation.
+    swap = (second > first)[..., None]
+    return _joined(jnp.where(swap, pairs[..., ::-1], pairs), axis)
+
+
+@activation(
+    r"x_i \text{ if it is among the } k \text{ largest, else } 0",
+    source="makhzani2014ksparse",
+    range=(-INF, INF),
+    positive=("density",),
+    **_AXIS,
+)
+@keeps_input()
+def k_winners(x: jax.Array, density: float = 0.25, axis: int = -1) -> jax.Array:
+    r"""k-winners take all: the largest few channels stay, the others become zero.
+
+    Args:
+      x: the input.
+      density: the share of the channels that stays, :math:`k` over their number rounded up; above 0
+        and at most 1. Ties with the smallest that stays stay too.
+      axis: the channels.
+
+    >>> k_winners(jnp.array([2.0, -3.0, 1.0, 4.0]))
+    Array([0., 0., 0., 4.], dtype=float32)
+    """
+    if isinstance(density, int | float) and density > 1:
+        raise InputError(f"k_winners needs a density of at most 1, not {density}")
+    moved = jnp.moveaxis(x, axis, -1)
+    count = math.ceil(density * moved.shape[-1])
+    least = jax.lax.top_k(moved, count)[0][..., -1:] if count else moved
+    return jnp.moveaxis(jnp.where(moved >= least, moved, 0), -1, axis)
+
+
+@activation(
+    r"\frac{\lVert x \rVert^2}{1 + \lVert x \rVert^2} \frac{x}{\lVert x \rVert}",
+    source="sabour2017dynamic",
+    range=(-1.0, 1.0),
+    **_AXIS,
+)
+@keeps_input()
+def squash(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Squash: the vector along the axis keeps its direction, its length becomes less than one.
+
+    Args:
+      x: the input: capsules along the axis.
+      axis: of a capsule's numbers.
+
+    >>> [round(float(y), 4) for y in squash(jnp.array([3.0, 4.0]))]
+    [0.5769, 0.7692]
+    """
+    square = jnp.sum(x * x, axis, keepdims=True)
+    return x * (square_root(square) / (1 + square))
+
+
+def _polynorm_initial(key: Any, width: int, axis: int) -> dict[str, jax.Array]:
+    return {"weights": jnp.full((3,), 1 / 3, jnp.float32), "bias": jnp.zeros((), jnp.float32)}
+
+
+@activation(
+    r"\sum_{i=1}^{3} w_i \frac{x^i}{\lVert x^i \rVert_{\mathrm{rms}}} + b",
+    source="zhuo2025polycom",
+    range=(-INF, INF),
+    learned=("weights", "bias"),
+    initial=_polynorm_initial,
+    **_AXIS,
+)
+@keeps_input()
+def polynorm(
+    x: jax.Array,
+    axis: int = -1,
+    weights: jax.Array | None = None,
+    bias: jax.Array | None = None,
+) -> jax.Array:
+    """PolyNorm: a cubic whose powers are each divided by their root mean square over the channels.
+
+    Args:
+      x: the input.
+      axis: the channels.
+      weights: shape (3,), learned: of x, x² and x³; a third each at first.
+      bias: shape (), learned; 0 at first.
+
+    >>> [round(float(y), 4) for y in polynorm(jnp.array([-1.0, 1.0]))]
+    [-0.3333, 1.0]
+    """
+    # Powers of the input over its largest: the norm takes the scale away, and cubes stay in range.
+    scale = jax.lax.stop_gradient(jnp.max(abs(x), axis, keepdims=True))
+    x = x / jnp.where(scale > 0, scale, 1)
+    total = bias
+    for i in (1, 2, 3):
+        power = x**i
+        mean_square = jnp.mean(power * power, axis, keepdims=True)
+        total = total + weights[i - 1] * power * jax.lax.rsqrt(mean_square + 1e-12)
+    return total

@@ -1,0 +1,126 @@
+"""Sines and cosines, alone or with the identity."""
+
+from __future__ import annotations
+
+import math
+
+from flaxact._lazy import jax, jnp
+from flaxact.activations._define import activation
+from flaxact.activations._grad import keeps_input
+
+INF = math.inf
+
+
+def _waves(frequency: float, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """sin and cos of frequency · x, with what the product's rounding has lost (Dekker 1971)."""
+    product = frequency * x
+    if not isinstance(frequency, float) or frequency == 1 or x.dtype != jnp.float32:
+        return jnp.sin(product), jnp.cos(product)
+    grain = math.ldexp(1.0, math.frexp(frequency)[1] - 11)
+    f_high = round(frequency / grain) * grain
+    f_rest = frequency - f_high
+    x_high = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11)
+    x_rest = x - x_high
+    lost = ((f_high * x_high - product) + f_high * x_rest + f_rest * x_high) + f_rest * x_rest
+    lost = jax.lax.stop_gradient(jnp.where(jnp.isfinite(lost), lost, 0))
+    sin, cos = jnp.sin(product), jnp.cos(product)
+    return sin + lost * cos, cos - lost * sin
+
+
+@activation(
+    r"\sin(\omega x)",
+    source="parascandolo2016taming",
+    range=(-1.0, 1.0),
+    monotonic=False,
+    aliases=("sin",),
+)
+@keeps_input(lambda x, frequency: frequency * _waves(frequency, x)[1])
+def sine(x: jax.Array, frequency: float = 1.0) -> jax.Array:
+    r"""Sine.
+
+    Args:
+      x: the input; nan at infinity, where a sine has no limit.
+      frequency: :math:`\omega`, in radians.
+
+    >>> [round(float(y), 4) for y in sine(jnp.array([-1.0, 2.0]))]
+    [-0.8415, 0.9093]
+    """
+    return _waves(frequency, x)[0]
+
+
+@activation(
+    r"\sin(\omega x), \quad \omega = 30",
+    source="sitzmann2020siren",
+    range=(-1.0, 1.0),
+    monotonic=False,
+    note="The paper draws weights from U(-√(6/n)/ω, √(6/n)/ω) for it, the first layer's from U(-1/n, 1/n).",
+)
+@keeps_input(lambda x, frequency: frequency * _waves(frequency, x)[1])
+def siren(x: jax.Array, frequency: float = 30.0) -> jax.Array:
+    r"""Sine of the frequency that SIREN uses for images and scenes.
+
+    Args:
+      x: the input; nan at infinity.
+      frequency: :math:`\omega`, in radians.
+
+    >>> round(float(siren(jnp.array(0.1))), 4)
+    0.1411
+    """
+    return _waves(frequency, x)[0]
+
+
+@activation(
+    r"\cos x", source="kunc2024survey", range=(-1.0, 1.0), monotonic=False, aliases=("cos",)
+)
+@keeps_input(lambda x: -jnp.sin(x))
+def cosine(x: jax.Array) -> jax.Array:
+    """Cosine; nan at infinity.
+
+    >>> [round(float(y), 4) for y in cosine(jnp.array([-1.0, 2.0]))]
+    [0.5403, -0.4161]
+    """
+    return jnp.cos(x)
+
+
+@activation(
+    r"x \cos x",
+    source="noel2021gcu",
+    range=(-INF, INF),
+    monotonic=False,
+    aliases=("growing_cosine_unit",),
+)
+@keeps_input(lambda x: jnp.cos(x) - x * jnp.sin(x))
+def gcu(x: jax.Array) -> jax.Array:
+    """Growing cosine unit; nan at infinity.
+
+    >>> [round(float(y), 4) for y in gcu(jnp.array([-1.0, 2.0]))]
+    [-0.5403, -0.8323]
+    """
+    return x * jnp.cos(x)
+
+
+@activation(
+    r"x + \frac{1}{a} \sin^2(a x)",
+    source="ziyin2020snake",
+    range=(-INF, INF),
+    monotonic=True,
+    learned=("frequency",),
+    per_channel=True,
+    positive=("frequency",),
+    note="The slope 1 + sin(2ax) touches 0 and never goes below, so it never decreases.",
+)
+@keeps_input(lambda x, frequency: 1 + jnp.sin(2 * frequency * x))
+def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
+    """Snake: the identity and a periodic part, for data that repeats.
+
+    It never decreases, but its inverse has no closed form: the input is kept for the backward pass.
+
+    Args:
+      x: the input; nan at infinity.
+      frequency: :math:`a`, positive; learned, or a number.
+
+    >>> [round(float(y), 4) for y in snake(jnp.array([-1.0, 2.0]))]
+    [-0.2919, 2.8268]
+    """
+    wave = jnp.sin(frequency * x)
+    return x + wave * wave / frequency

@@ -1,0 +1,84 @@
+"""The value of one activation with the derivative of another, on purpose."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+from flaxact._lazy import jax, jnp
+from flaxact.activations._define import activation as define
+from flaxact.activations._grad import keeps_input
+from flaxact.activations._spec import Activation
+from flaxact.activations.composed_gates import bsilu_slope
+
+
+@functools.cache
+def _surrogate(activation: Activation, derivative: Activation):
+    def tangent(x: jax.Array, dx: jax.Array) -> jax.Array:
+        return jax.jvp(derivative, (x,), (dx,))[1]
+
+    @jax.custom_jvp
+    def function(x: jax.Array) -> jax.Array:
+        return activation(x)
+
+    @function.defjvp
+    def _(primals, tangents):
+        again = jax.checkpoint(tangent, prevent_cse=False)
+        return function(*primals), again(*primals, *tangents)
+
+    return function
+
+
+@define(
+    r"f(x), \text{ with the derivative of } g",
+    source="neftci2019surrogate",
+    range=lambda activation, derivative: activation.range,
+    kinks=lambda activation, derivative: activation.kinks,
+    jumps=lambda activation, derivative: activation.jumps,
+    monotonic=lambda activation, derivative: activation.monotonic,
+    surrogate=True,
+    fixed=True,
+)
+def with_surrogate_derivative(
+    x: jax.Array, activation: Activation, derivative: Activation
+) -> jax.Array:
+    """One activation forward, the derivative of another backward, as steps and ReLUs may need.
+
+    Differentiation gives the other's derivative on purpose.
+
+    Args:
+      x: the input.
+      activation: whose value it has.
+      derivative: whose derivative it has.
+
+    Returns:
+      An ``Activation``.
+
+    >>> lent = with_surrogate_derivative("relu", "bsilu")
+    >>> float(lent(-1.0)), round(float(jax.grad(lent)(-1.0)), 4)
+    (0.0, 0.4007)
+    """
+    return _surrogate(activation, derivative)(x)
+
+
+@define(
+    r"\max(x, 0), \text{ with the derivative of B-SiLU}",
+    source="horuz2025sugar",
+    range=(0.0, math.inf),
+    kinks=(0.0,),
+    surrogate=True,
+)
+@keeps_input(bsilu_slope)
+def sugar(x: jax.Array, alpha: float = 1.67) -> jax.Array:
+    r"""ReLU in the forward pass, the derivative of B-SiLU in the backward one (SUGAR).
+
+    What differentiation gives is B-SiLU's derivative, on purpose: units that are off still learn.
+
+    Args:
+      x: the input.
+      alpha: of B-SiLU.
+
+    >>> float(sugar(-1.0)), round(float(jax.grad(sugar)(-1.0)), 4)
+    (0.0, 0.4007)
+    """
+    return jnp.where(x <= 0, 0, x)

@@ -1,0 +1,299 @@
+"""Initial weights by what a signal keeps on its way: by formula for any activation, or by measurement.
+
+A formula gives an initializer as in ``jax.nn.initializers``: ``init(key, shape, dtype)`` for shapes
+(*window, inputs, outputs), as Flax's kernels have. ``mode`` says what the variance is divided by:
+"fan_in", window × inputs (keeps signals), "fan_out", window × outputs (keeps gradients), or a mean of
+them. A distribution changes no variance; "normal" is not truncated. Equal arguments give the same
+object, so that modules that hold it compare equal and share a trace.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import traverse_util
+from jax.nn.initializers import Initializer
+
+from flaxact.activations import Activation, get
+from flaxact.errors import InputError, unknown
+from flaxact.theory import gaussian_moments
+
+Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
+Distribution = Literal["normal", "truncated_normal", "uniform"]
+Moment = Literal["second", "variance", "derivative"]
+Path = tuple[str, ...]
+
+
+def he(
+    mode: Mode = "fan_in", distribution: Distribution = "normal", *, negative_slope: float = 0.0
+) -> Initializer:
+    r"""Weights that keep the second moment through rectifiers.
+
+    :math:`\mathrm{std} = \sqrt{2 / ((1 + a^2) n)}` (He et al. 2015, eq. 10, 14 and 15). The paper draws
+    from a Gaussian; ``jax.nn.initializers.he_normal`` cuts it off at two standard deviations.
+
+    Args:
+      mode: "fan_in" (eq. 10), "fan_out" (eq. 14), "fan_avg" or "fan_geo_avg".
+      distribution: "normal", "truncated_normal" or "uniform".
+      negative_slope: a, the slope of a leaky ReLU below zero.
+
+    Raises:
+      InputError: an unknown mode or distribution, or a slope that is not finite.
+
+    >>> kernel = he()(jax.random.key(0), (3, 3, 64, 128))
+    >>> kernel.shape, round(float(kernel.var() * 9 * 64), 1)
+    ((3, 3, 64, 128), 2.0)
+    """
+    if not math.isfinite(negative_slope):
+        raise InputError(f"he needs a finite negative_slope, not {negative_slope}")
+    return _scaled(2 / (1 + negative_slope**2), mode, distribution)
+
+
+def xavier(distribution: Distribution = "uniform") -> Initializer:
+    r"""Weights between what keeps the variance forwards and backwards in a linear net.
+
+    :math:`\mathrm{std} = \sqrt{2 / (n_{in} + n_{out})}` (Glorot & Bengio 2010, eq. 12, 16).
+
+    Args:
+      distribution: "normal", "truncated_normal" or "uniform".
+
+    Raises:
+      InputError: an unknown distribution.
+
+    >>> kernel = xavier()(jax.random.key(0), (200, 400))
+    >>> round(float(jnp.abs(kernel).max()), 3), 0.1  # the uniform's bound, √(6/600)
+    (0.1, 0.1)
+    """
+    return _scaled(1.0, "fan_avg", distribution)
+
+
+def lecun(mode: Mode = "fan_in", distribution: Distribution = "normal") -> Initializer:
+    r"""Weights that keep the variance of a linear unit.
+
+    :math:`\mathrm{std} = 1/\sqrt{n}` (LeCun et al. 1998, eq. 16): for linear layers, and for SELU.
+
+    Args:
+      mode: "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
+      distribution: "normal" (Flax's default is truncated), "truncated_normal" or "uniform".
+
+    Raises:
+      InputError: an unknown mode or distribution.
+
+    >>> kernel = lecun()(jax.random.key(0), (400, 400))
+    >>> round(float(kernel.std() * math.sqrt(400)), 2)
+    1.0
+    """
+    return _scaled(1.0, mode, distribution)
+
+
+def variance_preserving(
+    activation: str | Activation | Callable[..., Any],
+    mode: Mode = "fan_in",
+    distribution: Distribution = "normal",
+    *,
+    moment: Moment = "second",
+    centered: bool = False,
+) -> Initializer:
+    r"""Weights that keep a signal's size through any activation: He's initialisation for relu.
+
+    :math:`\mathrm{std} = \mathrm{gain}/\sqrt{n}` with :math:`\mathrm{gain} = 1/\sqrt{\mathrm{E} f(z)^2}`
+    for a standard Gaussian z: where pre-activations have second moment 1, the next ones have it too (He
+    et al. 2015, eq. 7, with the moment of f in place of ReLU's 1/2). Depth holds that for tanh and elu;
+    for gelu and silu it is an unstable point: a layer makes a deviation 1.14 and 1.17 times as large.
+
+    Args:
+      activation: a pointwise one, by name, spec text, function or as ``Activation``.
+      mode: "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
+      distribution: "normal", "truncated_normal" or "uniform".
+      moment: "second"; "variance", for weights that sum to 0 at each output and so don't see f's mean
+        (Brock et al. 2021, §4); or "derivative", of f'(z), which with "fan_out" keeps gradients.
+      centered: make the weights at each output sum to 0, with their variance kept.
+
+    Raises:
+      InputError: an activation that is not pointwise, or whose moment is 0 or infinite; an unknown
+        activation, mode, distribution or moment.
+
+    >>> kernel = variance_preserving("tanh")(jax.random.key(0), (400, 400))
+    >>> round(float(kernel.std() * math.sqrt(400)), 2), round(gaussian_moments(get("tanh")).gain, 2)
+    (1.59, 1.59)
+    """
+    activation = get(activation)
+    moments = gaussian_moments(activation)
+    fields = {"second": "second_moment", "derivative": "derivative_second_moment"}
+    fields["variance"] = "variance"
+    if moment not in fields:
+        raise unknown("moment", str(moment), fields)
+    value = getattr(moments, fields[moment])
+    # A constant's variance is rounding: about 1e-32 of its square.
+    if not 1e-24 * moments.second_moment < value < math.inf:
+        raise InputError(f"{activation} has no gain: its moment {moment!r} is {value:.3g}")
+    return _scaled(1 / value, mode, distribution, centered)
+
+
+def orthogonal(gain: float = 1.0) -> Initializer:
+    r"""Orthonormal weights times a gain (Saxe et al. 2014).
+
+    A kernel is taken as a matrix W with a column for each output (the last axis): :math:`W^T W =
+    \mathrm{gain}^2 I`, or :math:`W W^T` where there are more outputs than inputs.
+
+    Args:
+      gain: positive.
+
+    Raises:
+      InputError: a gain that is not a positive number.
+
+    >>> kernel = orthogonal(2.0)(jax.random.key(0), (3, 3, 4, 5)).reshape(36, 5)
+    >>> bool(jnp.allclose(kernel.T @ kernel, 4 * jnp.eye(5), atol=1e-5))
+    True
+    """
+    if not 0 < gain < math.inf:
+        raise InputError(f"orthogonal needs a positive gain, not {gain}")
+    return _orthogonal(float(gain))
+
+
+def lsuv(
+    module: nn.Module,
+    variables: Any,
+    batch: Any,
+    *,
+    tolerance: float = 0.02,
+    iterations: int = 20,
+    key: jax.Array | None = None,
+    **call_kwargs: Any,
+) -> Any:
+    """Layer-sequential unit variance: kernels scaled until each layer's outputs have variance 1.
+
+    Mishkin & Matas 2016, "All you need is a good init", algorithm 1: orthonormal kernels; then, layer
+    by layer in the order of the calls, each kernel is divided by the standard deviation of its layer's
+    outputs (before the activation, over the whole batch). A layer is a module with a parameter "kernel"
+    that returns an array, as ``nn.Dense`` and ``nn.Conv``. Of several calls the first counts. Biases
+    stay; where they alone vary by more than 1, or weights are normalised, no scale will do and the
+    iterations run out. Takes one compilation, and a forward pass for each division.
+
+    Args:
+      module: any Linen module.
+      variables: what ``module.init`` gave; not changed.
+      batch: the module's input, such as images (batch, height, width, channels).
+      tolerance: how far a variance may stay from 1.
+      iterations: how often a kernel is divided at most.
+      key: for the orthonormal kernels; without one the given kernels are scaled.
+      call_kwargs: for ``module.apply``, such as ``train=False`` or ``rngs={"dropout": key}``.
+
+    Returns:
+      Variables of the same structure, shapes and dtypes.
+
+    Raises:
+      InputError: a layer whose outputs have variance 0, or one that is not finite; one inside
+        ``nn.scan`` or ``nn.vmap``; no layer at all; a tolerance or iterations not above 0.
+
+    >>> net = nn.Sequential([nn.Dense(64), get("relu"), nn.Dense(10)])
+    >>> x = jax.random.normal(jax.random.key(0), (256, 32))
+    >>> variables = lsuv(net, net.init(jax.random.key(1), x), x, key=jax.random.key(2))
+    >>> round(float(net.apply(variables, x).var()), 4)
+    1.0
+    """
+    if not (tolerance > 0 and iterations > 0):
+        raise InputError(f"lsuv needs tolerance and iterations > 0, not {tolerance}, {iterations}")
+    measure, layers = _variances(module, variables, batch, call_kwargs)
+    if key is not None:
+        for place, (path, width) in enumerate(layers.items()):
+            own = jax.random.fold_in(key, place)
+            variables = _with_kernel(variables, path, _fresh, own, width)
+    divided = dict.fromkeys(layers, 0)
+    while True:
+        measured = dict(zip(layers, measure(variables, batch).tolist(), strict=True))
+        # Dividing a kernel changes no output before its layer: the first that is off is the next.
+        open_ = (path for path in layers if divided[path] < iterations)
+        off = (path for path in open_ if not abs(measured[path] - 1) <= tolerance)
+        if (path := next(off, None)) is None:
+            return variables
+        if not 0 < measured[path] < math.inf:
+            raise InputError(f"{'/'.join(path)} gives outputs of variance {measured[path]}")
+        variables = _with_kernel(variables, path, jnp.divide, math.sqrt(measured[path]))
+        divided[path] += 1
+
+
+def _variances(
+    module: nn.Module, variables: Any, batch: Any, call_kwargs: dict[str, Any]
+) -> tuple[Callable[[Any, Any], jax.Array], dict[Path, int]]:
+    """The outputs' variances as a compiled function; the kernels in order, each with its width."""
+    kernels: dict[Path, int] = {}
+
+    def watch(next_fun, args, kwargs, context):
+        y, layer = next_fun(*args, **kwargs), context.module
+        is_layer = context.method_name == "__call__" and layer.has_variable("params", "kernel")
+        if is_layer and isinstance(y, jax.Array):
+            path = ("params", *layer.path, "kernel")
+            variance = jnp.var(y.astype(jnp.promote_types(y.dtype, jnp.float32)))
+            # Sown, so that it gets out of nn.remat; of several calls the first one's stays.
+            first = {"init_fn": tuple, "reduce_fn": lambda kept, new: kept or (new,)}
+            if not layer.sow("lsuv", "variance", variance, **first):
+                raise InputError(f"lsuv cannot see into the nn.scan or nn.vmap of {'/'.join(path)}")
+            kernels.setdefault(
+                path, math.prod(jax.tree.leaves(getattr(layer, "features", y.shape[-1])))
+            )
+        return y
+
+    @jax.jit
+    def measure(variables, batch):
+        changing = ["lsuv", *(name for name in variables if name != "params")]
+        with nn.intercept_methods(watch):
+            _, state = module.apply(variables, batch, mutable=changing, **call_kwargs)
+        if not kernels:
+            raise InputError(f'lsuv found no layer with a "kernel" in {type(module).__name__}')
+        seen = traverse_util.flatten_dict(state["lsuv"])
+        return jnp.stack([seen[*path[1:-1], "variance"][0] for path in kernels])
+
+    jax.eval_shape(measure, variables, batch)
+    return measure, kernels
+
+
+def _with_kernel(variables: Any, path: Path, change: Callable[..., jax.Array], *args: Any) -> Any:
+    """The variables with one kernel changed, in whatever containers and boxes they are."""
+
+    def visit(keys: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+        at = tuple(getattr(key, "key", None) for key in keys[: len(path)])
+        return change(jnp.asarray(leaf), *args) if at == path else leaf
+
+    return jax.tree_util.tree_map_with_path(visit, variables)
+
+
+def _fresh(kernel: jax.Array, key: jax.Array, width: int) -> jax.Array:
+    return orthogonal()(key, (kernel.size // width, width), kernel.dtype).reshape(kernel.shape)
+
+
+@functools.cache
+def _scaled(scale: float, mode: Any, distribution: Any, centered: bool = False) -> Initializer:
+    choices = (("mode", mode, Mode), ("distribution", distribution, Distribution))
+    for kind, given, allowed in choices:
+        if given not in get_args(allowed):
+            raise unknown(kind, str(given), get_args(allowed))
+    init = jax.nn.initializers.variance_scaling(scale, mode, distribution)
+
+    def init_centered(key, shape, dtype=None, **kwargs):
+        inputs = math.prod(shape[:-1])
+        if inputs < 2:
+            raise InputError(f"weights {tuple(shape)} cannot be centered: an output has only one")
+        kernel = init(key, shape, dtype, **kwargs)
+        rest = kernel - kernel.mean(tuple(range(kernel.ndim - 1)), keepdims=True)
+        return rest * math.sqrt(inputs / (inputs - 1))
+
+    return init_centered if centered else init
+
+
+@functools.cache
+def _orthogonal(gain: float) -> Initializer:
+    init = jax.nn.initializers.orthogonal(gain)
+
+    def init_rounded(key, shape, dtype=None):
+        dtype = jnp.zeros((), dtype).dtype
+        wide = jnp.promote_types(dtype, jnp.float32)  # QR takes no smaller floats
+        return init(key, shape, wide).astype(dtype)
+
+    return init_rounded

@@ -1,0 +1,194 @@
+"""The gallery: graphs that show the function, a page on which every activation is."""
+
+import itertools
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from scipy import special
+
+import flaxact as fa
+from flaxact import gallery
+
+SVG = "{http://www.w3.org/2000/svg}"
+SOME = ("glu", "hard_shrink", "relu", "silu", "step", "tanh")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The gallery of all activations."""
+    return gallery.write(tmp_path_factory.mktemp("out") / "new" / "gallery").parent
+
+
+def axis(root, which, coordinate):
+    """Pixels to numbers, by the labels at the ticks."""
+    ticks = root.findall(f".//{SVG}g[@class='{which}']/{SVG}text")
+    pixels = [float(t.get(coordinate)) for t in ticks]
+    values = [float(t.text.replace("−", "-")) for t in ticks]
+    slope, offset = np.polyfit(pixels, values, 1)
+    return (lambda p: slope * p + offset), abs(slope)
+
+
+def lines(root, curve):
+    """What is drawn of f, f′ or f″: for each line its points in pixels, an array (n, 2)."""
+    for line in root.findall(f".//{SVG}g[@class='{curve}']/{SVG}polyline"):
+        yield np.array([point.split(",") for point in line.get("points").split()], float)
+
+
+def drawn(text, curve):
+    """For each line its points as numbers, and how many units a pixel is."""
+    root = ET.fromstring(text)
+    (across, _), (down, unit) = axis(root, "x", "x"), axis(root, "y", "y")
+    found = [np.stack([across(p[:, 0]), down(p[:, 1])], -1) for p in lines(root, curve)]
+    return found, unit
+
+
+def sigmoid_slopes(x):
+    s = special.expit(x)
+    return s * (1 - s), s * (1 - s) * (1 - 2 * s)
+
+
+REFERENCES = {
+    "relu": (lambda x: np.maximum(x, 0), lambda x: (x > 0) * 1.0, lambda x: 0 * x),
+    "tanh": (
+        np.tanh,
+        lambda x: 1 / np.cosh(x) ** 2,
+        lambda x: -2 * np.tanh(x) / np.cosh(x) ** 2,
+    ),
+    "silu": (
+        lambda x: x * special.expit(x),
+        lambda x: special.expit(x) + x * sigmoid_slopes(x)[0],
+        lambda x: 2 * sigmoid_slopes(x)[0] + x * sigmoid_slopes(x)[1],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize(("order", "curve"), [(0, "f"), (1, "f′"), (2, "f″")])
+def test_what_is_drawn_is_the_function(name, order, curve):
+    found, unit = drawn(gallery.graph(name), curve)
+    for points in found:
+        x = np.linspace(points[0, 0] + 1e-3, points[-1, 0] - 1e-3, 999)
+        y = np.interp(x, *points.T)  # on the straight lines between the points, too
+        slope = np.abs(REFERENCES[name][1](x)) if order == 0 else 1  # a pixel across counts as well
+        np.testing.assert_array_less(np.abs(y - REFERENCES[name][order](x)), unit * (1 + slope))
+
+
+@pytest.mark.parametrize(
+    ("name", "curve", "ends"),
+    [
+        ("relu", "f", []),
+        ("relu", "f′", [0]),
+        ("elu", "f′", []),
+        ("elu", "f″", [0]),
+        ("tanh", "f″", []),
+        ("hard_shrink", "f", [-0.5, 0.5]),
+        ("leaky_relu(negative_slope=-1)", "f′", [0]),
+        ("centered(relu)", "f", []),
+    ],
+)
+def test_lines_break_where_the_value_jumps_and_only_there(name, curve, ends):
+    found, _ = drawn(gallery.graph(name), curve)
+    joints = [(a[-1, 0], b[0, 0]) for a, b in itertools.pairwise(found)]
+    np.testing.assert_allclose(np.reshape(joints, (-1, 2)), np.array([ends, ends]).T, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", fa.names("pointwise"))
+def test_graphs_are_small_whole_and_break_where_the_facts_say(name, folder):
+    path = folder / f"{name}.svg"
+    text = path.read_text("utf-8")
+    root = ET.fromstring(text)
+    assert root.find(f"{SVG}title").text == name
+    assert root.get("role") == "img"
+    assert name in root.get("aria-label")
+    assert path.stat().st_size < 6000
+    _, _, width, height = map(float, root.get("viewBox").split())
+    for curve in ("f", "f′", "f″"):
+        for points in lines(root, curve):
+            assert np.all((points >= 0) & (points <= (width, height)))
+            assert np.all(np.diff(points[:, 0]) >= 0)
+    activation = fa.get(name)
+    kinks = () if activation.spec.surrogate else activation.kinks  # the slope of another is drawn
+    for curve, places in (("f", activation.jumps), ("f′", kinks)):
+        starts = [points[0, 0] for points in drawn(text, curve)[0]]
+        assert starts
+        for place in places:
+            assert abs(place) > 5 or min(abs(start - place) for start in starts) < 2e-3
+
+
+def test_every_activation_is_on_the_page_with_its_graph(folder):
+    page = (folder / "README.md").read_text("utf-8")
+    sections = dict(re.findall(r"^### (\w+).*?\n(.*?)(?=^##|\Z)", page, re.M | re.S))
+    assert sorted(sections) == list(fa.names())
+    contents = page.split("\n## ")[0]
+    for name, section in sections.items():
+        spec = fa.get(name).spec
+        assert f"[{name}](#{name})" in contents
+        assert all(re.search(rf"^### {name} .*\b{alias}\b", page, re.M) for alias in spec.aliases)
+        assert (f'src="{name}.svg"' in section) is (not spec.coupled)
+        assert (folder / f"{name}.svg").exists() is (not spec.coupled)
+        assert "```math\n" in section
+        assert "<td>range</td>" in section
+    assert page.count("```") == 2 * len(sections)
+    assert ":math:" not in page
+    assert "operatorname" not in page  # which GitHub does not know
+    anchors = re.findall(r'<a id="(.*?)"></a>', page) + re.findall(r"^### (\w+)$", page, re.M)
+    assert len(set(anchors)) == len(anchors)
+    assert set(re.findall(r"\]\(#(.*?)\)", page)) == set(anchors)
+
+
+def test_twice_the_same_bytes_and_only_its_own_files_go(tmp_path):
+    def contents():
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    gallery.write(tmp_path, SOME)
+    before = contents()
+    assert set(before) == {"README.md", *(f"{n}.svg" for n in SOME if n != "glu")}
+    (tmp_path / "gone.svg").write_bytes(before["relu.svg"])
+    foreign = {"mine.svg": b"<svg/>", "notes.md": b"mine"}
+    for name, data in foreign.items():
+        (tmp_path / name).write_bytes(data)
+    gallery.write(tmp_path, SOME)
+    assert contents() == before | foreign
+
+
+def test_what_oscillates_is_looked_at_from_near():
+    assert gallery._window(fa.get("sine")) == {"low": -5, "high": 5}
+    assert gallery._window(fa.get("sine(frequency=30)"))["high"] < 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("file", "cannot write to the folder"),
+        ("file/inside", "cannot write to the folder"),
+        ("/proc/flaxact", "cannot write to the folder"),
+        ("taken", "is not of the gallery"),
+        ("dir_as_page", "is not of the gallery"),
+    ],
+)
+def test_a_folder_that_cannot_be_written(bad, said, tmp_path):
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "README.md").write_text("My own page.")
+    (tmp_path / "dir_as_page" / "README.md").mkdir(parents=True)
+    with pytest.raises(fa.InputError, match=said):
+        gallery.write(tmp_path / bad, ["relu"])
+    assert (tmp_path / "taken" / "README.md").read_text() == "My own page."
+    assert not list(tmp_path.rglob("*.svg"))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: gallery.graph("rleu"), "did you mean 'relu'"),
+        (lambda: gallery.graph("glu"), "no graph"),
+        (lambda: gallery.graph("relu", low=1, high=1), "low < high"),
+        (lambda: gallery.graph("relu", low=0, high=np.inf), "low < high"),
+        (lambda: gallery.write("/nowhere", ["rleu"]), "did you mean 'relu'"),
+    ],
+)
+def test_what_it_cannot_take(call, said):
+    with pytest.raises(fa.InputError, match=said):
+        call()
