@@ -92,7 +92,9 @@ def saturation(activation: Activation) -> str:
             near, far = evaluate(activation, sign * np.array([_FAR, 2 * _FAR]))
         if np.isfinite(near) and abs(far - near) < 1e-5:
             flat = np.all(_slope(activation, sign * np.array([6.5, 50.0])) == 0)
-            hard = flat and math.isfinite(activation.smoothness)  # a smooth one has only underflowed
+            hard = flat and math.isfinite(
+                activation.smoothness
+            )  # a smooth one has only underflowed
             found.append(f"{side} ({'hard' if hard else 'soft'})")
     return ", ".join(found) or "none"
 
@@ -173,7 +175,9 @@ def computed(activation: Activation) -> dict[str, str]:
     found = moments(activation)
     smooth = activation.smoothness
     return {
-        "smoothness": "discontinuous" if smooth < 0 else f"C{'∞' if math.isinf(smooth) else smooth}",
+        "smoothness": "discontinuous"
+        if smooth < 0
+        else f"C{'∞' if math.isinf(smooth) else smooth}",
         "Lipschitz constant": f"{lipschitz(activation):.6g}",
         "zeros": roots(activation),
         "saturates": saturation(activation),
@@ -221,7 +225,16 @@ CONDITIONS: dict[str, Callable[[Activation], Any]] = {
     "gain": lambda a: moments(a).gain,
     "zeros": lambda a: moments(a).zeros,
 }
-_OF_ANY = {"monotonic", "learned", "stochastic", "coupled", "pointwise", "bounded", "bounded_below", "smooth"}
+_OF_ANY = {
+    "monotonic",
+    "learned",
+    "stochastic",
+    "coupled",
+    "pointwise",
+    "bounded",
+    "bounded_below",
+    "smooth",
+}
 _COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
     ast.Eq: operator.eq, ast.NotEq: operator.ne,

@@ -38,6 +38,7 @@ Plot = tuple[float, float, float, float]  # the lowest and highest x, the lowest
 _POINTS = 2048  # in one call of a function, always: another shape is another compilation
 _SAMPLES = 1921
 _SECTIONS = 16
+_SAID = ("formula", "also called")
 _JUMP = 0.02  # a value that changes by more between neighbours is looked at for a jump
 
 
@@ -148,8 +149,7 @@ def _section(entry: Activation) -> str:
 
 
 def _facts(entry: Activation) -> dict[str, str]:
-    facts = known(entry) | computed(entry)
-    return {k: v for k, v in facts.items() if k not in ("formula", "also called")}
+    return {k: v for k, v in (known(entry) | computed(entry)).items() if k not in _SAID}
 
 
 def _markdown(text: str) -> str:

@@ -12,7 +12,7 @@ from flaxact.errors import InputError
 
 
 class ActivationParam(nnx.Param):
-    """What an activation learns. Weight decay is not for it: ``nnx.Not(ActivationParam)`` leaves it out."""
+    """What an activation learns. Not for weight decay: ``nnx.Not(ActivationParam)``."""
 
 
 class Act(nnx.Module):

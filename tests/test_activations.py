@@ -33,9 +33,10 @@ def points(count: int = 60) -> np.ndarray:
 
 def derivative(f, order: int = 1):
     """The derivative of an order at every element, by forward mode."""
-    for _ in range(order):
-        f = (lambda g: lambda x: jax.jvp(g, (x,), (jnp.ones_like(x),))[1])(f)
-    return f
+    if order == 0:
+        return f
+    below = derivative(f, order - 1)
+    return lambda x: jax.jvp(below, (x,), (jnp.ones_like(x),))[1]
 
 
 def away_from_breaks(spec: str, count: int) -> np.ndarray:
@@ -63,9 +64,11 @@ def within(got, true, ulps: int, absolute: float) -> bool:
     got, judged = np.asarray(got, np.float64), ~np.isnan(true)
     beyond = abs(true) > np.finfo(np.float32).max
     assert (got[beyond] == np.inf * np.sign(true[beyond])).all()
-    judged &= ~beyond
-    allowed = np.maximum(ulps * np.spacing(abs(true).clip(1e-38, 3e38).astype(np.float32)), absolute)
-    return bool((abs(got - true)[judged] <= allowed[judged]).all())
+    got, true = got[judged & ~beyond], true[judged & ~beyond]
+    allowed = np.maximum(
+        ulps * np.spacing(abs(true).clip(1e-38, 3e38).astype(np.float32)), absolute
+    )
+    return bool((abs(got - true) <= allowed).all())
 
 
 def test_every_pointwise_activation_has_a_reference():
@@ -209,9 +212,11 @@ def test_stated_shape(spec):
     activation = fa.get(spec)
     step = 1 / 400
     with jax.enable_x64(True):
-        x = np.arange(-6, 6, step) + 1e-5
+        x = np.arange(-7, 7, step) + 1e-5
         y = np.asarray(jax.jit(activation)(jnp.asarray(x)))
-        orders = [np.asarray(jax.jit(derivative(activation, n))(jnp.asarray(x))) for n in (1, 2, 3, 4)]
+        orders = [
+            np.asarray(jax.jit(derivative(activation, n))(jnp.asarray(x))) for n in (1, 2, 3, 4)
+        ]
     x, y, orders = x[~np.isnan(y)], y[~np.isnan(y)], [d[~np.isnan(y)] for d in orders]
     assert bool(np.all(np.diff(y) >= -1e-15)) == activation.monotonic
 
@@ -298,7 +303,7 @@ def test_bad_hyperparameters_in_a_call():
     ):
         with pytest.raises(fa.InputError, match=said):
             call()
-    traced = jax.jit(lambda x, alpha: fa.elu(x, alpha))(x, -1.0)  # a traced value is not looked at
+    traced = jax.jit(fa.elu)(x, -1.0)  # a traced value is not looked at
     chex.assert_trees_all_close(traced, x)
 
 

@@ -1,26 +1,73 @@
 """What the backward pass holds on to, read off the compiled program."""
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 import flaxact as fa
-from benchmarks.backward import compiled
+from benchmarks.backward import compiled, compiled_convolutions
 
 LAYERS = 12
-# jax.nn keeps 2 (relu, leaky_relu, softplus) to 3 (elu, gelu, silu) of these.
-KEPT = {name: 1.1 for name in fa.names() if fa.get(name).monotonic} | {"gelu": 2.05, "silu": 2.05}
+# Monotone, and yet the input is kept beside the output, for the reason given.
+KEPT_INPUT = {
+    "apl": "learns arrays, with which it need not be monotone",
+    "mtlu": "learns arrays, with which it need not be monotone",
+    "elu_leaky_relu": "the inverse has no closed form",
+    "snake": "the inverse has no closed form",
+    "tanh_shrink": "the inverse has no closed form",
+    "star_relu": "the shift has taken the digits that the slope near 0 needs",
+    "step": "the surrogate derivative is of the input",
+    "sugar": "the surrogate derivative is of the input",
+}
 
 
-def arrays_kept(activation) -> float:
-    return compiled(activation, rows=1024, width=256, layers=LAYERS)[1]
+def limit(name: str) -> float:
+    """What the issue allows: 1.1 where the function never decreases, 2.05 elsewhere."""
+    return 1.1 if fa.get(name).monotonic and name not in KEPT_INPUT else 2.05
 
 
-@pytest.mark.parametrize("name", fa.names())
+@pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_arrays_kept_a_layer(name):
     # A dozen layers carry two working arrays between them: 2 / 12 on top of what is kept.
-    assert arrays_kept(fa.get(name)) <= KEPT[name] + 2 / LAYERS
+    kept = compiled(fa.get(name), rows=1024, width=256, layers=LAYERS)[1]
+    assert kept <= limit(name) + 2 / LAYERS
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "tanh", "softplus", "gelu", "silu"])
+def test_arrays_kept_a_convolution(name):
+    layers = 8
+    kept = compiled_convolutions(fa.get(name), batch=8, side=16, width=32, layers=layers)[1]
+    theirs = compiled_convolutions(getattr(jax.nn, name), batch=8, side=16, width=32, layers=layers)
+    # XLA for the CPU makes a transposed copy of every convolution's input ahead of time, for the
+    # gradient of the kernel, and keeps it beside the array itself: 2 where a dense stack keeps 1. An
+    # activation that reads its input needs no third.
+    assert kept <= 2.05 + 2 / layers
+    assert kept <= theirs[1] + 0.01
 
 
 def test_leaner_than_jax_nn_where_that_keeps_more():
-    for name in ("relu", "leaky_relu", "elu", "gelu", "silu"):
-        assert arrays_kept(fa.get(name)) < arrays_kept(getattr(jax.nn, name)) - 0.5, name
+    for name in ("relu", "leaky_relu", "elu", "gelu", "silu", "mish"):
+        ours = compiled(fa.get(name), rows=1024, width=256, layers=LAYERS)[1]
+        theirs = compiled(getattr(jax.nn, name), rows=1024, width=256, layers=LAYERS)[1]
+        assert ours < theirs - 0.5, name
+
+
+@pytest.mark.parametrize("name", ["elu", "tanh", "sigmoid"])
+def test_exact_derivatives_keep_the_input(name):
+    exact = fa.bind(name, exact_derivative=True)
+    kept = compiled(exact, rows=1024, width=256, layers=LAYERS)[1]
+    assert 1.5 < kept <= 2.05 + 2 / LAYERS
+
+
+def test_exact_derivatives_are_needed_in_half_precision():
+    """Read from a bfloat16 output the derivative has lost its digits near saturation."""
+    x = jnp.linspace(-6, -3, 61, dtype=jnp.bfloat16)
+    for name, true in (("elu", jnp.exp), ("tanh", lambda x: 1 / jnp.cosh(x) ** 2)):
+        want = true(x.astype(jnp.float32))
+
+        def error(activation, want=want):
+            slope = jax.vmap(jax.grad(activation))(x).astype(jnp.float32)
+            return float(jnp.max(abs(slope / want - 1)))
+
+        assert error(fa.bind(name, exact_derivative=True)) < 0.005
+        assert error(fa.get(name)) > 0.3

@@ -93,7 +93,27 @@ def test_list_and_cite(capsys):
     assert "no source" in capsys.readouterr().out
 
 
-def test_describe_with_moments(capsys):
-    assert main(["describe", "centered(relu)", "--moments"]) == 0
+def test_describe_in_full(capsys, tmp_path):
+    svg = tmp_path / "relu.svg"
+    assert main(["describe", "centered(relu)", "--full", "--graph", str(svg)]) == 0
     text = capsys.readouterr().out
-    assert "gain                     1.71285855" in text  # √(2 / (1 - 1/π)), as in NFNets
+    assert "<svg" in svg.read_text()
+    assert "gain                 1.71285" in text  # √(2 / (1 - 1/π)), as in NFNets
+
+
+def test_list_where(capsys):
+    assert main(["list", "--where", "monotonic and learned and not bounded_below"]) == 0
+    assert "prelu" in capsys.readouterr().out.split()
+    for bad, said in (
+        ("monotonc", "unknown fact 'monotonc'; did you mean 'monotonic'"),
+        ("__import__('os')", "only facts, numbers, and, or, not, and comparisons"),
+        ("mean <", "only facts, numbers"),
+    ):
+        assert main(["list", "--where", bad]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_gallery_of_a_folder_that_is_a_file(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main(["gallery", str(tmp_path / "file")]) == 2
+    assert "file" in capsys.readouterr().err

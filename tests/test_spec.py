@@ -17,13 +17,13 @@ from flaxact.activations import _spec
 
 finite = st.floats(min_value=1e-3, max_value=1e3)
 simple = st.one_of(
-    st.sampled_from(fa.names()),
+    st.sampled_from(fa.names("pointwise")),
     finite.map(lambda a: f"elu(alpha={a})"),
     finite.map(lambda s: f"leaky_relu({s})"),
 )
 specs = st.recursive(
     simple,
-    lambda inner: st.builds("centered({}, mean={}, std={})".format, inner, finite, finite),
+    lambda inner: st.builds("scaled({}, output={}, input={})".format, inner, finite, finite),
     max_leaves=3,
 )
 

@@ -16,6 +16,7 @@ from flaxact.activations._spec import Activation, names
 
 if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
     from flaxact.activations.channel import *  # noqa: F403
+    from flaxact.activations.combinations import *  # noqa: F403
     from flaxact.activations.composed_gates import *  # noqa: F403
     from flaxact.activations.exponential import *  # noqa: F403
     from flaxact.activations.gated import *  # noqa: F403
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is fou
     from flaxact.activations.learned_arrays import *  # noqa: F403
     from flaxact.activations.learned_bends import *  # noqa: F403
     from flaxact.activations.periodic import *  # noqa: F403
-    from flaxact.activations.rational import *  # noqa: F403
+    from flaxact.activations.quotient import *  # noqa: F403
     from flaxact.activations.rectified import *  # noqa: F403
     from flaxact.activations.self_gated import *  # noqa: F403
     from flaxact.activations.sigmoidal import *  # noqa: F403
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is fou
     from flaxact.activations.soft_rectified import *  # noqa: F403
     from flaxact.activations.stochastic import *  # noqa: F403
     from flaxact.activations.surrogate import *  # noqa: F403
+    from flaxact.activations.tailored import *  # noqa: F403
     from flaxact.activations.thresholds import *  # noqa: F403
     from flaxact.activations.transforms import *  # noqa: F403
 

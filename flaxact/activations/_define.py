@@ -17,7 +17,7 @@ def activation(
     formula: str,
     *,
     source: str,
-    range: Interval | Callable[..., Interval],  # noqa: A002 (the word of the field)
+    range: Interval | Callable[..., Interval],
     per_channel: bool | None = None,
     **facts: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -61,6 +61,7 @@ def activation(
             return function(**_with_initial(spec, given))
 
         checked.__signature__ = signature  # type: ignore[attr-defined]
+        checked.__doc__ = _docstring(function.__doc__ or "", signature, facts.get("coupled", False))
         spec = Spec(
             name=function.__name__,
             function=checked,
@@ -74,6 +75,32 @@ def activation(
         return _factory(spec) if spec.is_transform else checked
 
     return define
+
+
+_OPTIONS_SAY = {
+    "per_channel": "whether each channel learns its own, or all share one; the value is the same.",
+    "exact_derivative": "the derivative from the input, with all its digits, not from the output, of "
+    "which the backward pass need keep no copy.",
+}
+
+
+def _docstring(text: str, signature: inspect.Signature, coupled: bool) -> str:
+    """A docstring with what is true of all activations, so that no definition need repeat it."""
+    body, prompt, examples = inspect.cleandoc(text).partition(">>>")
+    body = body.rstrip()
+    if "Args:" not in body:
+        body += "\n\nArgs:\n  x: the input."
+    before, returns, after = body.partition("\n\nReturns:")
+    for option in (name for name in OPTIONS if name in signature.parameters):
+        before += f"\n  {option}: {_OPTIONS_SAY[option]}"
+    body = before + returns + after
+    if not coupled:
+        body = body.replace("  x: the input", "  x: any shape; floating dtype, kept", 1)
+    if "Returns:" not in body:
+        kept = "dtype" if coupled else "shape and dtype"
+        body += f"\n\nReturns:\n  An array of the same {kept}; nan where ``x`` is."
+    body += "\n\nRaises:\n  InputError: not a floating array, or a parameter out of its domain."
+    return f"{body}\n\n{prompt}{examples}"
 
 
 def _with_option(signature: inspect.Signature, per_channel: bool | None) -> inspect.Signature:

@@ -14,7 +14,7 @@ _REACH = 12.0  # standard deviations: the Gaussian's tail beyond holds 4e-33 of 
 def rule(mean: float, std: float, breaks: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights (float64) for the mean of a function of a Gaussian variable.
 
-    Gauss–Legendre with 20 nodes on each of the panels between the kinks and jumps and a grid that is fine both
+    Gauss–Legendre with 20 nodes on each of the panels between the breaks and a grid that is fine both
     for the Gaussian (half a standard deviation) and for functions that change on a scale of one.
     """
     low, high = mean - _REACH * std, mean + _REACH * std
@@ -49,6 +49,11 @@ def crossings(activation: Activation, level: float) -> tuple[float, ...]:
         past = (evaluate(activation, middle) > level) == rising
         low, high = np.where(past, low, middle), np.where(past, middle, high)
     return tuple(map(float, high))
+
+
+def merged(*places: tuple[float, ...]) -> tuple[float, ...]:
+    """Several lists of places as one, in order."""
+    return tuple(sorted({round(place, 12) for several in places for place in several}))
 
 
 @functools.cache

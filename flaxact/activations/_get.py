@@ -77,12 +77,14 @@ def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
                 f"{spec.name} has no hyperparameter {key!r}{hint(nearest(key, allowed))} "
                 f"It takes: {', '.join(allowed) or 'none'}"
             )
-    if len(args) > len(allowed):
+    keyword_only = inspect.Parameter.KEYWORD_ONLY
+    in_order = [k for k, p in spec.hyperparameters.items() if p.kind is not keyword_only]
+    if len(args) > len(in_order):
         raise InputError(
-            f"{spec.name} takes {len(allowed)} hyperparameters ({', '.join(allowed) or 'none'}), "
-            f"not {len(args)}"
+            f"{spec.name} takes {len(in_order)} hyperparameters ({', '.join(in_order) or 'none'}) "
+            f"without a name, not {len(args)}"
         )
-    positional = dict(zip(allowed, args, strict=False))
+    positional = dict(zip(in_order, args, strict=False))
     for key in positional.keys() & kwargs.keys():
         raise InputError(f"{spec.name} is given {key} twice")
     given = positional | dict(kwargs)

@@ -61,7 +61,7 @@ def _lean(
     function: Function,
     *,
     output: Function | None = None,
-    input: Function | None = None,  # noqa: A002
+    input: Function | None = None,
     when: Function = lambda **_: True,
     exact: Function | None = None,
     whole: bool = False,

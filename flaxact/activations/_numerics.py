@@ -19,7 +19,7 @@ def below_zero(x: jax.Array) -> jax.Array:
 
 
 def minus_abs(x: jax.Array) -> jax.Array:
-    """-\\|x\\|, whose derivative at 0 is 1: an even function of it has all its derivatives there."""
+    """Minus the size of x, with derivative 1 at 0: even functions of it are smooth there."""
     return jnp.where(x > 0, -x, x)
 
 
@@ -42,7 +42,7 @@ def square_root(x: jax.Array) -> jax.Array:
 
 
 def hypotenuse(x: jax.Array, square: float | jax.Array) -> jax.Array:
-    """√(x² + square), which does not overflow: beyond 10⁹ it is \\|x\\|."""
+    """√(x² + square), which does not overflow: beyond 10⁹ it is the size of x."""
     near = jnp.clip(x, -1e9, 1e9)
     return jnp.sqrt(near * near + square) + (abs(x) - abs(near))
 
@@ -65,4 +65,3 @@ def sech_squared(x: jax.Array) -> jax.Array:
     """1 - tanh² without its cancellation."""
     e = jnp.exp(2 * minus_abs(x))
     return 4 * e / ((1 + e) * (1 + e))
-

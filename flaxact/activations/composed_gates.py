@@ -160,9 +160,7 @@ def _golu_slope(x: jax.Array) -> jax.Array:
     return jnp.exp(-e) * (1 + x * e)
 
 
-@activation(
-    r"x\,e^{-e^{-x}}", source="das2025golu", range=(-0.09726013, INF), monotonic=False
-)
+@activation(r"x\,e^{-e^{-x}}", source="das2025golu", range=(-0.09726013, INF), monotonic=False)
 @keeps_input(_golu_slope)
 def golu(x: jax.Array) -> jax.Array:
     """Gompertz linear unit: the gate is a sigmoid that is not symmetric.
@@ -174,6 +172,7 @@ def golu(x: jax.Array) -> jax.Array:
 
 
 def bsilu_slope(x: jax.Array, alpha: float) -> jax.Array:
+    """The derivative of ``bsilu``, which ``sugar`` borrows."""
     gate, rest = sigmoids(x)
     return gate * (1 + (finite(x) + alpha) * rest)
 

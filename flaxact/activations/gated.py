@@ -38,7 +38,13 @@ def _half(width: int, **_: Any) -> int:
 
 
 def _gate_facts(source: str) -> dict[str, Any]:
-    return {"source": source, "range": (-INF, INF), "monotonic": False, "coupled": True, "width": _half}
+    return {
+        "source": source,
+        "range": (-INF, INF),
+        "monotonic": False,
+        "coupled": True,
+        "width": _half,
+    }
 
 
 def _gated(name: str, x: jax.Array, axis: int, gate: Callable[[jax.Array], jax.Array]) -> jax.Array:

@@ -7,8 +7,8 @@ from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_input, keeps_output
-from flaxact.activations._numerics import below_zero, expm1, finite, minus_abs, sech_squared
+from flaxact.activations._grad import keeps_output
+from flaxact.activations._numerics import below_zero, expm1, minus_abs, sech_squared
 from flaxact.activations._sign import keeps_sign
 
 INF = math.inf
@@ -66,9 +66,7 @@ def prelu(x: jax.Array, negative_slope: float | jax.Array = 0.25) -> jax.Array:
     aliases=("frelu",),
     note="The authors' code starts at -1, one a layer; Mishkin's rerun at -0.2, one a channel.",
 )
-@keeps_sign(
-    lambda y, above, bias, dx, db: jnp.where(above, dx, 0) + (0 if db is None else db)
-)
+@keeps_sign(lambda y, above, bias, dx, db: jnp.where(above, dx, 0) + (0 if db is None else db))
 def flexible_relu(x: jax.Array, bias: float | jax.Array = -1.0) -> jax.Array:
     """Flexible rectified linear unit (FReLU): ReLU with a learned shift of its output.
 
@@ -95,9 +93,7 @@ def flexible_relu(x: jax.Array, bias: float | jax.Array = -1.0) -> jax.Array:
     lambda y, alpha, beta: jnp.where(y > 0, alpha / beta, (y + alpha) / beta),
     exact=lambda x, alpha, beta: alpha / beta * jnp.exp(below_zero(x) / beta),
 )
-def pelu(
-    x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array = 1.0
-) -> jax.Array:
+def pelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array = 1.0) -> jax.Array:
     """Parametric exponential linear unit: its two scales are learned, and its slope is continuous.
 
     Args:
@@ -126,9 +122,7 @@ def pelu(
     lambda y, alpha, beta: jnp.where(y > 0, 1, beta * (y + alpha)),
     exact=lambda x, alpha, beta: jnp.where(x > 0, 1, alpha * beta * jnp.exp(beta * below_zero(x))),
 )
-def mpelu(
-    x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array = 1.0
-) -> jax.Array:
+def mpelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array = 1.0) -> jax.Array:
     """Multiple parametric exponential linear unit: ELU whose limit and steepness are learned.
 
     Args:

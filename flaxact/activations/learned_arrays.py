@@ -117,7 +117,7 @@ def _spline_initial(
     positive=("intervals", "order", "reach"),
     learned=("base_weight", "coefficients"),
     initial=_spline_initial,
-    note="KAN draws its coefficients with a small noise; here they start at 0, so that it starts as silu. "
+    note="KAN draws its coefficients with a small noise; here they start at 0, and it starts as silu. "
     "One spline a channel, where KAN has one an edge.",
 )
 @keeps_input()
@@ -214,6 +214,7 @@ _SQUEEZE = ("squeeze", "squeeze_bias", "excite", "excite_bias")
 def meta_acon(
     x: jax.Array,
     reduction: int = 16,
+    *,
     p1: jax.Array | None = None,
     p2: jax.Array | None = None,
     squeeze: jax.Array | None = None,

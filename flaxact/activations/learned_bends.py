@@ -10,6 +10,8 @@ from flaxact.activations._grad import keeps_input, keeps_output
 from flaxact.activations._numerics import below_zero, expm1, finite, sigmoids
 
 INF = math.inf
+# What the softplus turns into 0.8 and 0.3.
+_INVERSE_08, _INVERSE_03 = math.log(math.expm1(0.8)), math.log(math.expm1(0.3))
 
 
 def _softplus(value: float | jax.Array) -> float | jax.Array:
@@ -35,8 +37,8 @@ def _xielu_slope(x: jax.Array, alpha_p: float, alpha_n: float, beta: float) -> j
 @keeps_input(_xielu_slope)
 def xielu(
     x: jax.Array,
-    alpha_p: float | jax.Array = math.log(math.expm1(0.8)),
-    alpha_n: float | jax.Array = math.log(math.expm1(0.3)),
+    alpha_p: float | jax.Array = _INVERSE_08,
+    alpha_n: float | jax.Array = _INVERSE_03,
     beta: float = 0.5,
 ) -> jax.Array:
     r"""Expanded integral of the exponential linear unit (xIELU): its slope is linear above zero.
@@ -53,7 +55,9 @@ def xielu(
     positive, negative = _softplus(alpha_p), beta + _softplus(alpha_n)
     above, below = jnp.where(x > 0, x, 0), below_zero(x)
     return jnp.where(
-        x > 0, above * (positive * above + beta), negative * expm1(below) + (beta - negative) * below
+        x > 0,
+        above * (positive * above + beta),
+        negative * expm1(below) + (beta - negative) * below,
     )
 
 
@@ -98,10 +102,12 @@ def star_relu(
     r"t_r + a_r (x - t_r) \text{ if } x > t_r, \; x, \; t_l + a_l (x - t_l) \text{ if } x < t_l",
     source="jin2016srelu",
     range=lambda left, left_slope, right, right_slope: (
-        -INF if left_slope > 0 else left, INF if right_slope > 0 else right
+        -INF if left_slope > 0 else left,
+        INF if right_slope > 0 else right,
     ),
     kinks=lambda left, left_slope, right, right_slope: (
-        *((left,) if left_slope != 1 else ()), *((right,) if right_slope != 1 else ())
+        *((left,) if left_slope != 1 else ()),
+        *((right,) if right_slope != 1 else ()),
     ),
     monotonic=lambda left, left_slope, right, right_slope: min(left_slope, right_slope) >= 0,
     learned=("left", "left_slope", "right", "right_slope"),

@@ -12,7 +12,7 @@ INF = math.inf
 
 
 def _waves(frequency: float, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """sin and cos of frequency · x, with what the product's rounding has lost (Dekker 1971)."""
+    """Sin and cos of frequency · x, with what the product's rounding has lost (Dekker 1971)."""
     product = frequency * x
     if not isinstance(frequency, float) or frequency == 1 or x.dtype != jnp.float32:
         return jnp.sin(product), jnp.cos(product)
@@ -22,7 +22,7 @@ def _waves(frequency: float, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     x_high = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11)
     x_rest = x - x_high
     lost = ((f_high * x_high - product) + f_high * x_rest + f_rest * x_high) + f_rest * x_rest
-    lost = jax.lax.stop_gradient(jnp.where(jnp.isfinite(lost), lost, 0))
+    lost = jax.lax.stop_gradient(jnp.where(abs(lost) < 1, lost, 0))
     sin, cos = jnp.sin(product), jnp.cos(product)
     return sin + lost * cos, cos - lost * sin
 
@@ -53,7 +53,7 @@ def sine(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     source="sitzmann2020siren",
     range=(-1.0, 1.0),
     monotonic=False,
-    note="The paper draws weights from U(-√(6/n)/ω, √(6/n)/ω) for it, the first layer's from U(-1/n, 1/n).",
+    note="The paper draws weights within ±√(6/n)/ω for it, those of the first layer within ±1/n.",
 )
 @keeps_input(lambda x, frequency: frequency * _waves(frequency, x)[1])
 def siren(x: jax.Array, frequency: float = 30.0) -> jax.Array:

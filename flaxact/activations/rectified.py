@@ -98,7 +98,7 @@ def very_leaky_relu(x: jax.Array, negative_slope: float = 1 / 3) -> jax.Array:
     monotonic=False,
     aliases=("abs",),
 )
-@keeps_input(lambda x: jnp.sign(x))
+@keeps_input(lambda x: jnp.sign(x))  # noqa: PLW0108 (jax is imported when it is called)
 def absolute(x: jax.Array) -> jax.Array:
     """Absolute value: rectification that keeps the size of what is below zero.
 

@@ -158,9 +158,7 @@ def e_swish(x: jax.Array, beta: float = 1.25) -> jax.Array:
     monotonic=False,
     aliases=("hard_silu",),
 )
-@keeps_input(
-    lambda x: jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, (2 * x + 3) / 6)).astype(x.dtype)
-)
+@keeps_input(lambda x: jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, (2 * x + 3) / 6)).astype(x.dtype))
 def hard_swish(x: jax.Array) -> jax.Array:
     """Piecewise quadratic silu.
 

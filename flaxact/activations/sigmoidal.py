@@ -6,8 +6,16 @@ import math
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_input, keeps_output
-from flaxact.activations._numerics import below_zero, expm1, finite, minus_abs, sech, sech_squared, sigmoids
+from flaxact.activations._grad import keeps_output
+from flaxact.activations._numerics import (
+    below_zero,
+    expm1,
+    finite,
+    minus_abs,
+    sech,
+    sech_squared,
+    sigmoids,
+)
 
 INF = math.inf
 
@@ -104,9 +112,7 @@ def penalized_tanh(x: jax.Array, penalty: float = 0.25) -> jax.Array:
     return jnp.where(x > 0, 1, penalty).astype(x.dtype) * jnp.tanh(x)
 
 
-@activation(
-    r"\max(\tanh x, 0)", source="jarrett2009best", range=(0.0, 1.0), kinks=(0.0,)
-)
+@activation(r"\max(\tanh x, 0)", source="jarrett2009best", range=(0.0, 1.0), kinks=(0.0,))
 @keeps_output(
     lambda y: jnp.where(y > 0, (1 - y) * (1 + y), 0),
     exact=lambda x: jnp.where(x > 0, sech_squared(x), 0),
@@ -129,7 +135,8 @@ def rectified_tanh(x: jax.Array) -> jax.Array:
     note="jax.nn calls it soft_sign, and gives nan at infinity.",
 )
 @keeps_output(
-    lambda y: (1 - abs(y)) * (1 - abs(y)), exact=lambda x: 1 / (1 + abs(jnp.clip(x, -1e15, 1e15))) ** 2
+    lambda y: (1 - abs(y)) * (1 - abs(y)),
+    exact=lambda x: 1 / (1 + abs(jnp.clip(x, -1e15, 1e15))) ** 2,
 )
 def softsign(x: jax.Array) -> jax.Array:
     r"""Softsign: saturates as slowly as :math:`1/x`.
@@ -157,9 +164,7 @@ def arctan(x: jax.Array) -> jax.Array:
     source="kunc2024survey",
     range=(-math.pi / 2, math.pi / 2),
 )
-@keeps_output(
-    lambda y: jnp.cos(y), exact=sech
-)
+@keeps_output(lambda y: jnp.cos(y), exact=sech)  # noqa: PLW0108 (as in absolute)
 def gudermannian(x: jax.Array) -> jax.Array:
     """Gudermannian function, whose derivative is the hyperbolic secant.
 
@@ -179,7 +184,7 @@ def _erf_slope(y: jax.Array) -> jax.Array:
 @activation(r"\mathrm{erf}(x)", source="kunc2024survey", range=(-1.0, 1.0))
 @keeps_output(
     _erf_slope,
-    exact=lambda x: 2 / math.sqrt(math.pi) * jnp.exp(-jnp.clip(x, -30, 30) ** 2),
+    exact=lambda x: 2 / math.sqrt(math.pi) * jnp.exp(-(jnp.clip(x, -30, 30) ** 2)),
 )
 def erf(x: jax.Array) -> jax.Array:
     """Error function.
@@ -207,7 +212,9 @@ def _cloglog_slope(y: jax.Array) -> jax.Array:
 
 
 @activation(r"1 - e^{-e^x}", source="gomes2008comparison", range=(0.0, 1.0), aliases=("cloglog",))
-@keeps_output(_cloglog_slope, exact=lambda x: jnp.exp(jnp.minimum(x, 8) - jnp.exp(jnp.minimum(x, 8))))
+@keeps_output(
+    _cloglog_slope, exact=lambda x: jnp.exp(jnp.minimum(x, 8) - jnp.exp(jnp.minimum(x, 8)))
+)
 def complementary_log_log(x: jax.Array) -> jax.Array:
     """Complementary log-log: a sigmoid that is not symmetric.
 
@@ -218,32 +225,11 @@ def complementary_log_log(x: jax.Array) -> jax.Array:
     return jnp.where(x > 5, 1, -expm1(-jnp.exp(x)))
 
 
-@activation(r"x - \tanh x", source="kunc2024survey", range=(-INF, INF))
-@keeps_input(lambda x: jnp.tanh(x) ** 2)
-def tanh_shrink(x: jax.Array) -> jax.Array:
-    """What tanh takes away from its input: flat at the origin.
-
-    Its inverse has no closed form, so the input is kept for the backward pass.
-
-    >>> [round(float(y), 4) for y in tanh_shrink(jnp.array([-1.0, 2.0]))]
-    [-0.2384, 1.036]
-    """
-    reach = 0.6 if x.dtype == jnp.float32 else 0.1  # below it, the series keeps what cancels
-    near = abs(x) < reach
-    square = jnp.where(near, x, 0) ** 2
-    series = 0.0
-    for numerator, denominator in (
-        (-6404582, 10854718875), (929569, 638512875), (-21844, 6081075), (1382, 155925),
-        (-62, 2835), (17, 315), (-2, 15), (1, 3),
-    ):  # fmt: skip
-        series = series * square + numerator / denominator
-    e = jnp.exp(-2 * abs(x))
-    tanh = jnp.sign(x) * ((1 - e) / (1 + e))  # nearer than jnp.tanh where the difference is small
-    return jnp.where(near, x * square * series, x - tanh)
-
-
 @activation(
-    r"\tfrac{1}{2} + \frac{x}{2(1 + |x|)}", source="elliott1993better", range=(0.0, 1.0), smoothness=1
+    r"\tfrac{1}{2} + \frac{x}{2(1 + |x|)}",
+    source="elliott1993better",
+    range=(0.0, 1.0),
+    smoothness=1,
 )
 @keeps_output(lambda y: 2 * jnp.minimum(y, 1 - y) ** 2)
 def elliot(x: jax.Array) -> jax.Array:
@@ -286,20 +272,3 @@ def hexpo(
     [-0.6321, 0.8647]
     """
     return jnp.where(x > 0, -a * expm1(-abs(x) / b), c * expm1(below_zero(x) / d))
-
-
-@activation(
-    r"x \tanh x",
-    source="roy2019lisht",
-    range=(0.0, INF),
-    monotonic=False,
-    aliases=("lisht",),
-)
-@keeps_input(lambda x: jnp.tanh(x) + jnp.clip(x, -400, 400) * sech_squared(x))
-def linearly_scaled_tanh(x: jax.Array) -> jax.Array:
-    """Linearly scaled tanh (LiSHT): a smooth absolute value.
-
-    >>> [round(float(y), 4) for y in linearly_scaled_tanh(jnp.array([-1.0, 2.0]))]
-    [0.7616, 1.9281]
-    """
-    return x * jnp.tanh(x)

@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output
-from flaxact.activations._numerics import expm1, hypotenuse, sech
+from flaxact.activations._numerics import expm1, hypotenuse, sech, sech_squared
 
 INF = math.inf
 
@@ -29,7 +29,9 @@ def _bent_slope(y: jax.Array) -> jax.Array:
     return 3 * r / (4 * (r - w))
 
 
-@activation(r"\tfrac{1}{2}\left(\sqrt{x^2 + 1} - 1\right) + x", source="kunc2024survey", range=(-INF, INF))
+@activation(
+    r"\tfrac{1}{2}\left(\sqrt{x^2 + 1} - 1\right) + x", source="kunc2024survey", range=(-INF, INF)
+)
 @keeps_output(_bent_slope)
 def bent_identity(x: jax.Array) -> jax.Array:
     """Bent identity: slope 1/2 far below zero, 3/2 far above.
@@ -171,3 +173,44 @@ def nelu(x: jax.Array, alpha: float = 0.2) -> jax.Array:
     """
     below = jnp.clip(x, -1e15, 0)
     return jnp.where(x > 0, x, -alpha / (1 + below * below))
+
+
+@activation(r"x - \tanh x", source="kunc2024survey", range=(-INF, INF))
+@keeps_input(lambda x: jnp.tanh(x) ** 2)
+def tanh_shrink(x: jax.Array) -> jax.Array:
+    """What tanh takes away from its input: flat at the origin.
+
+    Its inverse has no closed form, so the input is kept for the backward pass.
+
+    >>> [round(float(y), 4) for y in tanh_shrink(jnp.array([-1.0, 2.0]))]
+    [-0.2384, 1.036]
+    """
+    reach = 0.6 if x.dtype == jnp.float32 else 0.1  # below it, the series keeps what cancels
+    near = abs(x) < reach
+    square = jnp.where(near, x, 0) ** 2
+    series = 0.0
+    for numerator, denominator in (
+        (-6404582, 10854718875), (929569, 638512875), (-21844, 6081075), (1382, 155925),
+        (-62, 2835), (17, 315), (-2, 15), (1, 3),
+    ):  # fmt: skip
+        series = series * square + numerator / denominator
+    e = jnp.exp(-2 * abs(x))
+    tanh = jnp.sign(x) * ((1 - e) / (1 + e))  # nearer than jnp.tanh where the difference is small
+    return jnp.where(near, x * square * series, x - tanh)
+
+
+@activation(
+    r"x \tanh x",
+    source="roy2019lisht",
+    range=(0.0, INF),
+    monotonic=False,
+    aliases=("lisht",),
+)
+@keeps_input(lambda x: jnp.tanh(x) + jnp.clip(x, -400, 400) * sech_squared(x))
+def linearly_scaled_tanh(x: jax.Array) -> jax.Array:
+    """Linearly scaled tanh (LiSHT): a smooth absolute value.
+
+    >>> [round(float(y), 4) for y in linearly_scaled_tanh(jnp.array([-1.0, 2.0]))]
+    [0.7616, 1.9281]
+    """
+    return x * jnp.tanh(x)

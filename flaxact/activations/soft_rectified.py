@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_output
-from flaxact.activations._numerics import expm1, hypotenuse, minus_abs, square_root
+from flaxact.activations._numerics import expm1, hypotenuse, minus_abs, sigmoids, square_root
 
 INF = math.inf
 LOG2 = math.log(2)
@@ -34,7 +34,7 @@ def softplus(x: jax.Array) -> jax.Array:
     source="mishkin2016systematic",
     range=(-LOG2, INF),
 )
-@keeps_output(lambda y: 1 - jnp.exp(-y) / 2, exact=lambda x: jax.nn.sigmoid(x))
+@keeps_output(lambda y: 1 - jnp.exp(-y) / 2, exact=lambda x: sigmoids(x)[0])
 def shifted_softplus(x: jax.Array) -> jax.Array:
     """Softplus moved down to pass through the origin.
 

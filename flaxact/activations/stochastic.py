@@ -21,12 +21,10 @@ def _drawn_slope(x: jax.Array, slope: float | jax.Array) -> jax.Array:
     range=(-INF, INF),
     kinks=(0.0,),
     positive=("lower", "upper"),
-    note="The paper draws the divisor, from U(3, 8), and tests with its mean, 5.5; PyTorch, TensorFlow and "
-    "others draw the slope, from U(1/8, 1/3): rrelu_slope.",
+    note="The paper draws the divisor, from U(3, 8), and tests with its mean, 5.5; PyTorch, TensorFlow "
+    "and others draw the slope, from U(1/8, 1/3): rrelu_slope.",
 )
-@keeps_output(
-    lambda y, lower, upper: jnp.where(y > 0, 1, 2 / (lower + upper)).astype(y.dtype)
-)
+@keeps_output(lambda y, lower, upper: jnp.where(y > 0, 1, 2 / (lower + upper)).astype(y.dtype))
 def rrelu(
     x: jax.Array, lower: float = 3.0, upper: float = 8.0, key: jax.Array | None = None
 ) -> jax.Array:
@@ -113,9 +111,7 @@ def noisy_relu(x: jax.Array, key: jax.Array | None = None) -> jax.Array:
     note="The paper draws once an epoch and neuron; here each call draws for each value.",
 )
 @keeps_output(lambda y, alpha: jnp.where(y > 0, 1, 0).astype(y.dtype))
-def elastic_relu(
-    x: jax.Array, alpha: float = 0.5, key: jax.Array | None = None
-) -> jax.Array:
+def elastic_relu(x: jax.Array, alpha: float = 0.5, key: jax.Array | None = None) -> jax.Array:
     r"""Elastic ReLU: the slope above zero is drawn.
 
     Args:

@@ -43,8 +43,8 @@ def tailored_slope(depth: int, eta: float) -> float:
 
     if depth < 1 or not 0 < eta <= reached(0.0):
         raise InputError(
-            f"tailored_relu needs a depth of 1 or more and an eta above 0 that the depth can reach, not "
-            f"depth={depth}, eta={eta}; relu itself reaches {reached(0.0) if depth > 0 else 0.0:.3g} there"
+            f"tailored_relu needs a depth of 1 or more and an eta above 0 within its reach, not "
+            f"depth={depth}, eta={eta}: relu reaches {reached(0.0) if depth > 0 else 0.0:.3g}"
         )
     low, high = 0.0, 1.0
     for _ in range(60):
@@ -64,7 +64,8 @@ def _tailored_relu_slope(y: jax.Array, depth: int, eta: float) -> jax.Array:
 
 
 @define(
-    r"\sqrt{2 / (1 + s^2)} \, (x \text{ if } x > 0 \text{ else } s x), \quad C^{\mathrm{depth}}(0) = \eta",
+    r"\sqrt{2 / (1 + s^2)} \, (x \text{ if } x > 0 \text{ else } s x), "
+    r"\quad C^{\mathrm{depth}}(0) = \eta",
     source="zhang2022tat",
     range=(-INF, INF),
     kinks=(0.0,),

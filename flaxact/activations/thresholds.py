@@ -189,5 +189,3 @@ def step(x: jax.Array) -> jax.Array:
     ([0.0, 0.0, 1.0], 1.0)
     """
     return jnp.where(x > 0, 1, jnp.where(x <= 0, 0, x)).astype(x.dtype)
-
-

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from flaxact._lazy import jax, jnp, np
+from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation as define
-from flaxact.activations._gaussian import crossings, evaluate, gaussian_mean, gaussian_std
+from flaxact.activations._gaussian import crossings, gaussian_mean, gaussian_std, merged
 from flaxact.activations._grad import keeps_input
 from flaxact.activations._spec import Activation, Interval
 
@@ -16,10 +16,6 @@ INF = math.inf
 def _inner(fact: str):
     """A fact that is the inner activation's."""
     return lambda activation, **_: getattr(activation, fact)
-
-
-def _merged(*places: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(sorted({round(place, 12) for several in places for place in several}))
 
 
 _SAME_SHAPE = {"kinks": _inner("kinks"), "jumps": _inner("jumps"), "monotonic": _inner("monotonic"),
@@ -118,14 +114,15 @@ def _ends(activation: Activation, factor: float, offset: float) -> Interval:
     jumps=lambda activation, output, input: (
         tuple(sorted(k / input for k in activation.jumps)) if input and output else ()
     ),
-    monotonic=lambda activation, output, input: (
-        activation.monotonic and output * input >= 0
-    ),
+    monotonic=lambda activation, output, input: activation.monotonic and output * input >= 0,
     smoothness=_inner("smoothness"),
 )
 @keeps_input()
 def scaled(
-    x: jax.Array, activation: Activation, output: float = 1.0, input: float = 1.0  # noqa: A002
+    x: jax.Array,
+    activation: Activation,
+    output: float = 1.0,
+    input: float = 1.0,
 ) -> jax.Array:
     """An activation with its output, its input or both multiplied by a number.
 
@@ -156,7 +153,10 @@ def scaled(
 )
 @keeps_input()
 def shifted(
-    x: jax.Array, activation: Activation, output: float = 0.0, input: float = 0.0  # noqa: A002
+    x: jax.Array,
+    activation: Activation,
+    output: float = 0.0,
+    input: float = 0.0,
 ) -> jax.Array:
     """An activation with a number added to its output, its input or both.
 
@@ -204,118 +204,13 @@ def negated(x: jax.Array, activation: Activation) -> jax.Array:
 
 
 @define(
-    r"f(x) \text{ in even channels, } -f(-x) \text{ in odd ones}",
-    source="eidnes2017bipolar",
-    range=lambda activation: (
-        min(activation.range[0], -activation.range[1]),
-        max(activation.range[1], -activation.range[0]),
-    ),
-    monotonic=_inner("monotonic"),
-    coupled=True,
-)
-@keeps_input()
-def bipolar(x: jax.Array, activation: Activation) -> jax.Array:
-    """Every other channel takes the activation turned by half a turn, so that means cancel.
-
-    Args:
-      x: the input; channels along the last axis.
-      activation: the activation.
-
-    Returns:
-      An ``Activation``.
-
-    >>> from flaxact import relu
-    >>> bipolar(relu)(jax.numpy.array([-1.0, -1.0, 2.0, 2.0]))
-    Array([ 0., -1.,  2.,  0.], dtype=float32)
-    """
-    even = jnp.arange(x.shape[-1]) % 2 == 0
-    sign = jnp.where(even, 1, -1).astype(x.dtype)
-    return sign * activation(sign * x)
-
-
-@define(
-    r"w\,f(x) + (1 - w)\,g(x)",
-    source="",
-    range=lambda first, second, weight: tuple(  # type: ignore[arg-type]
-        (weight * a if weight else 0.0) + ((1 - weight) * b if weight != 1 else 0.0)
-        for a, b in zip(first.range, second.range, strict=True)
-    ),
-    kinks=lambda first, second, weight: _merged(first.kinks, second.kinks),
-    jumps=lambda first, second, weight: _merged(first.jumps, second.jumps),
-    monotonic=lambda first, second, weight: (
-        first.monotonic and second.monotonic and 0 <= weight <= 1
-    ),
-    smoothness=lambda first, second, weight: min(first.smoothness, second.smoothness),
-)
-@keeps_input()
-def mixture(
-    x: jax.Array, first: Activation, second: Activation, weight: float = 0.5
-) -> jax.Array:
-    """The weighted mean of two activations.
-
-    What it states as range and monotonicity holds; the range may be wider than the values'.
-
-    Args:
-      x: the input.
-      first: one activation.
-      second: the other.
-      weight: of the first, from 0 to 1.
-
-    Returns:
-      An ``Activation``.
-
-    >>> [round(float(y), 4) for y in mixture("elu", "leaky_relu(0.05)")(jnp.array([-1.0, 2.0]))]
-    [-0.3411, 2.0]
-    """
-    return weight * first(x) + (1 - weight) * second(x)
-
-
-def _composed_range(outer: Activation, inner: Activation) -> Interval:
-    if not outer.monotonic:
-        return outer.range
-    with np.errstate(all="ignore"):
-        low, high = evaluate(outer, np.asarray(inner.range))
-    return float(low), float(high)
-
-
-@define(
-    r"f(g(x))",
-    source="",
-    range=_composed_range,
-    kinks=lambda outer, inner: _merged(
-        inner.kinks, *(crossings(inner, k) for k in outer.kinks)
-    ),
-    jumps=lambda outer, inner: _merged(
-        inner.jumps, *(crossings(inner, k) for k in outer.jumps)
-    ),
-    monotonic=lambda outer, inner: outer.monotonic and inner.monotonic,
-    smoothness=lambda outer, inner: min(outer.smoothness, inner.smoothness),
-)
-@keeps_input()
-def compose(x: jax.Array, outer: Activation, inner: Activation) -> jax.Array:
-    """One activation after another.
-
-    Args:
-      x: the input.
-      outer: the activation that comes second.
-      inner: the one that comes first.
-
-    Returns:
-      An ``Activation``.
-
-    >>> [round(float(y), 4) for y in compose("relu", "tanh")(jnp.array([-1.0, 2.0]))]
-    [0.0, 0.964]
-    """
-    return outer(inner(x))
-
-
-@define(
     r"\min(\max(f(x), \mathrm{low}), \mathrm{high})",
     source="",
     range=lambda activation, low, high: (
-        min(max(activation.range[0], low), high), max(min(activation.range[1], high), low)
+        min(max(activation.range[0], low), high),
+        max(min(activation.range[1], high), low),
     ),
-    kinks=lambda activation, low, high: _merged(
+    kinks=lambda activation, low, high: merged(
         crossings(activation, low), crossings(activation, high), activation.kinks
     ),
     monotonic=_inner("monotonic"),

@@ -46,8 +46,8 @@ def _initial(key: Any, width: int, activation: Activation) -> dict[str, jax.Arra
     initial=_initial,
     fixed=True,
     aliases=("pau", "pade"),
-    note="The safe form, whose denominator is never zero; one for the layer. It starts at a least squares "
-    "fit of the activation over [-3, 3].",
+    note="The safe form, whose denominator is never zero; one for the layer. It starts at a least "
+    "squares fit of the activation over [-3, 3].",
 )
 @keeps_input()
 def rational(

@@ -1,0 +1,109 @@
+"""Activations made of two, or that differ from channel to channel."""
+
+from __future__ import annotations
+
+from flaxact._lazy import jax, jnp, np
+from flaxact.activations._define import activation as define
+from flaxact.activations._gaussian import crossings, evaluate, merged
+from flaxact.activations._grad import keeps_input
+from flaxact.activations._spec import Activation, Interval
+
+
+@define(
+    r"f(x) \text{ in even channels, } -f(-x) \text{ in odd ones}",
+    source="eidnes2017bipolar",
+    range=lambda activation: (
+        min(activation.range[0], -activation.range[1]),
+        max(activation.range[1], -activation.range[0]),
+    ),
+    monotonic=lambda activation: activation.monotonic,
+    coupled=True,
+)
+@keeps_input()
+def bipolar(x: jax.Array, activation: Activation) -> jax.Array:
+    """Every other channel takes the activation turned by half a turn, so that means cancel.
+
+    Args:
+      x: the input; channels along the last axis.
+      activation: the activation.
+
+    Returns:
+      An ``Activation``.
+
+    >>> from flaxact import relu
+    >>> bipolar(relu)(jax.numpy.array([-1.0, -1.0, 2.0, 2.0]))
+    Array([ 0., -1.,  2.,  0.], dtype=float32)
+    """
+    even = jnp.arange(x.shape[-1]) % 2 == 0
+    sign = jnp.where(even, 1, -1).astype(x.dtype)
+    return sign * activation(sign * x)
+
+
+@define(
+    r"w\,f(x) + (1 - w)\,g(x)",
+    source="",
+    range=lambda first, second, weight: tuple(  # type: ignore[arg-type]
+        (weight * a if weight else 0.0) + ((1 - weight) * b if weight != 1 else 0.0)
+        for a, b in zip(first.range, second.range, strict=True)
+    ),
+    kinks=lambda first, second, weight: merged(first.kinks, second.kinks),
+    jumps=lambda first, second, weight: merged(first.jumps, second.jumps),
+    monotonic=lambda first, second, weight: (
+        first.monotonic and second.monotonic and 0 <= weight <= 1
+    ),
+    smoothness=lambda first, second, weight: min(first.smoothness, second.smoothness),
+)
+@keeps_input()
+def mixture(x: jax.Array, first: Activation, second: Activation, weight: float = 0.5) -> jax.Array:
+    """The weighted mean of two activations.
+
+    What it states as range and monotonicity holds; the range may be wider than the values'.
+
+    Args:
+      x: the input.
+      first: one activation.
+      second: the other.
+      weight: of the first, from 0 to 1.
+
+    Returns:
+      An ``Activation``.
+
+    >>> [round(float(y), 4) for y in mixture("elu", "leaky_relu(0.05)")(jnp.array([-1.0, 2.0]))]
+    [-0.3411, 2.0]
+    """
+    return weight * first(x) + (1 - weight) * second(x)
+
+
+def _composed_range(outer: Activation, inner: Activation) -> Interval:
+    if not outer.monotonic:
+        return outer.range
+    with np.errstate(all="ignore"):
+        low, high = evaluate(outer, np.asarray(inner.range))
+    return float(low), float(high)
+
+
+@define(
+    r"f(g(x))",
+    source="",
+    range=_composed_range,
+    kinks=lambda outer, inner: merged(inner.kinks, *(crossings(inner, k) for k in outer.kinks)),
+    jumps=lambda outer, inner: merged(inner.jumps, *(crossings(inner, k) for k in outer.jumps)),
+    monotonic=lambda outer, inner: outer.monotonic and inner.monotonic,
+    smoothness=lambda outer, inner: min(outer.smoothness, inner.smoothness),
+)
+@keeps_input()
+def compose(x: jax.Array, outer: Activation, inner: Activation) -> jax.Array:
+    """One activation after another.
+
+    Args:
+      x: the input.
+      outer: the activation that comes second.
+      inner: the one that comes first.
+
+    Returns:
+      An ``Activation``.
+
+    >>> [round(float(y), 4) for y in compose("relu", "tanh")(jnp.array([-1.0, 2.0]))]
+    [0.0, 0.964]
+    """
+    return outer(inner(x))
