@@ -61,8 +61,8 @@ def roots(activation: Activation) -> str:
     (at,) = np.nonzero(zero)
     # A half line of exact zeros, not a tail that has come to nothing in floating point.
     if len(at) > 1 and x[at[-1]] > -6:
-        left = "" if zero[0] else f"{_edge(activation, x[at[0]]):g} ≤ "
-        right = "" if zero[-1] else f" ≤ {_edge(activation, x[at[-1]]):g}"
+        left = "" if zero[0] else f"{_edge(activation, float(x[at[0]])):g} ≤ "
+        right = "" if zero[-1] else f" ≤ {_edge(activation, float(x[at[-1]])):g}"
         return f"{left}x{right}"
     crossed = [p for p in crossings(activation, 0.0) if abs(p) < 20]
     places = [p for p in crossed if abs(float(evaluate(activation, np.array([p]))[0])) < 1e-6]
@@ -147,7 +147,7 @@ def arrays_kept(activation: Activation) -> float:
     """
     rows, width = 1024, 64
 
-    def kept(layers: int) -> int:
+    def kept(layers: int) -> float:
         def loss(weights: list[jax.Array], x: jax.Array) -> jax.Array:
             for w in weights:
                 x = activation(x @ w)
@@ -158,8 +158,8 @@ def arrays_kept(activation: Activation) -> float:
 
         weights = [jax.ShapeDtypeStruct((width, width), jnp.float32)] * layers
         x = jax.ShapeDtypeStruct((rows, width), jnp.float32)
-        compiled = jax.jit(step).lower(weights, x).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
+        memory = jax.jit(step).lower(weights, x).compile().memory_analysis()
+        return memory.temp_size_in_bytes if memory else math.nan
 
     return (kept(10) - kept(4)) / (6 * 4 * rows * width)
 

@@ -90,17 +90,16 @@ def write(folder: Path, names: Iterable[str] | None = None) -> Path:
     """
     names = {get(name).spec.name for name in (all_names() if names is None else names)}
     entries = [get(name) for name in sorted(names)]
-    page = _page(entries)
     drawn = {f"{entry.spec.name}.svg": entry for entry in entries if not entry.spec.coupled}
     current = {f"{name}.svg" for name in all_names() if not get(name).spec.coupled} | drawn.keys()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)  # first: the rest takes a minute
         for path in (folder / name for name in ("README.md", *drawn)):
             if path.exists() and not _is_ours(path):
                 raise InputError(f"{str(path)!r} is not of the gallery; choose another folder")
         for name, entry in drawn.items():
             (folder / name).write_bytes(graph(entry, **_window(entry)).encode())
-        (folder / "README.md").write_bytes(page.encode())
+        (folder / "README.md").write_bytes(_page(entries).encode())
         for path in folder.glob("*.svg"):
             if path.name not in current and _is_ours(path):
                 path.unlink()

@@ -247,7 +247,7 @@ def _variances(
             _, state = module.apply(variables, batch, mutable=changing, **call_kwargs)
         if not kernels:
             raise InputError(f'lsuv found no layer with a "kernel" in {type(module).__name__}')
-        seen = traverse_util.flatten_dict(state["lsuv"])
+        seen: dict[Any, Any] = traverse_util.flatten_dict(state["lsuv"])
         return jnp.stack([seen[*path[1:-1], "variance"][0] for path in kernels])
 
     jax.eval_shape(measure, variables, batch)
@@ -276,11 +276,11 @@ def _scaled(scale: float, mode: Any, distribution: Any, centered: bool = False) 
             raise unknown(kind, str(given), get_args(allowed))
     init = jax.nn.initializers.variance_scaling(scale, mode, distribution)
 
-    def init_centered(key, shape, dtype=None, **kwargs):
+    def init_centered(key, shape, dtype=None, out_sharding=None):
         inputs = math.prod(shape[:-1])
         if inputs < 2:
             raise InputError(f"weights {tuple(shape)} cannot be centered: an output has only one")
-        kernel = init(key, shape, dtype, **kwargs)
+        kernel = init(key, shape, dtype, out_sharding)
         rest = kernel - kernel.mean(tuple(range(kernel.ndim - 1)), keepdims=True)
         return rest * math.sqrt(inputs / (inputs - 1))
 
@@ -291,9 +291,9 @@ def _scaled(scale: float, mode: Any, distribution: Any, centered: bool = False) 
 def _orthogonal(gain: float) -> Initializer:
     init = jax.nn.initializers.orthogonal(gain)
 
-    def init_rounded(key, shape, dtype=None):
+    def init_rounded(key, shape, dtype=None, out_sharding=None):
         dtype = jnp.zeros((), dtype).dtype
         wide = jnp.promote_types(dtype, jnp.float32)  # QR takes no smaller floats
-        return init(key, shape, wide).astype(dtype)
+        return init(key, shape, wide, out_sharding).astype(dtype)
 
     return init_rounded

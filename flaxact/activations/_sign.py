@@ -29,8 +29,7 @@ def keeps_sign(tangent: Function) -> Callable[[Function], Function]:
         def call(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
             if jnp.result_type(x) == jnp.float16 or jnp.ndim(x) == 0:
                 return from_input(x, *args, **kwargs)
-            default = function.__defaults__
-            (parameter,) = (*args, *kwargs.values()) or default
+            parameter = (*args, *kwargs.values(), *(function.__defaults__ or ()))[0]
             return lean()(x, jnp.asarray(parameter))
 
         return call

@@ -14,6 +14,7 @@ from flaxact._lazy import jax, jnp
 from flaxact.errors import InputError, unknown
 
 Interval = tuple[float, float]
+Learned = Any  # an array that is None in a signature, and at its initial value in a call
 Kind = Literal["activation", "pointwise", "coupled", "learned", "stochastic", "transform"]
 catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
 # Hyperparameters that choose how, not what, is computed: no fact depends on them.

@@ -9,6 +9,7 @@ from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output_whole
 from flaxact.activations._numerics import square_root
+from flaxact.activations._spec import Learned
 from flaxact.activations.gated import check_divisible
 from flaxact.errors import InputError
 
@@ -99,7 +100,7 @@ def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
       axis: over which the values sum to one.
 
     >>> [round(float(y), 4) for y in entmax15(jnp.array([0.0, 0.5, 2.0]))]
-    [0.0, 0.0595, 0.9405]
+    [0.0, 0.0504, 0.9496]
     """
     x = (x - jnp.max(x, axis, keepdims=True)) / 2
     ordered = jnp.flip(jnp.sort(jnp.moveaxis(x, axis, -1), -1), -1)
@@ -265,8 +266,8 @@ def _polynorm_initial(key: Any, width: int, axis: int) -> dict[str, jax.Array]:
 def polynorm(
     x: jax.Array,
     axis: int = -1,
-    weights: jax.Array | None = None,
-    bias: jax.Array | None = None,
+    weights: Learned = None,
+    bias: Learned = None,
 ) -> jax.Array:
     """PolyNorm: a cubic whose powers are each divided by their root mean square over the channels.
 

@@ -32,7 +32,7 @@ def bipolar(x: jax.Array, activation: Activation) -> jax.Array:
 
     >>> from flaxact import relu
     >>> bipolar(relu)(jax.numpy.array([-1.0, -1.0, 2.0, 2.0]))
-    Array([ 0., -1.,  2.,  0.], dtype=float32)
+    Array([ 0., -1.,  2., -0.], dtype=float32)
     """
     even = jnp.arange(x.shape[-1]) % 2 == 0
     sign = jnp.where(even, 1, -1).astype(x.dtype)

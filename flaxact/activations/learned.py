@@ -16,7 +16,7 @@ INF = math.inf
 _ALMOST_ZERO = 1e-30
 
 
-def _not_zero(slope: jax.Array) -> jax.Array:
+def _not_zero(slope: float | jax.Array) -> jax.Array:
     return jnp.where(abs(slope) < _ALMOST_ZERO, _ALMOST_ZERO, slope)
 
 

@@ -9,6 +9,7 @@ from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
 from flaxact.activations._numerics import finite, sigmoids
+from flaxact.activations._spec import Learned
 from flaxact.errors import InputError
 
 INF = math.inf
@@ -33,8 +34,8 @@ def _apl_initial(key: Any, width: int, hinges: int) -> dict[str, jax.Array]:
 def apl(
     x: jax.Array,
     hinges: int = 2,
-    slopes: jax.Array | None = None,
-    places: jax.Array | None = None,
+    slopes: Learned = None,
+    places: Learned = None,
 ) -> jax.Array:
     """Adaptive piecewise linear unit: ReLU and a few learned hinges, for each channel.
 
@@ -75,8 +76,8 @@ def mtlu(
     x: jax.Array,
     bins: int = 40,
     reach: float = 1.0,
-    slopes: jax.Array | None = None,
-    biases: jax.Array | None = None,
+    slopes: Learned = None,
+    biases: Learned = None,
 ) -> jax.Array:
     """Multi-bin trainable linear unit: a line of its own for each bin of the input and each channel.
 
@@ -126,8 +127,8 @@ def spline(
     intervals: int = 5,
     order: int = 3,
     reach: float = 1.0,
-    base_weight: jax.Array | None = None,
-    coefficients: jax.Array | None = None,
+    base_weight: Learned = None,
+    coefficients: Learned = None,
 ) -> jax.Array:
     """B-spline on a grid, and silu, with learned weights for each channel, as in KAN.
 
@@ -215,12 +216,12 @@ def meta_acon(
     x: jax.Array,
     reduction: int = 16,
     *,
-    p1: jax.Array | None = None,
-    p2: jax.Array | None = None,
-    squeeze: jax.Array | None = None,
-    squeeze_bias: jax.Array | None = None,
-    excite: jax.Array | None = None,
-    excite_bias: jax.Array | None = None,
+    p1: Learned = None,
+    p2: Learned = None,
+    squeeze: Learned = None,
+    squeeze_bias: Learned = None,
+    excite: Learned = None,
+    excite_bias: Learned = None,
 ) -> jax.Array:
     """Meta-ACON: ACON-C whose sharpness a small net sets from the means of the channels.
 
@@ -262,10 +263,10 @@ def meta_acon(
 def dyrelu(
     x: jax.Array,
     reduction: int = 8,
-    squeeze: jax.Array | None = None,
-    squeeze_bias: jax.Array | None = None,
-    excite: jax.Array | None = None,
-    excite_bias: jax.Array | None = None,
+    squeeze: Learned = None,
+    squeeze_bias: Learned = None,
+    excite: Learned = None,
+    excite_bias: Learned = None,
 ) -> jax.Array:
     """Dynamic ReLU: a small net sets the slopes of each channel from the means of all.
 

@@ -10,7 +10,7 @@ from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation as define
 from flaxact.activations._gaussian import evaluate
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._spec import Activation
+from flaxact.activations._spec import Activation, Learned
 
 INF = math.inf
 REACH = 3.0
@@ -53,8 +53,8 @@ def _initial(key: Any, width: int, activation: Activation) -> dict[str, jax.Arra
 def rational(
     x: jax.Array,
     activation: Activation,
-    numerator: jax.Array | None = None,
-    denominator: jax.Array | None = None,
+    numerator: Learned = None,
+    denominator: Learned = None,
 ) -> jax.Array:
     """Padé activation unit: a learned rational function of degree 5 over 4.
 

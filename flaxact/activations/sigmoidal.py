@@ -78,7 +78,7 @@ def lecun_tanh(x: jax.Array, scale: float = 1.7159, frequency: float = 2 / 3) ->
       frequency: :math:`b`.
 
     >>> [round(float(y), 3) for y in lecun_tanh(jnp.array([-1.0, 2.0]))]
-    [-1.0, 1.496]
+    [-1.0, 1.493]
     """
     # The product as one side of a choice: alone, XLA keeps the tanh beside it for the backward pass.
     z = frequency * x

@@ -100,16 +100,16 @@ def soft_exponential(x: jax.Array, alpha: float = 0.0) -> jax.Array:
       alpha: negative for a logarithm, 0 for the identity, positive for an exponential; learned.
 
     >>> [round(float(y), 4) for y in soft_exponential(jnp.array([-1.0, 2.0]), 1.0)]
-    [0.6321, 7.3891]
+    [0.3679, 7.3891]
     """
-    alpha = jnp.asarray(alpha, jnp.result_type(x, jnp.float32))
-    above, below = alpha > 0, alpha < 0
-    a, b = jnp.where(above, alpha, 1), jnp.where(below, alpha, -1)
+    shape = jnp.asarray(alpha, jnp.result_type(x, jnp.float32))
+    above, below = shape > 0, shape < 0
+    a, b = jnp.where(above, shape, 1), jnp.where(below, shape, -1)
     exponential = expm1(a * x) / a + a
     logarithm = -jnp.log1p(-b * (x + b)) / b
     # At 0 the derivative by alpha is that of the series, 1 + x²/2.
     near = jnp.clip(x, -1e9, 1e9)
-    between = x + alpha * (1 + near * near / 2)
+    between = x + shape * (1 + near * near / 2)
     return jnp.where(above, exponential, jnp.where(below, logarithm, between))
 
 
@@ -140,7 +140,7 @@ def aria2(x: jax.Array, alpha: float = 1.5, beta: float = 2.0) -> jax.Array:
       beta: positive, the steepness.
 
     >>> [round(float(y), 4) for y in aria2(jnp.array([-1.0, 2.0]))]
-    [0.0412, 0.9733]
+    [0.0412, 0.9731]
     """
     return jnp.exp(-alpha * jnp.logaddexp(-beta * x, 0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation as define
@@ -18,8 +19,9 @@ def _inner(fact: str):
     return lambda activation, **_: getattr(activation, fact)
 
 
-_SAME_SHAPE = {"kinks": _inner("kinks"), "jumps": _inner("jumps"), "monotonic": _inner("monotonic"),
-               "smoothness": _inner("smoothness")}  # fmt: skip
+_SAME_SHAPE: dict[str, Any] = {
+    fact: _inner(fact) for fact in ("kinks", "jumps", "monotonic", "smoothness")
+}
 
 
 def _centered_range(activation: Activation, mean: float, std: float) -> Interval:
