@@ -168,6 +168,7 @@ REFERENCE = {
     "soft_shrink": lambda x: mp.sign(x) * relu(abs(x) - mp.mpf("0.5")),
     "softplus": softplus,
     "softsign": lambda x: x / (1 + abs(x)),
+    "sparse_sigmoid": lambda x: clip(ZERO, mp.mpf(2))(x + 1) / 2,
     "sparse_plus": lambda x: x if x > 1 else relu(x + 1) ** 2 / 4,
     "spline": lambda x: x * sigmoid(x),
     "squared_relu": lambda x: relu(x) ** 2,

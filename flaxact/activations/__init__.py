@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is fou
     from flaxact.activations.rectified import *  # noqa: F403
     from flaxact.activations.self_gated import *  # noqa: F403
     from flaxact.activations.sigmoidal import *  # noqa: F403
+    from flaxact.activations.simplex import *  # noqa: F403
     from flaxact.activations.smooth import *  # noqa: F403
     from flaxact.activations.soft_rectified import *  # noqa: F403
     from flaxact.activations.stochastic import *  # noqa: F403

@@ -5,11 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 from flaxact._lazy import jax, jnp
+from flaxact.activations._check import (
+    check_axis,
+    check_domain,
+    check_floating,
+    check_learned,
+    check_value,
+)
 from flaxact.activations._get import bind_values
-from flaxact.activations._spec import OPTIONS, Activation, Interval, Spec, catalogue, check_positive
+from flaxact.activations._spec import OPTIONS, Activation, Interval, Spec, catalogue
 from flaxact.errors import InputError, unknown
 
 
@@ -146,10 +154,17 @@ def _bound(
             raise unknown(f"parameter of {spec.name}", name, list(signature.parameters)[1:])
     given = signature.bind(*args, **kwargs).arguments
     x = next(iter(given.values()))
-    _check_floating(spec.name, x)
-    for name in given.keys() & spec.hyperparameters.keys():
-        _check_value(spec, name, given[name], x)
-    check_positive(spec, given)
+    check_floating(spec.name, x)
+    for name, value in list(given.items())[1:]:
+        if name in spec.learned and name not in spec.hyperparameters:
+            if value is not None:
+                check_learned(spec, name, given, x)
+        elif name in spec.hyperparameters or (name != "key" and value is not None):
+            check_value(spec, name, value, x)
+            if isinstance(value, Integral) and not isinstance(value, bool):
+                given[name] = int(value)  # NumPy's whole numbers are static too
+    check_axis(spec, given, x)
+    check_domain(spec, given)
     return given
 
 
@@ -163,36 +178,10 @@ def _with_initial(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
     if not missing or spec.initial is None:
         return given
     x = next(iter(given.values()))
+    width = jnp.shape(x)[-1] if jnp.ndim(x) else 1
     defaults = {k: p.default for k, p in spec.hyperparameters.items()} | given
     chosen = {k: defaults[k] for k in spec.hyperparameters if k not in OPTIONS}
-    width = jnp.shape(x)[-1] if jnp.ndim(x) else 1
     initial = spec.initial(None, width, **chosen)
     if not jnp.ndim(x):
         initial = {k: v[..., 0] for k, v in initial.items()}
     return given | {name: initial[name] for name in missing}
-
-
-def _check_floating(name: str, x: Any) -> None:
-    if isinstance(x, float):
-        return
-    if not hasattr(x, "dtype"):
-        raise InputError(
-            f"{name} takes an array of floating dtype, not {type(x).__name__} {x!r:.40}"
-        )
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise InputError(f"{name} takes an array of floating dtype, not {x.dtype}")
-
-
-def _check_value(spec: Spec, name: str, value: Any, x: Any) -> None:
-    if isinstance(value, bool | int | float) or callable(value):
-        return
-    if not hasattr(value, "dtype") or jnp.issubdtype(value.dtype, jnp.complexfloating):
-        raise InputError(
-            f"{spec.name} takes a real number or array as {name}, not {type(value).__name__} "
-            f"{value!r:.40}"
-        )
-    shape, wanted = jnp.shape(value), jnp.shape(x)
-    if len(shape) > len(wanted) or any(
-        a not in (1, b) for a, b in zip(shape[::-1], wanted[::-1], strict=False)
-    ):
-        raise InputError(f"{spec.name}: {name} of shape {shape} does not broadcast to {wanted}")

@@ -8,13 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flaxact import _grammar
-from flaxact.activations._spec import (
-    Activation,
-    Spec,
-    catalogue,
-    check_positive,
-    takes_activation,
-)
+from flaxact.activations._check import check_domain
+from flaxact.activations._spec import Activation, Spec, catalogue, takes_activation
 from flaxact.errors import InputError, hint, nearest, unknown
 
 
@@ -96,7 +91,7 @@ def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
             value = _checked_value(spec, parameter, given[name])
             if value != parameter.default:
                 changed.append((name, value))
-    check_positive(spec, dict(changed))
+    check_domain(spec, dict(changed))
     return Activation(spec, tuple(changed))
 
 

@@ -19,7 +19,7 @@ from flaxact.activations._spec import Activation
 
 Function = Callable[..., Any]
 Numbers = tuple[tuple[str, Any], ...]
-_STATIC = (bool, int, float, Activation)
+_STATIC = (bool, int, float, tuple, Activation)
 
 
 def keeps_output(

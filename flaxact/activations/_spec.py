@@ -11,9 +11,10 @@ from typing import Any, Literal, get_args
 
 from flaxact import _grammar
 from flaxact._lazy import jax, jnp
-from flaxact.errors import InputError, unknown
+from flaxact.errors import unknown
 
 Interval = tuple[float, float]
+Axes = int | tuple[int, ...] | None  # one axis, several, or all
 Learned = Any  # an array that is None in a signature, and at its initial value in a call
 Kind = Literal["activation", "pointwise", "coupled", "learned", "stochastic", "transform"]
 catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
@@ -35,6 +36,8 @@ class Spec:
       monotonic: whether it never decreases.
       smoothness: how many derivatives are continuous; ``math.inf`` for all.
       positive: hyperparameters that must be above zero.
+      unit: hyperparameters that must lie from 0 to 1.
+      ordered: two hyperparameters of which the first must not be above the second.
       learned: the parameters that training changes.
       initial: ``initial(key, width, **hyperparameters)`` gives them, where they are not numbers.
       coupled: whether an output depends on more than the input at its place, or on the place.
@@ -53,6 +56,8 @@ class Spec:
     smoothness: float | Callable[..., float] | None = None
     aliases: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
+    unit: tuple[str, ...] = ()
+    ordered: tuple[str, str] | None = None
     learned: tuple[str, ...] = ()
     initial: Callable[..., dict[str, Any]] | None = None
     coupled: bool = False
@@ -80,6 +85,10 @@ class Spec:
 
 def takes_activation(parameter: inspect.Parameter) -> bool:
     return parameter.annotation in (Activation, "Activation")
+
+
+def takes_axes(parameter: inspect.Parameter) -> bool:
+    return parameter.annotation in (Axes, "Axes")
 
 
 @dataclass(frozen=True)
@@ -259,11 +268,3 @@ def find(name: str) -> Spec | None:
 def is_transform(name: str) -> bool:
     """Whether a name is that of a transform."""
     return name in catalogue and catalogue[name].is_transform
-
-
-def check_positive(spec: Spec, given: Mapping[str, Any]) -> None:
-    """Raise where a hyperparameter that must be above zero is a number that is not."""
-    for name in spec.positive:
-        value = given.get(name, 1.0)
-        if isinstance(value, bool | int | float) and not value > 0:
-            raise InputError(f"{spec.name} needs {name} > 0, not {value}")

@@ -7,110 +7,13 @@ from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_input, keeps_output_whole
-from flaxact.activations._numerics import square_root
+from flaxact.activations._grad import keeps_input
+from flaxact.activations._numerics import finite, square_root
 from flaxact.activations._spec import Learned
 from flaxact.activations.gated import check_divisible
-from flaxact.errors import InputError
 
 INF = math.inf
 _AXIS = {"monotonic": False, "coupled": True}
-
-
-@activation(r"e^{x_i} / \sum_j e^{x_j}", source="bridle1990softmax", range=(0.0, 1.0), **_AXIS)
-@keeps_output_whole(lambda y, dx, axis: y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
-def softmax(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Softmax: positive values that sum to one.
-
-    Args:
-      x: the input.
-      axis: over which they sum to one.
-
-    >>> [round(float(y), 4) for y in softmax(jnp.array([0.0, 1.0]))]
-    [0.2689, 0.7311]
-    """
-    return jax.nn.softmax(x, axis)
-
-
-@activation(r"x_i - \log \sum_j e^{x_j}", source="bridle1990softmax", range=(-INF, 0.0), **_AXIS)
-@keeps_output_whole(lambda y, dx, axis: dx - jnp.sum(jnp.exp(y) * dx, axis, keepdims=True))
-def log_softmax(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Logarithm of softmax.
-
-    Args:
-      x: the input.
-      axis: over which the exponentials sum to one.
-
-    >>> [round(float(y), 4) for y in log_softmax(jnp.array([0.0, 1.0]))]
-    [-1.3133, -0.3133]
-    """
-    return jax.nn.log_softmax(x, axis)
-
-
-def _sparsemax_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
-    support = jnp.where(y > 0, 1, 0).astype(y.dtype)
-    mean = jnp.sum(support * dx, axis, keepdims=True) / jnp.sum(support, axis, keepdims=True)
-    return support * (dx - mean)
-
-
-@activation(
-    r"\operatorname{argmin}_{p \in \Delta} \lVert p - x \rVert^2",
-    source="martins2016sparsemax",
-    range=(0.0, 1.0),
-    **_AXIS,
-)
-@keeps_output_whole(_sparsemax_tangent)
-def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Sparsemax: the nearest point of the simplex, most of whose values are exactly zero.
-
-    Args:
-      x: the input.
-      axis: over which the values sum to one.
-
-    >>> [round(float(y), 4) for y in sparsemax(jnp.array([0.0, 0.5, 2.0]))]
-    [0.0, 0.0, 1.0]
-    """
-    x = x - jnp.max(x, axis, keepdims=True)
-    ordered = jnp.flip(jnp.sort(jnp.moveaxis(x, axis, -1), -1), -1)
-    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
-    excess = jnp.cumsum(ordered, -1) - 1
-    size = jnp.sum(count * ordered > excess, -1, keepdims=True)
-    threshold = jnp.take_along_axis(excess, size - 1, -1) / size
-    return jnp.maximum(x - jnp.moveaxis(threshold, -1, axis), 0)
-
-
-def _entmax15_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
-    root = square_root(y)
-    mean = jnp.sum(root * dx, axis, keepdims=True) / jnp.sum(root, axis, keepdims=True)
-    return root * (dx - mean)
-
-
-@activation(
-    r"\max(x_i / 2 - \tau, 0)^2, \quad \text{with } \tau \text{ such that they sum to one}",
-    source="peters2019entmax",
-    range=(0.0, 1.0),
-    **_AXIS,
-)
-@keeps_output_whole(_entmax15_tangent)
-def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
-    """1.5-entmax: between softmax and sparsemax, with exact zeros and a slope without jumps.
-
-    Args:
-      x: the input.
-      axis: over which the values sum to one.
-
-    >>> [round(float(y), 4) for y in entmax15(jnp.array([0.0, 0.5, 2.0]))]
-    [0.0, 0.0504, 0.9496]
-    """
-    x = (x - jnp.max(x, axis, keepdims=True)) / 2
-    ordered = jnp.flip(jnp.sort(jnp.moveaxis(x, axis, -1), -1), -1)
-    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
-    mean = jnp.cumsum(ordered, -1) / count
-    spread = jnp.cumsum(ordered * ordered, -1) - count * mean * mean
-    thresholds = mean - square_root((1 - spread) / count)
-    size = jnp.sum(thresholds <= ordered, -1, keepdims=True)
-    threshold = jnp.take_along_axis(thresholds, size - 1, -1)
-    return jnp.maximum(x - jnp.moveaxis(threshold, -1, axis), 0) ** 2
 
 
 def _blocks(name: str, x: jax.Array, axis: int, size: int) -> jax.Array:
@@ -134,6 +37,7 @@ def _divided(width: int, pieces: int, **_: Any) -> int:
     source="goodfellow2013maxout",
     range=(-INF, INF),
     width=_divided,
+    positive=("pieces",),
     **_AXIS,
 )
 @keeps_input()
@@ -155,6 +59,7 @@ def maxout(x: jax.Array, pieces: int = 2, axis: int = -1) -> jax.Array:
     r"x_i \text{ if it is the largest of its block, else } 0",
     source="srivastava2013lwta",
     range=(-INF, INF),
+    positive=("size",),
     aliases=("local_winner_take_all",),
     **_AXIS,
 )
@@ -206,6 +111,7 @@ def oplu(x: jax.Array, axis: int = -1) -> jax.Array:
     source="makhzani2014ksparse",
     range=(-INF, INF),
     positive=("density",),
+    unit=("density",),
     **_AXIS,
 )
 @keeps_input()
@@ -221,12 +127,15 @@ def k_winners(x: jax.Array, density: float = 0.25, axis: int = -1) -> jax.Array:
     >>> k_winners(jnp.array([2.0, -3.0, 1.0, 4.0]))
     Array([0., 0., 0., 4.], dtype=float32)
     """
-    if isinstance(density, int | float) and density > 1:
-        raise InputError(f"k_winners needs a density of at most 1, not {density}")
     moved = jnp.moveaxis(x, axis, -1)
-    count = math.ceil(density * moved.shape[-1])
-    least = jax.lax.top_k(moved, count)[0][..., -1:] if count else moved
-    return jnp.moveaxis(jnp.where(moved >= least, moved, 0), -1, axis)
+    width = moved.shape[-1]
+    if isinstance(density, int | float):
+        count = math.ceil(density * width - 1e-9)  # 0.07 * 100 is more than 7
+        least = jax.lax.top_k(moved, count)[0][..., -1:] if count else moved
+    else:
+        index = width - jnp.clip(jnp.ceil(density * width - 1e-5), 1, width).astype(int)
+        least = jnp.take(jnp.sort(moved, -1), index, -1)[..., None]
+    return jnp.moveaxis(jnp.where(moved < least, 0, moved), -1, axis)
 
 
 @activation(
@@ -246,8 +155,17 @@ def squash(x: jax.Array, axis: int = -1) -> jax.Array:
     >>> [round(float(y), 4) for y in squash(jnp.array([3.0, 4.0]))]
     [0.5769, 0.7692]
     """
+    # In units of the largest, if that is above one, whose square might overflow.
+    x = finite(x)
+    scale = _largest(x, axis, 1.0)
+    x = x / scale
     square = jnp.sum(x * x, axis, keepdims=True)
-    return x * (square_root(square) / (1 + square))
+    return x * (square_root(square) / (1 / scale / scale + square))
+
+
+def _largest(x: jax.Array, axis: int, least: float) -> jax.Array:
+    """The largest size along the axis, a constant to differentiation; at least ``least``."""
+    return jax.lax.stop_gradient(jnp.maximum(jnp.max(abs(x), axis, keepdims=True), least))
 
 
 def _polynorm_initial(key: Any, width: int, axis: int) -> dict[str, jax.Array]:
@@ -281,8 +199,8 @@ def polynorm(
     [-0.3333, 1.0]
     """
     # Powers of the input over its largest: the norm takes the scale away, and cubes stay in range.
-    scale = jax.lax.stop_gradient(jnp.max(abs(x), axis, keepdims=True))
-    x = x / jnp.where(scale > 0, scale, 1)
+    x = finite(x)
+    x = x / _largest(x, axis, float(jnp.finfo(x.dtype).tiny))
     total = bias
     for i in (1, 2, 3):
         power = x**i

@@ -52,6 +52,7 @@ def bipolar(x: jax.Array, activation: Activation) -> jax.Array:
         first.monotonic and second.monotonic and 0 <= weight <= 1
     ),
     smoothness=lambda first, second, weight: min(first.smoothness, second.smoothness),
+    unit=("weight",),
 )
 @keeps_input()
 def mixture(x: jax.Array, first: Activation, second: Activation, weight: float = 0.5) -> jax.Array:

@@ -25,8 +25,6 @@ def _halves(name: str, x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
 
 def check_divisible(name: str, x: jax.Array, axis: int, parts: int) -> None:
     """Raise where an axis cannot be cut into so many equal parts."""
-    if not -x.ndim <= axis < x.ndim:
-        raise InputError(f"{name}: the input of shape {x.shape} has no axis {axis}")
     if parts < 1 or x.shape[axis] % parts:
         raise InputError(
             f"{name} needs a width that {parts} divides, not {x.shape[axis]} (axis {axis} of {x.shape})"

@@ -21,6 +21,7 @@ def _drawn_slope(x: jax.Array, slope: float | jax.Array) -> jax.Array:
     range=(-INF, INF),
     kinks=(0.0,),
     positive=("lower", "upper"),
+    ordered=("lower", "upper"),
     note="The paper draws the divisor, from U(3, 8), and tests with its mean, 5.5; PyTorch, TensorFlow "
     "and others draw the slope, from U(1/8, 1/3): rrelu_slope.",
 )
@@ -49,6 +50,7 @@ def rrelu(
     source="xu2015empirical",
     range=(-INF, INF),
     kinks=(0.0,),
+    ordered=("lower", "upper"),
     note="PyTorch's RReLU: tests with the mean slope 11/48 = 0.229, where the paper's has 1/5.5 = 0.182.",
 )
 @keeps_output(
@@ -107,6 +109,7 @@ def noisy_relu(x: jax.Array, key: jax.Array | None = None) -> jax.Array:
     source="jiang2018erelu",
     range=(0.0, INF),
     kinks=(0.0,),
+    unit=("alpha",),
     aliases=("erelu",),
     note="The paper draws once an epoch and neuron; here each call draws for each value.",
 )

@@ -79,6 +79,24 @@ def hard_sigmoid(x: jax.Array) -> jax.Array:
 
 
 @activation(
+    r"\min(\max(x + 1, 0), 2) / 2",
+    source="jax2018github",
+    range=(0.0, 1.0),
+    kinks=(-1.0, 1.0),
+    note="The derivative of sparse_plus, as sigmoid is softplus's. At -1 and 1 its own derivative is 0 "
+    "here, 1/2 in jax.nn.",
+)
+@keeps_output(lambda y: jnp.where((y > 0) & (y < 1), 1 / 2, 0).astype(y.dtype))
+def sparse_sigmoid(x: jax.Array) -> jax.Array:
+    """Sparse sigmoid: a line between 0 at -1 and 1 at 1.
+
+    >>> [float(y) for y in sparse_sigmoid(jnp.array([-1.0, 0.0, 0.5]))]
+    [0.0, 0.5, 0.75]
+    """
+    return jnp.where(x <= -1, 0, jnp.where(x >= 1, 1, (x + 1) / 2))
+
+
+@activation(
     r"x \text{ if } x > \theta \text{ else } v",
     source="",
     range=lambda threshold, value: (min(threshold, value), INF),

@@ -217,6 +217,7 @@ def negated(x: jax.Array, activation: Activation) -> jax.Array:
     ),
     monotonic=_inner("monotonic"),
     smoothness=0,
+    ordered=("low", "high"),
 )
 @keeps_input()
 def clipped(

@@ -1,0 +1,131 @@
+"""Onto the simplex: not negative, and of sum one over an axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from flaxact._lazy import jax, jnp
+from flaxact.activations._define import activation
+from flaxact.activations._grad import keeps_output_whole
+from flaxact.activations._numerics import square_root
+from flaxact.activations._spec import Axes
+
+INF = math.inf
+_AXIS = {"monotonic": False, "coupled": True}
+
+
+@keeps_output_whole(lambda y, dx, axis: y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
+def _softmax(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    return jax.nn.softmax(x, axis)
+
+
+@keeps_output_whole(lambda y, dx, axis: dx - jnp.sum(jnp.exp(y) * dx, axis, keepdims=True))
+def _log_softmax(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    return jax.nn.log_softmax(x, axis)
+
+
+def _masked(
+    function: Callable[..., jax.Array], x: jax.Array, axis: Axes, where: Any, beyond: float
+) -> jax.Array:
+    axes = tuple(range(jnp.ndim(x))) if axis is None else axis
+    if where is None:
+        return function(x, axes)
+    return jnp.where(where, function(jnp.where(where, x, -INF), axes), beyond)
+
+
+@activation(r"e^{x_i} / \sum_j e^{x_j}", source="bridle1990softmax", range=(0.0, 1.0), **_AXIS)
+def softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
+    """Softmax: positive values that sum to one.
+
+    Args:
+      x: the input.
+      axis: over which they sum to one; one, several or, with None, all.
+      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
+
+    >>> [round(float(y), 4) for y in softmax(jnp.array([0.0, 1.0]))]
+    [0.2689, 0.7311]
+    """
+    return _masked(_softmax, x, axis, where, 0.0)
+
+
+@activation(r"x_i - \log \sum_j e^{x_j}", source="bridle1990softmax", range=(-INF, 0.0), **_AXIS)
+def log_softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
+    """Logarithm of softmax.
+
+    Args:
+      x: the input.
+      axis: over which the exponentials sum to one; one, several or, with None, all.
+      where: a mask that broadcasts to ``x``: what is left out is -inf, and takes no part in the sum.
+
+    >>> [round(float(y), 4) for y in log_softmax(jnp.array([0.0, 1.0]))]
+    [-1.3133, -0.3133]
+    """
+    return _masked(_log_softmax, x, axis, where, -INF)
+
+
+def _sparsemax_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
+    support = jnp.where(y > 0, 1, 0).astype(y.dtype)
+    mean = jnp.sum(support * dx, axis, keepdims=True) / jnp.sum(support, axis, keepdims=True)
+    return support * (dx - mean)
+
+
+@activation(
+    r"\operatorname{argmin}_{p \in \Delta} \lVert p - x \rVert^2",
+    source="martins2016sparsemax",
+    range=(0.0, 1.0),
+    **_AXIS,
+)
+@keeps_output_whole(_sparsemax_tangent)
+def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Sparsemax: the nearest point of the simplex, most of whose values are exactly zero.
+
+    Args:
+      x: the input.
+      axis: over which the values sum to one.
+
+    >>> [round(float(y), 4) for y in sparsemax(jnp.array([0.0, 0.5, 2.0]))]
+    [0.0, 0.0, 1.0]
+    """
+    x = x - jnp.max(x, axis, keepdims=True)
+    ordered = jnp.flip(jnp.sort(jnp.moveaxis(x, axis, -1), -1), -1)
+    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
+    excess = jnp.cumsum(ordered, -1) - 1
+    size = jnp.sum(count * ordered > excess, -1, keepdims=True)
+    threshold = jnp.take_along_axis(excess, size - 1, -1) / size
+    return jnp.maximum(x - jnp.moveaxis(threshold, -1, axis), 0)
+
+
+def _entmax15_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
+    root = square_root(y)
+    mean = jnp.sum(root * dx, axis, keepdims=True) / jnp.sum(root, axis, keepdims=True)
+    return root * (dx - mean)
+
+
+@activation(
+    r"\max(x_i / 2 - \tau, 0)^2, \quad \text{with } \tau \text{ such that they sum to one}",
+    source="peters2019entmax",
+    range=(0.0, 1.0),
+    **_AXIS,
+)
+@keeps_output_whole(_entmax15_tangent)
+def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
+    """1.5-entmax: between softmax and sparsemax, with exact zeros and a slope without jumps.
+
+    Args:
+      x: the input.
+      axis: over which the values sum to one.
+
+    >>> [round(float(y), 4) for y in entmax15(jnp.array([0.0, 0.5, 2.0]))]
+    [0.0, 0.0504, 0.9496]
+    """
+    x = (x - jnp.max(x, axis, keepdims=True)) / 2
+    ordered = jnp.flip(jnp.sort(jnp.moveaxis(x, axis, -1), -1), -1)
+    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
+    mean = jnp.cumsum(ordered, -1) / count
+    spread = jnp.cumsum(ordered * ordered, -1) - count * mean * mean
+    thresholds = mean - square_root((1 - spread) / count)
+    size = jnp.sum(thresholds <= ordered, -1, keepdims=True)
+    threshold = jnp.take_along_axis(thresholds, size - 1, -1)
+    return jnp.maximum(x - jnp.moveaxis(threshold, -1, axis), 0) ** 2
