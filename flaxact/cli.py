@@ -172,6 +172,29 @@ def describe(
             raise InputError(f"cannot write {graph}: {error.strerror}") from None
 
 
+def list_models(
+    names: tyro.conf.Positional[tuple[str, ...]] = (),
+    *,
+    family: str | None = None,
+    act: str = "relu",
+) -> None:
+    """List the models, or describe one: its layers, parameters, multiplications and source.
+
+    Args:
+      names: A pattern such as "vgg*"; or the word describe and a name or spec text.
+      family: Only the models of a family.
+      act: For describe: the activation, by name or spec text.
+    """
+    from flaxact import models
+
+    if names and names[0] == "describe":
+        for name in names[1:]:
+            print(models.describe(name, act))
+        return
+    for name in models.list_models(*names[:1], family=family):
+        print(f"{name:<28} {' × '.join(map(str, models.input_shape(name)))}")
+
+
 def gallery(folder: tyro.conf.Positional[Path]) -> None:
     """Write a page with the graph and the facts of every activation.
 
@@ -194,7 +217,7 @@ def cite(activation: tyro.conf.Positional[str]) -> None:
 
 COMMANDS = {
     "compare": compare, "report": report, "list": list_names, "describe": describe, "cite": cite,
-    "gallery": gallery,
+    "gallery": gallery, "models": list_models,
 }  # fmt: skip
 
 

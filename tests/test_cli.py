@@ -1,8 +1,8 @@
 """The command line: quick answers, and one clear line for what the user can mend."""
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -54,14 +54,15 @@ def test_one_line_and_exit_code_2(arguments, said, capsys, tmp_path, monkeypatch
     assert not list(tmp_path.glob("**/runs"))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["describe", "elu"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["describe", "elu"], ["models"]])
 def test_answers_in_under_half_a_second(arguments):
     times = []
-    for _ in range(5):
-        start = time.perf_counter()
+    for _ in range(5):  # of the processor: a machine with other work to do takes longer on the clock
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([*FLAXACT, *arguments], capture_output=True, text=True, check=True)
-        times.append(time.perf_counter() - start)
-    assert "elu" in done.stdout or "compare" in done.stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert any(word in done.stdout for word in ("elu", "compare", "cuda_convnet"))
     assert min(times) < 0.5
 
 

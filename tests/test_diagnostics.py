@@ -21,7 +21,8 @@ class Stack(nn.Module):
         return nn.Dense(3, name="last")(shared(shared(x) + 1))
 
 
-@pytest.mark.parametrize("act", fa.names())
+# Theory is tested for every activation in test_theory.py; here, that the probe measures the same.
+@pytest.mark.parametrize("act", ["relu", "tanh", "leaky_relu(0.2)", "selu", "prelu", "hard_tanh"])
 def test_probe_measures_what_theory_says_of_gaussian_inputs(act):
     x = jax.random.normal(jax.random.key(0), (4000, 100))
     module = Stack(act)

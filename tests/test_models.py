@@ -1,6 +1,7 @@
-"""Properties of every model, and the published facts of each."""
+"""Properties of every model: a new one is tested by being there."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -12,27 +13,178 @@ from flaxact import models
 from flaxact.activations._describe import references
 from flaxact.diagnostics import probe
 from flaxact.net import from_linen
+from flaxact.training import Recipe
+from flaxact.training.step import make_init, make_step
+from tests.published import PUBLISHED, SMALL
 
-# Parameters on CIFAR-10, counted from the layer files; 145,578 and 89,578 are also what Caffe's
-# cifar10_quick and cifar10_full, made after them, have.
-PUBLISHED = {
-    "cuda_convnet": 145_578,
-    "cuda_convnet(variant=80sec)": 145_578,
-    "cuda_convnet(variant=18pct)": 89_578,
-    "cuda_convnet(variant=19pct)": 89_578,
-}
-SITES = {"cuda_convnet": 4, "cuda_convnet(variant=80sec)": 4}
+NAMES = models.list_models()
+# One of each kind: a threshold, saturating, exponential, gated by itself, learned, random, made by a
+# transform, over an axis, and two that change the width.
+TEN = ("relu", "tanh", "elu(alpha=0.5)", "gelu", "prelu", "rrelu", "centered(relu)", "softmax", "crelu",
+       "glu")  # fmt: skip
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+NONLINEAR = {"custom_jvp_call", "custom_vjp_call", "tanh", "logistic", "exp", "exp2", "expm1", "log1p",
+             "erf", "erfc"}  # fmt: skip
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
 
 
+def shape(name):
+    """Of the images to try a model on: small, where it can be."""
+    file, _ = models._catalogue()[name]
+    return SMALL.get(name, SMALL.get(file, {})).get("input", models.input_shape(name))
+
+
+def small(name):
+    """A model's text with as few filters as will do."""
+    file, _ = models._catalogue()[name]
+    return f"{name}({SMALL.get(name, SMALL.get(file, {})).get('arguments', 'width=0.1')})"
+
+
+def created(name, act, **arguments):
+    """A small model with an activation, at the sites that can have it."""
+    try:
+        return made(small(name), act, **arguments), act
+    except fa.InputError as error:  # where it changes the width before an addition
+        assert "channels, and" in str(error)  # noqa: PT017
+        inner = models.sites(models.create_model(small(name), "relu"), shape(name))
+        rules = {}
+        for site in inner:
+            try:
+                made(small(name), {site: act, "*": "relu"}, **arguments)
+            except fa.InputError:
+                continue
+            rules[site] = act
+        assert rules, f"{name} has no site for {act}"
+        return made(small(name), rules | {"*": "relu"}, **arguments), rules
+
+
+def made(text, act, **arguments):
+    """A model that has been traced, so that what it cannot do has been said."""
+    model = models.create_model(text, act, num_classes=3, **arguments)
+    name = models.parse(text).name
+    jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((2, *shape(name)), jnp.uint8))
+    return model
+
+
+def step_of(model, batch=4):
+    """A training step as a function of the state, its state, and how often it was traced."""
+    net, recipe, traces = from_linen(model), Recipe(epochs=1, batch_size=batch), []
+
+    def step(state, batch):
+        traces.append(1)
+        return make_step(net, recipe, 10)(state, 0.01, batch)
+
+    return step, make_init(net, recipe), traces
+
+
 @functools.cache
-def initialised(text):
-    """A model's variables, the same for every activation."""
-    return jax.jit(from_linen(models.create_model(text, "relu")).init)(jax.random.key(0), IMAGES)
+def sizes(text):
+    """Parameters and sites of a model for the images that it was published for."""
+    model, images = models.create_model(text, "relu"), models.input_shape(text)
+    return models.parameters(model, images), len(models.sites(model, images))
 
 
-def built(text, act="relu"):
-    return models.create_model(text, act), initialised(text)
+def test_no_model_without_a_published_count():
+    assert {models.parse(text).name for text in PUBLISHED} == set(NAMES)
+    for name in NAMES:
+        assert models.source(name) in references()
+        assert name in models.list_models(
+            family=models._literals(models._catalogue()[name][0])["FAMILY"]
+        )
+
+
+@pytest.mark.parametrize("text", PUBLISHED)
+def test_published_parameter_and_site_counts(text):
+    assert sizes(text) == PUBLISHED[text]
+
+
+@pytest.mark.parametrize(("name", "act"), list(zip(NAMES, itertools.cycle(TEN))))
+def test_a_training_step_is_traced_once(name, act):
+    model, acts = created(name, act)
+    images, labels = jnp.zeros((4, *shape(name)), jnp.uint8), jnp.zeros(4, jnp.int32)
+    for again in (model, models.create_model(small(name), acts, num_classes=3)):
+        step, init, traces = step_of(again)
+        assert from_linen(again) is from_linen(model)
+    state = jax.eval_shape(init, 0, images)
+    jitted = jax.jit(step)
+    for _ in range(2):
+        jitted.trace(state, (images, labels))
+    assert len(traces) == 1
+
+
+def trained(name, act, **arguments):
+    model, _ = created(name, act, **arguments)
+    step, init, traces = step_of(model)
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.integers(0, 256, (4, *shape(name))), jnp.uint8)
+    labels = jnp.arange(4) % 3
+    state = jax.jit(init, compiler_options=QUICK)(0, images)
+    jitted = jax.jit(step, compiler_options=QUICK)
+    for _ in range(2):
+        state, metrics = jitted(state, (images, labels))
+        assert jnp.isfinite(metrics["loss"])
+    assert len(traces) == 1
+
+
+FILES = sorted({models._catalogue()[name][0] for name in NAMES})
+
+
+@pytest.mark.parametrize(("name", "act"), list(zip(FILES, itertools.cycle(TEN[::-1]))))
+def test_a_training_step_runs(name, act):
+    trained(name, act)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", TEN)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_trains_with_ten_activations(name, act):
+    trained(name, act)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"norm": "none"},
+        {"norm": "batch", "norm_place": "after"},
+        {"norm": "layer", "kernel_init": "he"},
+        {"norm": "group", "kernel_init": "xavier"},
+        {"norm": "weight", "kernel_init": "orthogonal"},
+        {"norm": "weight_mean_only_batch", "kernel_init": "variance_preserving"},
+        {"kernel_init": "lsuv", "dropout": 0.3},
+        {"kernel_init": "lecun", "dropout": 0},
+    ],
+    ids=str,
+)
+def test_normalisation_and_initialisation_are_arguments(name, arguments):
+    try:
+        made(small(name), "relu", **arguments)
+    except fa.InputError as error:
+        assert "norm" in str(error)  # noqa: PT017  (a net that is about its normalisation says so)
+        assert name == "nf_resnet"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_site_takes_the_activation(name):
+    """With the identity no nonlinear operation is left but pooling, normalisation and attention."""
+    model, images = models.create_model(small(name), "identity"), jnp.zeros((2, *shape(name)))
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    program = jax.make_jaxpr(model.apply)(variables, images)
+    used = list(primitives(program.jaxpr))
+    allowed = set(SMALL.get(name, {}).get("operations", ()))
+    assert not {e.primitive.name for e in used} & (NONLINEAR - allowed)
+    # A pooling takes the maximum of arrays; a rectifier would take it with a number.
+    maxima = [e for e in used if e.primitive.name == "max"]
+    assert all(operand.aval.ndim == 4 for e in maxima for operand in e.invars) or "max" in allowed
+
+
+def captured(model, variables, images, **what):
+    """The logits, and what the model sows."""
+
+    def apply(variables, images):
+        return model.apply(variables, images, mutable=["intermediates"], **what)
+
+    return jax.jit(apply, compiler_options=QUICK)(variables, images)
 
 
 def primitives(jaxpr):
@@ -45,90 +197,93 @@ def primitives(jaxpr):
                 yield from primitives(inner)
 
 
-def test_no_model_without_a_published_count():
-    assert {models.parse(text).name for text in PUBLISHED} == set(models.list_models())
-    for name in models.list_models():
-        assert models.source(name) in references()
-
-
-@pytest.mark.parametrize("text", PUBLISHED)
-def test_published_parameter_counts(text):
-    _, variables = built(text)
-    assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == PUBLISHED[text]
-
-
-@pytest.mark.parametrize("text", PUBLISHED)
-def test_every_site_takes_the_activation(text):
-    """With the identity no nonlinear operation is left but pooling and normalisation."""
-    module, variables = built(text, "identity")
-    assert len(probe(module, variables, IMAGES)) == SITES.get(text, 3)
-    program = jax.make_jaxpr(module.apply)(variables, jnp.zeros((2, 32, 32, 3)))
-    used = list(primitives(program.jaxpr))
-    names = {equation.primitive.name for equation in used}
-    forbidden = (
-        "custom_jvp_call custom_vjp_call tanh logistic exp exp2 expm1 log1p erf erfc select_n"
-    )
-    assert not names & set(forbidden.split())
-    # A pooling takes the maximum of arrays; a rectifier would take it with a number.
-    maxima = [equation for equation in used if equation.primitive.name == "max"]
-    assert len(maxima) == 4
-    assert all(operand.aval.ndim == 4 for equation in maxima for operand in equation.invars)
-
-
-@pytest.mark.parametrize("text", PUBLISHED)
-@pytest.mark.parametrize("shape", [(1, 1, 1), (28, 28, 1), (17, 40, 4)])
-def test_any_size_and_channels(text, shape):
-    module = models.create_model(text, "tanh", num_classes=7)
-    images = jnp.ones((3, *shape), jnp.uint8)
-    logits, _ = jax.eval_shape(module.init_with_output, jax.random.key(0), images)
-    assert logits.shape == (3, 7)
-    assert logits.dtype == jnp.float32
-
-
-@pytest.mark.parametrize("text", PUBLISHED)
 @pytest.mark.parametrize("act", fa.names())
-def test_finite_logits_with_every_activation(text, act):
-    module, variables = built(text, act)
-    assert jnp.isfinite(module.apply(variables, jnp.asarray(IMAGES, jnp.float32))).all()
+def test_finite_logits_with_every_activation(act):
+    model = models.create_model("cuda_convnet(width=0.125)", act)
+    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), IMAGES)
+    logits = jax.jit(model.apply, compiler_options=QUICK)(variables, IMAGES)
+    assert logits.shape == (6, 10)
+    assert jnp.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("act", ["crelu", "glu", "maxout(pieces=3)", "relu"])
+def test_what_is_matched_when_the_width_changes(act):
+    """The width after the activation, or the number of parameters, stays as published."""
+    images = (32, 32, 3)
+    published = models.create_model("cuda_convnet", "relu")
+    by_width = models.create_model("cuda_convnet", act)
+    assert models.sites(by_width, images) == models.sites(published, images)
+    by_size = models.create_model("cuda_convnet", act, matched="parameters")
+    ratio = models.parameters(by_size, images) / models.parameters(published, images)
+    assert 0.97 < ratio < 1.03
+
+
+def test_a_mapping_puts_activations_at_sites():
+    model = models.create_model(
+        "cuda_convnet", {"act1": "tanh", "act[23]": "relu6", "*": "identity"}
+    )
+    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), IMAGES)
+    _, state = captured(model, variables, IMAGES)
+    assert [str(model.at(site)) for site in models.sites(model, (32, 32, 3))] == [
+        "tanh",
+        "relu6",
+        "relu6",
+        "identity",
+    ]
+    assert (abs(state["intermediates"]["act1"]["output"][0]) <= 1).all()
+    assert list(probe(model, variables, IMAGES)) == ["act1", "act2", "act3", "act4"]
+    assert model == models.create_model(
+        "cuda_convnet", {"act1": fa.tanh, "act[23]": fa.get("relu6"), "*": "identity"}
+    )
+
+
+@pytest.mark.parametrize("init", ["lsuv", "variance_preserving", "he"])
+def test_initialisations_keep_what_they_say(init):
+    """Pre-activations of variance 1 layer by layer (lsuv); second moments kept (the other two)."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (300, 16, 16, 3)).astype(np.uint8)
+    model = models.create_model("cuda_convnet", "relu", kernel_init=init)
+    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), images)
+    kernels = {k: v["kernel"] for k, v in variables["params"].items()}
+    if init == "lsuv":
+        _, state = captured(model, variables, images[:256], capture_intermediates=True)
+        for layer in kernels:
+            output = state["intermediates"][layer]["__call__"][0]
+            assert float(output.var()) == pytest.approx(1, abs=0.02)
+        return
+    for layer in ("conv2", "conv3", "fc64"):
+        fan_in = kernels[layer].size // kernels[layer].shape[-1]
+        assert float(kernels[layer].var()) * fan_in == pytest.approx(2, rel=0.1)
 
 
 def test_weights_and_input_of_cuda_convnet():
-    module, variables = built("cuda_convnet")
+    model = models.create_model("cuda_convnet", "relu")
+    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), IMAGES)
     stds = {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.01, "fc64": 0.1, "fc10": 0.1}
     for layer, std in stds.items():
         kernel = variables["params"][layer]["kernel"]
         assert abs(float(kernel.std()) / std - 1) < 0.12
         assert not variables["params"][layer]["bias"].any()
-    for variant in ("18pct", "19pct"):
-        _, other = built(f"cuda_convnet(variant={variant})")
-        assert abs(float(other["params"]["fc10"]["kernel"].std()) / 0.01 - 1) < 0.05
     mean = np.asarray(IMAGES, np.float32).mean(axis=0)
     np.testing.assert_allclose(variables["inputs"]["mean"], mean, rtol=1e-5)
     # Uniform grey differs from the mean image by what the mean is off: nothing else is divided.
-    at_mean = module.apply(variables, mean[None])
+    at_mean = jax.jit(model.apply, compiler_options=QUICK)(variables, mean[None])
     np.testing.assert_allclose(at_mean, 0, atol=1e-6)
 
 
 def test_activation_follows_the_first_pooling():
     """The same for monotone activations, another function for the rest: here x² shows the order."""
-    from flaxact.activations import _spec
-
-    before = dict(_spec.catalogue)
-    try:
-
-        @fa.activation("x^2", source="", range=(0, float("inf")), monotonic=False)
-        def square(x):
-            return x * x
-
-        module, variables = built("cuda_convnet", "square")
-        _, state = module.apply(variables, IMAGES, mutable=["intermediates"])
-        first = state["intermediates"]["act1"]["output"][0]
-        linear, _ = built("cuda_convnet", "identity")
-        _, state = linear.apply(variables, IMAGES, mutable=["intermediates"])
-        np.testing.assert_allclose(first, state["intermediates"]["act1"]["output"][0] ** 2)
-    finally:
-        _spec.catalogue.clear()
-        _spec.catalogue.update(before)
+    model = models.create_model("cuda_convnet", {"act1": "absolute", "*": "relu"})
+    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), IMAGES)
+    linear = models.create_model("cuda_convnet", {"act1": "identity", "*": "relu"})
+    first, before = (
+        m.apply(variables, IMAGES, mutable=["intermediates"])[1]["intermediates"]["act1"]["output"][
+            0
+        ]
+        for m in (model, linear)
+    )
+    assert (before < 0).any()
+    np.testing.assert_array_equal(first, abs(before))
 
 
 @pytest.mark.parametrize(
@@ -142,11 +297,39 @@ def test_activation_follows_the_first_pooling():
         ("cuda_convnet(width=wide)", "a number above 0 as width"),
         ("cuda_convnet(80sec)", "name the arguments"),
         ("cuda_convnet(num_classes=3)", "has no argument 'num_classes'"),
+        ("cuda_convnet(norm=bach)", "did you mean 'batch'"),
+        ("cuda_convnet(norm_place=behind)", "unknown norm_place of cuda_convnet"),
+        ("cuda_convnet(kernel_init=hee)", "did you mean 'he'"),
+        ("cuda_convnet(dropout=1)", "a number from 0 to 1 as dropout"),
+        ("cuda_convnet(matched=params)", "Allowed: parameters, width"),
     ],
 )
 def test_refusals(text, said):
     with pytest.raises(fa.InputError, match=said):
         models.create_model(text, "relu")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: models.create_model("cuda_convnet", {"act9": "relu", "*": "tanh"}),
+            "did you mean 'act",
+        ),
+        (
+            lambda: models.create_model("cuda_convnet", {"act1": "relu"}),
+            "no pattern fits the site 'act2'",
+        ),
+        (lambda: models.create_model("cuda_convnet", {}), "needs a pattern"),
+        (lambda: models.create_model("cuda_convnet", "rleu"), "did you mean 'relu'"),
+        (lambda: models.create_model("cuda_convnet", "relu", api="nxn"), "did you mean 'nnx'"),
+        (lambda: models.list_models("no*such"), "unknown model"),
+        (lambda: models.list_models(family="alexnets"), "did you mean 'alexnet'"),
+    ],
+)
+def test_more_refusals(call, said):
+    with pytest.raises(fa.InputError, match=said):
+        call()
 
 
 def test_width_scales_the_published_net():
@@ -155,3 +338,16 @@ def test_width_scales_the_published_net():
     )
     assert half["params"]["conv3"]["kernel"].shape == (5, 5, 16, 32)
     assert half["params"]["fc64"]["kernel"].shape[1] == 32
+
+
+def test_norm_none_is_the_text_none():
+    assert models.create_model("cuda_convnet", "relu", norm=None).norm == "none"
+
+
+def test_description_of_a_model():
+    text = models.describe("cuda_convnet(variant=80sec)", "prelu")
+    # By hand: 1024·32·75 + 256·32·800 + 64·64·800 + 1024·64 + 640; and 32 + 32 + 64 + 64 slopes.
+    assert "12,354,176 an image" in text
+    assert f"{145_578 + 192:,}" in text
+    assert "Krizhevsky" in text
+    assert all(layer in text for layer in ("conv1", "act4", "fc10"))

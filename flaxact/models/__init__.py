@@ -3,7 +3,8 @@
 A model file holds ``Model``, a Linen module (see ``_zoo.ZooModel``), and these literals, which are read
 without importing it: ``SOURCE``, its key in ``references.bib``; ``INPUT``, the shape of the images it
 was published for; ``FAMILY``; where there are any, ``PRESETS``, further names with the arguments that
-they stand for; and ``CHOICES``, the values that an argument may have, by argument.
+they stand for; and ``CHOICES``, the values that an argument may have, by argument. ``SOURCE`` and
+``INPUT`` may be by name where presets differ, ``"*"`` for the rest.
 """
 
 from __future__ import annotations
@@ -32,6 +33,16 @@ _CHOICES = {
     "kernel_init": ("paper", "he", "xavier", "lecun", "orthogonal", "lsuv", "variance_preserving"),
     "matched": ("width", "parameters"),
 }
+
+
+_LATER = {"describe": "_describe", "parameters": "_describe", "multiply_accumulates": "_describe",
+          "load_torchvision": "_torchvision"}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @functools.cache
@@ -110,7 +121,7 @@ def parse(text: str) -> _grammar.Call:
 
 def source(text: str) -> str:
     """The key in ``references.bib`` of the paper or code that a model comes from."""
-    return _literals(_catalogue()[parse(text).name][0])["SOURCE"]
+    return _fact(text, "SOURCE")
 
 
 def input_shape(text: str) -> tuple[int, int, int]:
@@ -119,7 +130,13 @@ def input_shape(text: str) -> tuple[int, int, int]:
     >>> input_shape("cuda_convnet")
     (32, 32, 3)
     """
-    return _literals(_catalogue()[parse(text).name][0])["INPUT"]
+    return _fact(text, "INPUT")
+
+
+def _fact(text: str, which: str) -> Any:
+    name = parse(text).name
+    fact = _literals(_catalogue()[name][0])[which]
+    return fact.get(name, fact["*"]) if isinstance(fact, dict) else fact
 
 
 def create_model(
