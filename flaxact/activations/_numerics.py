@@ -13,6 +13,11 @@ def finite(x: jax.Array) -> jax.Array:
     return jnp.clip(x, float(limits.min), float(limits.max))
 
 
+def lifted(x: jax.Array) -> jax.Array:
+    """``x`` with the least finite number for -∞, for a product with a factor that is 0 there."""
+    return jnp.maximum(x, float(jnp.finfo(x.dtype).min))
+
+
 def below_zero(x: jax.Array) -> jax.Array:
     """``x`` where it is below zero, else 0: keeps a branch that is not taken finite."""
     return jnp.where(x > 0, 0, x)

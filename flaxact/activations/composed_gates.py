@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import finite, sech_squared, sigmoids
+from flaxact.activations._numerics import finite, lifted, sech_squared, sigmoids
 
 INF = math.inf
 
@@ -35,7 +35,7 @@ def mish(x: jax.Array) -> jax.Array:
     # tanh(log(1 + e)) is n / (n + 2) with n = e² + 2e: one exponential.
     e = jnp.exp(jnp.minimum(x, 20))
     n = e * (e + 2)
-    return finite(x) * (n / (n + 2))
+    return lifted(x) * (n / (n + 2))
 
 
 def _logish_slope(x: jax.Array) -> jax.Array:
@@ -54,7 +54,7 @@ def logish(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in logish(jnp.array([-1.0, 2.0]))]
     [-0.2382, 1.2634]
     """
-    return finite(x) * jnp.log1p(sigmoids(x)[0])
+    return lifted(x) * jnp.log1p(sigmoids(x)[0])
 
 
 def _smish_slope(x: jax.Array) -> jax.Array:
@@ -79,7 +79,7 @@ def smish(x: jax.Array) -> jax.Array:
     """
     gate = sigmoids(x)[0]
     m = gate * (gate + 2)
-    return finite(x) * (m / (m + 2))
+    return lifted(x) * (m / (m + 2))
 
 
 def _distribution(x: jax.Array) -> jax.Array:
@@ -103,7 +103,7 @@ def phish(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in phish(jnp.array([-1.0, 2.0]))]
     [0.1573, 1.9213]
     """
-    x = finite(x)
+    x = lifted(x)
     return x * jnp.tanh(x * _distribution(x))
 
 
@@ -128,7 +128,7 @@ def tanhexp(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in tanhexp(jnp.array([-1.0, 2.0]))]
     [-0.3521, 2.0]
     """
-    return finite(x) * jnp.tanh(jnp.exp(jnp.minimum(x, 6)))
+    return lifted(x) * jnp.tanh(jnp.exp(jnp.minimum(x, 6)))
 
 
 def _serf_slope(x: jax.Array) -> jax.Array:
@@ -151,7 +151,7 @@ def serf(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in serf(jnp.array([-1.0, 2.0]))]
     [-0.3422, 1.9947]
     """
-    return finite(x) * jax.lax.erf(jnp.logaddexp(x, 0))
+    return lifted(x) * jax.lax.erf(jnp.logaddexp(x, 0))
 
 
 def _golu_slope(x: jax.Array) -> jax.Array:
@@ -168,7 +168,7 @@ def golu(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in golu(jnp.array([-1.0, 2.0]))]
     [-0.066, 1.7468]
     """
-    return finite(x) * jnp.exp(-jnp.exp(-x))
+    return lifted(x) * jnp.exp(-jnp.exp(-x))
 
 
 def bsilu_slope(x: jax.Array, alpha: float) -> jax.Array:

@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import finite, sigmoids
+from flaxact.activations._numerics import finite, lifted, sigmoids
 
 INF = math.inf
 _TANH_SCALE = math.sqrt(2 / math.pi)
@@ -55,7 +55,7 @@ def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
         gate = sigmoids(_gelu_argument(clipped))[0]
     else:
         gate = jax.scipy.special.erfc(-clipped / math.sqrt(2)) / 2
-    return (finite(x) * gate).astype(x.dtype)  # not weak even for a Python number, as in jax.nn
+    return (lifted(x) * gate).astype(x.dtype)  # not weak even for a Python number, as in jax.nn
 
 
 def _swish_slope(x: jax.Array, beta: float) -> jax.Array:
@@ -85,7 +85,7 @@ def silu(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in silu(jnp.array([-1.0, 2.0]))]
     [-0.2689, 1.7616]
     """
-    return finite(x) * sigmoids(x)[0]
+    return lifted(x) * sigmoids(x)[0]
 
 
 @activation(
@@ -125,7 +125,7 @@ def quick_gelu(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in quick_gelu(jnp.array([-1.0, 2.0]))]
     [-0.1542, 1.9357]
     """
-    return finite(x) * sigmoids(_QUICK * x)[0]
+    return lifted(x) * sigmoids(_QUICK * x)[0]
 
 
 @activation(

@@ -62,8 +62,8 @@ def squareplus(x: jax.Array, b: float = 4.0) -> jax.Array:
     >>> [round(float(y), 4) for y in squareplus(jnp.array([-1.0, 2.0]))]
     [0.618, 2.4142]
     """
-    total = hypotenuse(x, b) - minus_abs(x)
-    return jnp.where(x > 0, total / 2, b / 2 / total)
+    # (x + h) / 2 with h = √(x² + b), as the larger of x and 0 and what is above it: nothing cancels.
+    return jnp.where(x > 0, x, 0) + b / 2 / (hypotenuse(x, b) - minus_abs(x))
 
 
 @activation(

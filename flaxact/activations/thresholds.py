@@ -49,7 +49,11 @@ def relu_n(x: jax.Array, maximum: float = 1.0) -> jax.Array:
 
 
 @activation(
-    r"\min(\max(x, -1), 1)", source="collobert2004thesis", range=(-1.0, 1.0), kinks=(-1.0, 1.0)
+    r"\min(\max(x, -1), 1)",
+    source="collobert2004thesis",
+    range=(-1.0, 1.0),
+    kinks=(-1.0, 1.0),
+    note="The derivative at -1 and 1 is 0, as in PyTorch; jax.nn takes 1.",
 )
 @keeps_output(lambda y: jnp.where(abs(y) < 1, 1, 0).astype(y.dtype))
 def hard_tanh(x: jax.Array) -> jax.Array:
