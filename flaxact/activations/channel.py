@@ -157,15 +157,16 @@ def squash(x: jax.Array, axis: int = -1) -> jax.Array:
     """
     # In units of the largest, if that is above one, whose square might overflow.
     x = finite(x)
-    scale = _largest(x, axis, 1.0)
+    scale = jnp.maximum(_largest(x, axis), 1)
     x = x / scale
     square = jnp.sum(x * x, axis, keepdims=True)
     return x * (square_root(square) / (1 / scale / scale + square))
 
 
-def _largest(x: jax.Array, axis: int, least: float) -> jax.Array:
-    """The largest size along the axis, a constant to differentiation; at least ``least``."""
-    return jax.lax.stop_gradient(jnp.maximum(jnp.max(abs(x), axis, keepdims=True), least))
+def _largest(x: jax.Array, axis: int) -> jax.Array:
+    """The largest size along the axis, a constant to differentiation; its inverse is normal too."""
+    most = float(1 / jnp.finfo(x.dtype).tiny)
+    return jax.lax.stop_gradient(jnp.minimum(jnp.max(abs(x), axis, keepdims=True), most))
 
 
 def _polynorm_initial(key: Any, width: int, axis: int) -> dict[str, jax.Array]:
@@ -178,6 +179,7 @@ def _polynorm_initial(key: Any, width: int, axis: int) -> dict[str, jax.Array]:
     range=(-INF, INF),
     learned=("weights", "bias"),
     initial=_polynorm_initial,
+    note="The paper adds 1e-6 to the mean squares; here nothing is, and the scale of x does not matter.",
     **_AXIS,
 )
 @keeps_input()
@@ -200,10 +202,11 @@ def polynorm(
     """
     # Powers of the input over its largest: the norm takes the scale away, and cubes stay in range.
     x = finite(x)
-    x = x / _largest(x, axis, float(jnp.finfo(x.dtype).tiny))
+    scale = _largest(x, axis)
+    x = x / jnp.where(scale > 0, scale, 1)
     total = bias
     for i in (1, 2, 3):
         power = x**i
         mean_square = jnp.mean(power * power, axis, keepdims=True)
-        total = total + weights[i - 1] * power * jax.lax.rsqrt(mean_square + 1e-12)
+        total = total + weights[i - 1] * power / jnp.sqrt(jnp.where(scale > 0, mean_square, 1))
     return total

@@ -65,6 +65,13 @@ def log_softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -
     return _masked(_log_softmax, x, axis, where, -INF)
 
 
+def _from_the_top(x: jax.Array, axis: int) -> jax.Array:
+    """In falling order along the last axis, for a largest value of 0."""
+    # The threshold is at least -1: what is less may count as -2, so that neither it nor its square
+    # drowns the rest.
+    return jnp.flip(jnp.sort(jnp.maximum(jnp.moveaxis(x, axis, -1), -2), -1), -1)
+
+
 def _sparsemax_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
     support = jnp.where(y > 0, 1, 0).astype(y.dtype)
     mean = jnp.sum(support * dx, axis, keepdims=True) / jnp.sum(support, axis, keepdims=True)
@@ -89,7 +96,7 @@ def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
     [0.0, 0.0, 1.0]
     """
     x = x - jnp.max(x, axis, keepdims=True)
-    ordered = jnp.flip(jnp.sort(jnp.moveaxis(x, axis, -1), -1), -1)
+    ordered = _from_the_top(x, axis)
     count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
     excess = jnp.cumsum(ordered, -1) - 1
     size = jnp.sum(count * ordered > excess, -1, keepdims=True)
@@ -121,7 +128,7 @@ def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
     [0.0, 0.0504, 0.9496]
     """
     x = (x - jnp.max(x, axis, keepdims=True)) / 2
-    ordered = jnp.flip(jnp.sort(jnp.moveaxis(x, axis, -1), -1), -1)
+    ordered = _from_the_top(x, axis)
     count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
     mean = jnp.cumsum(ordered, -1) / count
     spread = jnp.cumsum(ordered * ordered, -1) - count * mean * mean

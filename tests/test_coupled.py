@@ -1,0 +1,343 @@
+"""Activations whose outputs depend on more than the input at their place, against their definitions."""
+
+import functools
+import math
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+from scipy import optimize, special
+
+import flaxact as fa
+
+WIDTH = 8
+KEY = jax.random.key(0)
+
+
+def sigmoid(x):
+    return special.expit(x)
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def elu(x):
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def gated(gate):
+    return lambda x: x[: len(x) // 2] * gate(x[len(x) // 2 :])
+
+
+def thresholded(power):
+    """The values max(x - t, 0)^power with the t, found by bisection, at which their sum is one."""
+
+    def f(x):
+        x = x / power
+        t = optimize.brentq(
+            lambda t: np.sum(relu(x - t) ** power) - 1, x.max() - 1, x.max(), xtol=1e-15
+        )
+        return relu(x - t) ** power
+
+    return f
+
+
+def blocks(x):
+    return [x[i : i + 2] for i in range(0, len(x), 2)]
+
+
+def lwta(x):
+    return np.concatenate([np.where(b == b.max(), b, 0) for b in blocks(x)])
+
+
+def k_winners(x):
+    return np.array([v if sorted(x)[::-1].index(v) < math.ceil(len(x) / 4) else 0 for v in x])
+
+
+def squash(x):
+    norm = np.linalg.norm(x)
+    return norm**2 / (1 + norm**2) * x / norm
+
+
+def polynorm(x, p):
+    powers = [x**i for i in (1, 2, 3)]
+    terms = [w * v / np.sqrt(np.mean(v * v)) for w, v in zip(p["weights"], powers, strict=True)]
+    return sum(terms) + p["bias"]
+
+
+def meta_acon(x, p):
+    beta = sigmoid((x @ p["squeeze"] + p["squeeze_bias"]) @ p["excite"] + p["excite_bias"])
+    line = (p["p1"] - p["p2"]) * x
+    return line * sigmoid(beta * line) + p["p2"] * x
+
+
+def dyrelu(x, p):
+    inner = relu(x @ p["squeeze"] + p["squeeze_bias"]) @ p["excite"] + p["excite_bias"]
+    moved = (2 * sigmoid(inner) - 1).reshape(4, -1)
+    lines = [(1 + moved[0]) * x + 0.5 * moved[2], moved[1] * x + 0.5 * moved[3]]
+    return np.max(lines, axis=0)
+
+
+SELU = (1.6732632423543772, 1.0507009873554805)
+# Each as a function of one vector, by the definition.
+REFERENCE = {
+    "bilinear": gated(lambda b: b),
+    "concatenated_elu": lambda x: np.concatenate([elu(x), elu(-x)]),
+    "concatenated_elu(alpha=0.5)": lambda x: np.concatenate(
+        [np.where(v > 0, v, 0.5 * np.expm1(np.minimum(v, 0))) for v in (x, -x)]
+    ),
+    "crelu": lambda x: np.concatenate([relu(x), relu(-x)]),
+    "dual_relu": lambda x: relu(x[: len(x) // 2]) - relu(x[len(x) // 2 :]),
+    "dyrelu": dyrelu,
+    "entmax15": thresholded(2),
+    "geglu": gated(lambda b: b * sigmoid(2 * np.sqrt(2 / np.pi) * (b + 0.044715 * b**3))),
+    "geglu(approximate=False)": gated(lambda b: b * special.ndtr(b)),
+    "glu": gated(sigmoid),
+    "k_winners": k_winners,
+    "k_winners(density=1)": lambda x: x,
+    "log_softmax": lambda x: x - special.logsumexp(x),
+    "lwta": lwta,
+    "maxout": lambda x: np.array([b.max() for b in blocks(x)]),
+    "maxout(pieces=8)": lambda x: x.max(keepdims=True),
+    "meta_acon": meta_acon,
+    "oplu": lambda x: np.concatenate([sorted(b)[::-1] for b in blocks(x)]),
+    "polynorm": polynorm,
+    "reglu": gated(relu),
+    "seglu": gated(lambda b: SELU[1] * np.where(b > 0, b, SELU[0] * elu(b))),
+    "softmax": lambda x: np.exp(x) / np.exp(x).sum(),
+    "sparsemax": thresholded(1),
+    "squash": squash,
+    "swiglu": gated(lambda b: b * sigmoid(b)),
+}
+SPECS = tuple(REFERENCE)
+LEARNED = tuple(s for s in SPECS if fa.get(s).learned)
+ALONG = [s for s in SPECS if "axis" in fa.get(s).hyperparameters]
+
+
+def inputs(shape=(WIDTH,), seed=1):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def learned(spec: str, width: int = WIDTH):
+    """What it learns, drawn where it starts at zero, in float64 where that is enabled."""
+    found = fa.get(spec).parameters(width, KEY) if fa.get(spec).learned else {}
+    rng = np.random.default_rng(2)
+    return {k: jnp.asarray(v + 0.3 * rng.normal(size=v.shape)) for k, v in found.items()}
+
+
+def reference(spec: str, x: np.ndarray) -> np.ndarray:
+    f = REFERENCE[spec]
+    if spec in LEARNED:
+        return f(x, {k: np.asarray(v) for k, v in learned(spec).items()})
+    return f(x)
+
+
+def applied(spec: str, **more):
+    """The activation as a function of the input, with what ``learned`` gives."""
+    activation = fa.get(spec)
+    given = learned(spec) if spec in LEARNED else {}
+    return lambda x: activation.spec.function(x, **dict(activation.changed), **given, **more)
+
+
+def test_every_coupled_activation_has_a_reference():
+    assert {fa.get(spec).spec.name for spec in SPECS} == set(fa.names("coupled"))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_values_are_those_of_the_definition(spec):
+    with jax.enable_x64(True):
+        f = jax.jit(applied(spec))
+        for x in (inputs(), 5 * inputs(seed=3), np.full(WIDTH, 0.5)):
+            if spec in ("lwta", "k_winners") and np.ptp(x) == 0:
+                continue  # ties: a test of their own
+            np.testing.assert_allclose(f(x), reference(spec, x), rtol=1e-10, atol=1e-12)
+    x = inputs().astype(np.float32)
+    wanted = reference(spec, x.astype(np.float64))
+    chex.assert_trees_all_close(applied(spec)(jnp.asarray(x)), wanted.astype(np.float32), atol=2e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("spec", ALONG)
+def test_any_axis(spec, axis):
+    x = inputs((WIDTH, WIDTH))
+    with jax.enable_x64(True):
+        got = jax.jit(applied(spec, axis=axis))(x)
+        wanted = np.apply_along_axis(functools.partial(reference, spec), axis, x)
+        np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_both_modes_and_two_orders(spec):
+    with jax.enable_x64(True):
+        f, x = applied(spec), jnp.asarray(inputs())  # no ties
+        check_grads(f, (x,), order=2, modes=["fwd", "rev"], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_vmap_and_jit(spec):
+    f, x = applied(spec), jnp.asarray(inputs((3, WIDTH)), jnp.float32)
+    if spec in ("dyrelu", "meta_acon"):
+        x = x[:, None]  # a batch
+    one_by_one = jnp.stack([f(row) for row in x])
+    chex.assert_trees_all_close(jax.vmap(f)(x), one_by_one, rtol=1e-5, atol=1e-6)
+    if x.ndim == 2:
+        chex.assert_trees_all_close(jax.jit(f)(x), one_by_one, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_dtype_is_kept_and_half_precision_rounds_once(spec):
+    x = jnp.asarray(inputs((3, WIDTH)))
+    for dtype in (jnp.bfloat16, jnp.float16):
+        y = applied(spec)(x.astype(dtype))
+        assert y.dtype == dtype
+        wide = applied(spec)(x.astype(dtype).astype(jnp.float32))
+        chex.assert_trees_all_equal(y, wide.astype(dtype))
+    with jax.enable_x64(True):
+        f = applied(spec)
+        assert jax.eval_shape(f, jnp.ones((3, WIDTH), jnp.float64)).dtype == jnp.float64
+        assert jax.eval_shape(f, jnp.ones((3, WIDTH), jnp.float32)).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_stated_width_and_range_are_those_of_the_output(spec):
+    activation = fa.get(spec)
+    x = np.concatenate([10 * inputs((200, WIDTH)), 500 * np.eye(WIDTH), -500 * np.eye(WIDTH)])
+    y = np.asarray(applied(spec)(jnp.asarray(x, jnp.float32)))
+    assert y.shape == (len(x), activation.width(WIDTH))
+    low, high = activation.range
+    assert low - 1e-6 <= y.min()
+    assert y.max() <= high + 1e-6
+    assert y.min() <= (low + 0.01 if math.isfinite(low) else -0.3)
+    assert y.max() >= (high - 0.01 if math.isfinite(high) else 1)
+    assert not activation.monotonic
+
+
+SIMPLEX = ("softmax", "log_softmax", "sparsemax", "entmax15")
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("spec", SPECS)
+def test_neither_values_nor_slopes_are_nan_at_the_extremes(spec, dtype):
+    f, top = applied(spec), float(jnp.finfo(dtype).max)
+    if spec in ("dyrelu", "meta_acon"):
+        top = top**0.5  # sums over drawn weights overflow
+    slope = jax.jit(lambda x: jax.vjp(f, x)[1](jnp.ones(f(x).shape, dtype))[0])
+    one, other = np.eye(WIDTH)[:2]
+    for x in (0 * one, top * one, -top * other, -top * (one + other), np.full(WIDTH, -top)):
+        given = jnp.asarray(x, dtype)
+        y = f(given)
+        assert not jnp.isnan(y).any()
+        if jnp.isfinite(y).all():
+            assert not jnp.isnan(slope(given)).any()
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_nan_stays_nan(spec):
+    x = jnp.asarray(inputs(), jnp.float32).at[3].set(jnp.nan)
+    assert jnp.isnan(applied(spec)(x)).any()
+
+
+@pytest.mark.parametrize("name", SIMPLEX)
+def test_limits_at_infinity(name):
+    """An entry at -inf is as if it were not there."""
+    f, x = getattr(fa, name), jnp.asarray(inputs(), jnp.float32)
+    y = f(x.at[2].set(-jnp.inf))
+    assert y[2] == (-jnp.inf if name == "log_softmax" else 0)
+    rest = np.arange(WIDTH) != 2
+    chex.assert_trees_all_close(y[rest], f(x[rest]), rtol=1e-6, atol=1e-7)
+
+
+def test_limits_of_squash():
+    x = jnp.array([jnp.inf, 3.0])
+    chex.assert_trees_all_close(fa.squash(x), jnp.array([1.0, 0.0]))
+    small = jnp.array([3e-12, 4e-12])
+    chex.assert_trees_all_close(fa.squash(small), small * 5e-12, rtol=1e-6)
+    assert float(jnp.linalg.norm(fa.squash(jnp.array([3e30, 4e30])))) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["squash", "polynorm"])
+def test_no_slope_is_nan_at_the_zero_vector(name):
+    jacobian = jax.jacobian(getattr(fa, name))(jnp.zeros(4))
+    assert jnp.isfinite(jacobian).all()
+    if name == "squash":
+        chex.assert_trees_all_equal(jacobian, jnp.zeros((4, 4)))
+
+
+@pytest.mark.parametrize("name", ["sparsemax", "entmax15", "softmax"])
+def test_onto_the_simplex_whatever_the_width(name):
+    for width, scale in ((1, 1), (1000, 1), (1000, 1e-3), (1000, 1e4)):
+        x = scale * inputs((4, width))
+        y = np.asarray(getattr(fa, name)(jnp.asarray(x, jnp.float32)), np.float64)
+        np.testing.assert_allclose(y.sum(-1), 1, rtol=2e-5)
+        assert (y >= 0).all()
+        if name != "softmax":
+            wanted = np.apply_along_axis(REFERENCE[name], -1, np.float64(np.float32(x)))
+            np.testing.assert_allclose(y, wanted, atol=1e-5)
+
+
+def test_ties():
+    """One wins of equals in lwta; all of equals stay in k_winners; oplu leaves a pair as it is."""
+    x = jnp.array([1.0, 1.0, 2.0, 2.0])
+    chex.assert_trees_all_equal(fa.lwta(x), jnp.array([1.0, 0, 2, 0]))
+    chex.assert_trees_all_equal(fa.k_winners(x), jnp.array([0, 0, 2.0, 2.0]))
+    chex.assert_trees_all_equal(jax.jacobian(fa.oplu)(x), jnp.eye(4))
+    weights = jnp.array([1.0, 2.0, 3.0, 4.0])
+    slope = jax.grad(lambda x: jnp.dot(fa.oplu(x), weights))(x)
+    assert float(jnp.linalg.norm(slope)) == pytest.approx(float(jnp.linalg.norm(weights)))
+
+
+@pytest.mark.parametrize(("density", "width"), [(0.07, 100), (0.1, 30), (1 / 3, 9), (0.3, 10)])
+def test_k_winners_keeps_the_stated_share(density, width):
+    """Rounded up, but not by a rounding error; a traced share too."""
+    x = jnp.asarray(inputs((5, width)))
+    wanted = math.ceil(round(density * width, 6))
+    assert (jnp.sum(fa.k_winners(x, density) != 0, -1) == wanted).all()
+    chex.assert_trees_all_equal(jax.jit(fa.k_winners)(x, density), fa.k_winners(x, density))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (fa.glu, r"glu needs a width that 2 divides, not 3 \(axis -1 of \(4, 3\)\)"),
+        (fa.oplu, "oplu needs a width that 2 divides"),
+        (fa.lwta, "lwta needs a width that 2 divides"),
+        (lambda x: fa.maxout(x, pieces=2), "maxout needs a width that 2 divides, not 3"),
+        (lambda x: fa.maxout(x, pieces=3, axis=0), "maxout needs a width that 3 divides, not 4"),
+        (lambda x: fa.maxout(x, pieces=0), "maxout needs pieces > 0, not 0"),
+        (lambda x: fa.maxout(x, pieces=1.5), "needs a whole number as pieces, not float 1.5"),
+        (lambda x: fa.k_winners(x, 1.5), "k_winners needs density from 0 to 1, not 1.5"),
+        (lambda x: fa.k_winners(x, 0), "k_winners needs density > 0"),
+        (lambda x: fa.concatenated_elu(x, alpha=-1.0), "concatenated_elu needs alpha > 0"),
+        (fa.get("dyrelu"), "dyrelu draws its weights"),
+        (lambda x: fa.polynorm(x, weights=jnp.ones(2)), r"needs weights of shape \(3,\)"),
+        (lambda x: fa.get("bipolar(relu)")(1.0), r"of shape \(\) has no axis -1"),
+    ],
+)
+def test_refusals(call, said):
+    with pytest.raises(fa.InputError, match=said):
+        call(jnp.ones((4, 3)))
+
+
+@pytest.mark.parametrize("name", [s for s in ALONG if "(" not in s])
+def test_an_axis_that_is_not_there(name):
+    for axis in (2, -3):
+        with pytest.raises(fa.InputError, match=rf"shape \(8, 8\) has no axis {axis}"):
+            getattr(fa, name)(jnp.ones((8, 8)), axis=axis)
+    with pytest.raises(fa.InputError, match="has no axis -1"):
+        getattr(fa, name)(1.0)
+
+
+def test_softmax_and_glu_are_those_of_torch():
+    torch = pytest.importorskip("torch")
+    x = inputs((4, WIDTH)).astype(np.float32)
+    given = torch.tensor(x)
+    for name, theirs in (
+        ("softmax", torch.softmax(given, -1)),
+        ("log_softmax", torch.log_softmax(given, -1)),
+        ("glu", torch.nn.functional.glu(given)),
+    ):
+        chex.assert_trees_all_close(getattr(fa, name)(x), theirs.numpy(), rtol=1e-6)
