@@ -122,3 +122,58 @@ def response_norm(
     window = (1, size, size, 1)
     squares = lax.reduce_window(x * x, 0.0, lax.add, window, (1, 1, 1, 1), [(0, 0), *half, (0, 0)])
     return x * (1 + scale / size**2 * squares) ** -power
+
+
+def cross_map_response_norm(
+    x: jax.Array, size: int = 5, scale: float = 1e-4, power: float = 0.75, bias: float = 1.0
+) -> jax.Array:
+    r"""Local response normalisation across neighbouring maps, cuda-convnet's ``cmrnorm``.
+
+    :math:`y = x / (bias + \tfrac{scale}{size} \sum x^2)^{power}`, the sum over ``size`` channels around
+    each one, zero beyond the first and the last. ``torch.nn.LocalResponseNorm`` and Caffe divide by the
+    size too; Krizhevsky et al. 2012, §3.3, don't: their α is ``scale / size``.
+
+    Args:
+      x: any shape, channels last.
+      size: number of channels in a sum, its own included.
+      scale: weight of the mean square (layer.py of cuda-convnet divides it by the size).
+      power: exponent, β.
+      bias: k in the paper, ``minDiv`` in cuda-convnet2.
+    """
+    pad = [(0, 0)] * (x.ndim - 1) + [(size // 2, (size - 1) // 2)]
+    padded, channels = jnp.pad(x * x, pad), x.shape[-1]
+    # Shifted slices, as in the pools: reduce_window is slow on the CPU.
+    squares = sum(padded[..., i : i + channels] for i in range(size))
+    return x * (bias + scale / size * squares) ** -power
+
+
+def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
+    """Average pooling of images (batch, height, width, channels) to ``size`` × ``size``.
+
+    As ``torch.nn.AdaptiveAvgPool2d``: cell i averages rows ⌊i · height / size⌋ to ⌈(i + 1) · height /
+    size⌉ - 1, columns alike; cells overlap where the size does not divide, and repeat a smaller image.
+
+    >>> adaptive_avg_pool(jnp.arange(9.0).reshape(1, 3, 3, 1), 2)[0, :, :, 0]
+    Array([[2., 3.],
+           [5., 6.]], dtype=float32)
+    """
+    return _adaptive(x, size, jnp.mean)
+
+
+def adaptive_max_pool(x: jax.Array, size: int) -> jax.Array:
+    """Max pooling with the cells of ``adaptive_avg_pool``, as ``torch.nn.AdaptiveMaxPool2d``.
+
+    >>> adaptive_max_pool(jnp.arange(9.0).reshape(1, 3, 3, 1), 2)[0, :, :, 0]
+    Array([[4., 5.],
+           [7., 8.]], dtype=float32)
+    """
+    return _adaptive(x, size, jnp.max)
+
+
+def _adaptive(x: jax.Array, size: int, reduce: Callable[..., jax.Array]) -> jax.Array:
+    for axis in (1, 2):
+        n = x.shape[axis]
+        cells = ((i * n // size, -(-(i + 1) * n // size)) for i in range(size))
+        slices = (lax.slice_in_dim(x, start, stop, axis=axis) for start, stop in cells)
+        x = jnp.concatenate([reduce(s, axis=axis, keepdims=True) for s in slices], axis)
+    return x

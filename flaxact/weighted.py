@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import jax
@@ -9,6 +10,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 from jax.nn.initializers import Initializer
+
+from flaxact._convolution import convolve
 
 Weights = Literal["plain", "normalised", "standardised"]
 
@@ -22,31 +25,46 @@ class _Weighted(nn.Module):
     bias_init: Initializer = nn.initializers.zeros_init()
     weights: Weights = "plain"
 
-    def _kernel(self, shape: tuple[int, ...]) -> jax.Array:
-        """The kernel (*window, inputs, outputs) to multiply with.
+    def _kernel(self, shape: tuple[int, ...], places: tuple[int, ...] = ()) -> jax.Array:
+        """The kernel (*window, inputs, outputs) to multiply with; of ``places``, one for each.
 
         "normalised" is weight normalisation (Salimans & Kingma 2016, eq. 2): the length of each
         output's weights is a parameter of its own, "scale", and starts as what ``kernel_init`` gave.
         "standardised" is scaled weight standardisation (Brock et al. 2021, §4.3): each output's weights
         have mean 0 and variance 1 / fan-in, times a learned "scale" that starts at 1.
         """
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        inputs = tuple(range(kernel.ndim - 1))
+        kernel = self.param("kernel", _of_each(self.kernel_init, places), shape, jnp.float32)
+        inputs, outputs = tuple(range(len(places), kernel.ndim - 1)), (*places, shape[-1])
         if self.weights == "normalised":
             length = jnp.sqrt(jnp.sum(kernel * kernel, inputs))
             scale = self.param("scale", lambda _: length)
-            return kernel * (scale / (length + 1e-12))
+            return kernel * jnp.expand_dims(scale / (length + 1e-12), inputs)
         if self.weights == "standardised":
-            scale = self.param("scale", nn.initializers.ones_init(), shape[-1:], jnp.float32)
-            mean, variance = kernel.mean(inputs), kernel.var(inputs)
-            fan_in = kernel.size // kernel.shape[-1]
-            return (kernel - mean) * scale * lax.rsqrt(jnp.maximum(variance * fan_in, 1e-4))
+            scale = self.param("scale", nn.initializers.ones_init(), outputs, jnp.float32)
+            mean, variance = (f(kernel, inputs, keepdims=True) for f in (jnp.mean, jnp.var))
+            size = variance * math.prod(shape[:-1])  # 1 where the variance is 1 / fan-in
+            scale = jnp.expand_dims(scale, inputs)
+            return (kernel - mean) * scale * lax.rsqrt(jnp.maximum(size, 1e-4))
         return kernel
 
-    def _biased(self, y: jax.Array) -> jax.Array:
+    def _biased(self, y: jax.Array, places: tuple[int, ...] = ()) -> jax.Array:
         if not self.use_bias:
             return y
-        return y + self.param("bias", self.bias_init, (self.features,), jnp.float32).astype(y.dtype)
+        shape = (*places, self.features)
+        return y + self.param("bias", self.bias_init, shape, jnp.float32).astype(y.dtype)
+
+
+def _of_each(init: Initializer, places: tuple[int, ...]) -> Initializer:
+    """Draws a kernel of the given shape for each place, (*places, *shape); one where there are none."""
+    if not places:
+        return init
+
+    def init_each(key, shape, dtype=jnp.float32, out_sharding=None):
+        keys = jax.random.split(key, math.prod(places))
+        drawn = jax.vmap(lambda key: init(key, shape, dtype))(keys)
+        return drawn.reshape(*places, *shape)
+
+    return init_each
 
 
 class Conv(_Weighted):
@@ -70,15 +88,38 @@ class Conv(_Weighted):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Convolve; the dtype of ``x`` is kept."""
         kernel = self._kernel((*self.kernel_size, x.shape[-1] // self.groups, self.features))
-        y = lax.conv_general_dilated(
-            x,
-            kernel.astype(x.dtype),
-            (self.stride, self.stride),
-            self.padding,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=self.groups,
-        )
+        y = convolve(x, kernel.astype(x.dtype), self.stride, self.padding, self.groups)
         return self._biased(y)
+
+
+class LocalConv(_Weighted):
+    """A convolution whose weights are not shared: at each place of the image it has its own.
+
+    Of images (batch, height, width, channels), with stride 1 and zeros beyond the border. The kernel
+    is (height, width, *window, channels, features), the bias (height, width, features): that is
+    ``nn.ConvLocal`` with another order of axes, and without its convolution that only cuts windows.
+
+    Attributes:
+      features: output channels.
+      kernel_size: height and width of the window.
+      weights: "plain", "normalised" or "standardised", at each place.
+    """
+
+    kernel_size: tuple[int, int] = (3, 3)
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Multiply every window with its own kernel; the dtype of ``x`` is kept."""
+        high, wide = self.kernel_size
+        places = (height, width) = x.shape[1:3]
+        kernel = self._kernel((high, wide, x.shape[-1], self.features), places)
+        # The batch goes third, where the product over places wants it, while the array is small.
+        beyond = ((high - 1) // 2, high // 2), ((wide - 1) // 2, wide // 2), (0, 0), (0, 0)
+        x = jnp.pad(x.transpose(1, 2, 0, 3), beyond)
+        windows = [x[i : i + height, j : j + width] for i in range(high) for j in range(wide)]
+        kernel = kernel.astype(x.dtype).reshape(height, width, -1, self.features)
+        y = jnp.einsum("hwni,hwio->nhwo", jnp.concatenate(windows, -1), kernel)
+        return self._biased(y, places)
 
 
 class Dense(_Weighted):

@@ -128,7 +128,7 @@ class Activation:
                 raise unknown(f"parameter of {self}", name, (*self.spec.learned, *self.inner))
         if key is not None and self.spec.stochastic:
             chosen["key"] = key
-        return self.spec.function(x, **chosen, **parameters)
+        return self.spec.function(x, **(chosen | parameters))
 
     def __str__(self) -> str:
         positional = tuple(v for _, v in self.changed if isinstance(v, Activation))

@@ -17,7 +17,7 @@ from flaxact import initializers
 from flaxact.activations import Activation
 from flaxact.errors import InputError
 from flaxact.layers import Act
-from flaxact.weighted import Conv, Dense, MeanOnlyBatchNorm, Weights
+from flaxact.weighted import Conv, Dense, LocalConv, MeanOnlyBatchNorm, Weights
 
 LSUV_IMAGES = 256  # a model made with kernel_init="lsuv" measures on the first few it is given
 
@@ -48,8 +48,8 @@ class ZooModel(nn.Module):
     Attributes:
       act: the activation, for every site, or ``Sites``.
       num_classes: number of logits.
-      norm: ``none``; ``batch``, ``layer`` (over a whole image), ``group`` (32 or fewer groups); or of
-        the weights: ``weight``, ``weight_mean_only_batch``.
+      norm: ``none``; ``batch``, ``layer`` (over a whole image, or each token), ``group`` (32 or fewer
+        groups); or of the weights: ``weight``, ``weight_mean_only_batch``.
       norm_place: ``before`` the activation or ``after`` it.
       kernel_init: ``paper``, ``he``, ``xavier``, ``lecun``, ``orthogonal``, ``lsuv`` or
         ``variance_preserving``, by the activation that a layer feeds.
@@ -68,6 +68,11 @@ class ZooModel(nn.Module):
     matched: str = "width"
     width: float = 1.0
 
+    @property
+    def fixed_neighbours(self) -> bool:
+        """Whether the layers on both sides of an activation end in a stream of fixed width."""
+        return False
+
     def at(self, site: str) -> Activation:
         """The activation at a site."""
         return self.act.at(site) if isinstance(self.act, Sites) else self.act
@@ -85,7 +90,7 @@ class ZooModel(nn.Module):
         name: str,
         site: str = "",
         init: Initializer | None = None,
-        bias: float | None = 0.0,
+        bias: float | Initializer | None = 0.0,
         **shape: Any,
     ) -> jax.Array:
         """A convolution of size × size.
@@ -97,7 +102,7 @@ class ZooModel(nn.Module):
           name: of the layer.
           site: of the activation that it feeds; none for what goes elsewhere.
           init: the paper's.
-          bias: what biases start as; None for none.
+          bias: what biases start as, a number or an initializer; None for none.
           shape: ``stride``, ``padding`` and ``groups``, as ``flaxact.weighted.Conv`` takes them.
         """
         features = self.before(site, self.scaled(features), shape.get("groups", 1))
@@ -113,7 +118,7 @@ class ZooModel(nn.Module):
         name: str,
         site: str = "",
         init: Initializer | None = None,
-        bias: float | None = 0.0,
+        bias: float | Initializer | None = 0.0,
     ) -> jax.Array:
         """A dense layer, with arguments as ``conv``; an image is made flat."""
         x = x.reshape(x.shape[0], -1) if x.ndim == 4 else x
@@ -129,11 +134,27 @@ class ZooModel(nn.Module):
         options["weights"] = "plain"
         return self._measured(Dense(self.num_classes, name=name, **options), x)
 
-    def activate(self, x: jax.Array, site: str, *, train: bool) -> jax.Array:
-        """The activation of a site, with the normalisation before or after it."""
+    @property
+    def free_bias(self) -> float | None:
+        """What a layer's bias starts as: None where the normalisation that follows adds one."""
+        follows = self.norm not in ("none", "weight") and self.norm_place == "before"
+        return None if follows else 0.0
+
+    def activate(
+        self, x: jax.Array, site: str, *, train: bool, skip: jax.Array | None = None
+    ) -> jax.Array:
+        """The activation of a site, with the normalisation before or after it.
+
+        Args:
+          x: what it is of.
+          site: its name.
+          train: for the normalisation.
+          skip: what is added between the normalisation and the activation.
+        """
         name = site.replace("act", "norm")
         if self.norm_place == "before":
             x = self.normalise(x, name, train=train)
+        x = x if skip is None else x + skip
         x = Act(self.at(site), name=site)(x)
         return self.normalise(x, name, train=train) if self.norm_place == "after" else x
 
@@ -142,7 +163,7 @@ class ZooModel(nn.Module):
         if self.norm == "batch":
             return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name=name)(x)
         if self.norm == "layer":
-            return nn.LayerNorm(reduction_axes=tuple(range(1, x.ndim)), name=name)(x)
+            return nn.LayerNorm(reduction_axes=(1, 2, 3) if x.ndim == 4 else -1, name=name)(x)
         if self.norm == "group":
             return nn.GroupNorm(math.gcd(32, x.shape[-1]), name=name)(x)
         if self.norm == "weight_mean_only_batch":
@@ -155,16 +176,21 @@ class ZooModel(nn.Module):
         return nn.Dropout(rate, deterministic=not train)(x) if rate else x
 
     def before(self, site: str, features: int, groups: int = 1) -> int:
-        """How many features a layer needs before the activation of a site, for so many after it."""
+        """How many features a layer needs before the activation of a site, for so many after it.
+
+        The groups divide them, and what the activation makes of them.
+        """
         if not site:
             return features
         act = self.at(site)
         ratio = Fraction(act.width(5040), 5040)  # 7!: most numbers of pieces divide it
         if ratio == 1:
             return features
-        unit = math.lcm(ratio.denominator, groups)
+        unit = ratio.denominator * groups
         # Layers that feed each other have weights before × after of the last one: ∝ before² · ratio.
-        wanted = features / (ratio if self.matched == "width" else math.sqrt(ratio))
+        # Between fixed neighbours they are ∝ before + after: before · (1 + ratio).
+        same_size = (1 + ratio) / 2 if self.fixed_neighbours else math.sqrt(ratio)
+        wanted = features / (ratio if self.matched == "width" else same_size)
         return unit * max(1, round(wanted / unit))
 
     def keeps_width(self, x: jax.Array, site: str) -> jax.Array:
@@ -194,20 +220,45 @@ class ZooModel(nn.Module):
         return self._first((x - mean) / std)
 
     def fixed(self, x: jax.Array, mean: Any, std: Any) -> jax.Array:
-        """Images minus a published mean, over a published standard deviation, by channel."""
+        """Images minus a published mean, over a published standard deviation, by channel.
+
+        Grey images become as many equal channels.
+
+        Raises:
+          InputError: another number of channels.
+        """
         x = jnp.asarray(x, jnp.float32)
+        if x.shape[-1] not in (1, len(mean)):
+            raise InputError(
+                f"{type(self).__name__} takes images of {len(mean)} channels, or 1, not {x.shape[-1]}"
+            )
         return self._first((x - jnp.asarray(mean)) / jnp.asarray(std))
+
+    def at_least(self, x: jax.Array, pixels: int) -> jax.Array:
+        """Images (batch, height, width, channels), once they are large enough for the net.
+
+        Raises:
+          InputError: they are not.
+        """
+        if min(x.shape[1:3]) < pixels:
+            raise InputError(
+                f"{type(self).__name__} needs images of {pixels} × {pixels} or more, "
+                f"not {x.shape[1]} × {x.shape[2]}"
+            )
+        return x
 
     def _first(self, x: jax.Array) -> jax.Array:
         """Few images are enough to measure variances on; training sets are large."""
         return x[:LSUV_IMAGES] if self.kernel_init == "lsuv" and self.is_initializing() else x
 
-    def _options(self, site: str, init: Initializer | None, bias: float | None) -> dict[str, Any]:
+    def _options(
+        self, site: str, init: Initializer | None, bias: float | Initializer | None
+    ) -> dict[str, Any]:
         weights: Weights = "normalised" if self.norm.startswith("weight") else "plain"
         return {
             "kernel_init": self._initializer(site, init),
             "use_bias": bias is not None,
-            "bias_init": nn.initializers.constant(bias or 0.0),
+            "bias_init": bias if callable(bias) else nn.initializers.constant(bias or 0.0),
             "weights": weights,
         }
 
@@ -225,7 +276,7 @@ class ZooModel(nn.Module):
                 return initializers.variance_preserving(self.at(site) if site else "identity")
         return initializers.orthogonal()  # and for lsuv, whose kernels are then scaled
 
-    def _measured(self, layer: Conv | Dense, x: jax.Array) -> jax.Array:
+    def _measured(self, layer: Conv | Dense | LocalConv, x: jax.Array) -> jax.Array:
         """The layer's output; with lsuv, at initialisation, after its kernel was scaled to variance 1.
 
         Mishkin & Matas 2016 divide by the measured standard deviation until it is near 1; biases that
@@ -234,6 +285,6 @@ class ZooModel(nn.Module):
         y = layer(x)
         if self.kernel_init != "lsuv" or not self.is_initializing():
             return y
-        name = "scale" if self.norm.startswith("weight") and layer.weights != "plain" else "kernel"
+        name = "kernel" if layer.weights == "plain" else "scale"
         layer.put_variable("params", name, layer.get_variable("params", name) / (y.std() + 1e-12))
         return layer(x)

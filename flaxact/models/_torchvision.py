@@ -1,0 +1,156 @@
+"""Weights of TorchVision's models, for those of the zoo that are built the same.
+
+A model that has some says, in the order of the data, which name its layers have in TorchVision's state
+dict: a method ``torchvision_layers() -> {"conv1": "features.0", ...}``.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from flax.typing import VariableDict
+
+from flaxact.errors import InputError, hint, nearest
+from flaxact.models import input_shape
+from flaxact.models._zoo import ZooModel
+
+# Of ImageNet's pixels, by channel, as TorchVision normalises them once they are divided by 255.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Leaf = tuple[str, ...]  # a place among a model's variables: ("params", "conv1", "kernel")
+
+# What a layer's variables are called in torch.
+_PARTS = {
+    ("params", "kernel"): "weight",
+    ("params", "bias"): "bias",
+    ("params", "scale"): "weight",
+    ("batch_stats", "mean"): "running_mean",
+    ("batch_stats", "var"): "running_var",
+}
+
+
+def load_torchvision(model: ZooModel, path: str | Path) -> VariableDict:
+    """The variables of a model with the weights of a TorchVision model's state dict.
+
+    Kernels are turned from torch's order of axes to Flax's, and so are the inputs of the first dense
+    layer, which torch flattens channel by channel. A model that standardises its images does it with
+    ImageNet's mean and standard deviation. What TorchVision doesn't know, such as the learned parameters
+    of an activation, is as ``model.init`` makes it.
+
+    Args:
+      model: from ``create_model``: ``alexnet_one_weird_trick``, or another with ``torchvision_layers``.
+      path: the state dict as .safetensors (needs the package ``safetensors``) or as .npz:
+        ``numpy.savez(path, **{k: v.numpy() for k, v in module.state_dict().items()})``.
+
+    Returns:
+      Variables for ``model.apply``, in float32.
+
+    Raises:
+      InputError: a model that TorchVision has no weights for, a file that cannot be read, or one whose
+        names or shapes are not those of the model.
+    """
+    layers, state = _layers(model), _read(Path(path))
+    shape = input_shape(type(model).__module__.rpartition(".")[2])
+    key, images = jax.random.key(0), jnp.zeros((2, *shape), jnp.uint8)
+    wanted = _flat(jax.eval_shape(model.init, key, images))
+    found = _converted(layers, wanted, state)
+    for name, values in (("mean", MEAN), ("std", STD)):
+        if ("inputs", name) in wanted:
+            found["inputs", name] = jnp.array(values, jnp.float32) * 255
+    if missing := [leaf for leaf in wanted if leaf not in found]:
+        own = jax.jit(lambda key: [_flat(model.init(key, images))[leaf] for leaf in missing])(key)
+        found |= dict(zip(missing, own, strict=True))
+    return traverse_util.unflatten_dict({leaf: found[leaf] for leaf in wanted})
+
+
+def _flat(variables: Any) -> dict[Leaf, Any]:
+    return traverse_util.flatten_dict(variables)
+
+
+def _layers(model: ZooModel) -> dict[str, str]:
+    """By layer, its name in torch.
+
+    Raises:
+      InputError: TorchVision has none, or normalised weights are more than what it has.
+    """
+    names = getattr(model, "torchvision_layers", None)
+    if names is None:
+        raise InputError(f"TorchVision has no weights for {type(model).__name__}")
+    if model.norm.startswith("weight"):
+        raise InputError(f"TorchVision's weights are not normalised; leave out norm={model.norm!r}")
+    return names()
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by name.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    readers = {".npz": _npz, ".safetensors": _safetensors}
+    if path.suffix not in readers:
+        raise InputError(f"cannot read {str(path)!r}: give a state dict as .safetensors or .npz")
+    try:
+        return readers[path.suffix](path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot read {str(path)!r}: {error}") from None
+
+
+def _npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        from safetensors import SafetensorError  # pyright: ignore[reportMissingImports]
+        from safetensors.flax import load_file  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise ValueError("the package safetensors is missing: pip install safetensors") from None
+    try:
+        return {name: np.asarray(array) for name, array in load_file(path).items()}
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+
+
+def _converted(
+    layers: dict[str, str], wanted: dict[Leaf, Any], state: dict[str, np.ndarray]
+) -> dict[Leaf, jax.Array]:
+    """The arrays of the state dict at their places in the model, in Flax's order of axes.
+
+    Raises:
+      InputError: a name that either has alone, or a shape that is another.
+    """
+    state = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
+    found, channels = {}, 0  # channels: of the image that the next dense layer flattens; 0 for none
+    for layer, torch_name in layers.items():
+        leaves = [leaf for leaf in wanted if leaf[1] == layer and len(leaf) == 3]
+        for leaf in sorted(leaves, key=lambda leaf: leaf[2] != "kernel"):
+            name = f"{torch_name}.{_PARTS[leaf[0], leaf[2]]}"
+            if name not in state:
+                raise InputError(f"the file has no {name!r}{hint(nearest(name, state))}")
+            found[leaf] = _turned(state.pop(name), name, wanted[leaf].shape, channels)
+            if leaf[2] == "kernel":
+                channels = found[leaf].shape[-1] if found[leaf].ndim == 4 else 0
+    if state:
+        raise InputError(f"the model has no layer for {', '.join(sorted(state))} of the file")
+    return found
+
+
+def _turned(array: np.ndarray, name: str, wanted: tuple[int, ...], channels: int) -> jax.Array:
+    given = array.shape
+    if array.ndim == 4:
+        array = array.transpose(2, 3, 1, 0)
+    elif array.ndim == 2 and channels and given[1] % channels == 0:
+        array = array.reshape(given[0], channels, -1).T.reshape(given[1], given[0])
+    elif array.ndim == 2:
+        array = array.T
+    if array.shape != wanted:
+        raise InputError(f"{name} has the shape {given} and doesn't fit the model's {wanted}")
+    return jnp.asarray(array, jnp.float32)

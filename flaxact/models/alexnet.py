@@ -1,0 +1,82 @@
+"""AlexNet, the net that won ImageNet 2012, with its two groups and its response normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from flaxact.layers import cross_map_response_norm, max_pool
+from flaxact.models._zoo import ZooModel
+
+SOURCE = "krizhevsky2012alexnet"
+INPUT = (227, 227, 3)
+FAMILY = "alexnet"
+
+
+class InGroups(ZooModel):
+    """A net whose convolutions are partly cut in two: two divides every width that it comes to."""
+
+    def scaled(self, features: int) -> int:
+        """A number of filters or hidden units, times the width; even."""
+        return 2 * max(1, round(self.width * features / 2))
+
+    def before(self, site: str, features: int, groups: int = 2) -> int:
+        """As ``ZooModel.before``, for groups before a layer as for those in it."""
+        return super().before(site, features, max(2, groups))
+
+
+class AlexNet(InGroups):
+    """Five convolutions and three dense layers.
+
+    Images (batch, height, width, channels) of 11 × 11 pixels or more, values from 0 to 255 → logits
+    (batch, num_classes). 60,965,224 parameters for images of 227 × 227 × 3 and 1000 classes.
+
+    Krizhevsky et al. 2012, §3.5 and Figure 2: convolutions 2, 4 and 5 in two groups, one for each of
+    the two graphics cards; response normalisation after the first two activations (§3.3: k = 2, n = 5,
+    α = 10⁻⁴, β = 0.75); overlapping poolings (§3.4). The per-pixel mean of the images it is initialised
+    with is subtracted (§2). Weights are Gaussian with standard deviation 0.01; biases are 1 in
+    convolutions 2, 4 and 5 and in the hidden dense layers, else 0 (§5). Dropout 0.5 on both hidden
+    dense layers (§4.2).
+
+    The paper says 224 pixels, of which no stride 4 makes its 55 × 55 outputs: 227 do. It doesn't say
+    whether the sum of a response normalisation stops where the other card's maps begin; here it runs
+    over all maps, as the formula is printed. Activations that pair the two halves of the channels
+    (``glu``, ``crelu``) pair the groups.
+    """
+
+    num_classes: int = 1000
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Images to logits."""
+        x = self.centred(self.at_least(x, 11))
+        x = self._conv(x, 96, 11, 1, train, stride=4, padding="VALID")
+        x = max_pool(_respond(x), 3, stride=2)
+        x = self._conv(x, 256, 5, 2, train, bias=1.0, groups=2)
+        x = max_pool(_respond(x), 3, stride=2)
+        x = self._conv(x, 384, 3, 3, train)
+        x = self._conv(x, 384, 3, 4, train, bias=1.0, groups=2)
+        x = self._conv(x, 256, 3, 5, train, bias=1.0, groups=2)
+        x = max_pool(x, 3, stride=2)
+        weights = nn.initializers.normal(0.01)
+        for place in (6, 7):
+            site = f"act{place}"
+            x = self.dense(x, 4096, name=f"fc{place}", site=site, init=weights, bias=1.0)
+            x = self.drop(self.activate(x, site, train=train), 0.5, train=train)
+        return self.logits(x, init=weights)
+
+    def _conv(
+        self, x: jax.Array, features: int, size: int, place: int, train: bool, **options: Any
+    ) -> jax.Array:
+        site, weights = f"act{place}", nn.initializers.normal(0.01)
+        x = self.conv(x, features, size, name=f"conv{place}", site=site, init=weights, **options)
+        return self.activate(x, site, train=train)
+
+
+def _respond(x: jax.Array) -> jax.Array:
+    return cross_map_response_norm(x, 5, scale=5 * 1e-4, bias=2.0)  # α is not divided by n
+
+
+Model = AlexNet

@@ -1,0 +1,75 @@
+"""CaffeNet at 128 pixels, on which Mishkin et al. compared activations, and much else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from flaxact.layers import max_pool
+from flaxact.models.alexnet import InGroups
+
+SOURCE = "mishkin2016systematic"
+INPUT = (128, 128, 3)
+FAMILY = "alexnet"
+CHOICES = {"pooling": ("max", "stride")}
+
+
+class CaffeNet128(InGroups):
+    """AlexNet with hidden dense layers of 2048 and without response normalisation.
+
+    Images (batch, height, width, channels) of colour or grey, 11 × 11 pixels or more, values from 0 to
+    255, channels in the order RGB → logits (batch, num_classes). 13,300,072 parameters for images of
+    128 × 128 × 3 and 1000 classes.
+
+    The layers of caffenet-benchmark's prototxt files (Mishkin et al. 2017, Table 2): the mean (104,
+    117, 124 of Caffe's order BGR) is subtracted and the rest multiplied by 0.04; initialised by LSUV,
+    with ``kernel_init="paper"`` from the Gaussians of the files (standard deviation 0.01, and 0.005 of
+    the hidden dense layers); biases 0; dropout 0.5 after both hidden dense layers. Their rows with
+    batch normalisation after the activation are ``norm="batch", norm_place="after"``.
+
+    With ``maxout`` and ``matched="parameters"`` the layers have the widths of their row "maxout, √2
+    narrower" (68, 182, 272, 272, ·, 1448, 1448 after it) but for the fifth, which has 172 there and 182
+    by the rule. As in AlexNet ``glu`` and ``crelu`` pair the two groups.
+
+    Attributes:
+      pooling: ``max``; or ``stride``, of the row "no max pooling", where convolutions 2, 3 and 5 have
+        stride 2 instead: 16,970,088 parameters, as 4 × 4 places are left before the dense layers.
+    """
+
+    num_classes: int = 1000
+    kernel_init: str = "lsuv"
+    pooling: str = "max"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Images to logits."""
+        pooled = self.pooling == "max"
+        pool = (lambda x: max_pool(x, 3, stride=2)) if pooled else (lambda x: x)
+        stride = 1 if pooled else 2
+        x = self.fixed(self.at_least(x, 11), (124.0, 117.0, 104.0), (25.0, 25.0, 25.0))
+        x = pool(self._conv(x, 96, 11, 1, train, stride=4, padding="VALID"))
+        x = pool(self._conv(x, 256, 5, 2, train, stride=stride, groups=2))
+        x = self._conv(x, 384, 3, 3, train, stride=stride)
+        x = self._conv(x, 384, 3, 4, train, groups=2)
+        x = pool(self._conv(x, 256, 3, 5, train, stride=stride, groups=2))
+        for place in (6, 7):
+            site, weights = f"act{place}", nn.initializers.normal(0.005)
+            x = self.dense(x, 2048, name=f"fc{place}", site=site, init=weights)
+            x = self.drop(self.activate(x, site, train=train), 0.5, train=train)
+        return self.logits(x, init=nn.initializers.normal(0.01))
+
+    def _conv(
+        self, x: jax.Array, features: int, size: int, place: int, train: bool, **options: Any
+    ) -> jax.Array:
+        site, half = f"act{place}", size // 2
+        options = {
+            "padding": ((half, half), (half, half))
+        } | options  # as Caffe's, with a stride too
+        options["init"] = nn.initializers.normal(0.01)
+        x = self.conv(x, features, size, name=f"conv{place}", site=site, **options)
+        return self.activate(x, site, train=train)
+
+
+Model = CaffeNet128
