@@ -55,7 +55,8 @@ def created(name, act, **arguments):
                 continue
             rules[site] = act
         assert rules, f"{name} has no site for {act}"
-        return made(small(name), rules | {"*": "relu"}, **arguments), rules
+        rules["*"] = "relu"
+        return made(small(name), rules, **arguments), rules
 
 
 def made(text, act, **arguments):
