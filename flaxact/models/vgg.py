@@ -40,7 +40,8 @@ class VGG(ZooModel):
     dense layers, so that images may have any size, normalisation is of the convolutions only, which
     keep their biases, and weights are Gaussian: of variance 2 / fan-out in convolutions, of standard
     deviation 0.01 in dense layers. (The paper starts deep nets from shallow ones that were trained.)
-    Images are standardised by channel.
+    Images are standardised by channel. Windows of poolings are clipped at the border, where TorchVision
+    drops them: another net for sizes that 32 does not divide.
 
     Attributes:
       depth: layers with weights: 11, 13, 16 or 19.
@@ -70,6 +71,18 @@ class VGG(ZooModel):
             x = Act(self.at(f"act{place}"), name=f"act{place}")(x)
             x = self.drop(x, 0.5, train=train)
         return self.logits(x, name="fc8", init=weights)
+
+    def torchvision_layers(self) -> dict[str, str]:
+        """By layer, the name of its weights in TorchVision's state dict; in the order of the data."""
+        names, place, batch = {}, 0, self.norm == "batch"
+        for stage, layers in enumerate(_STAGES[self.depth], 1):
+            for layer in (f"{stage}_{i + 1}" for i in range(layers)):
+                names[f"conv{layer}"] = f"features.{place}"
+                if batch:
+                    names[f"norm{layer}"] = f"features.{place + 1}"
+                place += 3 if batch else 2
+            place += 1  # the pooling
+        return names | {"fc6": "classifier.0", "fc7": "classifier.3", "fc8": "classifier.6"}
 
 
 Model = VGG
