@@ -8,7 +8,7 @@ layer instead of two. How exact is the derivative so read, what does it cost in 
     XLA_FLAGS=--xla_disable_hlo_passes=cse_barrier_expander python -m benchmarks.inverse gelu
 
 The derivative is read straight off the output, without Newton's iteration: it is analytic in the root
-of the height above the minimum, and polynomials fitted here in float64 give it to 1e-7. What is lost is
+of the height above the minimum, and polynomials fitted here in float64 give it to 1e-6. What is lost is
 lost by the output: at the minimum it has no digits left of where it came from. So the variants differ
 in what they add. ``bits``: the first is the side, the rest say where, among the inputs that round to
 this output, the input lay. ``bend``: close to the minimum (half a unit in the last place ÷ 1e-5 ×
