@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import math
-import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
+from flaxact import _conditions
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations import Activation, get, names
 from flaxact.activations._gaussian import crossings, evaluate
-from flaxact.errors import InputError, unknown
-from flaxact.theory import Moments, fixed_point, gaussian_moments
+from flaxact.theory import Moments, fixed_point, gaussian_moments, lends_slope
 
 _FAR = 1e6
 _TRANSCENDENTAL = {
-    "exp", "exp2", "expm1", "log", "log1p", "tanh", "logistic", "erf", "erfc", "erf_inv", "sin", "cos",
-    "tan", "atan", "atan2", "asinh", "sinh", "cosh", "sqrt", "rsqrt", "cbrt", "pow",
+    "exp", "exp2", "expm1", "log", "log1p", "logistic", "pow", "sqrt", "rsqrt", "cbrt", "sin", "cos",
+    "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf",
+    "erfc", "erf_inv", "lgamma", "digamma",
 }  # fmt: skip
-
-
-def _slope(activation: Activation, x: np.ndarray) -> np.ndarray:
-    return evaluate(lambda x: jax.jvp(activation, (x,), (jnp.ones_like(x),))[1], x)
 
 
 @functools.cache
@@ -41,60 +37,96 @@ def lipschitz(activation: Activation) -> float:
     """
     if activation.jumps:
         return math.inf
-    x = np.concatenate([np.linspace(-60, 60, 120_001) + 1e-7, [-_FAR, -_FAR / 10, _FAR / 10, _FAR]])
+    away = _FAR + np.linspace(0, 7, 64)
+    tails = [
+        _steepness(activation, sign * distance).max()
+        for sign in (-1, 1)
+        for distance in (away, away / 10)
+    ]
     edges = np.array([b + side for b in activation.breaks for side in (-1e-9, 1e-9)])
-    size = abs(_slope(activation, np.concatenate([edges, x])))
-    grows = max(size[-1] / (size[-2] + 1e-300), size[-4] / (size[-3] + 1e-300)) > 2
-    grows = grows and max(size[-4], size[-1]) > size[:-4].max()  # not a tail on its way to zero
-    return math.inf if grows else float(size.max())
+    x = np.concatenate([edges, np.linspace(-60, 60, 60_001) + 1e-7])
+    size = _steepness(activation, x)
+    place, spacing = x[size.argmax()], x[-1] - x[-2]
+    near = _steepness(activation, np.linspace(place - spacing, place + spacing, 2001))
+    top = max(size.max(), near.max())
+    left, right = (far > max(2 * nearer, top) for far, nearer in (tails[:2], tails[2:]))
+    return math.inf if left or right else float(max(top, *tails))
+
+
+def _steepness(activation: Activation, x: np.ndarray) -> np.ndarray:
+    """The size of the value's slope, also where differentiation gives another."""
+    if lends_slope(activation):
+        step = 1e-6 * np.maximum(1, abs(x))
+        return abs(evaluate(activation, x + step) - evaluate(activation, x - step)) / (2 * step)
+    return abs(evaluate(lambda x: jax.jvp(activation, (x,), (jnp.ones_like(x),))[1], x))
 
 
 @functools.cache
 def roots(activation: Activation) -> str:
-    """Where the value is zero, as text: places, half lines, or that there are many.
+    """Where the value is zero between -20 and 20, as text: places, intervals, or that there are many.
 
-    >>> roots(get("relu")), roots(get("tanh")), roots(get("sigmoid"))
-    ('x ≤ 0', '0', 'none')
+    >>> roots(get("relu")), roots(get("tanh")), roots(get("hard_swish")), roots(get("sigmoid"))
+    ('x ≤ 0', '0', 'x ≤ -3, 0', 'none')
     """
+    flat = list(_flat_zeros(activation))
+    at = (0.0, *activation.jumps)
+    near = [p for p in crossings(activation, 0.0) if all(abs(p - place) > 1e-9 for place in at)]
+    found = np.array([*at, *near])
+    zero = abs(evaluate(activation, found)) < np.array([1e-12] * len(at) + [1e-6] * len(near))
+    outside = [all(not low - 1e-6 < p < high + 1e-6 for low, high in flat) for p in found]
+    places = sorted(set(found[zero & outside & (abs(found) < 20)].tolist()))
+    if len(flat) + len(places) > 5:
+        return "many"
+    said = [(low, _interval(low, high)) for low, high in flat] + [(p, f"{p:.6g}") for p in places]
+    return ", ".join(text for _, text in sorted(said)) or "none"
+
+
+def _interval(low: float, high: float) -> str:
+    left = f"{low:.6g} ≤ " if math.isfinite(low) else ""
+    right = f" ≤ {high:.6g}" if math.isfinite(high) else ""
+    return f"{left}x{right}" if left or right else "everywhere"
+
+
+def _flat_zeros(activation: Activation) -> Iterator[tuple[float, float]]:
+    """The intervals on which the value is exactly zero."""
     x = np.linspace(-20, 20, 4001) + 1e-6
     zero = evaluate(activation, x) == 0
-    (at,) = np.nonzero(zero)
-    # A half line of exact zeros, not a tail that has come to nothing in floating point.
-    if len(at) > 1 and x[at[-1]] > -6:
-        left = "" if zero[0] else f"{_edge(activation, float(x[at[0]])):g} ≤ "
-        right = "" if zero[-1] else f" ≤ {_edge(activation, float(x[at[-1]])):g}"
-        return f"{left}x{right}"
-    crossed = [p for p in crossings(activation, 0.0) if abs(p) < 20]
-    places = [p for p in crossed if abs(float(evaluate(activation, np.array([p]))[0])) < 1e-6]
-    at_zero = float(evaluate(activation, np.zeros(1))[0]) == 0
-    if at_zero and not any(abs(p) < 1e-6 for p in places):
-        places.append(0.0)
-    if len(places) > 5:
-        return "many"
-    return ", ".join(f"{0.0 if abs(p) < 1e-9 else p:.6g}" for p in sorted(places)) or "none"
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], zero, [False]])))
+    for first, end in edges.reshape(-1, 2).tolist():
+        low = _edge(activation, *x[[first, first - 1]]) if first > 0 else -math.inf
+        high = _edge(activation, *x[[end - 1, end]]) if end < x.size else math.inf
+        beyond = np.array([p + d for p, d in ((low, -0.02), (high, 0.02)) if math.isfinite(p)])
+        # Not a tail that has come to nothing in floating point.
+        real = np.all(abs(evaluate(activation, beyond)) > 1e-9) if beyond.size else True
+        if end - first > 1 and real:
+            yield low, high
 
 
-def _edge(activation: Activation, near: float) -> float:
-    close = [k for k in (*activation.breaks, -1.0, 0.0, 1.0) if abs(k - near) < 0.02]
-    return close[0] if close else near
+def _edge(activation: Activation, inside: float, outside: float) -> float:
+    """Where the exact zeros end, between a place with one and a place without."""
+    for _ in range(50):
+        middle = (inside + outside) / 2
+        flat = evaluate(activation, np.array([middle]))[0] == 0
+        inside, outside = (middle, outside) if flat else (inside, middle)
+    return 0.0 if abs(inside) < 1e-9 else round(float(inside), 9)
 
 
 @functools.cache
 def saturation(activation: Activation) -> str:
-    """On which sides the value comes to rest: ``left`` or ``right``, hard (slope exactly 0) or soft.
+    """On which sides the value comes to rest: ``left`` or ``right``, hard (it stays equal) or soft.
 
     >>> saturation(get("relu")), saturation(get("tanh")), saturation(get("identity"))
     ('left (hard)', 'left (soft), right (soft)', 'none')
     """
     found = []
+    far = np.linspace(_FAR, 2 * _FAR, 64)
+    outermost = max([6.5, *(abs(b) + 0.5 for b in activation.breaks)])
     for side, sign in (("left", -1.0), ("right", 1.0)):
         with np.errstate(all="ignore"):
-            near, far = evaluate(activation, sign * np.array([_FAR, 2 * _FAR]))
-        if np.isfinite(near) and abs(far - near) < 1e-5:
-            flat = np.all(_slope(activation, sign * np.array([6.5, 50.0])) == 0)
-            hard = flat and math.isfinite(
-                activation.smoothness
-            )  # a smooth one has only underflowed
+            y = evaluate(activation, sign * np.append([outermost, 50 + outermost], far))
+        if np.isfinite(y[2]) and np.ptp(y[2:]) < 1e-5:
+            # A smooth one has only come to its last digit.
+            hard = np.all(y == y[0]) and math.isfinite(activation.smoothness)
             found.append(f"{side} ({'hard' if hard else 'soft'})")
     return ", ".join(found) or "none"
 
@@ -106,7 +138,7 @@ def symmetry(activation: Activation) -> str:
     >>> symmetry(get("tanh")), symmetry(get("absolute")), symmetry(get("relu"))
     ('odd', 'even', 'none')
     """
-    x = np.linspace(0.01, 9, 500)
+    x = np.append(np.linspace(0.01, 9, 900), np.linspace(9.1, 60, 300))
     y, mirrored = evaluate(activation, x), evaluate(activation, -x)
     if np.allclose(y, -mirrored, rtol=1e-12, atol=1e-14):
         return "odd"
@@ -124,23 +156,34 @@ def transcendentals(activation: Activation) -> int:
 
 
 def _count(jaxpr: Any) -> int:
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name in _TRANSCENDENTAL:
-            total += 1
-        elif "call_jaxpr" in equation.params:  # a custom derivative: the value's program
-            total += _count(equation.params["call_jaxpr"].jaxpr)
-        elif "jaxpr" in equation.params:
-            inner = equation.params["jaxpr"]
-            total += _count(getattr(inner, "jaxpr", inner))
+    total, needed = 0, {v for v in jaxpr.outvars if not hasattr(v, "val")}
+    for equation in reversed(jaxpr.eqns):
+        if needed.isdisjoint(equation.outvars):
+            continue  # which a compiler leaves out
+        needed |= {v for v in equation.invars if not hasattr(v, "val")}
+        programs = map(
+            _program, jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
+        )
+        total += sum(_count(program) for program in programs if program)
+        total += equation.primitive.name in _TRANSCENDENTAL
     return total
+
+
+def _program(value: Any) -> Any:
+    """The jaxpr that a parameter of an equation is, or None."""
+    value = getattr(value, "jaxpr", value)
+    return value if hasattr(value, "eqns") else None
+
+
+def _is_program(value: Any) -> bool:
+    return _program(value) is not None
 
 
 @functools.cache
 def arrays_kept(activation: Activation) -> float:
     """Arrays of a layer's size that a compiled training step of a dense stack keeps a layer.
 
-    The difference between stacks of 10 and 4 layers of 1024 × 64, from what XLA says of their memory.
+    The difference between stacks of 6 and 3 layers of 1024 × 64, from what XLA says of their memory.
 
     >>> arrays_kept(get("relu")) < 1.1
     True
@@ -161,7 +204,7 @@ def arrays_kept(activation: Activation) -> float:
         memory = jax.jit(step).lower(weights, x).compile().memory_analysis()
         return memory.temp_size_in_bytes if memory else math.nan
 
-    return (kept(10) - kept(4)) / (6 * 4 * rows * width)
+    return (kept(6) - kept(3)) / (3 * 4 * rows * width)
 
 
 def computed(activation: Activation) -> dict[str, str]:
@@ -201,7 +244,7 @@ def _number(value: float) -> str:
 
 
 # What a condition may speak of: each a function of an activation.
-CONDITIONS: dict[str, Callable[[Activation], Any]] = {
+YES_OR_NO: dict[str, Callable[[Activation], bool]] = {
     "monotonic": lambda a: a.monotonic,
     "learned": lambda a: bool(a.learned),
     "stochastic": lambda a: a.stochastic,
@@ -209,86 +252,49 @@ CONDITIONS: dict[str, Callable[[Activation], Any]] = {
     "pointwise": lambda a: not a.spec.coupled,
     "bounded": lambda a: all(map(math.isfinite, a.range)),
     "bounded_below": lambda a: math.isfinite(a.range[0]),
-    "smooth": lambda a: not a.spec.coupled and math.isinf(a.smoothness),
-    "smoothness": lambda a: a.smoothness,
+    "bounded_above": lambda a: math.isfinite(a.range[1]),
+    "smooth": lambda a: math.isinf(a.smoothness),
     "saturating": lambda a: saturation(a) != "none",
     "odd": lambda a: symmetry(a) == "odd",
     "even": lambda a: symmetry(a) == "even",
+    "zero_mean": lambda a: abs(moments(a).mean) < 1e-9,
+    "sparse": lambda a: moments(a).zeros > 0,
+}
+NUMBERS: dict[str, Callable[[Activation], float]] = {
+    "smoothness": lambda a: a.smoothness,
     "lipschitz": lipschitz,
     "transcendentals": transcendentals,
     "arrays_kept": arrays_kept,
-    "zero_mean": lambda a: abs(moments(a).mean) < 1e-9,
-    "sparse": lambda a: moments(a).zeros > 0,
-    "mean": lambda a: moments(a).mean,
-    "variance": lambda a: moments(a).variance,
-    "second_moment": lambda a: moments(a).second_moment,
     "gain": lambda a: moments(a).gain,
-    "zeros": lambda a: moments(a).zeros,
+    "fixed_point": fixed_point,
+    **{f.name: lambda a, name=f.name: getattr(moments(a), name) for f in fields(Moments)},
 }
 _OF_ANY = {
-    "monotonic",
-    "learned",
-    "stochastic",
-    "coupled",
-    "pointwise",
-    "bounded",
-    "bounded_below",
-    "smooth",
-}
-_COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+    "learned", "stochastic", "coupled", "pointwise", "bounded", "bounded_below", "bounded_above",
 }  # fmt: skip
 
 
 def select(where: str) -> tuple[str, ...]:
     """The names of the activations that meet a condition on their facts.
 
-    A computed fact of an activation that is not pointwise is unknown, and a condition on it false.
+    What is a fact of pointwise activations only is unknown of the others: it decides nothing.
 
     Args:
-      where: facts (see ``CONDITIONS``) and numbers with and, or, not and comparisons.
+      where: facts (``YES_OR_NO`` and ``NUMBERS``) and numbers with and, or, not and comparisons.
 
     Raises:
       InputError: a condition that cannot be read, or an unknown fact.
 
-    >>> "tanh" in select("monotonic and zero_mean and bounded"), "relu" in select("mean < 0.1")
+    >>> "tanh" in select("monotonic and odd and bounded"), "tanh" in select("not bounded")
     (True, False)
     """
-    try:
-        condition = ast.parse(where.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        raise _unreadable(where) from None
-    return tuple(name for name in names() if _holds(condition, get(name), where) is True)
+    condition, facts = _conditions.parse(where, YES_OR_NO, NUMBERS), YES_OR_NO | NUMBERS
 
+    def known(activation: Activation, name: str) -> Any:
+        of_it = name in _OF_ANY or not activation.spec.coupled
+        return facts[name](activation) if of_it else None
 
-def _unreadable(where: str) -> InputError:
-    return InputError(
-        f"cannot read {where!r}: only facts, numbers, and, or, not, and comparisons, as in "
-        "'monotonic and mean < 0.1'"
-    )
+    def meets(name: str) -> bool:
+        return _conditions.holds(condition, functools.partial(known, get(name))) is True
 
-
-def _holds(node: ast.expr, activation: Activation, where: str) -> Any:
-    """The value of a condition, None where it is unknown."""
-    match node:
-        case ast.BoolOp(op=op, values=values):
-            found = [_holds(value, activation, where) for value in values]
-            decisive = isinstance(op, ast.Or)
-            return decisive if decisive in found else None if None in found else not decisive
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            value = _holds(operand, activation, where)
-            return None if value is None else not value
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-            return -number
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARISONS:
-            sides = _holds(left, activation, where), _holds(right, activation, where)
-            return None if None in sides else bool(_COMPARISONS[type(op)](*sides))
-        case ast.Constant(value=int() | float() as number):
-            return number
-        case ast.Name(id=name):
-            if name not in CONDITIONS:
-                raise unknown("fact", name, CONDITIONS)
-            known = name in _OF_ANY or not activation.spec.coupled
-            return CONDITIONS[name](activation) if known else None
-    raise _unreadable(where)
+    return tuple(filter(meets, names()))

@@ -17,9 +17,9 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from flax import traverse_util
 from jax.nn.initializers import Initializer
 
+from flaxact._kernels import layer_variances, with_kernel
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError, unknown
 from flaxact.theory import gaussian_moments
@@ -27,7 +27,8 @@ from flaxact.theory import gaussian_moments
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
 Distribution = Literal["normal", "truncated_normal", "uniform"]
 Moment = Literal["second", "variance", "derivative"]
-Path = tuple[str, ...]
+_MOMENTS = {"second": "second_moment", "variance": "variance"}
+_MOMENTS["derivative"] = "derivative_second_moment"
 
 
 def he(
@@ -123,16 +124,13 @@ def variance_preserving(
     >>> round(float(kernel.std() * math.sqrt(400)), 2), round(gaussian_moments(get("tanh")).gain, 2)
     (1.59, 1.59)
     """
-    activation = get(activation)
+    if moment not in _MOMENTS:
+        raise unknown("moment", str(moment), _MOMENTS)
     moments = gaussian_moments(activation)
-    fields = {"second": "second_moment", "derivative": "derivative_second_moment"}
-    fields["variance"] = "variance"
-    if moment not in fields:
-        raise unknown("moment", str(moment), fields)
-    value = getattr(moments, fields[moment])
+    value = getattr(moments, _MOMENTS[moment])
     # A constant's variance is rounding: about 1e-32 of its square.
     if not 1e-24 * moments.second_moment < value < math.inf:
-        raise InputError(f"{activation} has no gain: its moment {moment!r} is {value:.3g}")
+        raise InputError(f"{get(activation)} has no gain: its moment {moment!r} is {value:.3g}")
     return _scaled(1 / value, mode, distribution, centered)
 
 
@@ -200,11 +198,11 @@ def lsuv(
     """
     if not (tolerance > 0 and iterations > 0):
         raise InputError(f"lsuv needs tolerance and iterations > 0, not {tolerance}, {iterations}")
-    measure, layers = _variances(module, variables, batch, call_kwargs)
+    measure, layers = layer_variances(module, variables, batch, call_kwargs)
     if key is not None:
         for place, (path, width) in enumerate(layers.items()):
             own = jax.random.fold_in(key, place)
-            variables = _with_kernel(variables, path, _fresh, own, width)
+            variables = with_kernel(variables, path, _fresh, own, width)
     divided = dict.fromkeys(layers, 0)
     while True:
         measured = dict(zip(layers, measure(variables, batch).tolist(), strict=True))
@@ -215,76 +213,39 @@ def lsuv(
             return variables
         if not 0 < measured[path] < math.inf:
             raise InputError(f"{'/'.join(path)} gives outputs of variance {measured[path]}")
-        variables = _with_kernel(variables, path, jnp.divide, math.sqrt(measured[path]))
+        variables = with_kernel(variables, path, jnp.divide, math.sqrt(measured[path]))
         divided[path] += 1
-
-
-def _variances(
-    module: nn.Module, variables: Any, batch: Any, call_kwargs: dict[str, Any]
-) -> tuple[Callable[[Any, Any], jax.Array], dict[Path, int]]:
-    """The outputs' variances as a compiled function; the kernels in order, each with its width."""
-    kernels: dict[Path, int] = {}
-
-    def watch(next_fun, args, kwargs, context):
-        y, layer = next_fun(*args, **kwargs), context.module
-        is_layer = context.method_name == "__call__" and layer.has_variable("params", "kernel")
-        if is_layer and isinstance(y, jax.Array):
-            path = ("params", *layer.path, "kernel")
-            variance = jnp.var(y.astype(jnp.promote_types(y.dtype, jnp.float32)))
-            # Sown, so that it gets out of nn.remat; of several calls the first one's stays.
-            first = {"init_fn": tuple, "reduce_fn": lambda kept, new: kept or (new,)}
-            if not layer.sow("lsuv", "variance", variance, **first):
-                raise InputError(f"lsuv cannot see into the nn.scan or nn.vmap of {'/'.join(path)}")
-            kernels.setdefault(
-                path, math.prod(jax.tree.leaves(getattr(layer, "features", y.shape[-1])))
-            )
-        return y
-
-    @jax.jit
-    def measure(variables, batch):
-        changing = ["lsuv", *(name for name in variables if name != "params")]
-        with nn.intercept_methods(watch):
-            _, state = module.apply(variables, batch, mutable=changing, **call_kwargs)
-        if not kernels:
-            raise InputError(f'lsuv found no layer with a "kernel" in {type(module).__name__}')
-        seen: dict[Any, Any] = traverse_util.flatten_dict(state["lsuv"])
-        return jnp.stack([seen[*path[1:-1], "variance"][0] for path in kernels])
-
-    jax.eval_shape(measure, variables, batch)
-    return measure, kernels
-
-
-def _with_kernel(variables: Any, path: Path, change: Callable[..., jax.Array], *args: Any) -> Any:
-    """The variables with one kernel changed, in whatever containers and boxes they are."""
-
-    def visit(keys: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
-        at = tuple(getattr(key, "key", None) for key in keys[: len(path)])
-        return change(jnp.asarray(leaf), *args) if at == path else leaf
-
-    return jax.tree_util.tree_map_with_path(visit, variables)
 
 
 def _fresh(kernel: jax.Array, key: jax.Array, width: int) -> jax.Array:
     return orthogonal()(key, (kernel.size // width, width), kernel.dtype).reshape(kernel.shape)
 
 
-@functools.cache
 def _scaled(scale: float, mode: Any, distribution: Any, centered: bool = False) -> Initializer:
-    choices = (("mode", mode, Mode), ("distribution", distribution, Distribution))
-    for kind, given, allowed in choices:
+    for kind, given, allowed in (
+        ("mode", mode, Mode),
+        ("distribution", distribution, Distribution),
+    ):
         if given not in get_args(allowed):
             raise unknown(kind, str(given), get_args(allowed))
+    return _scaling(scale, mode, distribution, bool(centered))
+
+
+@functools.cache
+def _scaling(scale: float, mode: Any, distribution: Any, centered: bool) -> Initializer:
     init = jax.nn.initializers.variance_scaling(scale, mode, distribution)
 
-    def init_centered(key, shape, dtype=None, out_sharding=None):
-        inputs = math.prod(shape[:-1])
+    def init_scaled(key, shape, dtype=None, out_sharding=None):
+        inputs = _inputs(shape)
+        kernel = init(key, shape, dtype, out_sharding)
+        if not centered:
+            return kernel
         if inputs < 2:
             raise InputError(f"weights {tuple(shape)} cannot be centered: an output has only one")
-        kernel = init(key, shape, dtype, out_sharding)
         rest = kernel - kernel.mean(tuple(range(kernel.ndim - 1)), keepdims=True)
         return rest * math.sqrt(inputs / (inputs - 1))
 
-    return init_centered if centered else init
+    return init_scaled
 
 
 @functools.cache
@@ -292,8 +253,16 @@ def _orthogonal(gain: float) -> Initializer:
     init = jax.nn.initializers.orthogonal(gain)
 
     def init_rounded(key, shape, dtype=None, out_sharding=None):
+        _inputs(shape)
         dtype = jnp.zeros((), dtype).dtype
         wide = jnp.promote_types(dtype, jnp.float32)  # QR takes no smaller floats
-        return init(key, shape, wide, out_sharding).astype(dtype)
+        kernel = init(key, shape, wide).astype(dtype)
+        return kernel if out_sharding is None else jax.sharding.reshard(kernel, out_sharding)
 
     return init_rounded
+
+
+def _inputs(shape: Any) -> int:
+    if len(shape) < 2 or 0 in shape:
+        raise InputError(f"a kernel has a shape (*window, inputs, outputs), not {tuple(shape)}")
+    return math.prod(shape[:-1])

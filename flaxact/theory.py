@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from typing import Any
 
-from flaxact._lazy import jax, np
-from flaxact.activations._gaussian import evaluate, rule
-from flaxact.activations._spec import Activation
+from flaxact._lazy import jax, jnp, np
+from flaxact.activations import Activation, get
+from flaxact.activations._gaussian import evaluate, panel_slopes, rule
 from flaxact.errors import InputError
 
 
@@ -31,45 +33,77 @@ class Moments:
 
     @property
     def gain(self) -> float:
-        """The factor that gives the output second moment 1: √2 for relu (He et al. 2015)."""
-        return 1 / math.sqrt(self.second_moment)
+        """The factor that gives the output second moment 1: √2 for relu (He et al. 2015).
+
+        ``inf`` for an output that is always 0.
+        """
+        return 1 / math.sqrt(self.second_moment) if self.second_moment else math.inf
 
 
-def gaussian_moments(activation: Activation, mean: float = 0.0, std: float = 1.0) -> Moments:
+def gaussian_moments(
+    activation: str | Activation | Callable[..., Any], mean: float = 0.0, std: float = 1.0
+) -> Moments:
     """Moments of an activation's output and slope for a Gaussian input, by quadrature in float64.
 
-    For an activation with a surrogate derivative, the slope is the one that it lends.
+    Of an activation with a surrogate derivative, ``derivative_second_moment`` is of the slope that it
+    lends, and the slopes of the C-map are those of its values.
+
+    Args:
+      activation: a pointwise one, by name, spec text, function or as ``Activation``.
+      mean: of the input.
+      std: of the input, above 0.
 
     Raises:
-      InputError: an activation whose outputs depend on more than one input.
+      InputError: as ``get``; an activation whose outputs depend on more than one input; a mean or std
+        that is none.
 
-    >>> from flaxact import get
-    >>> moments = gaussian_moments(get("relu"))
+    >>> moments = gaussian_moments("relu")
     >>> round(moments.mean, 9), round(moments.variance, 9), moments.zeros
     (0.39894228, 0.340845057, 0.5)
     >>> round(moments.slope_at_zero, 9), round(moments.slope_at_one, 9)
     (0.5, 1.0)
     """
-    _check_pointwise(activation)
-    x, weights = rule(mean, std, activation.breaks)
+    activation = _pointwise(activation)
+    if not (math.isfinite(mean) and 0 < std < math.inf):
+        raise InputError(f"a Gaussian needs a finite mean and a std above 0, not {mean} and {std}")
+    found = _moments(activation, mean, std, 1)
+    for splits in (4, 16, 64):  # finer panels until it makes no difference
+        coarse, found = found, _moments(activation, mean, std, splits)
+        if np.allclose(astuple(found), astuple(coarse), rtol=1e-12, atol=1e-14, equal_nan=True):
+            break
+    return found
+
+
+def _moments(activation: Activation, mean: float, std: float, splits: int) -> Moments:
+    x, weights = rule(mean, std, activation.breaks, splits)
     y = evaluate(activation, x)
-    slope = evaluate(lambda x: jax.jvp(activation, (x,), (jax.numpy.ones_like(x),))[1], x)
+    slope = evaluate(lambda x: jax.jvp(activation, (x,), (jnp.ones_like(x),))[1], x)
     output_mean, second = float(weights @ y), float(weights @ y**2)
     lean = float(weights @ (y * (x - mean))) / std  # std · E f' by Stein's identity, jumps included
-    steepness = math.inf if activation.jumps else float(weights @ slope**2)
+    lent = float(weights @ slope**2)
+    steep = float(weights @ panel_slopes(x, y) ** 2) if lends_slope(activation) else lent
+    steep = math.inf if activation.jumps else steep
     return Moments(
         mean=output_mean,
         variance=float(weights @ (y - output_mean) ** 2),
         second_moment=second,
-        derivative_second_moment=float(weights @ slope**2),
+        derivative_second_moment=lent,
         zeros=round(float(np.sum(weights[y == 0])), 9),
         slope_at_zero=lean**2 / second if second else math.nan,
-        slope_at_one=std**2 * steepness / second if second else math.nan,
+        slope_at_one=std**2 * steep / second if second else math.nan,
     )
 
 
+def lends_slope(activation: Activation) -> bool:
+    """Whether differentiation gives another function's slope, here or in what it is made of."""
+    return activation.spec.surrogate or any(map(lends_slope, activation.inner.values()))
+
+
 def fixed_point(
-    activation: Activation, weight_std: float = 1.0, bias_std: float = 0.0, start: float = 1.0
+    activation: str | Activation | Callable[..., Any],
+    weight_std: float = 1.0,
+    bias_std: float = 0.0,
+    start: float = 1.0,
 ) -> float:
     r"""The second moment :math:`q^*` of pre-activations that depth leads to in a wide random net.
 
@@ -77,45 +111,54 @@ def fixed_point(
     al. 2016, eq. 3) that is nearest to the start on the side to which the first layer moves.
 
     Args:
-      activation: a pointwise one.
+      activation: a pointwise one, by name, spec text, function or as ``Activation``.
       weight_std: :math:`\sigma_w`, the weights' standard deviation times √fan-in.
       bias_std: :math:`\sigma_b`.
-      start: the second moment of the first layer.
+      start: the second moment of the first layer, above 0.
 
     Returns:
       :math:`q^*`: 0 where there is none above 1e-9, ``inf`` where there is none below 1e9.
 
     Raises:
-      InputError: an activation whose outputs depend on more than one input.
+      InputError: as ``get``; an activation whose outputs depend on more than one input; a standard
+        deviation or start that is none.
 
-    >>> from flaxact import get
-    >>> round(fixed_point(get("selu")), 6), fixed_point(get("relu")), fixed_point(get("relu"), 1.5)
+    >>> round(fixed_point("selu"), 6), fixed_point("relu"), fixed_point("relu", weight_std=1.5)
     (1.0, 0.0, inf)
     """
-    _check_pointwise(activation)
+    activation = _pointwise(activation)
+    if not (0 <= weight_std < math.inf and 0 <= bias_std < math.inf and 0 < start < math.inf):
+        raise InputError(
+            "fixed_point needs weight_std and bias_std of 0 or more and a start above 0, not "
+            f"{weight_std}, {bias_std} and {start}"
+        )
 
     def growth(q: float) -> float:
-        x, weights = rule(0.0, math.sqrt(q), activation.breaks)
-        return weight_std**2 * float(weights @ evaluate(activation, x) ** 2) + bias_std**2 - q
+        """Q(q) - q; 0 where only rounding is left of it."""
+        x, weights = rule(0.0, math.sqrt(q), activation.breaks, splits=4)
+        second = float(weights @ evaluate(activation, x) ** 2)
+        found = weight_std**2 * second + bias_std**2 - q
+        return found if abs(found) > 1e-13 * q else 0.0
 
     first = growth(start)
-    if abs(first) <= 1e-12 * start:
+    if not first:
         return start
     factor = 2.0 if first > 0 else 0.5
     here, there = start, start * factor
-    while (growth(there) > 0) == (first > 0):
+    while growth(there) * first >= 0:
         here, there = there, there * factor
         if not 1e-9 < there < 1e9:
             return math.inf if first > 0 else 0.0
     for _ in range(50):
         middle = (here + there) / 2
-        same = (growth(middle) > 0) == (first > 0)
-        here, there = (middle, there) if same else (here, middle)
+        here, there = (middle, there) if growth(middle) * first > 0 else (here, middle)
     return (here + there) / 2
 
 
-def _check_pointwise(activation: Activation) -> None:
+def _pointwise(activation: str | Activation | Callable[..., Any]) -> Activation:
+    activation = get(activation)
     if activation.spec.coupled:
         raise InputError(
             f"{activation} is not pointwise: its outputs depend on more than the input at their place"
         )
+    return activation

@@ -7,6 +7,7 @@ import importlib.resources
 import inspect
 import re
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
@@ -56,7 +57,7 @@ def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
     if spec.note:
         rows["note"] = spec.note
     if spec.source:
-        rows["source"] = _citation(spec.source)
+        rows["source"] = citation(spec.source)
     return rows
 
 
@@ -116,11 +117,30 @@ def _signature(transform: Spec) -> dict[str, str]:
     return {"takes": ", ".join(map(str, bare))}
 
 
-def _citation(key: str) -> str:
-    entry = references()[key]
-    author, year, title = (
-        re.sub(r"[{}]", "", found[1]) if (found := re.search(rf"{f} = \{{(.*)\}}", entry)) else ""
+def citation(key: str) -> str:
+    """Authors, year and title of an entry of ``references.bib``."""
+    entry = _letters(references()[key])
+    fields = (
+        re.search(rf"^ *{f} = \{{(.*?)\}},?$", entry, re.M | re.S)
         for f in ("author", "year", "title")
     )
+    author, year, title = (
+        re.sub(r"\s+", " ", re.sub(r"[{}]", "", found[1])) if found else "" for found in fields
+    )
     surnames = ", ".join(person.split(",")[0] for person in author.split(" and "))
-    return f"{surnames} {year}: {title}"
+    return f"{surnames.replace(', others', ' et al.')} {year}: {title}"
+
+
+_ACCENTS = {"'": "\u0301", "`": "\u0300", "^": "\u0302", "~": "\u0303", '"': "\u0308", "c": "\u0327",
+            "v": "\u030c"}  # fmt: skip
+
+
+def _letters(bibtex: str) -> str:
+    r"""BibTeX's accents as letters.
+
+    >>> _letters(r"G{\"u}nter, Ji{\v{r}}{\'i}, N{\o}kland")
+    'Günter, Jiří, Nøkland'
+    """
+    text = bibtex.replace(r"{\o}", "ø").replace(r"\&", "&")
+    accented = re.compile(r"\{\\(['`^~\"]|[cv](?=\{))\{?\\?(\w)\}?\}")
+    return accented.sub(lambda m: unicodedata.normalize("NFC", m[2] + _ACCENTS[m[1]]), text)

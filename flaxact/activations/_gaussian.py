@@ -9,32 +9,63 @@ from flaxact._lazy import jax, np
 from flaxact.activations._spec import Activation
 
 _REACH = 12.0  # standard deviations: the Gaussian's tail beyond holds 4e-33 of it
+_NODES = 20  # of a panel
+_CHUNK = 4096  # in one call of a function, always: each other shape is compiled anew
 
 
-def rule(mean: float, std: float, breaks: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+def rule(
+    mean: float, std: float, breaks: tuple[float, ...], splits: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights (float64) for the mean of a function of a Gaussian variable.
 
     Gauss–Legendre with 20 nodes on each of the panels between the breaks and a grid that is fine both
     for the Gaussian (half a standard deviation) and for functions that change on a scale of one.
+
+    Args:
+      mean: of the variable.
+      std: of the variable, above 0.
+      breaks: where the function or its slope jumps.
+      splits: how many parts to make of each panel, for functions that change faster.
     """
     low, high = mean - _REACH * std, mean + _REACH * std
     edges = np.concatenate([np.linspace(low, high, 49), np.arange(-8, 8.5, 0.5), breaks])
     edges = np.unique(edges[(edges >= low) & (edges <= high)])
-    nodes, weights = np.polynomial.legendre.leggauss(20)
+    parts = np.linspace(edges[:-1], edges[1:], splits, endpoint=False, axis=-1)
+    edges = np.append(parts, edges[-1])
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     half = np.diff(edges)[:, None] / 2
     x = (edges[:-1, None] + half * (1 + nodes)).ravel()
     density = np.exp(-0.5 * ((x - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
     return x, (half * weights).ravel() * density
 
 
+def panel_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The derivative at a rule's nodes from the values there: of each panel's polynomial."""
+    nodes, _ = np.polynomial.legendre.leggauss(_NODES)
+    x, y = x.reshape(-1, _NODES), y.reshape(-1, _NODES)
+    table = np.polynomial.legendre.legvander(nodes, _NODES - 1)
+    derivative = np.polynomial.legendre.legder(np.linalg.solve(table, y.T))
+    half = (x[:, -1:] - x[:, :1]) / (nodes[-1] - nodes[0])
+    return (np.polynomial.legendre.legval(nodes, derivative) / half).ravel()
+
+
 def evaluate(function: Callable, x: np.ndarray) -> np.ndarray:
-    """``function`` of an array in float64; also while something else is being traced."""
+    """A pointwise ``function`` of an array (n,) in float64; also while something else is traced.
+
+    The function gets parts (m, 1): inputs of one channel, so that what is learned a channel has its
+    initial value for each.
+
+    Returns:
+      An array (..., n), for a function that gives (..., m, 1).
+    """
     try:
         device = jax.local_devices(backend="cpu")[0]
     except RuntimeError:  # JAX_PLATFORMS leaves the CPU out
         device = None
+    parts = np.resize(np.asarray(x, np.float64), (max(1, -(-x.size // _CHUNK)), _CHUNK, 1))
     with jax.enable_x64(True), jax.default_device(device), jax.ensure_compile_time_eval():
-        return np.asarray(function(jax.numpy.asarray(x)))
+        y = [np.asarray(function(jax.numpy.asarray(part)))[..., 0] for part in parts]
+    return np.concatenate(y, -1)[..., : x.size]
 
 
 @functools.cache
