@@ -187,12 +187,15 @@ def list_models(
     """
     from flaxact import models
 
-    if names and names[0] == "describe":
-        for name in names[1:]:
-            print(models.describe(name, act))
+    describing = names[:1] == ("describe",)
+    if len(names) > 1 + describing or names == ("describe",):
+        raise InputError('give models one pattern, such as "vgg*", or describe and a name')
+    if describing:
+        print(models.describe(names[1], act))
         return
-    for name in models.list_models(*names[:1], family=family):
-        print(f"{name:<28} {' × '.join(map(str, models.input_shape(name)))}")
+    for name in models.list_models(*names, family=family):
+        size = " × ".join(map(str, models.input_shape(name)))
+        print(f"{name:<26} {size:<14} {models.family(name)}")
 
 
 def gallery(folder: tyro.conf.Positional[Path]) -> None:

@@ -21,6 +21,7 @@ PUBLISHED = {
     # torchvision's documentation. By hand, in both variants: 23,296, 307,392, 663,936, 884,992, 590,080;
     # the same dense layers.
     "alexnet_one_weird_trick": (61_100_840, 7),
+    "alexnet_torchvision": (61_100_840, 7),
     "alexnet_cuda_convnet2": (61_100_840, 7),
     # AlexNet's convolutions; 4,720,640, 4,196,352, 2,049,000. Strided: 8,390,656 in place of the first.
     "caffenet128": (13_300_072, 7),
@@ -64,9 +65,11 @@ PUBLISHED = {
     "mlp_mixer_tiny": (2_484_426, 16),
     # C1 156, C3 2416, C5 48,120, F6 10,164, output 850.
     "lenet5": (61_706, 4),
+    "lenet": (61_706, 4),
     # Counted from the authors' layer file: kernels 14,400, 30,720, 15,360, 460,800, 2·36,864, 331,776,
     # 36,864, 1920; 1418 biases.
     "network_in_network": (966_986, 9),
+    "nin": (966_986, 9),
     "network_in_network(second_pool=max)": (966_986, 9),
     # 2688, 2·83,040, 166,080, 3·331,968, then 37,056 once and twice, 1930.
     "all_cnn_c": (1_369_738, 9),

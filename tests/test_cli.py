@@ -38,6 +38,11 @@ FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
         (["compare"], "no activations"),
         (["compar", "relu"], "did you mean 'compare'"),
         (["describe", "rleu"], "did you mean 'relu'"),
+        (["models", "vggs*"], "unknown model 'vggs*'"),
+        (["models", "describe"], "describe and a name"),
+        (["models", "vgg*", "alexnet"], "one pattern"),
+        (["models", "describe", "alexnt"], "did you mean 'alexnet'"),
+        (["models", "--family", "residul"], "did you mean 'residual'"),
         (["report", "/nowhere"], "no results.json in '/nowhere'"),
         ([], "compare"),
     ],
@@ -57,7 +62,9 @@ def test_one_line_and_exit_code_2(arguments, said, capsys, tmp_path, monkeypatch
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["describe", "elu"], ["models"]])
 def test_answers_in_under_half_a_second(arguments):
     times = []
-    for _ in range(5):  # of the processor: a machine with other work to do takes longer on the clock
+    for _ in range(
+        5
+    ):  # of the processor: a machine with other work to do takes longer on the clock
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([*FLAXACT, *arguments], capture_output=True, text=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -86,7 +86,7 @@ def list_models(pattern: str = "*", *, family: str | None = None) -> tuple[str, 
     if family is not None:
         if family not in families():
             raise unknown("family", family, families())
-        names = [n for n in names if _literals(_catalogue()[n][0])["FAMILY"] == family]
+        names = [n for n in names if _fact(n, "FAMILY") == family]
     fitting = tuple(fnmatch.filter(names, pattern))
     if not fitting:
         raise unknown("model", pattern, names)
@@ -99,7 +99,7 @@ def families() -> tuple[str, ...]:
     >>> "alexnet" in families()
     True
     """
-    return tuple(sorted({_literals(file)["FAMILY"] for file, _ in _catalogue().values()}))
+    return tuple(sorted({family(name) for name in _catalogue()}))
 
 
 def parse(text: str) -> _grammar.Call:
@@ -117,6 +117,11 @@ def parse(text: str) -> _grammar.Call:
     if call.args:
         raise InputError(f"{text!r}: name the arguments of a model, as in cuda_convnet(width=0.5)")
     return call
+
+
+def family(text: str) -> str:
+    """Which of the ``families`` a model is of."""
+    return _fact(text, "FAMILY")
 
 
 def source(text: str) -> str:

@@ -14,7 +14,7 @@ from flaxact.models._zoo import ZooModel
 SOURCE = "krizhevsky2014weird"
 INPUT = (224, 224, 3)
 FAMILY = "alexnet"
-PRESETS = {"alexnet_cuda_convnet2": {"variant": "cuda_convnet2"}}
+PRESETS = {"alexnet_cuda_convnet2": {"variant": "cuda_convnet2"}, "alexnet_torchvision": {}}
 CHOICES = {"variant": ("torchvision", "cuda_convnet2")}
 
 _MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)  # of ImageNet's pixels, as TorchVision normalises

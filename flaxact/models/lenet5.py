@@ -12,6 +12,7 @@ from flaxact.models._zoo import ZooModel
 SOURCE = "lecun1998gradient"
 INPUT = (28, 28, 1)
 FAMILY = "convolutional"
+PRESETS = {"lenet": {}}
 
 
 class LeNet5(ZooModel):

@@ -12,6 +12,7 @@ from flaxact.models._zoo import ZooModel
 SOURCE = "lin2014nin"
 INPUT = (32, 32, 3)
 FAMILY = "convolutional"
+PRESETS = {"nin": {}}
 CHOICES = {"second_pool": ("avg", "max")}
 
 _WEIGHTS = nn.initializers.normal(0.05)
