@@ -2,6 +2,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 from flax import nnx
@@ -84,3 +85,64 @@ def test_equal_modules_share_a_trace():
     for _ in range(2):
         apply(Net(fa.get("centered(relu)")), jnp.ones(3))
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize("spec", ["crelu", "glu", "maxout(pieces=3)", "concatenated_elu"])
+def test_an_act_may_change_the_width(spec):
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(2, name="out")(Act(spec)(x))
+
+    params = jax.eval_shape(Net().init, jax.random.key(0), jnp.ones((1, 6)))["params"]
+    assert params["out"]["kernel"].shape == (fa.get(spec).width(6), 2)
+
+
+def test_what_an_act_refuses():
+    x = jnp.ones((2, 5))
+    for act, said in (
+        ("glu", "glu needs a width that 2 divides, not 5"),
+        ("rleu", "did you mean 'relu'"),
+        ("centered(prelu)", "learns negative_slope"),
+    ):
+        with pytest.raises(fa.InputError, match=said):
+            Act(act).init(jax.random.key(0), x)
+        with pytest.raises(fa.InputError, match=said):
+            fnnx.Act(act)(x)
+    with pytest.raises(fa.InputError, match="give Act the width of its input"):
+        fnnx.Act("prelu")
+    with pytest.raises(fa.InputError, match=r"negative_slope of shape \(4,\) does not broadcast"):
+        fnnx.Act("prelu", width=4)(x)
+    with pytest.raises(fa.InputError, match="takes an array of floating dtype, not int32"):
+        Act("relu").apply({}, jnp.ones(3, jnp.int32))
+
+
+def test_an_nnx_site_is_trained_and_spared_by_weight_decay():
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.dense = nnx.Linear(3, 4, rngs=rngs)
+            self.act = fnnx.Act("prelu", width=4)
+
+        def __call__(self, x):
+            return self.act(self.dense(x))
+
+    net, x = Net(nnx.Rngs(0)), jax.random.normal(jax.random.key(0), (8, 3))
+
+    def spared(params):
+        is_param = lambda leaf: isinstance(leaf, nnx.Variable)  # noqa: E731
+        kept = lambda leaf: not isinstance(leaf, fnnx.ActivationParam)  # noqa: E731
+        return jax.tree.map(kept, params, is_leaf=is_param)
+
+    gradient = nnx.grad(lambda net: jnp.mean(net(x) ** 2))(net)
+    params = nnx.state(net, nnx.Param)
+    decay = optax.add_decayed_weights(0.1, spared)
+    updates, _ = decay.update(gradient, decay.init(params), params)
+    slope = lambda state: state["act"]["learned"]["negative_slope"][...]  # noqa: E731
+    chex.assert_trees_all_equal(slope(updates), slope(gradient))
+    assert (slope(gradient) != 0).any()
+    kernel = updates["dense"]["kernel"][...] - gradient["dense"]["kernel"][...]
+    chex.assert_trees_all_close(kernel, 0.1 * net.dense.kernel[...], rtol=1e-5)
+    optimizer = nnx.Optimizer(net, optax.sgd(0.1), wrt=nnx.Param)
+    optimizer.update(net, gradient)
+    moved = net.act.learned["negative_slope"][...]
+    chex.assert_trees_all_close(moved, 0.25 - 0.1 * slope(gradient), rtol=1e-6)

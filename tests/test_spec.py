@@ -6,14 +6,17 @@ import pickle
 import subprocess
 import sys
 
+import chex
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import flaxact as fa
 from flaxact import _grammar
-from flaxact.activations import _spec
+from flaxact.activations import _get, _spec
 
 finite = st.floats(min_value=1e-3, max_value=1e3)
 simple = st.one_of(
@@ -74,6 +77,15 @@ def test_the_ways_to_say_the_same():
         ("elu(,)", "only names, numbers and brackets"),
         ("elu(alpha=0.5 1)", "only names, numbers and brackets"),
         ("elu(alpha=1, 2)", "a value without a name follows one with a name"),
+        ("elu('1')", "only names, numbers and brackets"),
+        ("elu([1])", "only names, numbers and brackets"),
+        ("elu(1j)", "unknown activation '1j'"),
+        ("elu(-relu)", "only names, numbers and brackets"),
+        ("elu(nan)", "unknown activation 'nan'"),
+        ("gelu(approximate=tanh)", "gelu needs True or False as approximate, not tanh"),
+        ("softmax(axis=1.0)", "softmax needs a whole number as axis, not 1.0"),
+        ("maxout(pieces=True)", "maxout needs a whole number as pieces, not True"),
+        ("k_winners(density=2)", "k_winners needs density from 0 to 1, not 2.0"),
         ("__import__('os')", "only names, numbers and brackets"),
         ("relu.x", "only names, numbers and brackets"),
         ("", "only names, numbers and brackets"),
@@ -84,6 +96,66 @@ def test_refusals_say_what_is_allowed(text, said):
     with pytest.raises(fa.InputError, match=said) as caught:
         fa.get(text)
     assert "\n" not in str(caught.value)
+
+
+NUMBERS = [
+    (name, parameter.name)
+    for name in fa.names()
+    for parameter in fa.get(name).spec.hyperparameters.values()
+    if type(parameter.default) is float
+]
+
+
+STATIC = [
+    (name, hyperparameter)
+    for name, hyperparameter in NUMBERS
+    if hyperparameter in fa.get(name).spec.static
+]
+
+
+@pytest.mark.parametrize(("name", "hyperparameter"), NUMBERS)
+def test_a_call_refuses_what_is_no_real_number_or_array(name, hyperparameter):
+    x = jnp.ones((2, 8))
+    for bad in ("1", 1j, [0.5], True, {}, jnp.array(1j), np.array("1"), math.sin, jnp.array(True)):
+        with pytest.raises(
+            fa.InputError, match=f"{name} (takes|needs) a .*number.* as {hyperparameter}, not"
+        ):
+            getattr(fa, name)(x, **{hyperparameter: bad})
+    for shape in ((3,), (3, 8), (1, 2, 8)) if (name, hyperparameter) not in STATIC else ():
+        said = rf"{name}: {hyperparameter} of shape \({shape[0]},.* does not broadcast to \(2, 8\)"
+        with pytest.raises(fa.InputError, match=said):
+            getattr(fa, name)(x, **{hyperparameter: jnp.ones(shape)})
+    with pytest.raises(fa.InputError, match=f"unknown parameter of {name} '{hyperparameter}s'"):
+        getattr(fa, name)(x, **{f"{hyperparameter}s": 1.0})
+
+
+@pytest.mark.parametrize("name", [*fa.names(), *fa.names("transform")])
+def test_what_must_be_above_zero(name):
+    spec = _spec.find(name)
+    inner = [fa.get("tanh") for p in spec.hyperparameters.values() if _spec.takes_activation(p)]
+    for hyperparameter in spec.positive:
+        kind = type(spec.hyperparameters[hyperparameter].default)
+        for value in (kind(0), kind(-1), *([math.nan, np.float32(-1)] if kind is float else ())):
+            with pytest.raises(fa.InputError, match=f"{name} needs {hyperparameter} > 0, not"):
+                spec.function(jnp.ones((2, 8)), *inner, **{hyperparameter: value})
+        with pytest.raises(fa.InputError, match=f"{name} needs {hyperparameter} > 0, not"):
+            _get.bind_values(spec, tuple(inner), {hyperparameter: kind(-1)})
+
+
+@pytest.mark.parametrize(("name", "hyperparameter"), [n for n in NUMBERS if n not in STATIC])
+def test_traced_hyperparameters_keep_working(name, hyperparameter):
+    """Under jit and grad they give what the number gives; no Python `if` looks at them."""
+    f, x = getattr(fa, name), jnp.linspace(-2, 2, 16).reshape(2, 8) + 0.01
+    value = 1.25 * fa.get(name).hyperparameters[hyperparameter] or 0.5
+    value = min(value, 0.9) if hyperparameter in fa.get(name).spec.unit else value
+    traced = jax.jit(lambda h: f(x, **{hyperparameter: h}))(value)
+    chex.assert_trees_all_close(traced, f(x, **{hyperparameter: value}), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "hyperparameter"), STATIC)
+def test_what_cannot_be_traced_says_so(name, hyperparameter):
+    with pytest.raises(fa.InputError, match=f"{name} needs a number as {hyperparameter}, not"):
+        jax.jit(lambda h: getattr(fa, name)(jnp.ones(4), **{hyperparameter: h}))(0.5)
 
 
 @given(st.text(max_size=30))

@@ -60,11 +60,13 @@ def check_value(spec: Spec, name: str, value: Any, x: Any) -> None:
         return
     if parameter and takes_axes(parameter) and (value is None or isinstance(value, tuple)):
         return
+    if name in spec.static and not isinstance(value, Real):
+        raise InputError(f"{spec.name} needs a number as {name}, not {_shown(value)}")
     if kind is int and (isinstance(value, bool) or not isinstance(value, Integral)):
         raise InputError(f"{spec.name} needs a whole number as {name}, not {_shown(value)}")
     if isinstance(value, Real) and not (kind is float and isinstance(value, bool)):
         return
-    if not _is_real_array(value):
+    if not _is_real_array(value) or (kind is float and _is_mask(value)):
         raise InputError(f"{spec.name} takes a real number or array as {name}, not {_shown(value)}")
     shape, wanted = jnp.shape(value), jnp.shape(x)
     if len(shape) > len(wanted) or any(
@@ -116,7 +118,14 @@ def _initial_shapes(
 
 
 def _is_real_array(value: Any) -> bool:
-    return hasattr(value, "dtype") and not jnp.issubdtype(value.dtype, jnp.complexfloating)
+    dtype = getattr(value, "dtype", None)
+    if dtype is None or jnp.issubdtype(dtype, jnp.complexfloating):
+        return False
+    return jnp.issubdtype(dtype, jnp.number) or _is_mask(value)
+
+
+def _is_mask(value: Any) -> bool:
+    return jnp.issubdtype(value.dtype, jnp.bool_)
 
 
 def _shown(value: Any) -> str:

@@ -38,6 +38,7 @@ class Spec:
       positive: hyperparameters that must be above zero.
       unit: hyperparameters that must lie from 0 to 1.
       ordered: two hyperparameters of which the first must not be above the second.
+      static: hyperparameters that must be numbers: what follows from them is computed before any array.
       learned: the parameters that training changes.
       initial: ``initial(key, width, **hyperparameters)`` gives them, where they are not numbers.
       coupled: whether an output depends on more than the input at its place, or on the place.
@@ -58,6 +59,7 @@ class Spec:
     positive: tuple[str, ...] = ()
     unit: tuple[str, ...] = ()
     ordered: tuple[str, str] | None = None
+    static: tuple[str, ...] = ()
     learned: tuple[str, ...] = ()
     initial: Callable[..., dict[str, Any]] | None = None
     coupled: bool = False

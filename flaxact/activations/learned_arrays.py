@@ -67,6 +67,7 @@ def _mtlu_initial(key: Any, width: int, bins: int, reach: float) -> dict[str, ja
     range=(0.0, INF),
     kinks=(0.0,),
     positive=("bins", "reach"),
+    static=("reach",),
     learned=("slopes", "biases"),
     initial=_mtlu_initial,
     note="The paper has 40 bins from -1 to 1; the outermost reach to infinity. It starts as relu.",

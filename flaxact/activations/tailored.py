@@ -70,6 +70,7 @@ def _tailored_relu_slope(y: jax.Array, depth: int, eta: float) -> jax.Array:
     range=(-INF, INF),
     kinks=(0.0,),
     positive=("depth", "eta"),
+    static=("eta",),
 )
 @keeps_output(_tailored_relu_slope)
 def tailored_relu(x: jax.Array, depth: int = 50, eta: float = 0.9) -> jax.Array:
