@@ -64,7 +64,7 @@ BY_HAND = {
     "softsign": (1, "0", BOTH_SOFT, "odd", 0),
     "squareplus": (1, "none", "left (soft)", "none", 1),
     "arctan": (1, "0", BOTH_SOFT, "odd", 1),
-    "erf": (2 / math.sqrt(math.pi), "0", BOTH_SOFT, "odd", 1),
+    "erf": (2 / math.sqrt(math.pi), "0", BOTH_SOFT, "odd", None),
     "asinh": (1, "0", "none", "odd", 1),
     "bent_identity": (1.5, "0", "none", "none", 1),
     "gelu(approximate=False)": (
