@@ -1,0 +1,112 @@
+"""Convolution of images, written so that XLA runs it fast on the CPU too."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+
+Padding = str | tuple[tuple[int, int], tuple[int, int]]
+
+FEW = 4  # input channels of a first layer: grey, colour, colour and opacity
+NARROW = (
+    16  # up to so many channels on both sides XLA leaves a convolution to Eigen, which is slower
+)
+WIDE = 64  # features that fill the registers
+PARTS = 4  # of a batch, for the kernel's gradient
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def convolve(
+    x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = "SAME", groups: int = 1
+) -> jax.Array:
+    """Convolution of images (batch, height, width, channels).
+
+    In float32 on the CPU, where XLA is slow in some, other forms with the same numbers but for
+    rounding; which, is decided when it is traced.
+
+    Args:
+      x: images.
+      kernel: (high, wide, channels over groups, features), of the dtype of ``x``.
+      stride: the same both ways.
+      padding: "SAME", "VALID" or (low, high) for height and for width.
+      groups: into how many parts the channels are cut, each seeing its own part of the input.
+    """
+    if jax.default_backend() != "cpu" or groups > 1 or x.dtype != jnp.float32:
+        return _plain(x, kernel, stride, padding, groups)
+    sizes = x.shape[1:3], kernel.shape[:2], (stride, stride)
+    pads = lax.padtype_to_pads(*sizes, padding) if isinstance(padding, str) else padding
+    return _fast(x, kernel, stride, tuple((low, high) for low, high in pads))
+
+
+def _plain(x, kernel, stride, padding, groups=1):
+    """As ``convolve``, in XLA's own form."""
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding,
+        dimension_numbers=DIMENSIONS, feature_group_count=groups,
+    )  # fmt: skip
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _fast(x, kernel, stride, padding):
+    return _forward(x, kernel, stride, padding)
+
+
+@functools.partial(_fast.defjvp, symbolic_zeros=True)
+def _fast_jvp(stride, padding, primals, tangents):
+    """In both tangents the convolution is linear; each is in the form whose transpose is fast."""
+    (x, kernel), (dx, dkernel) = primals, tangents
+    y = _fast(x, kernel, stride, padding)
+    dy = None
+    if not isinstance(dx, SymbolicZero):
+        dy = _in_images(dx, kernel, stride, padding)
+    if not isinstance(dkernel, SymbolicZero):
+        more = _in_kernel(x, dkernel, stride, padding)
+        dy = more if dy is None else dy + more
+    return y, jnp.zeros_like(y) if dy is None else dy
+
+
+def _forward(x, kernel, stride, padding):
+    inputs, features = kernel.shape[2:]
+    narrow = max(inputs, features) <= NARROW
+    count = WIDE // features if inputs <= FEW else 1 + narrow
+    width = (x.shape[2] + sum(padding[1]) - kernel.shape[1]) // stride + 1
+    if count < 2 or width % count:
+        return _plain(x, kernel, stride, padding)
+    return _side_by_side(x, kernel, stride, padding, count)
+
+
+def _side_by_side(x, kernel, stride, padding, count):
+    """As ``_plain``; neighbouring outputs are features of one wider window, which is mostly shared."""
+    reach = (count - 1) * stride
+    shifts = (
+        jnp.pad(kernel, ((0, 0), (i, reach - i), (0, 0), (0, 0)))
+        for i in range(0, reach + 1, stride)
+    )
+    y = lax.conv_general_dilated(
+        x, jnp.concatenate(list(shifts), -1), (stride, count * stride), padding,
+        dimension_numbers=DIMENSIONS,
+    )  # fmt: skip
+    return y.reshape(*y.shape[:2], -1, kernel.shape[-1])
+
+
+def _in_images(dx, kernel, stride, padding):
+    """As ``_plain``. Its transpose is a convolution of the output's gradient, by ``_forward``."""
+    if stride > 1 or max(kernel.shape[2:]) > NARROW:
+        return _plain(dx, kernel, stride, padding)
+    edges = zip(kernel.shape[:2], padding, strict=True)
+    beyond = tuple((size - 1 - low, size - 1 - high) for size, (low, high) in edges)
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    y = jax.eval_shape(lambda: _plain(dx, kernel, stride, padding))
+    return jax.linear_transpose(lambda g: _forward(g, turned, 1, beyond), y)(dx)[0]
+
+
+def _in_kernel(x, dkernel, stride, padding):
+    """As ``_plain``, of parts of the batch: in the transpose each one's gradient fits the cache."""
+    if x.shape[0] % PARTS or x.shape[0] < 8 * PARTS:
+        return _plain(x, dkernel, stride, padding)
+    parts = (_plain(part, dkernel, stride, padding) for part in jnp.split(x, PARTS))
+    return jnp.concatenate(list(parts))
