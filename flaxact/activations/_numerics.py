@@ -9,8 +9,9 @@ from flaxact._lazy import jax, jnp
 
 def finite(x: jax.Array) -> jax.Array:
     """``x`` with the largest finite number for an infinite one: ∞ · 0 and ∞ / ∞ would be nan."""
-    limits = jnp.finfo(x.dtype)
-    return jnp.clip(x, float(limits.min), float(limits.max))
+    # Not jnp.clip, which halves the derivative at the largest finite number itself.
+    top = float(jnp.finfo(x.dtype).max)
+    return jnp.where(x > top, top, jnp.where(x < -top, -top, x))
 
 
 def lifted(x: jax.Array) -> jax.Array:
@@ -58,6 +59,12 @@ def sigmoids(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     larger = 1 / (1 + e)
     smaller = e * larger
     return jnp.where(x > 0, larger, smaller), jnp.where(x > 0, smaller, larger)
+
+
+def error_function(x: jax.Array) -> jax.Array:
+    """Erf within 4 units in the last place: XLA's own is off by 6 from 2.5 on, and exceeds 1."""
+    far = abs(x) > 2
+    return jnp.where(far, jnp.sign(x) * (1 - jax.lax.erfc(abs(x))), jax.lax.erf(x))
 
 
 def sech(x: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import finite, lifted, sech_squared, sigmoids
+from flaxact.activations._numerics import error_function, finite, lifted, sech_squared, sigmoids
 
 INF = math.inf
 
@@ -135,7 +135,7 @@ def _serf_slope(x: jax.Array) -> jax.Array:
     x = jnp.clip(x, -800, 30)
     s = jnp.logaddexp(x, 0)
     density = 2 / math.sqrt(math.pi) * jnp.exp(-s * s)
-    return jax.lax.erf(s) + x * density * sigmoids(x)[0]
+    return error_function(s) + x * density * sigmoids(x)[0]
 
 
 @activation(
@@ -151,7 +151,7 @@ def serf(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in serf(jnp.array([-1.0, 2.0]))]
     [-0.3422, 1.9947]
     """
-    return lifted(x) * jax.lax.erf(jnp.logaddexp(x, 0))
+    return lifted(x) * error_function(jnp.logaddexp(x, 0))
 
 
 def _golu_slope(x: jax.Array) -> jax.Array:

@@ -130,7 +130,7 @@ def elu_leaky_relu(x: jax.Array, alpha: float = 1.0, negative_slope: float = 0.0
 )
 @keeps_output(
     lambda y, alpha: square_root(1 - alpha * y * y) ** 3,
-    exact=lambda x, alpha: hypotenuse(alpha**0.5 * jnp.clip(x, -1e9, 1e9), 1) ** -3,
+    exact=lambda x, alpha: hypotenuse(alpha**0.5 * jnp.clip(x, -1e13, 1e13), 1) ** -3,
 )
 def isru(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     r"""Inverse square root unit.
@@ -155,7 +155,7 @@ def isru(x: jax.Array, alpha: float = 1.0) -> jax.Array:
 )
 @keeps_output(
     lambda y, alpha: jnp.where(y > 0, 1, square_root(1 - alpha * y * y) ** 3),
-    exact=lambda x, alpha: hypotenuse(alpha**0.5 * below_zero(jnp.clip(x, -1e9, 1e9)), 1) ** -3,
+    exact=lambda x, alpha: hypotenuse(alpha**0.5 * below_zero(jnp.clip(x, -1e13, 1e13)), 1) ** -3,
 )
 def isrlu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     r"""Inverse square root linear unit.

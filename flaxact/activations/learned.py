@@ -189,7 +189,8 @@ def parametric_softplus(
     [0.0013, 2.0]
     """
     z = beta * x
-    return alpha * jnp.maximum(z, 0) + alpha * jnp.log1p(jnp.exp(minus_abs(z)))
+    line = jnp.where(z > 0, alpha * beta * x, 0)  # z itself may have overflowed
+    return line + alpha * jnp.log1p(jnp.exp(minus_abs(z)))
 
 
 @activation(

@@ -95,7 +95,7 @@ def star_relu(
     [-0.4472, 3.1304]
     """
     above = jnp.where(x <= 0, 0, x)
-    return scale * (above * above) + bias
+    return scale * above * above + bias
 
 
 @activation(

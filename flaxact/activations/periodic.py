@@ -7,6 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
+from flaxact.activations._numerics import finite
 
 INF = math.inf
 
@@ -22,9 +23,13 @@ def _waves(frequency: float, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     x_high = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11)
     x_rest = x - x_high
     lost = ((f_high * x_high - product) + f_high * x_rest + f_rest * x_high) + f_rest * x_rest
-    lost = jax.lax.stop_gradient(jnp.where(abs(lost) < 1, lost, 0))
+    # Beyond a quarter, neighbouring inputs are whole radians apart, and the product's sine will do.
+    lost = jax.lax.stop_gradient(jnp.where(abs(lost) <= 0.25, lost, 0))
+    square = lost * lost
+    lost_sin = lost * (1 - square / 6 * (1 - square / 20))
+    lost_cos = square / 2 * (1 - square / 12 * (1 - square / 30))  # 1 - cos
     sin, cos = jnp.sin(product), jnp.cos(product)
-    return sin + lost * cos, cos - lost * sin
+    return sin + (lost_sin * cos - lost_cos * sin), cos - (lost_sin * sin + lost_cos * cos)
 
 
 @activation(
@@ -107,20 +112,20 @@ def gcu(x: jax.Array) -> jax.Array:
     learned=("frequency",),
     per_channel=True,
     positive=("frequency",),
-    note="The slope 1 + sin(2ax) touches 0 and never goes below, so it never decreases.",
+    note="The slope, 1 + sin(2ax) = (sin ax + cos ax)², never goes below 0: it never decreases.",
 )
-@keeps_input(lambda x, frequency: 1 + jnp.sin(2 * frequency * x))
+@keeps_input(lambda x, frequency: sum(_waves(frequency, finite(x))) ** 2)
 def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     """Snake: the identity and a periodic part, for data that repeats.
 
     It never decreases, but its inverse has no closed form: the input is kept for the backward pass.
 
     Args:
-      x: the input; nan at infinity.
+      x: the input.
       frequency: :math:`a`, positive; learned, or a number.
 
     >>> [round(float(y), 4) for y in snake(jnp.array([-1.0, 2.0]))]
     [-0.2919, 2.8268]
     """
-    wave = jnp.sin(frequency * x)
+    wave = _waves(frequency, finite(x))[0]
     return x + wave * wave / frequency

@@ -9,6 +9,7 @@ from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_output
 from flaxact.activations._numerics import (
     below_zero,
+    error_function,
     expm1,
     finite,
     minus_abs,
@@ -136,7 +137,7 @@ def rectified_tanh(x: jax.Array) -> jax.Array:
 )
 @keeps_output(
     lambda y: (1 - abs(y)) * (1 - abs(y)),
-    exact=lambda x: 1 / (1 + abs(jnp.clip(x, -1e15, 1e15))) ** 2,
+    exact=lambda x: 1 / (1 + abs(jnp.clip(x, -1e19, 1e19))) ** 2,
 )
 def softsign(x: jax.Array) -> jax.Array:
     r"""Softsign: saturates as slowly as :math:`1/x`.
@@ -149,7 +150,7 @@ def softsign(x: jax.Array) -> jax.Array:
 
 
 @activation(r"\arctan x", source="kunc2024survey", range=(-math.pi / 2, math.pi / 2))
-@keeps_output(lambda y: jnp.cos(y) ** 2, exact=lambda x: 1 / (1 + jnp.clip(x, -1e15, 1e15) ** 2))
+@keeps_output(lambda y: jnp.cos(y) ** 2, exact=lambda x: 1 / (1 + jnp.clip(x, -1e19, 1e19) ** 2))
 def arctan(x: jax.Array) -> jax.Array:
     """Arc tangent.
 
@@ -192,7 +193,7 @@ def erf(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in erf(jnp.array([-1.0, 2.0]))]
     [-0.8427, 0.9953]
     """
-    return jax.lax.erf(jnp.asarray(x))
+    return error_function(jnp.asarray(x))
 
 
 @activation(r"-\log(1 + e^{-x})", source="kunc2024survey", range=(-INF, 0.0))
@@ -231,7 +232,10 @@ def complementary_log_log(x: jax.Array) -> jax.Array:
     range=(0.0, 1.0),
     smoothness=1,
 )
-@keeps_output(lambda y: 2 * jnp.minimum(y, 1 - y) ** 2)
+@keeps_output(
+    lambda y: 2 * jnp.minimum(y, 1 - y) ** 2,
+    exact=lambda x: 0.5 / (1 + abs(jnp.clip(x, -1e19, 1e19))) ** 2,
+)
 def elliot(x: jax.Array) -> jax.Array:
     """Elliott's sigmoid, without an exponential: softsign brought to the range from 0 to 1.
 

@@ -79,7 +79,12 @@ def hard_sigmoid(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in hard_sigmoid(jnp.array([-3.0, 0.0, 1.5]))]
     [0.0, 0.5, 0.75]
     """
-    return jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, (x + 3) / 6))
+    return jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, _below_one((x + 3) / 6)))
+
+
+def _below_one(y: jax.Array) -> jax.Array:
+    """Not rounded up to 1, at which the derivative read from the output is that beyond the kink."""
+    return jnp.minimum(y, 1 - float(jnp.finfo(y.dtype).epsneg))
 
 
 @activation(
@@ -97,7 +102,7 @@ def sparse_sigmoid(x: jax.Array) -> jax.Array:
     >>> [float(y) for y in sparse_sigmoid(jnp.array([-1.0, 0.0, 0.5]))]
     [0.0, 0.5, 0.75]
     """
-    return jnp.where(x <= -1, 0, jnp.where(x >= 1, 1, (x + 1) / 2))
+    return jnp.where(x <= -1, 0, jnp.where(x >= 1, 1, _below_one((x + 1) / 2)))
 
 
 @activation(
