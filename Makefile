@@ -14,7 +14,7 @@ compare: .venv/installed
 	$(BIN)/flaxact compare $(COMPARE)
 
 test: .venv/installed-tests lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: .venv/installed-tests
 	$(BIN)/ruff check
@@ -23,7 +23,7 @@ lint: .venv/installed-tests
 	$(BIN)/pyright
 
 slow: .venv/installed-tests
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 lock:
 	uv lock

@@ -126,11 +126,16 @@ class ZooModel(nn.Module):
         return self._measured(Dense(features, name=name, **self._options(site, init, bias)), x)
 
     def logits(
-        self, x: jax.Array, *, name: str = "logits", init: Initializer | None = None, **bias: Any
+        self,
+        x: jax.Array,
+        *,
+        name: str = "logits",
+        init: Initializer | None = None,
+        bias: float | Initializer | None = 0.0,
     ) -> jax.Array:
         """The last dense layer, whose outputs are as many as the classes."""
         x = x.reshape(x.shape[0], -1) if x.ndim == 4 else x
-        options = self._options("", init, bias.get("bias", 0.0))
+        options = self._options("", init, bias)
         options["weights"] = "plain"
         return self._measured(Dense(self.num_classes, name=name, **options), x)
 
