@@ -197,7 +197,7 @@ def bsilu(x: jax.Array, alpha: float = 1.67) -> jax.Array:
     [-0.6548, 2.3975]
     """
     # (x + a) s(x) - a/2 = x s(x) + (a/2) tanh(x/2), which does not cancel at 0.
-    return finite(x) * sigmoids(x)[0] + alpha / 2 * jnp.tanh(x / 2)
+    return finite(x) * jax.nn.sigmoid(x) + alpha / 2 * jnp.tanh(x / 2)
 
 
 def _bsilu_minimum(alpha: float) -> float:

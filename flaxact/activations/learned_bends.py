@@ -181,4 +181,4 @@ def acon_c(
     """
     x = finite(x)
     line = (p1 - p2) * x
-    return line * sigmoids(beta * line)[0] + p2 * x
+    return line * jax.nn.sigmoid(beta * line) + p2 * x

@@ -52,7 +52,7 @@ def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
     clipped = jnp.clip(x, -40, 40)
     if approximate:
         # (1 + tanh u)/2 is the sigmoid of 2u, which keeps its digits where 1 + tanh u cancels.
-        gate = sigmoids(_gelu_argument(clipped))[0]
+        gate = jax.nn.sigmoid(_gelu_argument(clipped))
     else:
         gate = jax.scipy.special.erfc(-clipped / math.sqrt(2)) / 2
     return (lifted(x) * gate).astype(x.dtype)  # not weak even for a Python number, as in jax.nn
@@ -85,7 +85,7 @@ def silu(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in silu(jnp.array([-1.0, 2.0]))]
     [-0.2689, 1.7616]
     """
-    return lifted(x) * sigmoids(x)[0]
+    return lifted(x) * jax.nn.sigmoid(x)
 
 
 @activation(
@@ -108,7 +108,7 @@ def swish_beta(x: jax.Array, beta: float = 1.0) -> jax.Array:
     >>> [round(float(y), 4) for y in swish_beta(jnp.array([-1.0, 2.0]), 2.0)]
     [-0.1192, 1.964]
     """
-    return finite(x) * sigmoids(beta * x)[0]
+    return finite(x) * jax.nn.sigmoid(beta * x)
 
 
 @activation(
@@ -125,7 +125,7 @@ def quick_gelu(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in quick_gelu(jnp.array([-1.0, 2.0]))]
     [-0.1542, 1.9357]
     """
-    return lifted(x) * sigmoids(_QUICK * x)[0]
+    return lifted(x) * jax.nn.sigmoid(_QUICK * x)
 
 
 @activation(
@@ -147,7 +147,7 @@ def e_swish(x: jax.Array, beta: float = 1.25) -> jax.Array:
     >>> [round(float(y), 4) for y in e_swish(jnp.array([-1.0, 2.0]))]
     [-0.3362, 2.202]
     """
-    return beta * (finite(x) * sigmoids(x)[0])
+    return beta * (finite(x) * jax.nn.sigmoid(x))
 
 
 @activation(

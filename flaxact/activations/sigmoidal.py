@@ -197,7 +197,7 @@ def erf(x: jax.Array) -> jax.Array:
 
 
 @activation(r"-\log(1 + e^{-x})", source="kunc2024survey", range=(-INF, 0.0))
-@keeps_output(lambda y: -expm1(y))
+@keeps_output(lambda y: -jnp.expm1(y))
 def log_sigmoid(x: jax.Array) -> jax.Array:
     """Logarithm of the logistic sigmoid.
 
