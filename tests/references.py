@@ -39,6 +39,8 @@ def softplus(x):
 
 
 def phi(x):
+    if abs(x) > 10**6:  # beyond all digits, and beyond what mpmath's erfc takes without gmpy2
+        return ONE if x > 0 else ZERO
     return mp.erfc(-x / mp.sqrt(2)) / 2
 
 

@@ -22,7 +22,7 @@ NAMES = models.list_models()
 # transform, over an axis, and two that change the width.
 TEN = ("relu", "tanh", "elu(alpha=0.5)", "gelu", "prelu", "rrelu", "centered(relu)", "softmax", "crelu",
        "glu")  # fmt: skip
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+QUICK = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
 NONLINEAR = {"custom_jvp_call", "custom_vjp_call", "tanh", "logistic", "exp", "exp2", "expm1", "log1p",
              "erf", "erfc"}  # fmt: skip
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)

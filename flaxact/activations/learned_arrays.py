@@ -8,7 +8,7 @@ from typing import Any
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import finite
+from flaxact.activations._numerics import finite, sigmoids
 from flaxact.activations._spec import Learned
 from flaxact.errors import InputError
 
@@ -145,7 +145,7 @@ def spline(
     [-0.2689, 1.7616]
     """
     x = finite(x)
-    total = base_weight * (x * jax.nn.sigmoid(x))
+    total = base_weight * (x * sigmoids(x)[0])
     step = 2 * reach / intervals
     # In units of the grid, counted from the first knot; clipped, so that no power overflows.
     place = jnp.clip((x + reach) / step + order, -1, intervals + 2 * order + 1)
