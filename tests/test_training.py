@@ -12,6 +12,7 @@ from flaxact.data import Dataset, Split, load
 from flaxact.models import create_model
 from flaxact.net import Net, from_linen
 from flaxact.training import Recipe, make_evaluate, make_init, make_order, make_step, train
+from flaxact.training.optimizers import make_optimizer
 
 RNG = np.random.default_rng(0)
 SMALL = Dataset(
@@ -128,7 +129,8 @@ def test_a_step_is_sgd_with_momentum():
 )
 def test_schedules(schedule, expected):
     """The size of a step with a gradient of one, at the start, half-way, at 90% and at the end."""
-    optimiser = Recipe(schedule=schedule, momentum=0.0).optimizer(2.0, 100)
+    recipe = Recipe(schedule=schedule, momentum=0.0)
+    optimiser = make_optimizer(recipe, 10, learning_rate=2.0, momentum=None)
     state, sizes = optimiser.init(jnp.zeros(())), []
     for _ in range(101):
         update, state = optimiser.update(jnp.ones(()), state)
@@ -176,8 +178,8 @@ def test_a_run_that_diverges_ends():
     [
         ({"epochs": 0}, "epochs must be 1 or more"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
-        ({"learning_rate": 0.0}, "learning rate must be above 0"),
-        ({"learning_rate": float("nan")}, "learning rate must be above 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"momentum": 1.0}, "below 1"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
     ],

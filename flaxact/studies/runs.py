@@ -203,9 +203,10 @@ def _write_results(
 
 def _described(study: Study) -> dict[str, Any]:
     described = asdict(study)
-    recipe = described.pop("recipe")
+    del described["recipe"]
+    recipe = study.recipe.changed()
     del recipe["learning_rate"]
-    return described | recipe
+    return recipe | described
 
 
 def _sizes(study: Study, data: Dataset) -> dict[str, int]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class Study:
 
     def config(self, activation: str, learning_rate: float, seed: int, digest: str) -> Config:
         """The resolved configuration of one run; ``digest`` is the data set's."""
-        recipe = asdict(self.recipe) | {"learning_rate": learning_rate}
+        recipe = self.recipe.changed() | {"learning_rate": learning_rate}
         return {
             "activation": activation, "model": self.model, "dataset": self.dataset,
             "data": digest[:12], "image_size": self.image_size, "seed": seed, **recipe,

@@ -159,7 +159,7 @@ def _dispatched(net: Net, recipe: Recipe, shape: tuple[int, ...], seeds: int) ->
 def _advance(net: Net, recipe: Recipe, count: int) -> tuple[Callable, Callable, int]:
     """A step that picks its own batch, the order of an epoch's batches, and their number."""
     steps = count // recipe.batch_size
-    step = make_step(net, recipe, steps * recipe.epochs)
+    step = make_step(net, recipe, steps)
 
     def advance(state: State, rate, images, labels, batches):
         chosen = batches[state.step % steps]

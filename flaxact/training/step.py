@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from flaxact.net import Net, Variables
+from flaxact.training.optimizers import make_optimizer
 from flaxact.training.recipe import Recipe
 
 Batch = tuple[jax.Array, jax.Array]
@@ -38,7 +39,10 @@ def make_init(net: Net, recipe: Recipe) -> Callable[[jax.Array, jax.Array], Stat
     def init(seed: jax.Array, images: jax.Array) -> State:
         weights_key, key = jax.random.split(jax.random.key(seed))
         variables = net.init(weights_key, images)
-        opt_state = recipe.optimizer(0.0, 1).init(variables["params"])
+        optimizer = make_optimizer(
+            recipe, 1, learning_rate=recipe.learning_rate, momentum=recipe.momentum or None
+        )
+        opt_state = optimizer.init(variables["params"])
         return State(jnp.zeros((), jnp.int32), variables, opt_state, key)
 
     return init
@@ -57,7 +61,7 @@ def make_order(recipe: Recipe, count: int) -> Callable[[State], jax.Array]:
 
 
 def make_step(
-    net: Net, recipe: Recipe, total_steps: int
+    net: Net, recipe: Recipe, steps_per_epoch: int
 ) -> Callable[[State, jax.Array, Batch], tuple[State, Metrics]]:
     """``step(state, learning_rate, (images, labels)) -> (state, metrics)``.
 
@@ -81,8 +85,10 @@ def make_step(
         (loss, (error, variables)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(
             params, state, batch
         )
-        optimizer = recipe.optimizer(learning_rate, total_steps)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, params)
+        optimizer = make_optimizer(
+            recipe, steps_per_epoch, learning_rate=learning_rate, momentum=recipe.momentum or None
+        )
+        updates, opt_state = optimizer.update(gradients, state.opt_state, params, value=loss)
         variables = {**variables, "params": optax.apply_updates(params, updates)}
         new = replace(state, step=state.step + 1, variables=variables, opt_state=opt_state)
         return new, {"loss": loss, "error": error}

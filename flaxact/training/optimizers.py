@@ -1,0 +1,142 @@
+"""The optimiser that a recipe names, and which parameters it decays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from optax.contrib import reduce_on_plateau
+
+from flaxact.layers import LEARNED
+from flaxact.nnx import ActivationParam
+from flaxact.training.recipe import Recipe
+
+# Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2; Chen et al. 2023, algorithm 2.
+BETA2 = {"adam": 0.999, "adamw": 0.999, "lion": 0.99}
+OFFSETS = ("bias", "class_token", "positions")  # what is added to a layer's outputs
+
+
+def make_optimizer(
+    recipe: Recipe, steps_per_epoch: int, *, learning_rate: Any, momentum: Any
+) -> optax.GradientTransformationExtraArgs:
+    r"""The optimiser of a recipe, whose learning rate and momentum are given here instead.
+
+    With :math:`g` the gradient of the loss, clipped where the recipe clips, :math:`\epsilon` the learning
+    rate times the schedule's factor, :math:`\lambda` the weight decay and :math:`\mu` the momentum:
+
+    - ``sgd``: :math:`v ← μ v + g + λ w`, :math:`w ← w - ε v` (Sutskever et al. 2013 with the rate outside).
+    - ``nesterov``: the same :math:`v`, :math:`w ← w - ε (g + λ w + μ v)`.
+    - ``cuda_convnet``: :math:`v ← μ v - ε (g + λ w)`, :math:`w ← w + v`, and for biases
+      :math:`v ← μ v - 2 ε g` (Krizhevsky et al. 2012, §5, and cuda-convnet's layer files). It differs
+      from ``sgd`` once the rate changes: the velocity keeps what it has.
+    - ``adam``: Kingma & Ba 2015, algorithm 1, of :math:`g + λ w`; :math:`β_1` is :math:`μ`.
+    - ``adamw``: Loshchilov & Hutter 2019, algorithm 2, with :math:`ε λ w` for the decay.
+    - ``lion``: Chen et al. 2023, algorithm 2, likewise.
+
+    Only parameters whose label is "kernel" decay.
+
+    Args:
+      recipe: all but the learning rate and the momentum.
+      steps_per_epoch: what epochs are counted in.
+      learning_rate: may be traced, so that a sweep compiles once.
+      momentum: may be traced; None for none.
+
+    Returns:
+      A transformation whose ``update`` takes the batch's loss as ``value``, and needs the parameters.
+    """
+    beta2 = BETA2.get(recipe.optimizer) if recipe.beta2 is None else recipe.beta2
+    beta1 = 0.0 if momentum is None else momentum
+    factor = make_schedule(recipe, steps_per_epoch)
+    clip = _only_if(recipe.gradient_clip, optax.clip_by_global_norm)
+    decay = _only_if(recipe.weight_decay, lambda share: optax.add_decayed_weights(share, _decays))
+    rate = [optax.scale_by_learning_rate(lambda count: learning_rate * factor(count))]
+    if recipe.schedule == "plateau":
+        rate.append(
+            reduce_on_plateau(
+                recipe.decay_factor, recipe.patience, accumulation_size=steps_per_epoch
+            )
+        )
+    velocity = [] if momentum is None else [optax.trace(momentum)]
+    ahead = [] if momentum is None else [optax.trace(momentum, nesterov=True)]
+    rule = {
+        "sgd": lambda: [*decay, *velocity, *rate],
+        "nesterov": lambda: [*decay, *ahead, *rate],
+        "cuda_convnet": lambda: [*decay, optax.stateless(_biases_doubled), *rate, *velocity],
+        "adam": lambda: [*decay, optax.scale_by_adam(beta1, beta2), *rate],
+        "adamw": lambda: [optax.scale_by_adam(beta1, beta2), *decay, *rate],
+        "lion": lambda: [optax.scale_by_lion(beta1, beta2), *decay, *rate],
+    }[recipe.optimizer]()
+    return optax.with_extra_args_support(optax.chain(*clip, *rule))
+
+
+def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[Any], jax.Array]:
+    """``factor(step)``, by which the learning rate is multiplied; "plateau" is 1 here.
+
+    The warm-up is linear, over the first steps and up to 1, and multiplies what the schedule gives.
+    """
+    total, warm = recipe.epochs * steps_per_epoch, round(recipe.warmup_epochs * steps_per_epoch)
+    ends = [round(epoch * steps_per_epoch) for epoch in recipe.milestones]
+    ends = jnp.asarray(ends or [int(0.8 * total), int(0.9 * total)])
+    schedule = {
+        "cosine": optax.cosine_decay_schedule(1.0, total),
+        "steps": lambda step: recipe.decay_factor ** jnp.sum(step >= ends),
+    }.get(recipe.schedule, optax.constant_schedule(1.0))
+    if not warm:
+        return schedule
+    return lambda step: schedule(step) * jnp.minimum(1.0, (step + 1) / warm)
+
+
+def labels(params: Any) -> Any:
+    """For each parameter of a net what it is, in a tree of the same structure.
+
+    - "kernel": weights, and whatever has two axes or more and no other name;
+    - "bias": what is added to a layer's outputs;
+    - "norm": scales and biases of normalisations, lengths of normalised weights, gains;
+    - "activation": what an ``Act`` learns. Weight decay would pull it towards zero, that is PReLU
+      towards ReLU (He et al. 2015, §2.1).
+
+    >>> labels({"conv": {"kernel": 0.0, "bias": 0.0}, "act1": {"activation": {"negative_slope": 0.25}}})
+    {'act1': {'activation': {'negative_slope': 'activation'}}, 'conv': {'bias': 'bias', 'kernel': 'kernel'}}
+    """
+    nodes, _ = jax.tree_util.tree_flatten_with_path(
+        params, is_leaf=lambda node: isinstance(node, nnx.Variable)
+    )
+    leaves, structure = jax.tree.flatten(params)
+    names = [tuple(str(getattr(key, "key", key)) for key in path) for path, _ in nodes]
+    found = [
+        _label(path, node, getattr(leaf, "ndim", 0))
+        for path, (_, node), leaf in zip(names, nodes, leaves, strict=True)
+    ]
+    # A normalisation has no kernel, so nor has its bias one beside it.
+    with_kernel = {path[:-1] for path, label in zip(names, found, strict=True) if label == "kernel"}
+    for i, path in enumerate(names):
+        if path[-1:] == ("bias",) and found[i] == "bias" and path[:-1] not in with_kernel:
+            found[i] = "norm"
+    return jax.tree.unflatten(structure, found)
+
+
+def _label(path: tuple[str, ...], node: Any, axes: int) -> str:
+    name = path[-1] if path else ""
+    if LEARNED in path or isinstance(node, ActivationParam):
+        return "activation"
+    if name == "scale" or name.startswith("gain"):
+        return "norm"
+    if name in OFFSETS:
+        return "bias"
+    return "kernel" if name == "kernel" or axes >= 2 else "bias"
+
+
+def _decays(params: Any) -> Any:
+    return jax.tree.map(lambda label: label == "kernel", labels(params))
+
+
+def _biases_doubled(updates: Any, params: Any) -> Any:
+    return jax.tree.map(lambda u, label: 2 * u if label == "bias" else u, updates, labels(params))
+
+
+def _only_if(value: Any, make: Callable[[Any], Any]) -> list[Any]:
+    return [make(value)] if value else []
