@@ -1,0 +1,90 @@
+"""Functions that a spec text names, with options that are checked: ``crop(padding=4)``."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from flaxact import _grammar
+from flaxact.errors import InputError, unknown
+
+Limits = Mapping[str, tuple[float, float]]  # the least and the greatest value of an option
+TYPES = {"bool": bool, "int": int, "float": float}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Entry:
+    """A function of a catalogue; its options are the arguments annotated bool, int or float."""
+
+    name: str
+    function: Callable[..., Any]
+    limits: Limits = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """The options by name, in the order in which a text may give them without one."""
+        found = inspect.signature(self.function).parameters
+        return {name: p for name, p in found.items() if p.annotation in TYPES}
+
+
+E = TypeVar("E", bound=Entry)
+
+
+def bound(kind: str, text: str, catalogue: Mapping[str, E]) -> tuple[E, dict[str, Any]]:
+    """The entry that a text names, and every option's value.
+
+    Raises:
+      InputError: an unknown name or option, one too many, or a value of another type or out of range.
+    """
+    call = _grammar.parse(text)
+    if call.name not in catalogue:
+        raise unknown(kind, call.name, catalogue)
+    entry = catalogue[call.name]
+    names = list(entry.options)
+    if len(call.args) > len(names):
+        raise InputError(f"{text!r} gives {len(call.args)} values; {_usage(entry)}")
+    given = dict(zip(names, call.args, strict=False))
+    for name, value in call.kwargs:
+        if name not in names:
+            raise unknown(f"option of {entry.name}", name, names)
+        if name in given:
+            raise InputError(f"{text!r} gives {name} twice")
+        given[name] = value
+    return entry, {name: _value(text, entry, name, given) for name in names}
+
+
+def _value(text: str, entry: Entry, name: str, given: dict[str, Any]) -> Any:
+    parameter = entry.options[name]
+    value = given.get(name, parameter.default)
+    if value is inspect.Parameter.empty:
+        raise InputError(f"{text!r} leaves out the {name}; {_usage(entry)}")
+    wanted = TYPES[parameter.annotation]
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        said = _grammar.type_names[wanted]
+        raise InputError(f"{text!r}: {name} must be {said}, not {value}")
+    low, high = entry.limits.get(name, (-math.inf, math.inf))
+    if not low <= value <= high:
+        allowed = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
+        raise InputError(f"{text!r}: {name} must be {allowed}, not {value}")
+    return value
+
+
+def _usage(entry: Entry) -> str:
+    written = [
+        name if p.default is p.empty else f"{name}={p.default}" for name, p in entry.options.items()
+    ]
+    return f"write {entry.name}({', '.join(written)})"
+
+
+def written(name: str, options: Mapping[str, Any]) -> str:
+    """The spec text of a name with its options.
+
+    >>> written("crop", {"padding": 4})
+    'crop(padding=4)'
+    """
+    return str(_grammar.Call(name, (), tuple(options.items())))

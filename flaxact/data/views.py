@@ -1,0 +1,130 @@
+"""Views of test images, whose predictions are averaged, and the shape that a net is given."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flaxact._lazy import jax, jnp
+from flaxact.data.augment import Shape, augmented_shape, cropped_shape
+from flaxact.data.options import Entry, Limits, bound
+from flaxact.errors import InputError
+
+catalogue: dict[str, View] = {}  # by name; filled by @view
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class View(Entry):
+    """An entry of the catalogue: ``function(images, **options)`` gives (views, batch, ...)."""
+
+    shape: Callable[..., Shape]
+
+
+def view(
+    *,
+    limits: Limits | None = None,
+    shape: Callable[..., Shape] = lambda image, **options: image,
+) -> Callable[[Callable[..., jax.Array]], Callable[..., jax.Array]]:
+    """Register a function of images (batch, height, width, channels) that gives views of them."""
+
+    def register(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+        name = function.__name__
+        catalogue[name] = View(name=name, function=function, limits=limits or {}, shape=shape)
+        return function
+
+    return register
+
+
+@dataclass(frozen=True)
+class Views:
+    """A function ``images -> (views, batch, height, width, channels)``; hashable, equal if alike."""
+
+    name: str = ""
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Views of images (batch, height, width, channels)."""
+        if not self.name:
+            return images[None]
+        return catalogue[self.name].function(images, **dict(self.options))
+
+
+def views(text: str = "") -> Views:
+    """The views that a spec text names; no text is one view, the image itself.
+
+    Raises:
+      InputError: an unknown name or option, or a value out of range.
+
+    >>> views("ten(24)")(jnp.zeros((5, 32, 32, 3))).shape
+    (10, 5, 24, 24, 3)
+    """
+    if not text:
+        return Views()
+    entry, options = bound("view", text, catalogue)
+    return Views(entry.name, tuple(options.items()))
+
+
+def shape(texts: Sequence[str], view: str, image_shape: Sequence[int]) -> Shape:
+    """The shape of the images (height, width, channels) that a net gets; needs no jax.
+
+    Args:
+      texts: the augmentations of training.
+      view: the views of testing.
+      image_shape: of the data set's images.
+
+    Raises:
+      InputError: training and testing give the net different shapes, or a text is refused.
+
+    >>> shape(["random_crop(24)", "flip"], "ten(24)", (32, 32, 3))
+    (24, 24, 3)
+    """
+    trained = augmented_shape(texts, image_shape)
+    tested = tuple(image_shape)
+    if view:
+        entry, options = bound("view", view, catalogue)
+        tested = entry.shape(tested, **options)
+    if trained != tested:
+        sizes = ["×".join(map(str, s[:2])) for s in (trained, tested)]
+        raise InputError(
+            f"training would give the net images of {sizes[0]} and testing of {sizes[1]}; let the "
+            "random_crop and the view, such as centre(24), have the same size"
+        )
+    return trained
+
+
+ONE_OR_MORE = {"size": (1, math.inf)}
+
+
+def _slice(images: jax.Array, row: int, column: int, size: int) -> jax.Array:
+    return images[:, row : row + size, column : column + size]
+
+
+@view(limits=ONE_OR_MORE, shape=cropped_shape)
+def centre(images: jax.Array, size: int) -> jax.Array:
+    """The square of ``size`` pixels a side in the middle: (1, batch, size, size, channels)."""
+    height, width = images.shape[1:3]
+    return _slice(images, (height - size) // 2, (width - size) // 2, size)[None]
+
+
+@view()
+def mirror(images: jax.Array) -> jax.Array:
+    """The image and its mirror image: (2, batch, height, width, channels)."""
+    return jnp.stack([images, images[:, :, ::-1]])
+
+
+@view(limits=ONE_OR_MORE, shape=cropped_shape)
+def ten(images: jax.Array, size: int) -> jax.Array:
+    """Four corners and the centre, and their mirror images: (10, batch, size, size, channels).
+
+    The 10 views of Krizhevsky et al. 2012, §4.1: top left, top right, bottom left, bottom right,
+    centre, then the mirror images in that order.
+    """
+    height, width = images.shape[1:3]
+    corner = functools.partial(_slice, images, size=size)
+    below, right = height - size, width - size
+    places = ((0, 0), (0, right), (below, 0), (below, right), (below // 2, right // 2))
+    crops = jnp.stack([corner(row, column) for row, column in places])
+    return jnp.concatenate([crops, crops[:, :, :, ::-1]])
