@@ -52,20 +52,6 @@ class Act(nn.Module):
         return y
 
 
-def decays(params: Any) -> Any:
-    """For each parameter of a Linen net whether weight decay is for it: not for what an ``Act`` learns.
-
-    Decay pulls a learned slope towards zero, that is PReLU towards ReLU (He et al. 2015, §2.1). Of the
-    same structure as ``params``: a mask for ``optax.add_decayed_weights``.
-
-    >>> decays({"conv": {"kernel": 0.0}, "act1": {"activation": {"negative_slope": 0.25}}})
-    {'act1': {'activation': {'negative_slope': False}}, 'conv': {'kernel': True}}
-    """
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: all(getattr(key, "key", None) != LEARNED for key in path), params
-    )
-
-
 def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
     """Max pooling of images (batch, height, width, channels) whose border windows are clipped.
 

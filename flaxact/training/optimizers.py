@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.tree_util import keystr, tree_flatten_with_path
 from optax.contrib import reduce_on_plateau
 
 from flaxact.layers import LEARNED
@@ -25,30 +26,30 @@ def make_optimizer(
 ) -> optax.GradientTransformationExtraArgs:
     r"""The optimiser of a recipe, whose learning rate and momentum are given here instead.
 
-    With :math:`g` the gradient of the loss, clipped where the recipe clips, :math:`\epsilon` the learning
-    rate times the schedule's factor, :math:`\lambda` the weight decay and :math:`\mu` the momentum:
+    With the gradient :math:`g`, clipped where the recipe clips, the weight decay :math:`λ` (of parameters
+    whose label is "kernel"; else 0), the momentum :math:`μ`, and the learning rate times the schedule's
+    factor as :math:`ε`:
 
-    - ``sgd``: :math:`v ← μ v + g + λ w`, :math:`w ← w - ε v` (Sutskever et al. 2013 with the rate outside).
-    - ``nesterov``: the same :math:`v`, :math:`w ← w - ε (g + λ w + μ v)`.
-    - ``cuda_convnet``: :math:`v ← μ v - ε (g + λ w)`, :math:`w ← w + v`, and for biases
-      :math:`v ← μ v - 2 ε g` (Krizhevsky et al. 2012, §5, and cuda-convnet's layer files). It differs
-      from ``sgd`` once the rate changes: the velocity keeps what it has.
-    - ``adam``: Kingma & Ba 2015, algorithm 1, of :math:`g + λ w`; :math:`β_1` is :math:`μ`.
+    - ``sgd``: :math:`v ← μ v + g + λ w`, :math:`w ← w - ε v`.
+    - ``nesterov``: the same :math:`v`, :math:`w ← w - ε (g + λ w + μ v)`; where :math:`ε` stays, that is
+      Sutskever et al. 2013, eq. 3 and 4, for the point at which they take the gradient.
+    - ``cuda_convnet``: :math:`v ← μ v - ε (g + λ w)`, :math:`w ← w + v` (Krizhevsky et al. 2012, §5), and
+      for biases :math:`v ← μ v - 2 ε g` (epsB and epsW in cuda-convnet's layer files). What the velocity
+      holds keeps its size when the learning rate falls; in ``sgd`` it shrinks too.
+    - ``adam``: Kingma & Ba 2015, algorithm 1, with :math:`g + λ w` for the gradient.
     - ``adamw``: Loshchilov & Hutter 2019, algorithm 2, with :math:`ε λ w` for the decay.
-    - ``lion``: Chen et al. 2023, algorithm 2, likewise.
-
-    Only parameters whose label is "kernel" decay.
+    - ``lion``: Chen et al. 2023, algorithm 2, with :math:`ε` for its η.
 
     Args:
       recipe: all but the learning rate and the momentum.
       steps_per_epoch: what epochs are counted in.
       learning_rate: may be traced, so that a sweep compiles once.
-      momentum: may be traced; None for none.
+      momentum: :math:`μ`, or :math:`β_1` of adam, adamw and lion; may be traced; None for none.
 
     Returns:
       A transformation whose ``update`` takes the batch's loss as ``value``, and needs the parameters.
     """
-    beta2 = BETA2.get(recipe.optimizer) if recipe.beta2 is None else recipe.beta2
+    beta2 = BETA2.get(recipe.optimizer, 0.0) if recipe.beta2 is None else recipe.beta2
     beta1 = 0.0 if momentum is None else momentum
     factor = make_schedule(recipe, steps_per_epoch)
     clip = _only_if(recipe.gradient_clip, optax.clip_by_global_norm)
@@ -99,14 +100,14 @@ def labels(params: Any) -> Any:
     - "activation": what an ``Act`` learns. Weight decay would pull it towards zero, that is PReLU
       towards ReLU (He et al. 2015, §2.1).
 
-    >>> labels({"conv": {"kernel": 0.0, "bias": 0.0}, "act1": {"activation": {"negative_slope": 0.25}}})
-    {'act1': {'activation': {'negative_slope': 'activation'}}, 'conv': {'bias': 'bias', 'kernel': 'kernel'}}
+    >>> labels({"conv": {"kernel": 0.0, "bias": 0.0}, "norm": {"scale": 1.0, "bias": 0.0}})
+    {'conv': {'bias': 'bias', 'kernel': 'kernel'}, 'norm': {'bias': 'norm', 'scale': 'norm'}}
+    >>> labels({"act1": {"activation": {"negative_slope": 0.25}}})
+    {'act1': {'activation': {'negative_slope': 'activation'}}}
     """
-    nodes, _ = jax.tree_util.tree_flatten_with_path(
-        params, is_leaf=lambda node: isinstance(node, nnx.Variable)
-    )
+    nodes, _ = tree_flatten_with_path(params, is_leaf=lambda node: isinstance(node, nnx.Variable))
     leaves, structure = jax.tree.flatten(params)
-    names = [tuple(str(getattr(key, "key", key)) for key in path) for path, _ in nodes]
+    names = [tuple(keystr((key,), simple=True) for key in path) for path, _ in nodes]
     found = [
         _label(path, node, getattr(leaf, "ndim", 0))
         for path, (_, node), leaf in zip(names, nodes, leaves, strict=True)

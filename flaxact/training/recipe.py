@@ -93,16 +93,16 @@ class Recipe:
 
     @classmethod
     def from_toml(cls, text: str) -> Recipe:
-        """The recipe that a text says, a field a line; what it leaves out is as by default.
+        r"""The recipe that a text says, a field a line; what it leaves out is as by default.
 
         Raises:
           InputError: it is not TOML, names an unknown field, or gives what a recipe cannot have.
 
-        >>> Recipe.from_toml('epochs = 3\\nschedule = "cosine"') == Recipe(epochs=3, schedule="cosine")
+        >>> Recipe.from_toml('epochs = 3\nschedule = "cosine"') == Recipe(epochs=3, schedule="cosine")
         True
         """
         try:
-            given = tomllib.loads(text)
+            given: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"cannot read the recipe as TOML: {error}") from None
         known = [field.name for field in dataclasses.fields(cls)]
