@@ -3,16 +3,60 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
+import os
+import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+
+from flaxact.errors import InputError
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder, which is made if need be, for as long as the ``with`` block runs.
 
+    The kernel holds the lock (``flock`` on ``folder/lock``) and frees it when the process ends,
+    however it ends; what the file says is for people. The file stays: were it deleted, two runs
+    could hold two files of one name.
+
     Raises:
-      InputError: another process holds it; names its pid, its host and since when.
+      InputError: another run holds the folder; names its process, host and since when. Or the
+        system or its file system has no ``flock``.
     """
+    try:
+        import fcntl
+    except ImportError:
+        raise InputError("a run needs to lock its folder, which this system cannot do") from None
     folder.mkdir(parents=True, exist_ok=True)
-    yield
+    path = folder / "lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = _holder(file.read())
+            raise InputError(f"{folder} is in use by {holder}: wait for it or stop it") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            raise InputError(
+                f"the file system of {folder} cannot lock ({error.strerror}): choose a folder on "
+                "another"
+            ) from None
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+        file.flush()
+        yield
+
+
+def _holder(text: str) -> str:
+    try:
+        who = json.loads(text)
+        return f"process {who['pid']} on {who['host']} since {who['since']}"
+    except (ValueError, KeyError, TypeError):
+        # It has the lock and has not yet written who it is.
+        return "another process"
