@@ -12,7 +12,6 @@ from flaxact.data import Dataset, Split, load
 from flaxact.models import create_model
 from flaxact.net import Net, from_linen
 from flaxact.training import Recipe, make_evaluate, make_init, make_order, make_step, train
-from flaxact.training.optimizers import make_optimizer
 
 RNG = np.random.default_rng(0)
 SMALL = Dataset(
@@ -123,22 +122,6 @@ def test_a_step_is_sgd_with_momentum():
     assert int(state.step) == 3
 
 
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [("constant", [1, 1, 1, 1]), ("cosine", [1, 0.5, 0.0245, 0]), ("steps", [1, 1, 0.1, 0.01])],
-)
-def test_schedules(schedule, expected):
-    """The size of a step with a gradient of one, at the start, half-way, at 90% and at the end."""
-    recipe = Recipe(schedule=schedule, momentum=0.0)
-    optimiser = make_optimizer(recipe, 10, learning_rate=2.0, momentum=None)
-    state, sizes = optimiser.init(jnp.zeros(())), []
-    for _ in range(101):
-        update, state = optimiser.update(jnp.ones(()), state)
-        sizes.append(float(-update))
-    chosen = [sizes[i] for i in (0, 50, 89 if schedule == "steps" else 90, 100)]
-    np.testing.assert_allclose(chosen, 2 * np.array(expected), atol=2e-3)
-
-
 def test_evaluation_is_a_mean_over_all_images():
     """507 of them: the last batch of 500 is filled up, and what fills it does not count."""
     epoch = next(train(DENSE, RECIPE, SMALL, [0]))
@@ -171,22 +154,6 @@ def test_a_run_that_diverges_ends():
     epochs = list(train(DENSE, recipe, SMALL, [0, 1]))
     assert len(epochs) < 7
     assert not np.isfinite(epochs[-1].train_loss).any()
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"epochs": 0}, "epochs must be 1 or more"),
-        ({"batch_size": 0}, "batch_size must be 1 or more"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
-        ({"momentum": 1.0}, "below 1"),
-        ({"schedule": "cosin"}, "did you mean 'cosine'"),
-    ],
-)
-def test_recipes_refused(options, said):
-    with pytest.raises(fa.InputError, match=said):
-        Recipe(**options)
 
 
 def test_trainings_refused():

@@ -175,6 +175,6 @@ def _typed(name: str, value: Any, wanted: str) -> Any:
     if wanted == "int" and isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
     if wanted == "float" and isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
+        return math.inf if isinstance(value, int) and abs(value) > 2**1000 else float(value)
     allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[wanted]
     raise InputError(f"{name} must be {allowed}, not {value!r}")
