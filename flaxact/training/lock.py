@@ -10,8 +10,22 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from flaxact.errors import InputError
+
+_HELD: set[IO[str]] = set()
+
+
+def _let_go() -> None:
+    for file in _HELD:
+        file.close()
+    _HELD.clear()
+
+
+# A forked child shares the lock and may outlive its parent, which is the one that holds it.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 @contextlib.contextmanager
@@ -50,7 +64,11 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
         file.flush()
-        yield
+        _HELD.add(file)
+        try:
+            yield
+        finally:
+            _HELD.discard(file)
 
 
 def _holder(text: str) -> str:
