@@ -97,7 +97,8 @@ def quiet() -> Iterator[None]:
     logger = logging.getLogger("absl")
 
     def is_others(record: logging.LogRecord) -> bool:
-        return "orbax" not in record.pathname
+        traceback = record.exc_info[2] if record.exc_info else None
+        return traceback is None or "orbax" not in traceback.tb_frame.f_code.co_filename
 
     logger.addFilter(is_others)
     try:
