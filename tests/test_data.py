@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.client
 import io
+import re
 import shutil
 import sys
 import tarfile
@@ -11,11 +12,13 @@ import tarfile
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
 import flaxact as fa
 from flaxact import data
 from flaxact.data import builders, sources
 from flaxact.data.catalogue import prepared
+from flaxact.data.records import Records, picture, resized
 from flaxact.data.sets import Dataset, Split, array_digest
 
 
@@ -44,16 +47,16 @@ class Toy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield i, {k: example[k] for k in (*self.KEYS, "text")}
 
 
+def prepare_toy(folder, **changes):
+    """Prepare a toy set under a folder; gives the folder."""
+    builder = type("Toy", (Toy,), changes, skip_registration=True)
+    builder(data_dir=str(folder), file_format="array_record").download_and_prepare()
+    return folder
+
+
 @pytest.fixture
 def toy(tmp_path):
-    """Prepares a toy set and gives the folder."""
-
-    def make(**changes):
-        builder = type("Toy", (Toy,), changes, skip_registration=True)
-        builder(data_dir=str(tmp_path), file_format="array_record").download_and_prepare()
-        return tmp_path
-
-    return make
+    return lambda **changes: prepare_toy(tmp_path, **changes)
 
 
 def test_mnist5k_is_real_balanced_and_always_the_same():
@@ -119,6 +122,87 @@ def test_a_damaged_cache_is_named(toy, damage):
     assert len(data.load("toy", data_dir=folder).test.labels) == 8
 
 
+def cut(file, at):
+    file.write_bytes(file.read_bytes()[:at])
+
+
+def flip_bits(file, at):
+    content = bytearray(file.read_bytes())
+    content[at] ^= 255
+    file.write_bytes(content)
+
+
+# A record file begins with a block of 64 KiB, which holds all of a small set's examples.
+RECORD_DAMAGES = {
+    "the end is missing": lambda file: cut(file, -10),
+    "the index is missing": lambda file: cut(file, 65536),
+    "the half is missing": lambda file: cut(file, 300),
+    "empty": lambda file: cut(file, 0),
+    "bits differ": lambda file: flip_bits(file, 200),
+    "removed": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", RECORD_DAMAGES)
+def test_a_damaged_record_file_is_named(toy, damage):
+    prepared = toy() / "toy" / "1.0.0"
+    file = prepared / "toy-test.array_record-00000-of-00001"
+    RECORD_DAMAGES[damage](file)
+    with pytest.raises(fa.InputError, match=r"delete the folder .* and prepare the data") as caught:
+        data.load("toy", data_dir=prepared.parents[1])
+    assert str(file) in str(caught.value)
+    assert "'toy'" in str(caught.value)
+    assert not list(prepared.glob("*flaxact*"))  # no half cache
+    shutil.rmtree(prepared)
+    assert len(data.load("toy", data_dir=toy()).test.labels) == 8
+
+
+def bad_picture(content):
+    """Examples of which the sixth is not a whole PNG."""
+
+    def examples(self, split):
+        for i, example in Toy._generate_examples(self, split):
+            yield i, {**example, "image": content(example["image"]) if i == 5 else example["image"]}
+
+    return {"_generate_examples": examples}
+
+
+BAD_PICTURES = {
+    "truncated": lambda png: png[:40],
+    "something else": lambda png: b"no image" * 9,
+    "bits differ": lambda png: png[:45] + bytes([png[45] ^ 255]) + png[46:],
+}
+
+
+@pytest.mark.parametrize("damage", BAD_PICTURES)
+def test_a_picture_that_cannot_be_decoded_is_named(toy, damage):
+    folder = toy(**bad_picture(BAD_PICTURES[damage]))
+    with pytest.raises(fa.InputError, match=r"cannot read example \d of the split 'train' of") as c:
+        data.load("toy", data_dir=folder)
+    # Where TFDS's shuffling has put the sixth example: all others can be read.
+    source = Records("toy", folder / "toy" / "1.0.0", "train")
+    number = int(re.search(r"example (\d)", str(c.value))[1])
+    for other in set(range(8)) - {number}:
+        picture(source, other)
+    assert f"record {number} of {source.files[0]}: " in str(c.value)
+
+
+def test_an_example_is_found_in_its_file(toy):
+    source = Records("toy", toy() / "toy" / "1.0.0", "train")
+    source.files, source.lengths = ["one", "two"], [3, 5]
+    assert source.where(2).endswith("record 2 of one")
+    assert source.where(3).endswith("record 0 of two")
+
+
+@pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
+def test_a_broken_description_is_named(toy, file):
+    prepared = toy() / "toy" / "1.0.0"
+    (prepared / file).write_text("{")
+    with pytest.raises(fa.InputError, match=r"cannot read what .* delete the folder") as caught:
+        data.load("toy", data_dir=prepared.parents[1])
+    assert str(prepared) in str(caught.value)
+
+
 def test_a_folder_that_cannot_be_written_has_its_cache_elsewhere(toy, monkeypatch, tmp_path):
     folder = toy()
     home = tmp_path / "home"
@@ -158,12 +242,11 @@ def test_images_of_different_sizes_are_brought_to_one(toy):
 
 
 def test_centre_crop():
-    from flaxact.data.tfds import _resized
-
-    image = np.zeros((8, 16, 1), np.uint8)
+    image = np.zeros((8, 16), np.uint8)
     image[:, 4:12] = 200
-    assert (_resized(image, 8) == 200).all()
-    assert _resized(image, 4).shape == (4, 4, 1)
+    opened = Image.fromarray(image)
+    assert (resized(opened, 8) == 200).all()
+    assert resized(opened, 4).shape == (4, 4, 1)
 
 
 @pytest.mark.parametrize(

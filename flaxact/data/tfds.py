@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from flaxact.data.records import Records, picture, pixels, resized
 from flaxact.data.sets import Dataset, Split, array_digest, combined
 from flaxact.data.sources import SOURCES
 from flaxact.errors import InputError
@@ -49,7 +48,7 @@ def read(name: str, prepared: Path, image_size: int | None) -> Dataset:
 
     Raises:
       InputError: no image or class label among its features, no test split, another file format,
-        images that differ in size, or a damaged cache.
+        images that differ in size, a file that is damaged, or a damaged cache.
     """
     folder_name = CACHE if image_size is None else f"{CACHE}-{image_size}"
     places = [prepared / folder_name, _own_cache(prepared) / folder_name]
@@ -81,77 +80,31 @@ def _writable(folder: Path) -> bool:
 def _decode(
     name: str, prepared: Path, image_size: int | None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    import tensorflow_datasets as tfds
-
-    # It advises to install OpenCV; Pillow gives the same pixels.
-    logging.getLogger("absl").addFilter(lambda record: "OpenCV" not in record.getMessage())
-    builder: Any = tfds.builder_from_directory(prepared)
-    image, label = _features(name, builder.info.features, tfds)
-    splits = [s for s in ("test", "validation") if s in builder.info.splits]
-    if "train" not in builder.info.splits or not splits:
-        raise InputError(
-            f"data set {name!r} has the splits {', '.join(builder.info.splits)}; needed are train "
-            "and test or validation"
-        )
-    arrays = {}
-    for ours, theirs in (("train", "train"), ("test", splits[0])):
-        try:
-            source = builder.as_data_source(split=theirs)
-        except NotImplementedError:
-            raise InputError(
-                f"data set {name!r} under {prepared} is in the format "
-                f"{builder.info.file_format.value}, which needs TensorFlow to be read; prepare it "
-                "with file_format='array_record'"
-            ) from None
-        images, labels = _gather(name, source, (image, label), image_size)
-        arrays[f"{ours}_images"], arrays[f"{ours}_labels"] = images, labels
-    classes = builder.info.features[label]
-    return arrays, {"num_classes": classes.num_classes, "class_names": classes.names}
+    arrays, facts = {}, {}
+    for split in ("train", "test"):
+        source = Records(name, prepared, split)
+        images, labels = _gather(source, image_size)
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = images, labels
+        facts = {"num_classes": len(source.class_names), "class_names": source.class_names}
+    return arrays, facts
 
 
-def _features(name: str, features: Any, tfds: Any) -> tuple[str, str]:
-    """The keys of the image and of its class."""
-    found = []
-    for kind, usual in ((tfds.features.Image, "image"), (tfds.features.ClassLabel, "label")):
-        keys = [k for k, f in features.items() if isinstance(f, kind)]
-        if not keys:
-            raise InputError(
-                f"data set {name!r} is not for image classification: it has no {kind.__name__} "
-                f"among its features {', '.join(features)}"
-            )
-        found.append(usual if usual in keys else keys[0])
-    return found[0], found[1]
-
-
-def _gather(
-    name: str, source: Any, keys: tuple[str, str], image_size: int | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _gather(source: Records, image_size: int | None) -> tuple[np.ndarray, np.ndarray]:
     images, labels = None, np.empty(len(source), np.int32)
-    for i, example in enumerate(source):
-        image = np.asarray(example[keys[0]], np.uint8)
-        image = image if image_size is None else _resized(image, image_size)
+    for i in range(len(source)):
+        opened, labels[i] = picture(source, i)
+        image = pixels(opened) if image_size is None else resized(opened, image_size)
         if images is None:
             images = np.empty((len(source), *image.shape), np.uint8)
         if image.shape != images.shape[1:]:
             raise InputError(
-                f"the images of data set {name!r} differ in size ({images.shape[1:]} and "
+                f"the images of data set {source.name!r} differ in size ({images.shape[1:]} and "
                 f"{image.shape}); give an image size, in pixels, to bring them to one"
             )
-        images[i], labels[i] = image, example[keys[1]]
+        images[i] = image
     if images is None:
-        raise InputError(f"data set {name!r} has an empty split")
+        raise InputError(f"data set {source.name!r} has an empty split")
     return images, labels
-
-
-def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    """The short side scaled to ``size``, the centre cropped to a square."""
-    height, width = image.shape[:2]
-    scale = size / min(height, width)
-    shape = (max(size, round(width * scale)), max(size, round(height * scale)))
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    scaled = np.asarray(picture.resize(shape, Image.Resampling.BILINEAR))
-    top, left = (shape[1] - size) // 2, (shape[0] - size) // 2
-    return scaled[top : top + size, left : left + size].reshape(size, size, -1)
 
 
 def _save(place: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:

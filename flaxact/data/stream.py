@@ -1,0 +1,216 @@
+"""Batches of a set that is too large for memory, read by grain: threads, worker processes, prefetch.
+
+What a batch holds is a function of the seed and its number alone, so neither the number of workers nor
+that of processes changes it, and the state of a reader is that number.
+
+Worker processes import the main script again, so it needs its ``if __name__ == "__main__":``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaxact.data.batches import Batch, Batches, Plan
+from flaxact.data.catalogue import EMBEDDED, check, data_folder, prepared
+from flaxact.data.records import Folder, Records, Source
+from flaxact.errors import InputError
+
+AHEAD = 2  # batches that ``put`` has been called on before they are asked for
+THREADS = 4  # that read where there are no worker processes
+
+
+def _begin_worker(index: int, count: int) -> None:
+    """Let a worker end when its parent does, even if that is killed, and leave Ctrl-C to it."""
+    del index, count
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+class Stream:
+    """An iterator over batches; see ``open_stream``.
+
+    Attributes:
+      plan: what it was opened with.
+      length: images in the split.
+      batches: in an epoch, or in a pass of testing.
+      num_classes: and
+      class_names: of the labels.
+      image_shape: (height, width, channels) of every image.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        plan: Plan,
+        *,
+        workers: int = 0,
+        shard: tuple[int, int] = (0, 1),
+        put: Callable[[Batch], Any] | None = None,
+    ):
+        self.plan, self.length = plan, len(source)
+        self.batches = plan.batches(self.length)
+        self.class_names, self.num_classes = source.class_names, len(source.class_names)
+        self.image_shape = (plan.image_size, plan.image_size, source.channels)
+        self._source, self._workers, self._shard, self._put = source, workers, shard, put
+        self._iterator: Any = None
+        self._ahead: deque[Any] = deque()
+        self._next = 0
+
+    def __next__(self) -> Any:
+        if self._iterator is None:
+            self._iterator = self._open()
+        while len(self._ahead) < (AHEAD if self._put else 1):
+            batch = next(self._iterator)
+            if self._workers:  # out of shared memory, which should not outlive the workers
+                batch = tuple(np.array(part) for part in batch)
+            self._ahead.append(self._put(batch) if self._put else batch)
+        self._next += 1
+        return self._ahead.popleft()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self if self.plan.training else self._pass()
+
+    def _pass(self) -> Iterator[Any]:
+        if self._next % self.batches:  # the last pass was broken off
+            self._go_to(0)
+        for _ in range(self.batches):
+            yield next(self)
+
+    def _open(self) -> Any:
+        import grain
+
+        source: Any = Batches(self._source, self.plan, self._shard, self._next)
+        batches = grain.MapDataset.source(source)
+        if not self._workers:
+            return iter(batches.to_iter_dataset(grain.ReadOptions(THREADS, THREADS)))
+        from absl import flags
+
+        if (
+            not flags.FLAGS.is_parsed()
+        ):  # grain asks absl's flags, which only absl's own main parses
+            flags.FLAGS.mark_as_parsed()
+        # Each worker reads every so-manieth batch, so their number does not change the order.
+        read = batches.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
+        options = grain.MultiprocessingOptions(self._workers, per_worker_buffer_size=2)
+        return iter(read.mp_prefetch(options, _begin_worker))
+
+    def state(self) -> dict[str, Any]:
+        """Where it is, for JSON: the number of the batch that comes next, and of what."""
+        plan = dataclasses.asdict(self.plan)
+        plan["scale"] = plan["scale"] and list(plan["scale"])
+        return {"batch": self._next, "of": {"data": self._source.digest(), **plan}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on where a stream of the same data was, with any number of workers and processes.
+
+        Raises:
+          InputError: the state is one of other data, or of a stream opened with other arguments.
+        """
+        ours, theirs = self.state()["of"], state.get("of", {})
+        different = [
+            f"{name} was {theirs.get(name)}, is {value}"
+            for name, value in ours.items()
+            if theirs.get(name) != value
+        ]
+        if different:
+            raise InputError(f"the state is of another stream: {'; '.join(different)}")
+        self._go_to(int(state["batch"]))
+
+    def _go_to(self, batch: int) -> None:
+        self.close()
+        self._next = batch
+
+    def close(self) -> None:
+        """End the worker processes; the next batch starts them again."""
+        if self._iterator is not None:
+            self._iterator.close()
+        self._iterator = None
+        self._ahead.clear()
+
+
+def open_stream(
+    name: str | Path,
+    *,
+    split: str = "train",
+    batch_size: int,
+    image_size: int,
+    seed: int = 0,
+    workers: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    scale: tuple[float, float] | None = (0.08, 1.0),
+    put: Callable[[Batch], Any] | None = None,
+    data_dir: str | Path | None = None,
+) -> Stream:
+    """Read a TFDS set, or a folder of images, batch by batch.
+
+    ``train`` is endless: every epoch in another order, without the images that do not fill a batch,
+    each image a random part of itself. It gives (images, labels): uint8 (batch, image_size,
+    image_size, channels) and int32 (batch,). Any other split is read in order, and each ``for`` over
+    the stream is one exact pass; it gives (images, labels, mask), where the mask (batch,) is False
+    for what fills up the last batch.
+
+    Args:
+      name: of a TFDS set, as for ``load``; or a folder with a folder of JPEG or PNG files for each
+        class, ``root/class/1.png``, or for each split and class, ``root/train/class/1.png``.
+      split: ``train``; or another, as ``test`` (for which ``validation`` or ``val`` may stand).
+      batch_size: over all processes together.
+      image_size: height and width of the images, in pixels.
+      seed: of the order and the random parts.
+      workers: processes that read and decode; 0 for threads of this one.
+      shard: this process's number and that of all, as ``(jax.process_index(),
+        jax.process_count())``: of each batch it gets its consecutive part of the rows.
+      scale: the least and the greatest share of an image's area that is taken in training; None for
+        the centre, as in testing.
+      put: called on each batch two ahead, as to copy it to the device: ``jax.device_put``.
+      data_dir: as for ``load``.
+
+    Raises:
+      InputError: no such data, a batch that does not go into the processes or is larger than the
+        training set, or a value out of range; while reading, a damaged image: names the file.
+    """
+    for said, value in (("batch size", batch_size), ("image size", image_size)):
+        if value < 1:
+            raise InputError(f"the {said} must be 1 or more, not {value}")
+    if workers < 0 or seed < 0:
+        raise InputError("the seed and the number of workers must be 0 or more")
+    if scale is not None and not 0 < scale[0] <= scale[1] <= 1:
+        raise InputError(f"the scale must be two numbers in order, above 0 and to 1, not {scale}")
+    if not 0 <= shard[0] < shard[1] or batch_size % shard[1]:
+        raise InputError(
+            f"a batch of {batch_size} cannot be shared out as {shard[0]} of {shard[1]}"
+        )
+    source = _source(name, split, data_folder(data_dir))
+    plan = Plan(split, batch_size, image_size, seed, scale if split == "train" else None)
+    if not plan.batches(len(source)):
+        raise InputError(f"a batch of {batch_size} is larger than the {len(source)} images")
+    return Stream(source, plan, workers=workers, shard=shard, put=put)
+
+
+def _source(name: str | Path, split: str, folder: Path) -> Source:
+    if found := prepared(str(name), folder):
+        return Records(str(name), found, split)
+    if Path(name).is_dir():
+        return Folder(Path(name), split)
+    if name == EMBEDDED:
+        raise InputError(f"{EMBEDDED} fits in memory: load it")
+    check(str(name), data_dir=folder)
+    from flaxact.data.tfds import prepare
+
+    return Records(str(name), prepare(str(name), folder), split)
