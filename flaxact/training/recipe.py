@@ -175,6 +175,9 @@ def _typed(name: str, value: Any, wanted: str) -> Any:
     if wanted == "int" and isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
     if wanted == "float" and isinstance(value, Real) and not isinstance(value, bool):
-        return math.inf if isinstance(value, int) and abs(value) > 2**1000 else float(value)
+        try:
+            return float(value)
+        except OverflowError:  # a whole number beyond any float
+            return math.inf
     allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[wanted]
     raise InputError(f"{name} must be {allowed}, not {value!r}")
