@@ -17,6 +17,7 @@ NARROW = (
 )
 WIDE = 64  # features that fill the registers
 PARTS = 4  # of a batch, for the kernel's gradient
+CACHED = 2**20  # bytes of images that need no parts
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
@@ -106,7 +107,7 @@ def _in_images(dx, kernel, stride, padding):
 
 def _in_kernel(x, dkernel, stride, padding):
     """As ``_plain``, of parts of the batch: in the transpose each one's gradient fits the cache."""
-    if x.shape[0] % PARTS or x.shape[0] < 8 * PARTS:
+    if x.shape[0] % PARTS or x.shape[0] < 8 * PARTS or x.nbytes < CACHED:
         return _plain(x, dkernel, stride, padding)
     parts = (_plain(part, dkernel, stride, padding) for part in jnp.split(x, PARTS))
     return jnp.concatenate(list(parts))
