@@ -314,7 +314,7 @@ def test_a_forged_one_is_set_aside(folder, index):
     document = _stored.pack(4, {"x": np.arange(8)}, {}, None)[0].replace(
         '[["x", "int64", [8]]]', str(index).replace("'", '"')
     )
-    _stored.begin(folder / "00000004", document, np.zeros(64, np.uint8)).result()
+    _stored.write(folder / "00000004", document, np.zeros(64, np.uint8))
     restored = restore(folder)
     assert_whole(restored, 3)
     assert "checkpoint 4 is damaged" in restored.set_aside[0]
@@ -466,7 +466,7 @@ def killed_after(stdout, seconds):
 
 
 PROCESS = """
-import sys
+import resource, sys
 from pathlib import Path
 import jax
 jax.config.update("jax_platforms", "cpu")
@@ -475,28 +475,38 @@ _, tests, folder, port, index = sys.argv
 jax.distributed.initialize(f"localhost:{port}", 2, int(index))
 sys.path.insert(0, tests)
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental import multihost_utils
 from test_checkpoints import CheckpointError, Checkpoints, assert_whole, restore, save
 
 folder = Path(folder)
 assert restore(folder) is None
 with Checkpoints(folder, keep=2) as checkpoints:
-    for step in range(1, 6):
+    for step in range(1, 4):
         save(checkpoints, step)
         for _ in range(5):  # the devices are in use while it is written
             total = multihost_utils.process_allgather(jnp.ones(())).sum()
         checkpoints.check()
 assert total == 2
-assert_whole(restore(folder), 5)
+assert_whole(restore(folder), 3)
 multihost_utils.sync_global_devices("read")
 if int(index) == 0:
-    (folder / "00000005" / "_CHECKPOINT_METADATA").unlink()
+    (folder / "00000003" / "_CHECKPOINT_METADATA").unlink()
 multihost_utils.sync_global_devices("damaged")
 restored = restore(folder)
-assert_whole(restored, 4)
-assert "checkpoint 5 is damaged" in restored.set_aside[0]
+assert_whole(restored, 2)
+assert "checkpoint 3 is damaged" in restored.set_aside[0]
 try:
     restore(folder if int(index) else folder.with_name("elsewhere"))
+except CheckpointError as error:
+    print(error)
+checkpoints = Checkpoints(folder, keep=2)
+if int(index) == 0:  # no room for it
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
+checkpoints.save(4, {"big": np.random.default_rng(0).integers(0, 256, 4_000_000, np.uint8)}, {})
+checkpoints.check()
+try:
+    checkpoints.close()
 except CheckpointError as error:
     print(error)
 jax.distributed.shutdown()
@@ -516,8 +526,11 @@ def test_two_processes_save_and_restore(tmp_path):
     ]  # fmt: skip
     said = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(said)
-    assert all("in their order: none, 4" in text for text in said)
-    assert names(folder) == ["00000004", "damaged-00000005"]
+    assert all("in their order: none, 2" in text for text in said)
+    assert "checkpoint 4 could not be written" in said[0]
+    assert "File too large" in said[0]
+    assert "process 0 could not write" in said[1]
+    assert names(folder) == ["00000002", "damaged-00000003"]
 
 
 def test_orbax_loads_when_used():

@@ -13,6 +13,9 @@ import hashlib
 import json
 import logging
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,18 +49,36 @@ def pack(
     return json.dumps(document), packed
 
 
-def begin(path: Path, document: str, packed: np.ndarray) -> Any:
-    """Start writing; its ``result()`` waits for the end. ``packed`` must not be changed."""
-    orbax, (_, processes) = _orbax(), process()
-    context = orbax.Context()
+def write(path: Path, document: str, packed: np.ndarray) -> None:
+    """Write what `pack` returned; the checkpoint is there when this returns.
+
+    Of several processes one alone calls it. orbax would have all of them meet, and by collectives,
+    which in the background could come among the training's in another order in each, and after a
+    failure in one leave the others waiting for minutes: so there orbax runs in a process of its own.
+    """
+    if process()[1] == 1:
+        _write(path, document, packed)
+        return
+    paths = os.pathsep.join(filter(None, sys.path))
+    child = subprocess.run(
+        [sys.executable, "-m", __name__, str(path)],
+        input=b"".join((document.encode(), b"\n", packed.data)),
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
+        start_new_session=True,  # what interrupts the run does not interrupt its last checkpoint
+    )  # fmt: skip
+    if child.returncode:
+        raise OSError(child.stderr.decode(errors="replace").strip() or "its process was killed")
+
+
+def _write(path: Path, document: str, packed: np.ndarray) -> None:
+    context = _orbax().Context()
     context.array.saving.use_compression = False  # trained weights hardly shrink
     context.memory.deepcopy_host_arrays = False  # they are a copy already
     context.asynchronous.create_directories_asynchronously = False
-    # Named one by one, what waits for the others in the background is no collective on the devices.
-    context.multiprocessing.active_processes = set(range(processes))
     metadata = {"document": document, "sha256": _digest(document, packed)}
-    with context:
-        return orbax.save_async(path, {"bytes": packed}, custom_metadata=metadata)
+    with quiet(), context:
+        _orbax().save(path, {"bytes": packed}, custom_metadata=metadata)
 
 
 def read(path: Path, step: int) -> tuple[Arrays, dict[str, Any]]:
@@ -149,3 +170,15 @@ def _digest(document: str, packed: np.ndarray) -> str:
     digest = hashlib.sha256(document.encode())
     digest.update(packed.data)
     return digest.hexdigest()
+
+
+def _main() -> None:
+    document, _, data = sys.stdin.buffer.read().partition(b"\n")
+    try:
+        _write(Path(sys.argv[1]), document.decode(), np.frombuffer(data, np.uint8))
+    except Exception as error:
+        sys.exit(str(error) or type(error).__name__)
+
+
+if __name__ == "__main__":
+    _main()

@@ -5,7 +5,6 @@ Each is a folder named by its step (see ``_stored.py``), so it appears in one re
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import shutil
@@ -91,39 +90,35 @@ class Checkpoints:
             return
         metric = None if metric is None or not math.isfinite(metric) else float(metric)
         document, packed = _stored.pack(step, arrays, facts, metric)
-        begin = [self._folder / _name(step), document, packed]
-        begun = None
-        if _stored.process()[1] > 1:
-            # orbax runs collectives here, which must come among the training's in the same order
-            # in every process. Alone, the worker does it all.
-            try:
-                begun = _stored.begin(*begin)
-            except Exception as error:
-                raise self._failed(step, error) from error
+        path = self._folder / _name(step)
 
-        def finish() -> None:
+        def write() -> None:
             try:
-                with _stored.quiet():
-                    (begun or _stored.begin(*begin)).result()
+                if _first():
+                    _stored.write(path, document, packed)
                 self._metrics[step] = metric
                 if _first():
                     self._rotate()
             except Exception as error:
                 self._failure = self._failed(step, error)
 
-        self._pending = self._worker.submit(finish)
+        self._pending = self._worker.submit(write)
 
     def check(self) -> None:
-        """Raise CheckpointError, once, if a save has failed; else it costs next to nothing."""
-        if self._failure is not None:
+        """Raise CheckpointError, once, if a save has failed; else it costs next to nothing.
+
+        One of several processes that raised here would leave the others waiting for it; so there
+        nothing is raised before the next `save`, `wait` or `close`, which raise in all of them.
+        """
+        if self._failure is not None and not _several():
             failure, self._failure = self._failure, None
             raise failure
 
     def wait(self) -> None:
-        """Until what was saved is on disk; raises as `check` does."""
-        if self._pending is not None:
-            self._pending.result()
-            self._pending = None
+        """Until what was saved is on disk; raises as `check` does. All processes must call it."""
+        self._finish()
+        if _several():
+            self._share_failure()
         self.check()
 
     def close(self) -> None:
@@ -140,8 +135,21 @@ class Checkpoints:
         if kind is None:
             self.close()
         else:  # the error that is on its way says more
-            with contextlib.suppress(CheckpointError):
-                self.close()
+            self._finish()
+            self._worker.shutdown()
+
+    def _finish(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
+
+    def _share_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        failed = np.flatnonzero(_gathered(int(failure is not None))).tolist()
+        if failed:
+            raise failure or CheckpointError(
+                f"process {failed[0]} could not write a checkpoint to {self._folder}, and says why"
+            )
 
     def _failed(self, step: int, error: Exception) -> CheckpointError:
         if _first():  # room on a full disk
@@ -177,7 +185,7 @@ def restore(folder: Path) -> Restored | None:
     # In a thread of its own: orbax starts an event loop, and a notebook's cell is inside one.
     with ThreadPoolExecutor(1) as worker:
         newest = worker.submit(_newest, folder).result()
-    if _stored.process()[1] > 1:
+    if _several():
         _agree(folder, newest)
     if isinstance(newest, CheckpointError):
         raise newest
@@ -218,10 +226,8 @@ def _set_aside(path: Path) -> Path:
 
 
 def _agree(folder: Path, newest: Restored | CheckpointError | None) -> None:
-    from jax.experimental import multihost_utils
-
     mine = newest.step if isinstance(newest, Restored) else -1 if newest is None else -2
-    steps = np.ravel(multihost_utils.process_allgather(np.int32(mine))).tolist()
+    steps = _gathered(mine)
     if len(set(steps)) > 1:
         seen = ", ".join({-1: "none", -2: "only damaged ones"}.get(s, str(s)) for s in steps)
         raise CheckpointError(
@@ -230,8 +236,19 @@ def _agree(folder: Path, newest: Restored | CheckpointError | None) -> None:
         )
 
 
+def _gathered(number: int) -> list[int]:
+    """Every process's."""
+    from jax.experimental import multihost_utils
+
+    return np.ravel(multihost_utils.process_allgather(np.int32(number))).tolist()
+
+
 def _first() -> bool:
     return _stored.process()[0] == 0
+
+
+def _several() -> bool:
+    return _stored.process()[1] > 1
 
 
 def _line(error: Exception) -> str:
