@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import tarfile
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -155,6 +156,20 @@ def test_a_damaged_record_file_is_named(toy, damage):
     assert not list(prepared.glob("*flaxact*"))  # no half cache
     shutil.rmtree(prepared)
     assert len(data.load("toy", data_dir=toy()).test.labels) == 8
+
+
+def test_a_record_file_with_too_few_examples_is_named(toy, tmp_path):
+    """A whole file, but another one's."""
+    prepared = toy() / "toy" / "1.0.0"
+    file = prepared / "toy-test.array_record-00000-of-00001"
+    other = prepare_toy(tmp_path / "other", _generate_examples=seven)
+    shutil.copy(other / "toy" / "1.0.0" / file.name, file)
+    with pytest.raises(fa.InputError, match=r"array_record\S* of .* holds 7 of 8 examples; delete"):
+        Records("toy", prepared, "test")
+
+
+def seven(self, split):
+    return islice(Toy._generate_examples(self, split), 7)
 
 
 def bad_picture(content):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from flaxact.errors import InputError
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
+SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by channels
 
 
@@ -55,8 +55,12 @@ def picture(source: Source, number: int) -> tuple[Image.Image, int]:
             return image.convert(MODES[source.channels]), int(label)
     except Exception as error:  # of array_record, TFDS, Pillow: of any type
         raise InputError(
-            f"cannot read {source.where(number)}: {error}; {source.remedy()}"
+            f"cannot read {source.where(number)}: {_reason(error)}; {source.remedy()}"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or "it is not whole"  # array_record may say nothing
 
 
 def pixels(image: Image.Image) -> np.ndarray:
@@ -129,7 +133,8 @@ class Records:
                 reader.close()
             except Exception as error:
                 raise InputError(
-                    f"cannot read {file} of data set {self.name!r}: {error}; {self.remedy()}"
+                    f"cannot read {file} of data set {self.name!r}: {_reason(error)}; "
+                    f"{self.remedy()}"
                 ) from None
             if found != length:
                 raise InputError(
@@ -204,7 +209,7 @@ def _features(name: str, features: Any, tfds: Any) -> tuple[str, str]:
 
 
 class Folder:
-    """Images in a folder a class: ``root/class/*.png`` or ``root/split/class/*.png``, also JPEG."""
+    """Images in a folder a class: ``root/class/*.png`` or ``root/split/class/*.png``; JPEG, WebP."""
 
     def __init__(self, root: Path, split: str):
         """List a split; the classes are those of ``train`` where there is one, sorted.

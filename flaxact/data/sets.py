@@ -11,7 +11,10 @@ from flaxact._lazy import np
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (number, height, width, channels) in uint8 and labels (number,) in int32."""
+    """Images (number, height, width, channels) in uint8 and labels (number,) in int32.
+
+    Images are in float32 after ``preprocess``.
+    """
 
     images: np.ndarray
     labels: np.ndarray
