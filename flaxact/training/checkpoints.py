@@ -32,6 +32,7 @@ class Restored:
     """What a checkpoint held: host arrays by name, and facts as JSON has them.
 
     ``set_aside`` says, one line each, which newer checkpoints were damaged, how, and where they are.
+    Of several processes the first renames them and tells all; others may come when that is done.
     """
 
     step: int
