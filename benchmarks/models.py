@@ -191,14 +191,14 @@ def batch(side: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
 def jax_step(net: Net, data: Sequence[np.ndarray]) -> tuple[Callable[[], Any], str, Variables]:
     """A compiled training step that goes on from call to call, its program, and the first variables."""
     images, labels = map(jnp.asarray, data)
-    recipe = Recipe(momentum=0.9)
+    recipe = Recipe(momentum=0.9, learning_rate=RATE)
     held = [jax.jit(make_init(net, recipe))(jnp.int32(0), images)]
     first = {k: jax.tree.map(np.asarray, v) for k, v in held[0].variables.items() if k == "inputs"}
     step = jax.jit(make_step(net, recipe, 10**6), donate_argnums=0)
-    program = step.lower(held[0], jnp.float32(RATE), (images, labels)).compile()
+    program = step.lower(held[0], (images, labels)).compile()
 
     def call() -> None:
-        held[0], _ = program(held[0], jnp.float32(RATE), (images, labels))
+        held[0], _ = program(held[0], (images, labels))
         jax.block_until_ready(held[0])
 
     return call, program.as_text(), first

@@ -17,6 +17,7 @@ from jax import lax
 from flaxact.activations import Activation, get
 
 LEARNED = "activation"  # the name of what an Act learns, and of the stream that it draws from
+HYPERPARAMETERS = "hyperparameters"  # the collection of those that are values, not part of the program
 
 
 class Act(nn.Module):
@@ -24,7 +25,8 @@ class Act(nn.Module):
 
     What the activation learns is the site's parameter "activation", a dictionary. One that is random
     in training draws from the stream "activation", where ``apply`` is given one (``rngs={"activation":
-    key}``), and else does what it does in testing. The output is sown, so that a probe can read every
+    key}``), and else does what it does in testing. What the collection "hyperparameters" holds for the
+    site stands in for the numbers that the activation was made with. The output is sown, so that a probe can read every
     site of any model that uses it; where nobody asks for intermediates this costs nothing.
 
     >>> x = jnp.array([-1.0, 2.0])
@@ -47,7 +49,8 @@ class Act(nn.Module):
         if act.learned:
             learned = self.param(LEARNED, lambda key: act.parameters(x.shape[-1], key))
         draws = act.stochastic and self.has_rng(LEARNED)
-        y = act(x, key=self.make_rng(LEARNED) if draws else None, **learned)
+        key = self.make_rng(LEARNED) if draws else None
+        y = act(x, key=key, **learned, **self.variables.get(HYPERPARAMETERS, {}))
         self.sow("intermediates", "output", y)
         return y
 

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen, nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from flaxact.layers import HYPERPARAMETERS
 
 Variables = dict[str, Any]
 
@@ -37,17 +41,51 @@ def train_flag(module: linen.Module, train: bool) -> dict[str, Any]:
 
 
 @functools.lru_cache  # equal modules give the same two functions, so they are compiled once
-def from_linen(module: linen.Module) -> Net:
-    """The net of a Linen module ``module(images)`` or ``module(images, train=...)``."""
+def from_linen(module: linen.Module, hyperparameters: tuple[str, ...] = ()) -> Net:
+    """The net of a Linen module ``module(images)`` or ``module(images, train=...)``.
+
+    Args:
+      module: the network.
+      hyperparameters: of its activations, such as ``("negative_slope",)``, that are to be variables
+        (of the collection "hyperparameters") instead of numbers in the program: a sweep over their
+        values then compiles once and trains them together. Each ``Member`` says its values.
+
+    Returns:
+      A net whose ``apply`` also takes ``capture=True``: then the outputs of the activations come back
+      as the collection "intermediates".
+    """
 
     def init(key: jax.Array, images: Any) -> Variables:
-        variables = module.init(key, images, **train_flag(module, False))
-        return {k: v for k, v in variables.items() if k != "intermediates"}
+        flag = train_flag(module, False)
+        # Intermediates are asked for only where they tell the sites.
+        variables = (
+            module.init(key, images, **flag, mutable=True)
+            if hyperparameters
+            else (module.init(key, images, **flag))
+        )
+        sown = variables.get("intermediates", {})
+        variables = {k: v for k, v in variables.items() if k != "intermediates"}
+        if hyperparameters:
+            sites = {path[:-1] for path in flatten_dict(sown) if path[-1] == "output"}
+            # No number stands for "not said yet", so that one that is left out cannot go unseen.
+            missing = {
+                (*site, name): jnp.nan * jnp.ones(()) for site in sites for name in hyperparameters
+            }
+            variables[HYPERPARAMETERS] = unflatten_dict(missing)
+        return variables
 
     def apply(
-        variables: Variables, images: jax.Array, *, train: bool, key: jax.Array
+        variables: Variables,
+        images: jax.Array,
+        *,
+        train: bool,
+        key: jax.Array,
+        capture: bool = False,
     ) -> tuple[jax.Array, Variables]:
-        changing = [k for k in variables if k != "params"] if train else []
+        fixed = ("params", HYPERPARAMETERS)
+        changing = [k for k in variables if k not in fixed] if train else []
+        if capture:
+            changing.append("intermediates")
         rngs = {"dropout": key}
         if train:  # its presence is what makes an activation draw
             rngs["activation"] = jax.random.fold_in(key, 1)

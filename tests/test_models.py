@@ -69,11 +69,11 @@ def made(text, act, **arguments):
 
 def step_of(model, batch=4):
     """A training step as a function of the state, its state, and how often it was traced."""
-    net, recipe, traces = from_linen(model), Recipe(epochs=1, batch_size=batch), []
+    net, recipe, traces = from_linen(model), Recipe(epochs=1, batch_size=batch, learning_rate=0.01), []
 
     def step(state, batch):
         traces.append(1)
-        return make_step(net, recipe, 10)(state, 0.01, batch)
+        return make_step(net, recipe, 10)(state, batch)
 
     return step, make_init(net, recipe), traces
 

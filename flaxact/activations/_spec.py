@@ -115,6 +115,7 @@ class Activation:
           x: the input.
           key: for a stochastic activation in training; without one it does what it does in testing.
           parameters: what training has learned, as from ``parameters``; the initial values otherwise.
+            Also values, traced ones too, of hyperparameters that may be arrays.
 
         Raises:
           InputError: an array of another dtype, or a parameter that it does not have.
@@ -126,8 +127,9 @@ class Activation:
             if learned or (own is not None and inner.stochastic):
                 chosen[name] = functools.partial(inner, key=own, **learned)
         for name in parameters:
-            if name not in self.spec.learned:
-                raise unknown(f"parameter of {self}", name, (*self.spec.learned, *self.inner))
+            if name not in self.spec.learned and name not in self.continuous:
+                allowed = (*self.spec.learned, *self.inner, *self.continuous)
+                raise unknown(f"parameter of {self}", name, allowed)
         if key is not None and self.spec.stochastic:
             chosen["key"] = key
         return self.spec.function(x, **(chosen | parameters))
@@ -150,6 +152,16 @@ class Activation:
         """Every hyperparameter by name, the defaults included."""
         defaults = {k: p.default for k, p in self.spec.hyperparameters.items()}
         return defaults | dict(self.changed)
+
+    @property
+    def continuous(self) -> tuple[str, ...]:
+        """The hyperparameters that may be arrays: floats that no earlier computation depends on."""
+        spec = self.spec
+        return tuple(
+            name
+            for name, parameter in spec.hyperparameters.items()
+            if isinstance(parameter.default, float) and name not in (*spec.static, *spec.learned)
+        )
 
     @property
     def inner(self) -> dict[str, Activation]:

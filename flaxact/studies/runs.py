@@ -6,8 +6,9 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from flaxact.data import Dataset
 from flaxact.errors import InputError
 from flaxact.net import from_linen
 from flaxact.studies.study import Study, identity
-from flaxact.training import Epoch, train
+from flaxact.training import Epoch, Member, final_states, make_init, member_values
+from flaxact.training import run as train_in_folder
 
+METRICS = ("train_error", "train_loss", "test_error", "test_loss")
 PROBE_IMAGES = 512  # of the training set, the same for every run
 
 
@@ -50,13 +53,13 @@ def check(study: Study, data: Dataset) -> None:
     _sizes(study, data)
 
 
-def missing(study: Study, data: Dataset, folder: Path) -> dict[tuple[str, float], list[int]]:
-    """The seeds of each cell that have no stored result; cells without any are left out."""
-    absent = {}
-    for cell in study.cells():
-        seeds = [s for s in study.seeds if not _result(study, data, folder, *cell, s).exists()]
-        if seeds:
-            absent[cell] = seeds
+def missing(study: Study, data: Dataset, folder: Path) -> dict[str, list[Member]]:
+    """For each activation the seeds and learning rates that have no stored result; none left out."""
+    absent: dict[str, list[Member]] = {}
+    for activation, rate in study.cells():
+        for seed in study.seeds:
+            if not _result(study, data, folder, activation, rate, seed).exists():
+                absent.setdefault(activation, []).append(Member(seed, rate))
     return absent
 
 
@@ -71,7 +74,7 @@ def finished(study: Study, data: Dataset, folder: Path) -> bool:
 
 
 def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iterator[Progress]:
-    """Train what is missing and store it; ``results.json`` is brought up to date after each cell.
+    """Train what is missing and store it; ``results.json`` is brought up to date after each activation.
 
     Args:
       study: what to compare.
@@ -80,28 +83,31 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
       command: how to do this again, for the report.
 
     Yields:
-      After every epoch of every cell, and at the end.
+      After every epoch of every activation, and at the end.
     """
     todo = missing(study, data, folder)
     total, done = sum(map(len, todo.values())) * study.recipe.epochs, 0
-    sizes = _sizes(study, data)
-    for (activation, rate), seeds in todo.items():
-        yield Progress(done, total, f"{activation}, learning rate {rate:g}: compiling")
-        at_start = done
-        for epoch in _cell(study, data, folder, activation, rate, seeds):
-            done = at_start + epoch.number * len(seeds)
-            yield Progress(done, total, _text(activation, rate, epoch))
-        done = at_start + study.recipe.epochs * len(seeds)
-        _write_results(study, data, folder, sizes, command)
-    _write_results(study, data, folder, sizes, command)
+    for activation, members in todo.items():
+        yield Progress(done, total, f"{activation}: compiling")
+        for epoch in run_cell(study, data, folder, activation, members):
+            yield Progress(
+                done + epoch.number * len(members), total, _text(activation, members, epoch)
+            )
+        done += study.recipe.epochs * len(members)
+        write_results(study, data, folder, command)
+    write_results(study, data, folder, command)
     yield Progress(done, total, "done")
 
 
-def _text(activation: str, rate: float, epoch: Epoch) -> str:
-    errors = f"test error {np.mean(epoch.test_error):.1%}"
-    if epoch.number:
-        errors = f"training error {np.mean(epoch.train_error):.1%}, {errors}"
-    return f"{activation}, learning rate {rate:g}, epoch {epoch.number}: {errors}"
+def _text(activation: str, members: Sequence[Member], epoch: Epoch) -> str:
+    best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
+    of = f"{len(members)} run{'s' * (len(members) > 1)}"
+    if not epoch.number:
+        return f"{activation}, {of}, compiled in {epoch.compile_seconds:.0f} s"
+    errors = (
+        f"training error {epoch.train_error[best]:.1%}, test error {epoch.test_error[best]:.1%}"
+    )
+    return f"{activation}, epoch {epoch.number}, best of {of}: {errors}"
 
 
 def _result(
@@ -111,58 +117,72 @@ def _result(
     return folder / "runs" / identity(config) / "result.json"
 
 
-def _cell(
-    study: Study, data: Dataset, folder: Path, activation: str, rate: float, seeds: Sequence[int]
+def run_cell(
+    study: Study, data: Dataset, folder: Path, activation: str, members: Sequence[Member]
 ) -> Iterator[Epoch]:
-    """Train the seeds of a cell together; their folders are complete when it ends."""
-    module = models.create_model(study.model, activation, num_classes=data.num_classes)
-    recipe = replace(study.recipe, learning_rate=rate)
-    results = [_result(study, data, folder, activation, rate, seed) for seed in seeds]
-    epochs: list[list[dict[str, Any]]] = [[] for _ in seeds]
-    layers: list[list[dict[str, Any]]] = [[] for _ in seeds]
-    for result, seed in zip(results, seeds, strict=True):
-        result.parent.mkdir(parents=True, exist_ok=True)
-        config = study.config(activation, rate, seed, data.digest)
-        _write(result.with_name("config.json"), config)
-        result.with_name("metrics.jsonl").write_text("")
-    epoch = None
-    for epoch in train(from_linen(module), recipe, data, seeds):
-        if epoch.number == 0:
-            _probe(module, epoch, data, "initial", layers)
-        else:
-            for i, result in enumerate(results):
-                epochs[i].append(_row(epoch, i))
-                with result.with_name("metrics.jsonl").open("a") as file:
-                    file.write(json.dumps(epochs[i][-1]) + "\n")
-        yield epoch
-    assert epoch is not None
-    _probe(module, epoch, data, "final", layers)
-    for i, result in enumerate(results):
-        diverged = [row["epoch"] for row in epochs[i] if row["train_loss"] is None]
-        _write(result, {
-            "epochs": epochs[i], "compile_seconds": epoch.compile_seconds,
-            "seeds_at_once": len(seeds), "diverged_at": diverged[0] if diverged else None,
+    """Train an activation's members together; their results are there when it ends.
+
+    Until then they have a folder under ``cells/``, in which they go on after a stop.
+    """
+    net = from_linen(_module(study, data, activation))
+    configs = [
+        study.config(activation, m.learning_rate or 0.0, m.seed, data.digest) for m in members
+    ]
+    cell = folder / "cells" / identity({"runs": [identity(config) for config in configs]})
+    name = f"{study.model} with {activation}"
+    yield from train_in_folder(net, study.recipe, data, members, cell, model=name)
+    found = json.loads((cell / "result.json").read_text())
+    layers = _layers(study, data, activation, members, cell)
+    for i, config in enumerate(configs):
+        path = folder / "runs" / identity(config)
+        path.mkdir(parents=True, exist_ok=True)
+        rows = [_row(row, i) for row in found["epochs"][1:]]
+        diverged = [row["epoch"] for row in rows if row["train_loss"] is None]
+        _write(path / "config.json", config)
+        _write(path / "result.json", {
+            "epochs": rows, "compile_seconds": found["epochs"][0]["compile_seconds"],
+            "runs_at_once": len(members), "diverged_at": diverged[0] if diverged else None,
             "layers": layers[i],
         })  # fmt: skip
+    shutil.rmtree(cell)
 
 
-def _row(epoch: Epoch, i: int) -> dict[str, Any]:
-    metrics = ("train_error", "train_loss", "test_error", "test_loss")
-    row = {name: _finite(getattr(epoch, name)[i]) for name in metrics}
-    return {"epoch": epoch.number, **row, "seconds": epoch.seconds / len(epoch.train_error)}
+def _module(study: Study, data: Dataset, activation: str) -> Any:
+    return models.create_model(study.model, activation, num_classes=data.num_classes)
+
+
+def _row(row: dict[str, Any], i: int) -> dict[str, Any]:
+    """An epoch of one member."""
+    metrics = {name: row[name][i] for name in METRICS}
+    return {"epoch": row["epoch"], **metrics, "seconds": row["seconds"] / len(row["test_loss"])}
+
+
+def _layers(
+    study: Study, data: Dataset, activation: str, members: Sequence[Member], cell: Path
+) -> list[list[dict[str, Any]]]:
+    """What the sites give out before and after training, for each member."""
+    module, images = _module(study, data, activation), _spread(data.train.images)
+    net = from_linen(module)
+    init = jax.jit(make_init(net, study.recipe))
+    final = final_states(cell, net, study.recipe, data, members).variables
+    found: list[list[dict[str, Any]]] = []
+    for i, member in enumerate(members):
+        initial = init(member_values(member, study.recipe), data.train.images).variables
+        rows = []
+        for when, variables in (
+            ("initial", initial),
+            ("final", jax.tree.map(lambda leaf, i=i: leaf[i], final)),
+        ):
+            for site, figures in diagnostics.probe(module, variables, images).items():
+                rows.append(
+                    {"site": site, "when": when, **{k: _finite(v) for k, v in figures.items()}}
+                )
+        found.append(rows)
+    return found
 
 
 def _finite(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _probe(module: Any, epoch: Epoch, data: Dataset, when: str, layers: list[list]) -> None:
-    images = _spread(data.train.images)
-    for i, rows in enumerate(layers):
-        variables = jax.tree.map(lambda leaf, i=i: leaf[i], epoch.states.variables)
-        for site, figures in diagnostics.probe(module, variables, images).items():
-            finite = {k: _finite(v) for k, v in figures.items()}
-            rows.append({"site": site, "when": when, **finite})
 
 
 def _spread(images: np.ndarray) -> np.ndarray:
@@ -171,10 +191,9 @@ def _spread(images: np.ndarray) -> np.ndarray:
     return images[chosen]
 
 
-def _write_results(
-    study: Study, data: Dataset, folder: Path, sizes: dict[str, int], command: str
-) -> None:
-    runs = []
+def write_results(study: Study, data: Dataset, folder: Path, command: str) -> None:
+    """Bring ``results.json`` up to date with the runs that are stored."""
+    sizes, runs = _sizes(study, data), []
     for activation, rate in study.cells():
         for seed in study.seeds:
             path = _result(study, data, folder, activation, rate, seed)

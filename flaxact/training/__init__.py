@@ -1,21 +1,37 @@
-"""Training: a pure step, an epoch of them, many seeds at once."""
+"""Training: a pure step, epochs of them, many members at once; runs in folders that go on."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from flaxact.training.members import Member, grid
 from flaxact.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from flaxact.training.engine import Epoch, train
-    from flaxact.training.step import State, make_evaluate, make_init, make_order, make_step
+    from flaxact.training.engine import Epoch, train, updates
+    from flaxact.training.folder import final_states, run
+    from flaxact.training.optimizers import labels, make_optimizer
+    from flaxact.training.step import (
+        State,
+        make_evaluate,
+        make_init,
+        make_order,
+        make_step,
+        member_values,
+    )
 
-_HOME = {"Epoch": "engine", "train": "engine"} | dict.fromkeys(
-    ("State", "make_evaluate", "make_init", "make_order", "make_step"), "step"
+_HOME = (
+    dict.fromkeys(("Epoch", "train", "updates"), "engine")
+    | dict.fromkeys(("labels", "make_optimizer"), "optimizers")
+    | dict.fromkeys(
+        ("State", "make_evaluate", "make_init", "make_order", "make_step", "member_values"), "step"
+    )
+    | dict.fromkeys(("final_states", "run"), "folder")
 )
 __all__ = [
-    "Epoch", "Recipe", "State", "make_evaluate", "make_init", "make_order", "make_step", "train",
+    "Epoch", "Member", "Recipe", "State", "final_states", "grid", "labels", "make_evaluate", "make_init",
+    "make_optimizer", "make_order", "make_step", "member_values", "run", "train", "updates",
 ]  # fmt: skip
 
 

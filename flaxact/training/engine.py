@@ -1,221 +1,219 @@
-"""Epochs over a data set that lives on the device, for many seeds at once.
+"""Epochs over a data set, for many members at once: seeds, learning rates, momenta, hyperparameters.
 
-On an accelerator an epoch is one program: a ``lax.scan`` over its steps, under ``vmap`` over seeds.
-On the CPU the same step is dispatched batch by batch and seed by seed, because XLA compiles
-convolutions badly there in both: the gradient of cuda_convnet took 8 to 50 times as long inside a
-loop, and 3 to 6 times as long with vmapped kernels (jax 0.10 and 0.12, 2 cores).
+On an accelerator all members are trained by one program, a loop over steps under ``vmap`` over members.
+On the CPU a net with convolutions is dispatched batch by batch and member by member, one member a
+device, because XLA compiles convolutions badly there in both: the gradient of cuda_convnet took 8 to 50
+times as long inside a loop, and 3 to 6 times as long with vmapped kernels (jax 0.10 and 0.12, 2 cores).
 """
 
 from __future__ import annotations
 
 import functools
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import ShapeDtypeStruct as Shape
-from jax import lax
+from jax.experimental import multihost_utils
 
-from flaxact.data import Dataset, Split
-from flaxact.errors import InputError
+from flaxact.data import Dataset
+from flaxact.data.streamed import Streamed
 from flaxact.net import Net
+from flaxact.training import _host
+from flaxact.training._work import prepare
+from flaxact.training.devices import Split as Division
+from flaxact.training.members import Member
 from flaxact.training.recipe import Recipe
-from flaxact.training.step import State, make_evaluate, make_init, make_order, make_step
+from flaxact.training.step import State
 
-Loop = Literal["scan", "dispatch"]
-EVALUATION_BATCH = 500
+IN_FLIGHT = 8  # steps that are dispatched before the first of them is waited for
 
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
     """What is known after an epoch; number 0 is before the first.
 
-    ``states`` is stacked over seeds. The metrics are float arrays (seeds,): the training ones are
-    running means over the epoch's batches (nan at epoch 0), the test ones a clean pass.
-    ``seconds`` is the wall-clock time of its training, for all seeds together, without compilation;
-    ``compile_seconds`` what that took, once for all learning rates.
+    The metrics are float arrays (members,): the training ones are
+    running means over the epoch's batches (nan at epoch 0), the test ones a clean pass; nan where a
+    member has diverged. ``diverged_at`` is the step at which it did, -1 for none. ``seconds`` is the
+    wall-clock time of the epoch's training, for all members together, without compilation;
+    ``compile_seconds`` what that took, once for all members.
     """
 
     number: int
-    states: State
     train_loss: np.ndarray
     train_error: np.ndarray
     test_loss: np.ndarray
     test_error: np.ndarray
+    diverged_at: np.ndarray
     seconds: float
     compile_seconds: float
+    groups: tuple[State, ...]
+    mapped: bool
+
+    @functools.cached_property
+    def states(self) -> State:
+        """The states, stacked over members. Training reuses their memory: ask before the next epoch."""
+        return _host.stacked(self.groups, self.mapped)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a training goes on: what ``Update.arrays`` gave, and the seconds that it had taken.
+
+    ``seconds`` are those of the epoch it is in, ``elapsed`` all of them; ``stream`` is the state of the
+    data's stream.
+    """
+
+    arrays: dict[str, np.ndarray]
+    step: int
+    seconds: float = 0.0
+    elapsed: float = 0.0
+    stream: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """How far a training is; good until the next one is asked for.
+
+    ``epoch`` is there when one has just ended, and before the first.
+    """
+
+    step: int
+    steps_per_epoch: int
+    seconds: float
+    elapsed: float
+    compile_seconds: float
+    epoch: Epoch | None
+    stream: dict[str, Any] | None
+    groups: list[State]
+    _mapped: bool
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The states on the host, by path, stacked over members: what a checkpoint holds."""
+        return _host.arrays(self.groups, self._mapped)
 
 
 def train(
-    net: Net, recipe: Recipe, data: Dataset, seeds: Sequence[int], *, loop: Loop | None = None
+    net: Net,
+    recipe: Recipe,
+    data: Dataset | Streamed,
+    members: Sequence[Member | int],
+    **options: Any,
 ) -> Iterator[Epoch]:
-    """Train a net from each seed; yields once before the first epoch and after every one.
+    """Train a net's members together; yields once before the first epoch and after every one.
 
-    For equal seeds two nets see the same batches in the same order.
+    For equal seeds two nets see the same batches in the same order. A member whose loss or gradient is
+    not finite stays as it was before that step, and does not touch the others.
 
     Args:
       net: the network.
       recipe: how it is trained.
       data: what it is trained and tested on.
-      seeds: one run each.
-      loop: ``scan`` or ``dispatch``; None for what is fast on this backend. The results are equal
-        but for rounding.
+      members: one run each; a whole number is a seed. ``grid`` makes them for a sweep.
+      options: those of ``updates``.
 
     Yields:
-      Epochs 0 to ``recipe.epochs``; fewer where the loss of every seed has become non-finite.
+      Epochs 0 to ``recipe.epochs``; fewer where the recipe's target or budget ends it, or where every
+      member has diverged.
 
     Raises:
-      InputError: no seeds, or a batch that is larger than the training set.
+      InputError: as ``updates``.
     """
-    count = len(data.train.labels)
-    if not seeds:
-        raise InputError("no seeds to train from: give one or more")
-    if recipe.batch_size > count:
-        raise InputError(f"a batch of {recipe.batch_size} is larger than the {count} images")
-    loop = loop or ("dispatch" if jax.default_backend() == "cpu" else "scan")
-    # The learning rate is traced, so that a sweep over it compiles once.
-    static = replace(recipe, learning_rate=1.0)
-    programs = _compile(net, static, data.train.images.shape, len(seeds), loop)
-    images, labels = jnp.asarray(data.train.images), jnp.asarray(data.train.labels)
-    test, rate = _test_batches(data.test), jnp.float32(recipe.learning_rate)
+    for update in updates(net, recipe, data, members, **options):
+        if update.epoch is not None:
+            yield update.epoch
 
-    states = programs.init(jnp.asarray(seeds, jnp.int32), images)
-    nan = np.full(len(seeds), math.nan)
-    trained, seconds = {"loss": nan, "error": nan}, 0.0
-    for number in range(recipe.epochs + 1):
-        if number > 0:
-            start = time.perf_counter()
-            states, trained = programs.epoch(states, rate, images, labels)
-            trained = {k: np.asarray(v, float) for k, v in trained.items()}
-            seconds = time.perf_counter() - start
-        tested = _evaluated(programs.evaluate, states, test)
-        yield Epoch(
-            number, states, trained["loss"], trained["error"], tested["loss"], tested["error"],
-            seconds, programs.compile_seconds,
+
+def updates(
+    net: Net,
+    recipe: Recipe,
+    data: Dataset | Streamed,
+    members: Sequence[Member | int],
+    *,
+    start: Start | None = None,
+    loop: str | None = None,
+    chunk: int | None = None,
+    devices: Sequence[Any] | None = None,
+    split: Division | None = None,
+    steps_per_update: int | None = None,
+) -> Iterator[Update]:
+    """As ``train``, and yields within epochs too, so that a run can be saved and stopped there.
+
+    Args:
+      net: the network.
+      recipe: how it is trained.
+      data: what it is trained and tested on. A ``Streamed`` set gives all members the same batches.
+      members: one run each; a whole number is a seed.
+      start: where to go on.
+      loop: ``scan``, with one program for many steps and members, or ``dispatch``; None for what is
+        fast on this backend. The results are equal but for rounding.
+      chunk: so many members are trained by one program, the rest after them; None for as many as the
+        memory holds. Only for ``scan``.
+      devices: what to train on; None for all that there are and that divide the work evenly.
+      split: what is divided among the devices, ``members`` or ``batch``; None for members where there
+        are enough. Either way a member's result is that of one device, but for rounding.
+      steps_per_update: of ``scan``; None for an epoch.
+
+    Raises:
+      InputError: no members, a batch larger than the training set, an unknown preprocessing,
+        augmentation or view, or devices that don't divide the work.
+    """
+    work = prepare(net, recipe, data, members, loop=loop, chunk=chunk, devices=devices, split=split)
+    began = time.perf_counter() - (start.elapsed if start else 0.0)
+    step, seconds = (start.step, start.seconds) if start else (0, 0.0)
+    groups = work.begin(start.arrays if start else None)
+    if start and start.stream is not None:
+        work.data.train.set_state(start.stream)  # type: ignore[union-attr]
+    stride = (steps_per_update or work.steps) if work.loop == "scan" else 1
+
+    def update(epoch: Epoch | None) -> Update:
+        stream = work.data.train.state() if isinstance(work.data, Streamed) else None
+        return Update(
+            step, work.steps, seconds, time.perf_counter() - began, work.compile_seconds, epoch, stream,
+            groups, work.mapped,
         )  # fmt: skip
-        if number > 0 and not np.isfinite(trained["loss"]).any():
-            return  # every seed has diverged
+
+    while True:
+        if step % work.steps == 0:
+            epoch = Epoch(
+                number=step // work.steps,
+                groups=tuple(groups),
+                mapped=work.mapped,
+                seconds=seconds,
+                compile_seconds=work.compile_seconds,
+                **work.measured(groups, step),
+            )
+            yield update(epoch)
+            if step == work.steps * recipe.epochs or _ended(
+                recipe, epoch, time.perf_counter() - began
+            ):
+                return
+            seconds = 0.0
+        before = time.perf_counter()
+        many = min(stride, work.steps - step % work.steps)
+        work.advance(groups, step, many)
+        step += many
+        if step % work.steps == 0 or stride > 1 or step % IN_FLIGHT == 0:
+            jax.block_until_ready([state.totals for state in groups])
+        seconds += time.perf_counter() - before
+        if step % work.steps:
+            yield update(None)
 
 
-@dataclass(frozen=True, eq=False)
-class _Programs:
-    """Compiled functions of states that are stacked over seeds."""
-
-    init: Callable[..., State]
-    epoch: Callable[..., tuple[State, dict[str, Any]]]
-    evaluate: Callable[..., dict[str, jax.Array]]
-    compile_seconds: float
-
-
-@functools.lru_cache(maxsize=8)
-def _compile(net: Net, recipe: Recipe, shape: tuple[int, ...], seeds: int, loop: Loop) -> _Programs:
-    start = time.perf_counter()
-    build = _scanned if loop == "scan" else _dispatched
-    programs = build(net, recipe, shape, seeds)
-    return _Programs(*programs, compile_seconds=time.perf_counter() - start)
-
-
-def _scanned(net: Net, recipe: Recipe, shape: tuple[int, ...], seeds: int) -> tuple:
-    advance, order, steps = _advance(net, recipe, shape[0])
-
-    def epoch(state: State, rate, images, labels):
-        batches = order(state)
-        state, metrics = lax.scan(
-            lambda s, _: advance(s, rate, images, labels, batches), state, length=steps
-        )
-        return state, jax.tree.map(jnp.mean, metrics)
-
-    images, labels, rate, test, mask = _shapes(shape)
-    init = jax.jit(jax.vmap(make_init(net, recipe), (0, None)))
-    init = init.lower(Shape((seeds,), jnp.int32), images).compile()
-    epoch = jax.jit(jax.vmap(epoch, (0, None, None, None)))
-    evaluate = jax.jit(jax.vmap(make_evaluate(net), (0, None, None)))
-    state = init.out_info
-    return (
-        init,
-        epoch.lower(state, rate, images, labels).compile(),
-        evaluate.lower(state.variables, test, mask).compile(),
+def _ended(recipe: Recipe, epoch: Epoch, elapsed: float) -> bool:
+    if recipe.max_seconds is not None:
+        if jax.process_count() > 1:  # one clock for all
+            elapsed = float(multihost_utils.broadcast_one_to_all(np.float32(elapsed)))
+        if elapsed >= recipe.max_seconds:
+            return True
+    if epoch.number == 0:
+        return False
+    going = epoch.diverged_at < 0
+    if not going.any():
+        return True
+    return recipe.target_error is not None and bool(
+        (epoch.train_error[going] <= recipe.target_error).all()
     )
-
-
-def _dispatched(net: Net, recipe: Recipe, shape: tuple[int, ...], seeds: int) -> tuple:
-    advance, order, steps = _advance(net, recipe, shape[0])
-    images, labels, rate, test, mask = _shapes(shape)
-    init = jax.jit(make_init(net, recipe)).lower(Shape((), jnp.int32), images).compile()
-    state = init.out_info
-    order = jax.jit(order).lower(state).compile()
-    step = jax.jit(advance, donate_argnums=0)
-    step = step.lower(state, rate, images, labels, order.out_info).compile()
-    evaluate = jax.jit(make_evaluate(net)).lower(state.variables, test, mask).compile()
-    epoch = functools.partial(_dispatch, order, step, steps)
-    return tuple(_each_seed(f, seeds) for f in (init, epoch, evaluate))
-
-
-def _advance(net: Net, recipe: Recipe, count: int) -> tuple[Callable, Callable, int]:
-    """A step that picks its own batch, the order of an epoch's batches, and their number."""
-    steps = count // recipe.batch_size
-    step = make_step(net, recipe, steps)
-
-    def advance(state: State, rate, images, labels, batches):
-        chosen = batches[state.step % steps]
-        return step(state, rate, (images[chosen], labels[chosen]))
-
-    return advance, make_order(recipe, count), steps
-
-
-def _shapes(shape: tuple[int, ...]) -> tuple:
-    """Of the training images and labels, the learning rate, a test batch and its mask."""
-    batch = EVALUATION_BATCH
-    return (
-        Shape(shape, jnp.uint8),
-        Shape(shape[:1], jnp.int32),
-        Shape((), jnp.float32),
-        [Shape((batch, *shape[1:]), jnp.uint8), Shape((batch,), jnp.int32)],
-        Shape((batch,), jnp.bool),
-    )
-
-
-def _dispatch(order, step, steps: int, state: State, *shared):
-    """One seed's epoch, step by step; the batches' metrics are read once all are under way."""
-    batches, metrics = order(state), []
-    for _ in range(steps):
-        state, measured = step(state, *shared, batches)
-        metrics.append(measured)
-    return state, {k: jnp.asarray(np.mean([m[k] for m in metrics])) for k in metrics[0]}
-
-
-def _each_seed(function: Callable[..., Any], seeds: int) -> Callable[..., Any]:
-    """As ``vmap`` over the first argument, one after the other."""
-
-    def run(stacked: Any, *shared: Any) -> Any:
-        outputs = [
-            function(jax.tree.map(lambda leaf, i=i: leaf[i], stacked), *shared)
-            for i in range(seeds)
-        ]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
-
-    return run
-
-
-def _test_batches(split: Split) -> list[tuple[list[jax.Array], jax.Array]]:
-    """Batches of one size with a mask over what fills up the last."""
-    batches = []
-    for start in range(0, len(split.labels), EVALUATION_BATCH):
-        images = np.asarray(split.images[start : start + EVALUATION_BATCH])
-        labels = np.asarray(split.labels[start : start + EVALUATION_BATCH])
-        fill = EVALUATION_BATCH - len(labels)
-        padded = [np.pad(a, [(0, fill)] + [(0, 0)] * (a.ndim - 1)) for a in (images, labels)]
-        mask = np.arange(EVALUATION_BATCH) < len(labels)
-        batches.append(([jnp.asarray(a) for a in padded], jnp.asarray(mask)))
-    return batches
-
-
-def _evaluated(evaluate, states: State, test) -> dict[str, np.ndarray]:
-    sums = [evaluate(states.variables, batch, mask) for batch, mask in test]
-    count = sum(int(mask.sum()) for _, mask in test)
-    return {k: np.sum([np.asarray(s[k], float) for s in sums], axis=0) / count for k in sums[0]}

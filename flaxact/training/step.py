@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,8 +11,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
+from flaxact.data.augment import Augment
+from flaxact.data.views import Views
+from flaxact.errors import InputError, unknown
+from flaxact.layers import HYPERPARAMETERS
 from flaxact.net import Net, Variables
+from flaxact.training.members import Member
 from flaxact.training.optimizers import make_optimizer
 from flaxact.training.recipe import Recipe
 
@@ -23,29 +31,79 @@ Metrics = dict[str, jax.Array]
 class State:
     """All that a run carries from step to step.
 
-    Batch order and dropout are functions of ``key`` and ``step``, so nothing else has to be kept for
-    a run to go on as if it had not stopped.
+    Batch order, augmentation and dropout are functions of ``key`` and ``step``, so nothing else has to
+    be kept for a run to go on as if it had not stopped.
+
+    Attributes:
+      step: steps done.
+      variables: of the net.
+      opt_state: of the optimiser.
+      key: what is random in training follows from it.
+      rates: "learning_rate" and "momentum"; values, so that a sweep compiles once.
+      totals: sums over the steps of this epoch of "loss" and "error".
+      diverged_at: the step whose loss or gradient was not finite, counted from 0; -1 for none. From
+        then on nothing changes but ``step``.
     """
 
     step: jax.Array
     variables: Variables
     opt_state: Any
     key: jax.Array
+    rates: dict[str, jax.Array]
+    totals: Metrics
+    diverged_at: jax.Array
 
 
-def make_init(net: Net, recipe: Recipe) -> Callable[[jax.Array, jax.Array], State]:
-    """``init(seed, images) -> State``: for equal seeds, equal weights and batch order."""
+def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
+    """``init(seed, images) -> State``: for equal seeds, equal weights and batch order.
 
-    def init(seed: jax.Array, images: jax.Array) -> State:
-        weights_key, key = jax.random.split(jax.random.key(seed))
-        variables = net.init(weights_key, images)
-        optimizer = make_optimizer(
-            recipe, 1, learning_rate=recipe.learning_rate, momentum=recipe.momentum or None
+    In place of the seed it takes what ``member_values`` gives of a member.
+    """
+
+    def init(seed: Any, images: Any) -> State:
+        member: dict[str, Any] = (
+            seed
+            if isinstance(seed, dict)
+            else member_values(Member(), recipe) | {"seed": jnp.asarray(seed, jnp.int32)}
         )
-        opt_state = optimizer.init(variables["params"])
-        return State(jnp.zeros((), jnp.int32), variables, opt_state, key)
+        weights_key, key = jax.random.split(jax.random.key(member["seed"]))
+        variables = net.init(weights_key, images)
+        variables = _with_hyperparameters(variables, member["hyperparameters"])
+        opt_state = _optimizer(recipe, 1, member["rates"]).init(variables["params"])
+        return State(
+            step=jnp.zeros((), jnp.int32), variables=variables, opt_state=opt_state, key=key,
+            rates=member["rates"], totals={"loss": jnp.zeros(()), "error": jnp.zeros(())},
+            diverged_at=jnp.full((), -1, jnp.int32),
+        )  # fmt: skip
 
     return init
+
+
+def member_values(member: Member, recipe: Recipe) -> dict[str, Any]:
+    """A member as arrays; what it leaves open is the recipe's."""
+    rates = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum}
+    own = {name: getattr(member, name) for name in rates if getattr(member, name) is not None}
+    return {
+        "seed": jnp.int32(member.seed),
+        "rates": {name: jnp.float32(value) for name, value in (rates | own).items()},
+        "hyperparameters": {name: jnp.float32(value) for name, value in member.hyperparameters},
+    }
+
+
+def _with_hyperparameters(variables: Variables, values: dict[str, Any]) -> Variables:
+    sites = flatten_dict(variables.get(HYPERPARAMETERS, {}))
+    swept = {path[-1] for path in sites}
+    for name in values:
+        if name not in swept:
+            raise unknown("hyperparameter of the net", name, swept)
+    if missing := swept - set(values):
+        raise InputError(
+            f"a member must say its {', '.join(sorted(missing))}, which the net leaves open"
+        )
+    if not swept:
+        return variables
+    said = unflatten_dict({path: values[path[-1]] for path in sites})
+    return {**variables, HYPERPARAMETERS: said}
 
 
 def make_order(recipe: Recipe, count: int) -> Callable[[State], jax.Array]:
@@ -61,51 +119,145 @@ def make_order(recipe: Recipe, count: int) -> Callable[[State], jax.Array]:
 
 
 def make_step(
-    net: Net, recipe: Recipe, steps_per_epoch: int
-) -> Callable[[State, jax.Array, Batch], tuple[State, Metrics]]:
-    """``step(state, learning_rate, (images, labels)) -> (state, metrics)``.
+    net: Net, recipe: Recipe, steps_per_epoch: int, augment: Augment | None = None
+) -> Callable[[State, Batch], tuple[State, Metrics]]:
+    """``step(state, (images, labels)) -> (state, metrics)``.
 
-    Images (batch, height, width, channels), pixels from 0 to 255; labels (batch,). Metrics are the
-    means over the batch of "loss" and "error", before the update.
+    Images (batch, height, width, channels); labels (batch,). Metrics are the means over the batch of
+    "loss" and "error", before the update.
+
+    Args:
+      net: the network.
+      recipe: how it is trained; learning rate and momentum are the state's.
+      steps_per_epoch: what the schedule counts epochs in.
+      augment: what is done to the images; ``flaxact.data.augmentation(recipe.augment, images)``.
+
+    Raises:
+      InputError: a recipe with ``activation_l1``, and a net that doesn't tell its activations' outputs.
     """
+    capture: dict[str, Any] = {}
+    if recipe.activation_l1:
+        if "capture" not in inspect.signature(net.apply).parameters:
+            raise InputError(
+                "activation_l1 needs the outputs of the net's activations: its apply must take "
+                "capture=True and give them as variables['intermediates'], as from_linen's does"
+            )
+        capture = {"capture": True}
 
     def loss_fn(params: Any, state: State, batch: Batch) -> tuple[jax.Array, Any]:
-        images, labels = batch
-        logits, variables = net.apply(
+        (images, labels), key = batch, jax.random.fold_in(state.key, 1)
+        key = jax.random.fold_in(key, state.step)
+        images = images.astype(jnp.float32)
+        if augment is not None:
+            images = augment(jax.random.fold_in(key, 2), images)
+        logits, variables = _apply(
+            net,
+            recipe,
             {**state.variables, "params": params},
-            images.astype(jnp.float32),
+            images,
             train=True,
-            key=jax.random.fold_in(jax.random.fold_in(state.key, 1), state.step),
+            key=key,
+            **capture,
         )
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        loss = _cross_entropy(logits, labels, recipe.label_smoothing).mean()
+        outputs = variables.pop("intermediates", {})
+        if recipe.activation_l1:
+            sizes = sum(jnp.abs(y).astype(jnp.float32).sum() for y in jax.tree.leaves(outputs))
+            loss += recipe.activation_l1 * sizes / len(labels)
         return loss, (jnp.mean(logits.argmax(-1) != labels), variables)
 
-    def step(state: State, learning_rate: jax.Array, batch: Batch) -> tuple[State, Metrics]:
+    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
         params = state.variables["params"]
         (loss, (error, variables)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(
             params, state, batch
         )
-        optimizer = make_optimizer(
-            recipe, steps_per_epoch, learning_rate=learning_rate, momentum=recipe.momentum or None
-        )
+        optimizer = _optimizer(recipe, steps_per_epoch, state.rates)
         updates, opt_state = optimizer.update(gradients, state.opt_state, params, value=loss)
         variables = {**variables, "params": optax.apply_updates(params, updates)}
-        new = replace(state, step=state.step + 1, variables=variables, opt_state=opt_state)
-        return new, {"loss": loss, "error": error}
+        finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradients))
+        going = finite & (state.diverged_at < 0)
+        metrics = {"loss": loss, "error": jnp.asarray(error, jnp.float32)}
+        metrics = {k: jnp.where(going, v, jnp.nan) for k, v in metrics.items()}
+        anew = state.step % steps_per_epoch == 0
+        new = replace(
+            state,
+            step=state.step + 1,
+            variables=_chosen(going, variables, state.variables),
+            opt_state=_chosen(going, opt_state, state.opt_state),
+            totals={k: jnp.where(anew, 0, state.totals[k]) + v for k, v in metrics.items()},
+            diverged_at=jnp.where(going | (state.diverged_at >= 0), state.diverged_at, state.step),
+        )
+        return new, metrics
 
     return step
 
 
-def make_evaluate(net: Net) -> Callable[[Variables, Batch, jax.Array], Metrics]:
-    """``evaluate(variables, (images, labels), mask) -> metrics``, sums over the masked examples."""
+def make_evaluate(
+    net: Net, recipe: Recipe | None = None, views: Views | None = None
+) -> Callable[[Variables, Batch, jax.Array], Metrics]:
+    """``evaluate(variables, (images, labels), mask) -> metrics``, sums over the masked examples.
+
+    With several views of an image its prediction is the mean of their softmax outputs (Krizhevsky et
+    al. 2012, §4.1).
+    """
+    recipe = recipe or Recipe()
 
     def evaluate(variables: Variables, batch: Batch, mask: jax.Array) -> Metrics:
-        images, labels = batch
-        logits, _ = net.apply(
-            variables, images.astype(jnp.float32), train=False, key=jax.random.key(0)
-        )
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        (images, labels), key = batch, jax.random.key(0)
+        images = images.astype(jnp.float32)
+        seen = images[None] if views is None else views(images)
+        flat = seen.reshape(-1, *seen.shape[2:])
+        logits, _ = _apply(net, recipe, variables, flat, train=False, key=key)
+        if len(seen) > 1:
+            each = jax.nn.log_softmax(logits).reshape(len(seen), len(images), -1)
+            logits = jax.nn.logsumexp(each, 0) - jnp.log(len(seen))
         wrong = logits.argmax(-1) != labels
-        return {"loss": jnp.sum(loss * mask), "error": jnp.sum(wrong * mask)}
+        return {
+            "loss": jnp.sum(_cross_entropy(logits, labels, 0) * mask),
+            "error": jnp.sum(wrong * mask),
+        }
 
     return evaluate
+
+
+def _optimizer(recipe: Recipe, steps_per_epoch: int, rates: dict[str, jax.Array]):
+    momentum = rates["momentum"] if recipe.momentum else None
+    return make_optimizer(
+        recipe, steps_per_epoch, learning_rate=rates["learning_rate"], momentum=momentum
+    )
+
+
+def _apply(
+    net: Net, recipe: Recipe, variables: Variables, images: jax.Array, **arguments: Any
+) -> tuple[jax.Array, Variables]:
+    """The net in the recipe's precision; logits and changed variables in their own."""
+    if recipe.precision == "float32":
+        logits, changed = net.apply(variables, images, **arguments)
+        return logits, dict(changed)
+    half = jnp.dtype(recipe.precision)
+    lower = functools.partial(_cast, lambda leaf: half if leaf.dtype == jnp.float32 else leaf.dtype)
+    lowered = {**variables, "params": lower(variables["params"])}
+    logits, changed = net.apply(lowered, images.astype(half), **arguments)
+    back = {
+        name: jax.tree.map(lambda new, old: new.astype(old.dtype), tree, variables[name])
+        if name in variables and name != "params"
+        else tree
+        for name, tree in changed.items()
+    }
+    return logits.astype(jnp.float32), back
+
+
+def _cast(dtype: Callable[[Any], Any], tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(dtype(leaf)), tree)
+
+
+def _cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:
+    if not smoothing:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
+    return optax.softmax_cross_entropy(logits, targets)
+
+
+def _chosen(first: jax.Array, new: Any, old: Any) -> Any:
+    """The new tree, or the old one; of one structure, random keys included."""
+    return jax.tree.map(lambda n, o: jnp.where(first, n, o), new, old)

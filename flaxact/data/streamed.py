@@ -1,0 +1,67 @@
+"""A data set that is read while it is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flaxact._lazy import np
+from flaxact.errors import InputError
+
+if TYPE_CHECKING:
+    from flaxact.data.stream import Stream
+
+SAMPLE = 1024  # images from which a net takes their mean
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """Two streams, of training and of test images; every member sees the same batches.
+
+    ``train`` is endless, of ``open_stream(split="train", ...)``; ``test`` is one pass.
+    """
+
+    name: str
+    train: Stream
+    test: Stream
+
+    @property
+    def num_classes(self) -> int:
+        """Of both."""
+        return self.train.num_classes
+
+    @property
+    def digest(self) -> str:
+        """What tells this training set from others."""
+        return str(self.train.state()["of"]["data"])
+
+    def check(self, recipe: Any) -> None:
+        """Whether a recipe can be followed on it.
+
+        Raises:
+          InputError: another batch size, or a preprocessing, which would need all images at once.
+        """
+        ours = self.train.plan.batch_size
+        if recipe.batch_size != ours:
+            raise InputError(
+                f"the recipe's batches are of {recipe.batch_size}, the stream's of {ours}"
+            )
+        if recipe.preprocess:
+            raise InputError(
+                "a stream cannot be preprocessed: that needs all of its images at once"
+            )
+
+    def sample(self) -> tuple[Any, Any]:
+        """Images and labels of the first batches; the stream stays where it is."""
+        at, batches, seen = self.train.state(), [], 0
+        while seen < SAMPLE and len(batches) < self.train.batches:
+            batches.append(next(self.train))
+            seen += len(batches[-1][1])
+        self.train.set_state(at)
+        images, labels = (np.concatenate([np.asarray(b[i]) for b in batches]) for i in (0, 1))
+        return images, labels.astype(np.int32)
+
+    def test_batches(self) -> Iterator[Any]:
+        """Images, labels and a mask."""
+        return iter(self.test)

@@ -1,0 +1,176 @@
+"""The compiled functions that train the members of a group: together in one, or one alone."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import ShapeDtypeStruct as Shape
+from jax import lax
+
+from flaxact.data.augment import Augment
+from flaxact.data.views import Views
+from flaxact.net import Net
+from flaxact.training.devices import Place
+from flaxact.training.recipe import Recipe
+from flaxact.training.step import State, make_evaluate, make_init, make_order, make_step
+
+Loop = Literal["scan", "dispatch", "stream"]
+EVALUATION_BATCH = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Programs:
+    """Compiled functions of a group's state, which is stacked over members where they are vmapped.
+
+    ``advance`` of "scan" takes (state, number of steps, images, labels); of "dispatch" (state, images,
+    labels, order) and of "stream" (state, images, labels of the batch), for one step. ``memory`` is
+    what ``advance`` needs on each device, in bytes, all included.
+    """
+
+    init: Callable[..., State]
+    order: Callable[..., jax.Array]
+    advance: Callable[..., State]
+    evaluate: Callable[..., dict[str, jax.Array]]
+    state: State
+    compile_seconds: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What programs are compiled for. ``members`` is how many are vmapped; 0 for one that isn't.
+
+    ``images`` are the shape and dtype of the training images, or of a sample of a stream; ``steps`` are
+    in an epoch.
+    """
+
+    net: Net
+    recipe: Recipe
+    loop: Loop
+    members: int
+    hyperparameters: tuple[str, ...]
+    images: tuple[tuple[int, ...], str]
+    test_images: tuple[tuple[int, ...], str]
+    steps: int
+    augment: Augment
+    views: Views
+    place: Place
+
+
+def plan_recipe(recipe: Recipe) -> Recipe:
+    """A recipe without what is a value in the programs or does not enter them."""
+    return replace(
+        recipe, learning_rate=1.0, momentum=0.5 if recipe.momentum else 0.0, augment=(), preprocess=(),
+        views="", target_error=None, max_seconds=None,
+        epochs=1 if recipe.schedule in ("constant", "plateau") else recipe.epochs,
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=16)
+def compiled(plan: Plan) -> Programs:
+    """The programs of a plan."""
+    start = time.perf_counter()
+    mapped = _mapped(plan.members)
+    state_at = plan.place.state
+    shared = functools.partial(Shape, sharding=plan.place.shared)
+    images = shared(plan.images[0], jnp.dtype(plan.images[1]))
+    labels = shared(plan.images[0][:1], jnp.int32)
+
+    init = jax.jit(mapped(make_init(plan.net, plan.recipe), 1), out_shardings=state_at)
+    init = init.lower(_member_shapes(plan), images).compile()
+    state = jax.tree.map(
+        lambda leaf: Shape(leaf.shape, leaf.dtype, sharding=state_at), init.out_info
+    )
+    order, advance, arguments = _advance(plan, images, labels, state, shared)
+    advance = advance.lower(state, *arguments).compile()
+    evaluate = mapped(make_evaluate(plan.net, plan.recipe, plan.views), 2)
+    evaluate = jax.jit(_constrained(evaluate, plan.place, 1))
+    batch = shared((EVALUATION_BATCH, *plan.test_images[0]), jnp.dtype(plan.test_images[1]))
+    of_batch = functools.partial(shared, (EVALUATION_BATCH,))
+    evaluate = evaluate.lower(
+        state.variables, (batch, of_batch(jnp.int32)), of_batch(jnp.bool)
+    ).compile()
+    seconds = time.perf_counter() - start
+    return Programs(init, order, advance, evaluate, state, seconds, _memory(advance))
+
+
+def _advance(plan: Plan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
+    """The order of an epoch, compiled; the function that trains, and its arguments' shapes."""
+    count, place = plan.images[0][0], plan.place
+    step = make_step(plan.net, plan.recipe, plan.steps, plan.augment)
+    order = make_order(plan.recipe, count)
+    jit = functools.partial(jax.jit, donate_argnums=0, out_shardings=place.state)
+
+    def picked(state: State, images, labels, batches) -> State:
+        chosen = batches[state.step % plan.steps]
+        batch = _constrain((images[chosen], labels[chosen]), place)
+        return step(state, batch)[0]
+
+    if plan.loop == "stream":
+        size = plan.recipe.batch_size
+        batch = shared((size, *images.shape[1:]), images.dtype), shared((size,), jnp.int32)
+        train = _mapped(plan.members)(lambda s, x, y: step(s, _constrain((x, y), place))[0], 2)
+        return None, jit(train), batch
+    if plan.loop == "scan":
+
+        def several(state: State, number, images, labels) -> State:
+            batches = order(state)
+            return lax.fori_loop(0, number, lambda _, s: picked(s, images, labels, batches), state)
+
+        number = shared((), jnp.int32)
+        return None, jit(_mapped(plan.members)(several, 3)), (number, images, labels)
+    order = jax.jit(order, out_shardings=place.shared).lower(state).compile()
+    batches = shared(order.out_info.shape, order.out_info.dtype)
+    return order, jit(picked), (images, labels, batches)
+
+
+def _mapped(members: int) -> Callable[[Callable[..., Any], int], Callable[..., Any]]:
+    """``vmap`` over the first argument, with so many others shared; or nothing."""
+    if not members:
+        return lambda function, others: function
+    return lambda function, others: jax.vmap(function, (0, *[None] * others))
+
+
+def _member_shapes(plan: Plan) -> dict[str, Any]:
+    lead = (plan.members,) if plan.members else ()
+    number = functools.partial(Shape, lead, sharding=plan.place.state)
+    return {
+        "seed": number(jnp.int32),
+        "rates": {name: number(jnp.float32) for name in ("learning_rate", "momentum")},
+        "hyperparameters": {name: number(jnp.float32) for name in plan.hyperparameters},
+    }
+
+
+def _constrain(batch: Any, place: Place) -> Any:
+    return batch if place.batch is None else lax.with_sharding_constraint(batch, place.batch)
+
+
+def _constrained(function: Callable[..., Any], place: Place, skip: int) -> Callable[..., Any]:
+    return lambda *arguments: function(
+        *arguments[:skip], *(_constrain(argument, place) for argument in arguments[skip:])
+    )
+
+
+def _memory(program: Any) -> int:
+    found = program.memory_analysis()
+    if found is None:
+        return 0
+    return (
+        found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+        - found.alias_size_in_bytes
+    )  # fmt: skip
+
+
+def available(place: Place) -> int:
+    """Bytes of memory on each of a place's devices; on CPUs they share the machine's."""
+    devices = sorted(place.state.addressable_devices, key=lambda device: device.id)
+    stats = devices[0].memory_stats() or {}
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(devices)
+    return stats.get("bytes_limit", machine)

@@ -1,0 +1,211 @@
+"""A training in a folder: it can be stopped anywhere, and the same call goes on from there."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import logging
+import math
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+
+from flaxact.data import Dataset
+from flaxact.data.streamed import Streamed
+from flaxact.errors import InputError
+from flaxact.net import Net
+from flaxact.training import _host, _watch
+from flaxact.training._records import (
+    append,
+    check_configuration,
+    configuration,
+    mean,
+    result,
+    row,
+    write,
+)
+from flaxact.training._watch import Trace, stopping
+from flaxact.training.checkpoints import Checkpoints, restore
+from flaxact.training.devices import Place
+from flaxact.training.engine import Epoch, Start, Update, updates
+from flaxact.training.lock import locked
+from flaxact.training.members import Member
+from flaxact.training.recipe import Recipe
+from flaxact.training.step import State, make_init, member_values
+
+STOPPED = 128 + signal.SIGTERM  # what a shell reports of a process that SIGTERM ended
+STRIDE = 200  # steps between looks at the clock and at signals, where many are one program
+_log = logging.getLogger("flaxact")
+
+
+def run(
+    net: Net,
+    recipe: Recipe,
+    data: Dataset | Streamed,
+    members: Sequence[Member | int],
+    folder: Path,
+    *,
+    model: str = "",
+    save_seconds: float = 60.0,
+    keep: int = 2,
+    profile: bool = False,
+    tensorboard: bool = False,
+    **options: Any,
+) -> Iterator[Epoch]:
+    """Train as ``train`` does, in a folder that remembers how far it is.
+
+    The folder holds ``config.json``, ``recipe.toml``, ``metrics.jsonl`` (a line an epoch),
+    ``checkpoints/`` (arrays by path, stacked over members; ``flaxact.training.checkpoints.restore`` reads
+    them), and at the end ``result.json``. Called again it goes on with the newest whole checkpoint, and
+    what comes out is bit for bit what an uninterrupted run gives; a finished one does nothing. SIGTERM
+    ends it after the step it is in, saved, with exit code 143.
+
+    Args:
+      net: the network.
+      recipe: how it is trained.
+      data: what it is trained and tested on.
+      members: one run each; a whole number is a seed.
+      folder: is made if need be; one run at a time.
+      model: what the net is, in a word, so that a folder is not gone on in with another.
+      save_seconds: between checkpoints; epochs that are the best so far, by mean test error, are saved
+        too. Of several processes each epoch is saved.
+      keep: newest checkpoints that are kept, beside the best.
+      profile: write a trace of some steps to ``folder/profile``, for TensorBoard or Perfetto.
+      tensorboard: write the metrics to ``folder/tensorboard`` too; needs the extra ``tensorboard``.
+      options: those of ``updates``.
+
+    Yields:
+      The epochs that were not there yet, as ``train``.
+
+    Raises:
+      InputError: a folder of another run, or one in use; a checkpoint that cannot be written, or none
+        that can be read; else as ``updates``.
+    """
+    chosen = [Member(m) if isinstance(m, int) else m for m in members]
+    first = jax.process_index() == 0  # the one of several processes that writes
+    with contextlib.ExitStack() as stack:
+        if first:
+            stack.enter_context(locked(folder))
+        config = configuration(net, recipe, data, chosen, model)
+        check_configuration(folder, config)
+        if (folder / "result.json").exists():
+            return
+        stop = stack.enter_context(stopping())
+        each = []  # of the rows: what is done with it
+        if first:
+            write(folder / "config.json", json.dumps(config, indent=1) + "\n")
+            write(folder / "recipe.toml", recipe.to_toml())
+            each.append(functools.partial(append, folder / "metrics.jsonl"))
+        if first and tensorboard:
+            each.append(stack.enter_context(_watch.tensorboard(folder, chosen)))
+        trace = stack.enter_context(Trace(folder / "profile" if profile and first else None))
+        start, rows = _start(folder, first)
+        saved = stack.enter_context(_Saved(folder, keep, save_seconds))
+        if jax.process_count() == 1:
+            options.setdefault("steps_per_update", STRIDE)
+        update = None
+        for update in updates(net, recipe, data, chosen, start=start, **options):
+            trace.step(update)
+            if update.epoch is not None and len(rows) == update.epoch.number:
+                rows.append(row(update))
+                for write_row in each:
+                    write_row(rows[-1])
+                yield update.epoch
+            if stop(update.step):
+                saved.save(update, rows)
+                raise SystemExit(STOPPED)
+            saved.consider(update, rows)
+        assert update is not None
+        saved.save(update, rows)
+        if first:
+            found = result(config, rows, update)
+            write(folder / "result.json", json.dumps(found, indent=1) + "\n")
+
+
+class _Saved(contextlib.AbstractContextManager):
+    """The checkpoints of a run, and when it is time for one."""
+
+    def __init__(self, folder: Path, keep: int, seconds: float):
+        self.store = Checkpoints(folder / "checkpoints", keep=keep)
+        self.seconds, self.last, self.best = seconds, time.monotonic(), math.inf
+
+    def consider(self, update: Update, rows: list[dict[str, Any]]) -> None:
+        """Save where it is time to; raises what an earlier save failed with."""
+        self.store.check()
+        if jax.process_count() > 1:  # clocks differ, and all have to save the same step
+            due = update.epoch is not None
+        else:
+            due = time.monotonic() - self.last >= self.seconds
+        if due or (update.epoch is not None and mean(update.epoch.test_error) < self.best):
+            self._save(update, rows)
+
+    def save(self, update: Update, rows: list[dict[str, Any]]) -> None:
+        """Save now, and wait until it is on disk."""
+        self._save(update, rows)
+        self.store.wait()
+
+    def _save(self, update: Update, rows: list[dict[str, Any]]) -> None:
+        metric = None if update.epoch is None else mean(update.epoch.test_error)
+        facts = {
+            "rows": rows, "seconds": update.seconds, "elapsed": update.elapsed,
+            "stream": update.stream, "devices": jax.device_count(),
+        }  # fmt: skip
+        self.store.save(update.step, update.arrays(), facts, metric=metric)
+        self.last = time.monotonic()
+        self.best = min(self.best, math.inf if metric is None else metric)
+
+    def __exit__(self, *error: Any) -> None:
+        self.store.__exit__(*error)
+
+
+def final_states(
+    folder: Path, net: Net, recipe: Recipe, data: Dataset, members: Sequence[Member | int]
+) -> State:
+    """The states that a run has left, stacked over members.
+
+    Args:
+      folder: of a run that has a checkpoint.
+      net: the network, and
+      recipe: its recipe, and
+      data: its data, and
+      members: its members, as the run was given them.
+
+    Raises:
+      InputError: no checkpoint, or one of another run.
+    """
+    found = restore(folder / "checkpoints")
+    if found is None:
+        raise InputError(f"{folder} has no checkpoint")
+    chosen = [Member(m) if isinstance(m, int) else m for m in members]
+    values = jax.tree.map(lambda *v: np.stack(v), *(member_values(m, recipe) for m in chosen))
+    images = jax.ShapeDtypeStruct(data.train.images.shape, data.train.images.dtype)
+    shapes = jax.eval_shape(jax.vmap(make_init(net, recipe), (0, None)), values, images)
+    at = SingleDeviceSharding(jax.devices()[0])
+    return _host.states(found.arrays, [shapes], [Place(at, at)], mapped=True)[0]
+
+
+def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]]]:
+    """Where to go on, and the rows until there; those that came after it are written anew."""
+    found = restore(folder / "checkpoints")
+    rows = found.facts["rows"] if found else []
+    if first:
+        write(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    if found is None:
+        return None, []
+    for line in found.set_aside:
+        _log.warning("%s", line)
+    facts = found.facts
+    if facts["devices"] != jax.device_count():
+        _log.warning(
+            "this run was saved on %d devices and goes on with %d: the last bits may differ",
+            facts["devices"], jax.device_count(),
+        )  # fmt: skip
+    start = Start(found.arrays, found.step, facts["seconds"], facts["elapsed"], facts["stream"])
+    return start, rows

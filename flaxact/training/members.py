@@ -1,0 +1,68 @@
+"""What may differ between nets that are trained together; does not import jax."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flaxact.errors import InputError
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of several trainings of a net on the same data that are done at once.
+
+    Attributes:
+      seed: of weights, batch order, augmentation and dropout.
+      learning_rate: None for the recipe's.
+      momentum: None for the recipe's; a recipe without momentum (0) has no velocity for it.
+      hyperparameters: of the net's activations, by name, for a net that was made with
+        ``from_linen(module, hyperparameters=...)``.
+
+    Raises:
+      InputError: a value out of its range.
+    """
+
+    seed: int = 0
+    learning_rate: float | None = None
+    momentum: float | None = None
+    hyperparameters: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self):
+        if isinstance(self.seed, bool) or not -(2**31) <= self.seed < 2**31:
+            raise InputError(f"a seed must be a whole number of 32 bits, not {self.seed!r}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise InputError(f"learning_rate must be above 0, not {self.learning_rate!r}")
+        if self.momentum is not None and not 0 <= self.momentum < 1:
+            raise InputError(f"momentum must be at least 0 and below 1, not {self.momentum!r}")
+
+    def described(self) -> dict[str, Any]:
+        """What it says, for JSON; what it leaves to the recipe is left out."""
+        said = {k: v for k, v in vars(self).items() if v is not None and v != ()}
+        if self.hyperparameters:
+            said["hyperparameters"] = dict(self.hyperparameters)
+        return said
+
+
+def grid(
+    seeds: Sequence[int],
+    learning_rates: Sequence[float | None] = (None,),
+    momenta: Sequence[float | None] = (None,),
+    **hyperparameters: Sequence[float],
+) -> tuple[Member, ...]:
+    """Every seed at every learning rate, momentum and hyperparameter.
+
+    >>> [(m.learning_rate, m.seed) for m in grid([0, 1], [0.1, 0.3])]
+    [(0.1, 0), (0.1, 1), (0.3, 0), (0.3, 1)]
+    """
+    values = itertools.product(*([(k, v) for v in vs] for k, vs in hyperparameters.items()))
+    return tuple(
+        Member(seed, rate, momentum, chosen)
+        for chosen in values
+        for rate in learning_rates
+        for momentum in momenta
+        for seed in seeds
+    )
