@@ -37,7 +37,7 @@ def run(activation, rate, seed, level, diverged_at=None):
     return {
         "id": f"{activation}-{rate}-{seed}",
         "config": {"activation": activation, "learning_rate": rate, "seed": seed, "model": "x"},
-        "epochs": epochs, "compile_seconds": 1.0, "seeds_at_once": 3, "diverged_at": diverged_at,
+        "epochs": epochs, "compile_seconds": 1.0, "runs_at_once": 3, "diverged_at": diverged_at,
         "layers": [layer(s, w, rng) for w in ("initial", "final") for s in ("act1", "act2")],
     }  # fmt: skip
 

@@ -186,7 +186,7 @@ def _heading(results: Results) -> str:
 def _provenance(results: Results) -> list[tuple[str, str]]:
     study, environment, dataset = (results[k] for k in ("study", "environment", "dataset"))
     rates = ", ".join(f"{rate:g}" for rate in study["learning_rates"])
-    at_once = sorted({run["seeds_at_once"] for run in results["runs"]})
+    at_once = sorted({run["runs_at_once"] for run in results["runs"]})
     absent = summary.missing_runs(results)
     rows = [
         ("command", environment["command"] or "(none: made from Python)"),
@@ -197,7 +197,7 @@ def _provenance(results: Results) -> list[tuple[str, str]]:
          f"{study['batch_size']}, {study['epochs']} epochs, learning rates {rates}, seeds "
          f"{', '.join(map(str, study['seeds']))}; for equal seeds every activation sees the same "
          "batches"),
-        ("timing", f"{', '.join(map(str, at_once))} seed(s) of a cell, the time of their epoch "
+        ("timing", f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
          "divided by their number; the activations one after another on one machine, so small "
          "differences mean little"),
         ("versions", f"flaxact {environment['flaxact']}, jax {environment['jax']}, "

@@ -103,13 +103,12 @@ def run(
             write(folder / "config.json", json.dumps(config, indent=1) + "\n")
             write(folder / "recipe.toml", recipe.to_toml())
             each.append(functools.partial(append, folder / "metrics.jsonl"))
-        if first and tensorboard:
-            each.append(stack.enter_context(_watch.tensorboard(folder, chosen)))
+            if tensorboard:
+                each.append(stack.enter_context(_watch.tensorboard(folder, chosen)))
         trace = stack.enter_context(Trace(folder / "profile" if profile and first else None))
         start, rows = _start(folder, first)
         saved = stack.enter_context(_Saved(folder, keep, save_seconds))
-        if jax.process_count() == 1:
-            options.setdefault("steps_per_update", STRIDE)
+        options = {"steps_per_update": _stride(), **options}
         update = None
         for update in updates(net, recipe, data, chosen, start=start, **options):
             trace.step(update)
@@ -189,6 +188,11 @@ def final_states(
     shapes = jax.eval_shape(jax.vmap(make_init(net, recipe), (0, None)), values, images)
     at = SingleDeviceSharding(jax.devices()[0])
     return _host.states(found.arrays, [shapes], [Place(at, at)], mapped=True)[0]
+
+
+def _stride() -> int | None:
+    """Of several processes, whose clocks differ, an epoch: all have to do the same."""
+    return STRIDE if jax.process_count() == 1 else None
 
 
 def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]]]:
