@@ -7,118 +7,16 @@ import functools
 import io
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
 import flaxact
 from flaxact.activations._spec import is_transform
+from flaxact.commands import compare, report, train
 from flaxact.errors import InputError, unknown
-
-
-def compare(
-    activations: tyro.conf.Positional[tuple[str, ...]],
-    *,
-    model: str = "cuda_convnet(width=0.25)",
-    dataset: str = "mnist5k",
-    seeds: int = 3,
-    epochs: int = 6,
-    batch_size: int = 32,
-    learning_rate: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03),
-    momentum: float = 0.9,
-    schedule: Literal["constant", "cosine", "steps"] = "constant",
-    target_error: float = 0.1,
-    image_size: int | None = None,
-    data_dir: Path | None = None,
-    out: Path = Path("flaxact-results"),
-) -> None:
-    """Train each activation on the same model, data and seeds, and write a report.
-
-    What the folder holds already is not trained again.
-
-    Args:
-      activations: Names or spec texts, such as relu "elu(alpha=0.5)" "centered(relu)".
-      model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)".
-      dataset: mnist5k, or the name of a TFDS image classification set.
-      seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
-      epochs: Passes over the training images.
-      batch_size: Images a step.
-      learning_rate: One, or several from which each activation gets its own best by training error.
-      momentum: Of SGD.
-      schedule: Of the learning rate; steps divides by 10 after 80% and again after 90%.
-      target_error: Training error, as a fraction, for "epochs to".
-      image_size: Side to which images of different sizes are brought, in pixels.
-      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
-      out: Folder of the results; runs of other studies in it are left alone.
-    """
-    from rich.console import Console
-
-    from flaxact import data as datasets
-    from flaxact.studies.study import Study, check_folder
-    from flaxact.training.recipe import Recipe
-
-    study = Study(
-        activations=activations,
-        model=model,
-        dataset=dataset,
-        seeds=tuple(range(seeds)),
-        learning_rates=learning_rate,
-        recipe=Recipe(epochs, batch_size, momentum=momentum, schedule=schedule),
-        target_error=target_error,
-        image_size=image_size,
-    )
-    datasets.check(dataset, data_dir=data_dir)
-    check_folder(out)
-    with Console(stderr=True).status(f"loading {dataset}"):
-        data = datasets.load(dataset, data_dir=data_dir, image_size=image_size)
-    _train(study, data, out)
-
-
-def _train(study, data, out: Path) -> None:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from flaxact import studies
-
-    console = Console(stderr=True)
-    studies.check(study, data)
-    if studies.finished(study, data, out):
-        runs = len(list(study.cells())) * len(study.seeds)
-        console.print(f"nothing to do: all {runs} runs are there. The report: {out}/report.html")
-        return
-    columns = (
-        BarColumn(24), MofNCompleteColumn(), TextColumn("epochs"),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("starting", total=None)
-        for progress in studies.run(study, data, out, command=_command()):
-            bar.update(
-                task, completed=progress.done, total=progress.total, description=progress.text
-            )
-    report(out)
-
-
-def report(folder: tyro.conf.Positional[Path]) -> None:
-    """Make tables, plots and report.html again from results.json.
-
-    Args:
-      folder: Where flaxact compare has written.
-    """
-    from flaxact.studies.report import write_report
-
-    print(f"The report: {write_report(folder)}")
 
 
 def list_names(*, where: str = "") -> None:
@@ -219,8 +117,8 @@ def cite(activation: tyro.conf.Positional[str]) -> None:
 
 
 COMMANDS = {
-    "compare": compare, "report": report, "list": list_names, "describe": describe, "cite": cite,
-    "gallery": gallery, "models": list_models,
+    "compare": compare, "train": train, "report": report, "list": list_names, "describe": describe,
+    "cite": cite, "gallery": gallery, "models": list_models,
 }  # fmt: skip
 
 
@@ -277,10 +175,6 @@ def _one_line(box: str) -> str:
     )
     meant = re.compile(r"(Perhaps you meant: --\S+).*")
     return "; ".join(meant.sub(r"\1", paragraph) for paragraph in kept if paragraph)
-
-
-def _command() -> str:
-    return shlex.join(["flaxact", *sys.argv[1:]])
 
 
 def run() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from flaxact.data import Dataset, Split, augmentation, preprocess, views
 from flaxact.data import shape as shape_of
 from flaxact.data.streamed import Streamed
-from flaxact.errors import InputError
+from flaxact.errors import InputError, unknown
 from flaxact.net import Net
 from flaxact.training import _host
 from flaxact.training._programs import (
@@ -32,6 +32,8 @@ from flaxact.training.devices import Split as Division
 from flaxact.training.members import Member
 from flaxact.training.recipe import Recipe
 from flaxact.training.step import State, member_values
+
+LOOPS = ("scan", "dispatch")
 
 
 @dataclass(eq=False)
@@ -145,7 +147,7 @@ def prepare(
     chosen = [Member(m) if isinstance(m, int) else m for m in members]
     if not chosen:
         raise InputError("no members to train: give one seed or more")
-    names = {tuple(name for name, _ in m.hyperparameters) for m in chosen}
+    names = {member.swept for member in chosen}
     if len(names) > 1:
         raise InputError(f"all members must name the same hyperparameters, not {sorted(names)}")
     data, sample, test_images, steps = _taken(recipe, data)
@@ -159,7 +161,7 @@ def prepare(
 
     def plan(size: int, place: Place) -> Plan:
         return Plan(
-            net, plan_recipe(recipe), kind, size, next(iter(names)),
+            net, plan_recipe(recipe), kind, size, names,
             (sample[0].shape, str(sample[0].dtype)), test_images, steps,
             augmentation(recipe.augment, sample[0]), view, place,
         )  # fmt: skip
@@ -173,6 +175,26 @@ def prepare(
     programs = [compiled(p) for p in plans]
     seconds = sum({p: c.compile_seconds for p, c in zip(plans, programs, strict=True)}.values())
     return Work(kind, data, groups, recipe, programs, at, steps, mapped, seconds, sample)
+
+
+def _checked(
+    recipe: Recipe, members: list[Member], loop: str | None, chunk: int | None
+) -> tuple[str, ...]:
+    """The names of the members' hyperparameters, if all that is asked for makes sense."""
+    if not members:
+        raise InputError("no members to train: give one seed or more")
+    if loop not in (None, *LOOPS):
+        raise unknown("loop", loop, LOOPS)
+    if chunk is not None and chunk < 1:
+        raise InputError(f"a chunk is 1 member or more, not {chunk}")
+    if not recipe.momentum and any(member.momentum for member in members):
+        raise InputError(
+            "the recipe has no momentum, so no member can have one: give it one above 0"
+        )
+    names = {tuple(sorted(name for name, _ in m.hyperparameters)) for m in members}
+    if len(names) > 1:
+        raise InputError(f"all members must name the same hyperparameters, not {sorted(names)}")
+    return next(iter(names))
 
 
 def _taken(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, int]:

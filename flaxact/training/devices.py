@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from jax.sharding import (
     SingleDeviceSharding,
 )
 
-from flaxact.errors import InputError
+from flaxact.errors import InputError, unknown
 
 Split = Literal["members", "batch"]
 AXIS = "devices"
@@ -67,11 +68,12 @@ def use_cores(count: int | None = None) -> None:
     """Make a CPU device of every core, before anything else is done with JAX.
 
     XLA's convolutions use one core well and several badly, so trainings go faster one a device. Does
-    nothing where XLA_FLAGS or JAX_NUM_CPU_DEVICES says how many there are.
+    nothing where XLA_FLAGS or JAX_NUM_CPU_DEVICES says how many there are, or where JAX has begun.
     """
     said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not said and "JAX_NUM_CPU_DEVICES" not in os.environ:
-        jax.config.update("jax_num_cpu_devices", count or len(os.sched_getaffinity(0)))
+        with contextlib.suppress(RuntimeError):  # JAX has begun
+            jax.config.update("jax_num_cpu_devices", count or os.cpu_count())
 
 
 def places(
@@ -92,8 +94,11 @@ def places(
       vmapped: whether one program trains all members.
 
     Raises:
-      InputError: devices that the members or the batch cannot be divided among evenly.
+      InputError: an unknown split, or devices that the members or the batch cannot be divided among
+        evenly.
     """
+    if split not in (None, "members", "batch"):
+        raise unknown("split", split, ("members", "batch"))
     chosen = tuple(jax.devices() if devices is None else devices)
     if split is None:
         enough = members >= len(chosen) and jax.process_count() == 1

@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 
 from flaxact.data import Dataset
 from flaxact.data.streamed import Streamed
+from flaxact.errors import InputError
 from flaxact.net import Net
 from flaxact.training import _host
 from flaxact.training._work import prepare
@@ -158,9 +159,12 @@ def updates(
       steps_per_update: of ``scan``; None for an epoch.
 
     Raises:
-      InputError: no members, a batch larger than the training set, an unknown preprocessing,
-        augmentation or view, or devices that don't divide the work.
+      InputError: no members, hyperparameters that are not those that the net leaves open, a batch larger
+        than the training set, an unknown preprocessing, augmentation, view, loop or split, or devices
+        that don't divide the work.
     """
+    if steps_per_update is not None and steps_per_update < 1:
+        raise InputError(f"steps_per_update must be 1 or more, not {steps_per_update}")
     work = prepare(net, recipe, data, members, loop=loop, chunk=chunk, devices=devices, split=split)
     began = time.perf_counter() - (start.elapsed if start else 0.0)
     step, seconds = (start.step, start.seconds) if start else (0, 0.0)

@@ -9,7 +9,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,9 @@ def run(
     *,
     model: str = "",
     save_seconds: float = 60.0,
-    keep: int = 2,
     profile: bool = False,
     tensorboard: bool = False,
+    watch: Callable[[Update], object] | None = None,
     **options: Any,
 ) -> Iterator[Epoch]:
     """Train as ``train`` does, in a folder that remembers how far it is.
@@ -74,11 +74,12 @@ def run(
       members: one run each; a whole number is a seed.
       folder: is made if need be; one run at a time.
       model: what the net is, in a word, so that a folder is not gone on in with another.
-      save_seconds: between checkpoints; epochs that are the best so far, by mean test error, are saved
+      save_seconds: between checkpoints, of which the two newest and the best are kept; epochs that are
+        the best so far, by mean test error, are saved
         too. Of several processes each epoch is saved.
-      keep: newest checkpoints that are kept, beside the best.
       profile: write a trace of some steps to ``folder/profile``, for TensorBoard or Perfetto.
       tensorboard: write the metrics to ``folder/tensorboard`` too; needs the extra ``tensorboard``.
+      watch: called with every update, within epochs too.
       options: those of ``updates``.
 
     Yields:
@@ -107,11 +108,13 @@ def run(
                 each.append(stack.enter_context(_watch.tensorboard(folder, chosen)))
         trace = stack.enter_context(Trace(folder / "profile" if profile and first else None))
         start, rows = _start(folder, first)
-        saved = stack.enter_context(_Saved(folder, keep, save_seconds))
+        saved = stack.enter_context(_Saved(folder, save_seconds))
+        watch = watch or (lambda update: None)
         options = {"steps_per_update": _stride(), **options}
         update = None
         for update in updates(net, recipe, data, chosen, start=start, **options):
             trace.step(update)
+            watch(update)
             if update.epoch is not None and len(rows) == update.epoch.number:
                 rows.append(row(update))
                 for write_row in each:
@@ -131,8 +134,8 @@ def run(
 class _Saved(contextlib.AbstractContextManager):
     """The checkpoints of a run, and when it is time for one."""
 
-    def __init__(self, folder: Path, keep: int, seconds: float):
-        self.store = Checkpoints(folder / "checkpoints", keep=keep)
+    def __init__(self, folder: Path, seconds: float):
+        self.store = Checkpoints(folder / "checkpoints")
         self.seconds, self.last, self.best = seconds, time.monotonic(), math.inf
 
     def consider(self, update: Update, rows: list[dict[str, Any]]) -> None:

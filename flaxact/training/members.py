@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from flaxact.errors import InputError
@@ -32,12 +33,18 @@ class Member:
     hyperparameters: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self):
-        if isinstance(self.seed, bool) or not -(2**31) <= self.seed < 2**31:
+        whole = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
+        if not whole or not -(2**31) <= self.seed < 2**31:
             raise InputError(f"a seed must be a whole number of 32 bits, not {self.seed!r}")
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning_rate must be above 0, not {self.learning_rate!r}")
         if self.momentum is not None and not 0 <= self.momentum < 1:
             raise InputError(f"momentum must be at least 0 and below 1, not {self.momentum!r}")
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """The names of its hyperparameters."""
+        return tuple(name for name, _ in self.hyperparameters)
 
     def described(self) -> dict[str, Any]:
         """What it says, for JSON; what it leaves to the recipe is left out."""

@@ -92,8 +92,10 @@ class Recipe:
                 raise unknown(name, getattr(self, name), choices)
 
     @classmethod
-    def from_toml(cls, text: str) -> Recipe:
-        r"""The recipe that a text says, a field a line; what it leaves out is as by default.
+    def from_toml(cls, *texts: str) -> Recipe:
+        r"""The recipe that texts say, a field a line; what they leave out is as by default.
+
+        A later text goes before an earlier one.
 
         Raises:
           InputError: it is not TOML, names an unknown field, or gives what a recipe cannot have.
@@ -101,10 +103,12 @@ class Recipe:
         >>> Recipe.from_toml('epochs = 3\nschedule = "cosine"') == Recipe(epochs=3, schedule="cosine")
         True
         """
-        try:
-            given: dict[str, Any] = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"cannot read the recipe as TOML: {error}") from None
+        given: dict[str, Any] = {}
+        for text in texts:
+            try:
+                given |= tomllib.loads(text)
+            except tomllib.TOMLDecodeError as error:
+                raise InputError(f"cannot read the recipe as TOML: {error}") from None
         known = [field.name for field in dataclasses.fields(cls)]
         for name in given:
             if name not in known:

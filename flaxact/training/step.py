@@ -41,8 +41,8 @@ class State:
       key: what is random in training follows from it.
       rates: "learning_rate" and "momentum"; values, so that a sweep compiles once.
       totals: sums over the steps of this epoch of "loss" and "error".
-      diverged_at: the step whose loss or gradient was not finite, counted from 0; -1 for none. From
-        then on nothing changes but ``step``.
+      diverged_at: the step whose loss, gradient or outcome was not finite, counted from 0; -1 for none.
+        From then on nothing changes but ``step``.
     """
 
     step: jax.Array
@@ -175,6 +175,8 @@ def make_step(
         updates, opt_state = optimizer.update(gradients, state.opt_state, params, value=loss)
         variables = {**variables, "params": optax.apply_updates(params, updates)}
         finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradients))
+        # A step can also be too long: then what would be kept is not finite, though both are.
+        finite &= _stays_finite((variables, opt_state), (state.variables, state.opt_state))
         going = finite & (state.diverged_at < 0)
         metrics = {"loss": loss, "error": jnp.asarray(error, jnp.float32)}
         metrics = {k: jnp.where(going, v, jnp.nan) for k, v in metrics.items()}
@@ -256,6 +258,17 @@ def _cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> ja
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
     return optax.softmax_cross_entropy(logits, targets)
+
+
+def _stays_finite(new: Any, old: Any) -> jax.Array:
+    """Whether no number that was finite is not; the optimiser may begin with infinities."""
+    pairs = zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
+    found = [
+        jnp.all(jnp.isfinite(n) | ~jnp.isfinite(o))
+        for n, o in pairs
+        if jnp.issubdtype(n.dtype, jnp.floating)
+    ]
+    return jnp.all(jnp.stack(found)) if found else jnp.array(True)
 
 
 def _chosen(first: jax.Array, new: Any, old: Any) -> Any:

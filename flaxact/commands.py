@@ -1,0 +1,230 @@
+"""The commands that train: arguments to a function call, and what is shown while it runs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from flaxact.errors import InputError
+
+
+def compare(
+    activations: tyro.conf.Positional[tuple[str, ...]],
+    *,
+    model: str = "cuda_convnet(width=0.25)",
+    dataset: str = "mnist5k",
+    seeds: int = 3,
+    epochs: int = 6,
+    batch_size: int = 32,
+    learning_rate: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03),
+    momentum: float = 0.9,
+    schedule: Literal["constant", "cosine", "steps"] = "constant",
+    target_error: float = 0.1,
+    image_size: int | None = None,
+    data_dir: Path | None = None,
+    out: Path = Path("flaxact-results"),
+) -> None:
+    """Train each activation on the same model, data and seeds, and write a report.
+
+    What the folder holds already is not trained again.
+
+    Args:
+      activations: Names or spec texts, such as relu "elu(alpha=0.5)" "centered(relu)".
+      model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)".
+      dataset: mnist5k, or the name of a TFDS image classification set.
+      seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
+      epochs: Passes over the training images.
+      batch_size: Images a step.
+      learning_rate: One, or several from which each activation gets its own best by training error.
+      momentum: Of SGD.
+      schedule: Of the learning rate; steps divides by 10 after 80% and again after 90%.
+      target_error: Training error, as a fraction, for "epochs to".
+      image_size: Side to which images of different sizes are brought, in pixels.
+      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
+      out: Folder of the results; runs of other studies in it are left alone.
+    """
+    from flaxact import data as datasets
+    from flaxact._shown import console
+    from flaxact.studies.study import Study, check_folder
+    from flaxact.training.recipe import Recipe
+
+    study = Study(
+        activations=activations,
+        model=model,
+        dataset=dataset,
+        seeds=tuple(range(seeds)),
+        learning_rates=learning_rate,
+        recipe=Recipe(epochs, batch_size, momentum=momentum, schedule=schedule),
+        target_error=target_error,
+        image_size=image_size,
+    )
+    datasets.check(dataset, data_dir=data_dir)
+    check_folder(out)
+    _begin(None, None, None)
+    with console.status(f"loading {dataset}"):
+        data = datasets.load(dataset, data_dir=data_dir, image_size=image_size)
+    _compare(study, data, out)
+
+
+def _compare(study: Any, data: Any, out: Path) -> None:
+    from flaxact import studies
+    from flaxact._shown import Bar, console
+
+    studies.check(study, data)
+    if studies.finished(study, data, out):
+        runs = len(list(study.cells())) * len(study.seeds)
+        console.print(f"nothing to do: all {runs} runs are there. The report: {out}/report.html")
+        return
+    with Bar("epochs") as bar:
+        for progress in studies.run(study, data, out, command=_command()):
+            bar.show(progress.done, progress.total, progress.text)
+    report(out)
+
+
+def train(
+    activation: tyro.conf.Positional[str],
+    *,
+    model: str = "cuda_convnet(width=0.25)",
+    dataset: str = "mnist5k",
+    recipe: Path | None = None,
+    option: tuple[str, ...] = (),
+    seeds: int = 1,
+    learning_rate: tuple[float, ...] = (),
+    momentum: tuple[float, ...] = (),
+    sweep: tuple[str, ...] = (),
+    stream: bool = False,
+    workers: int = 2,
+    image_size: int | None = None,
+    data_dir: Path | None = None,
+    out: Path = Path("flaxact-run"),
+    chunk: int | None = None,
+    split: Literal["members", "batch"] | None = None,
+    save_seconds: float = 60.0,
+    profile: bool = False,
+    tensorboard: bool = False,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+) -> None:
+    """Train a model, from several seeds and at several rates at once; again, it goes on after a stop.
+
+    Args:
+      activation: Name or spec text.
+      model: Name or spec text.
+      dataset: mnist5k, the name of a TFDS image classification set, or with --stream a folder of images.
+      recipe: TOML file; what it leaves out is as by default.
+      option: Fields of the recipe, as "epochs=20" "optimizer='adamw'" "augment=['crop', 'flip']"; they
+        go before the file's.
+      seeds: Number of runs, with seeds 0, 1, 2, ...
+      learning_rate: In place of the recipe's; several are trained at once.
+      momentum: Likewise.
+      sweep: Hyperparameters of the activation that are trained at once, as "negative_slope=0,0.1,0.3".
+      stream: Read images while training, for sets that are larger than the memory.
+      workers: Processes that read and decode them.
+      image_size: Side to which images are brought, in pixels; needed with --stream.
+      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
+      out: Folder of the run.
+      chunk: How many members are trained by one program; else as many as the memory holds.
+      split: What is divided among several devices; else members where there are enough.
+      save_seconds: Between checkpoints.
+      profile: Write a trace of some steps.
+      tensorboard: Write TensorBoard's files too; needs flaxact[tensorboard].
+      coordinator: Of several processes, host:port of the first; under Slurm and on TPU pods say
+        "environment", and leave out the other two.
+      processes: How many there are.
+      process: Which of them this is, from 0.
+    """
+    from flaxact import models
+    from flaxact.activations import get
+    from flaxact.training import Recipe, grid
+
+    chosen = Recipe.from_toml(_text(recipe), "\n".join(option))
+    name, act = str(models.parse(model)), str(get(activation))
+    members = grid(
+        range(seeds), learning_rate or (None,), momentum or (None,), **dict(map(_swept, sweep))
+    )
+    _begin(coordinator, processes, process)
+    data = _data(dataset, chosen, image_size, workers if stream else None, data_dir)
+    from flaxact import training
+    from flaxact.net import from_linen
+
+    module = models.create_model(name, act, num_classes=data.num_classes)
+    net = from_linen(module, members[0].swept)
+    from flaxact._shown import Shown
+
+    with Shown(chosen, len(members)) as shown:
+        for epoch in training.run(
+            net, chosen, data, members, out, model=f"{name} with {act}", save_seconds=save_seconds,
+            profile=profile, tensorboard=tensorboard, watch=shown.step, chunk=chunk, split=split,
+        ):  # fmt: skip
+            shown.epoch(epoch)
+    print(f"The run: {out / 'result.json'}")
+
+
+def _text(file: Path | None) -> str:
+    try:
+        return file.read_text("utf-8") if file else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the recipe {file}: {error}") from None
+
+
+def _swept(text: str) -> tuple[str, tuple[float, ...]]:
+    name, _, values = text.partition("=")
+    try:
+        return name, tuple(map(float, values.split(",")))
+    except ValueError:
+        raise InputError(
+            f"a sweep is a hyperparameter and its values, as negative_slope=0,0.1, not {text!r}"
+        ) from None
+
+
+def _begin(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Before anything is done with JAX: every core a device, or several processes."""
+    from flaxact.training.devices import initialize, use_cores
+
+    if coordinator is None and processes is None and process is None:
+        use_cores()
+    else:
+        initialize(None if coordinator == "environment" else coordinator, processes, process)
+
+
+def _data(
+    dataset: str, recipe: Any, size: int | None, workers: int | None, data_dir: Path | None
+) -> Any:
+    """A data set in memory, or for a number of workers one that is read while it is trained on."""
+    from flaxact import data
+
+    if workers is None:
+        return data.load(dataset, data_dir=data_dir, image_size=size)
+    if size is None:
+        raise InputError("--stream needs an --image-size, in pixels")
+    from flaxact.data.streamed import Streamed
+    from flaxact.training._programs import EVALUATION_BATCH
+
+    def stream(split: str, batch_size: int) -> Any:
+        return data.open_stream(
+            dataset, split=split, batch_size=batch_size, image_size=size, workers=workers,
+            data_dir=data_dir,
+        )  # fmt: skip
+
+    train, test = stream("train", recipe.batch_size), stream("test", EVALUATION_BATCH)
+    return Streamed(dataset, train, test)
+
+
+def report(folder: tyro.conf.Positional[Path]) -> None:
+    """Make tables, plots and report.html again from results.json.
+
+    Args:
+      folder: Where flaxact compare has written.
+    """
+    from flaxact.studies.report import write_report
+
+    print(f"The report: {write_report(folder)}")
+
+
+def _command() -> str:
+    return shlex.join(["flaxact", *sys.argv[1:]])
