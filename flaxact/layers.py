@@ -26,8 +26,8 @@ class Act(nn.Module):
     What the activation learns is the site's parameter "activation", a dictionary. One that is random
     in training draws from the stream "activation", where ``apply`` is given one (``rngs={"activation":
     key}``), and else does what it does in testing. What the collection "hyperparameters" holds for the
-    site stands in for the numbers that the activation was made with. The output is sown, so that a probe can read every
-    site of any model that uses it; where nobody asks for intermediates this costs nothing.
+    site stands in for the numbers that the activation was made with. The output is sown, so that a probe
+    can read every site of any model that uses it; where nobody asks for intermediates this costs nothing.
 
     >>> x = jnp.array([-1.0, 2.0])
     >>> Act("relu").apply({}, x)
