@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flaxact.data import Dataset
+from flaxact.data import shape as shape_of
 from flaxact.data.streamed import Streamed
 from flaxact.errors import InputError
 from flaxact.net import Net
@@ -35,6 +36,7 @@ def configuration(
         shape, dtype = data.train.images.shape[1:], data.train.images.dtype
     else:
         shape, dtype = data.train.image_shape, np.uint8
+    shape = shape_of(recipe.augment, recipe.views, shape)
     images = jax.ShapeDtypeStruct((2, *shape), jnp.dtype(dtype))
     variables = jax.eval_shape(net.init, jax.random.key(0), images)
     leaves = jax.tree_util.tree_flatten_with_path(variables)[0]

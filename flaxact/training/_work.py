@@ -145,14 +145,11 @@ def prepare(
     split: Division | None,
 ) -> Work:
     chosen = [Member(m) if isinstance(m, int) else m for m in members]
-    if not chosen:
-        raise InputError("no members to train: give one seed or more")
-    names = {member.swept for member in chosen}
-    if len(names) > 1:
-        raise InputError(f"all members must name the same hyperparameters, not {sorted(names)}")
+    names = _checked(recipe, chosen, loop, chunk)
     data, sample, test_images, steps = _taken(recipe, data)
+    shape = shape_of(recipe.augment, recipe.views, sample[0].shape[1:])
     streamed = isinstance(data, Streamed)
-    together = loop or _fast_loop(net, sample)
+    together = loop or _fast_loop(net, shape, str(sample[0].dtype))
     mapped = together == "scan"
     of_batch = recipe.batch_size, EVALUATION_BATCH
     where = places(devices, split, len(chosen), of_batch, vmapped=mapped)
@@ -168,7 +165,7 @@ def prepare(
 
     groups = [[member] for member in chosen]
     if mapped:
-        size = chunk or _largest(chosen, lambda n: compiled(plan(n, where[0])), where[0])
+        size = _size(len(chosen), chunk, lambda n: compiled(plan(n, where[0])), where[0])
         groups = [chosen[i : i + size] for i in range(0, len(chosen), size)]
     at = [where[i % len(where)] for i in range(len(groups))]
     plans = [plan(len(g) if mapped else 0, place) for g, place in zip(groups, at, strict=True)]
@@ -191,7 +188,7 @@ def _checked(
         raise InputError(
             "the recipe has no momentum, so no member can have one: give it one above 0"
         )
-    names = {tuple(sorted(name for name, _ in m.hyperparameters)) for m in members}
+    names = {tuple(sorted(member.swept)) for member in members}
     if len(names) > 1:
         raise InputError(f"all members must name the same hyperparameters, not {sorted(names)}")
     return next(iter(names))
@@ -210,7 +207,6 @@ def _taken(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, int
         data = _preprocessed(recipe.preprocess, data)
         sample = data.train.images, data.train.labels
         steps = count // recipe.batch_size
-    shape_of(recipe.augment, recipe.views, sample[0].shape[1:])
     return data, sample, (sample[0].shape[1:], str(sample[0].dtype)), steps
 
 
@@ -229,18 +225,22 @@ def _has_convolution(net: Net, shape: tuple[int, ...], dtype: str) -> bool:
     return "conv_general_dilated" in str(traced)
 
 
-def _fast_loop(net: Net, sample: Any) -> str:
+def _fast_loop(net: Net, shape: tuple[int, ...], dtype: str) -> str:
     if jax.default_backend() != "cpu":
         return "scan"
-    slow = _has_convolution(net, sample[0].shape[1:], str(sample[0].dtype))
-    return "dispatch" if slow else "scan"
+    return "dispatch" if _has_convolution(net, shape, dtype) else "scan"
 
 
-def _largest(members: list[Member], programs: Any, place: Place) -> int:
-    """How many members one program can train in the memory there is: all, or half as often as need be."""
-    size = len(members)
-    while size > 1 and programs(size).memory > 0.9 * available(place):
-        size = math.ceil(size / 2)
+def _size(count: int, chunk: int | None, programs: Any, place: Place) -> int:
+    """How many members one program trains: so many as said; else all, or half as often as need be."""
+    devices = count // place.state.shard_shape((count,))[0]  # that members are divided among
+    size = min(chunk or count, count)
+    if size % devices:
+        raise InputError(
+            f"a chunk of {size} members cannot be divided among {devices} devices evenly"
+        )
+    while not chunk and size > devices and programs(size).memory > 0.9 * available(place):
+        size = devices * math.ceil(size / devices / 2)
     return size
 
 

@@ -14,7 +14,7 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from flaxact.data.augment import Augment
-from flaxact.data.views import Views
+from flaxact.data.views import Views, shape
 from flaxact.errors import InputError, unknown
 from flaxact.layers import HYPERPARAMETERS
 from flaxact.net import Net, Variables
@@ -67,7 +67,7 @@ def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
             else member_values(Member(), recipe) | {"seed": jnp.asarray(seed, jnp.int32)}
         )
         weights_key, key = jax.random.split(jax.random.key(member["seed"]))
-        variables = net.init(weights_key, images)
+        variables = net.init(weights_key, as_seen(recipe, images))
         variables = _with_hyperparameters(variables, member["hyperparameters"])
         opt_state = _optimizer(recipe, 1, member["rates"]).init(variables["params"])
         return State(
@@ -77,6 +77,13 @@ def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
         )  # fmt: skip
 
     return init
+
+
+def as_seen(recipe: Recipe, images: Any) -> Any:
+    """The centre of the images, of the size that augmentation and views give the net."""
+    height, width, _ = shape(recipe.augment, recipe.views, images.shape[1:])
+    top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
+    return images[:, top : top + height, left : left + width]
 
 
 def member_values(member: Member, recipe: Recipe) -> dict[str, Any]:
