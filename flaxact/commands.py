@@ -202,13 +202,17 @@ def _data(
         return data.load(dataset, data_dir=data_dir, image_size=size)
     if size is None:
         raise InputError("--stream needs an --image-size, in pixels")
+    import jax
+
     from flaxact.data.streamed import Streamed
     from flaxact.training._programs import EVALUATION_BATCH
+
+    ahead = jax.device_put if jax.device_count() == 1 else None
 
     def stream(split: str, batch_size: int) -> Any:
         return data.open_stream(
             dataset, split=split, batch_size=batch_size, image_size=size, workers=workers,
-            data_dir=data_dir,
+            data_dir=data_dir, put=ahead,
         )  # fmt: skip
 
     train, test = stream("train", recipe.batch_size), stream("test", EVALUATION_BATCH)
