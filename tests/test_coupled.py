@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 from scipy import optimize, special
 
 import flaxact as fa
+from tests.quick import check_gradients, jit, rounding_jit
 
 WIDTH = 8
 KEY = jax.random.key(0)
@@ -150,14 +150,14 @@ def test_every_coupled_activation_has_a_reference():
 @pytest.mark.parametrize("spec", SPECS)
 def test_values_are_those_of_the_definition(spec):
     with jax.enable_x64(True):
-        f = jax.jit(applied(spec))
+        f = jit(applied(spec))
         for x in (inputs(), 5 * inputs(seed=3), np.full(WIDTH, 0.5)):
             if spec in ("lwta", "k_winners") and np.ptp(x) == 0:
                 continue  # ties: a test of their own
             np.testing.assert_allclose(f(x), reference(spec, x), rtol=1e-10, atol=1e-12)
     x = inputs().astype(np.float32)
     wanted = reference(spec, x.astype(np.float64))
-    chex.assert_trees_all_close(applied(spec)(jnp.asarray(x)), wanted.astype(np.float32), atol=2e-6)
+    chex.assert_trees_all_close(jit(applied(spec))(x), wanted.astype(np.float32), atol=2e-6)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -165,7 +165,7 @@ def test_values_are_those_of_the_definition(spec):
 def test_any_axis(spec, axis):
     x = inputs((WIDTH, WIDTH))
     with jax.enable_x64(True):
-        got = jax.jit(applied(spec, axis=axis))(x)
+        got = jit(applied(spec, axis=axis))(x)
         wanted = np.apply_along_axis(functools.partial(reference, spec), axis, x)
         np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-12)
 
@@ -173,8 +173,7 @@ def test_any_axis(spec, axis):
 @pytest.mark.parametrize("spec", SPECS)
 def test_both_modes_and_two_orders(spec):
     with jax.enable_x64(True):
-        f, x = jax.jit(applied(spec)), jnp.asarray(inputs())  # no ties
-        check_grads(f, (x,), order=2, modes=["fwd", "rev"], atol=1e-5, rtol=1e-5)
+        check_gradients(applied(spec), (inputs(),), order=2)  # no ties
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -182,20 +181,21 @@ def test_vmap_and_jit(spec):
     f, x = applied(spec), jnp.asarray(inputs((3, WIDTH)), jnp.float32)
     if spec in ("dyrelu", "meta_acon"):
         x = x[:, None]  # a batch
-    one_by_one = jnp.stack([f(row) for row in x])
-    chex.assert_trees_all_close(jax.vmap(f)(x), one_by_one, rtol=1e-5, atol=1e-6)
+    compiled = jit(f)
+    one_by_one = jnp.stack([compiled(row) for row in x])
+    chex.assert_trees_all_close(jit(jax.vmap(f))(x), one_by_one, rtol=1e-5, atol=1e-6)
     if x.ndim == 2:
-        chex.assert_trees_all_close(jax.jit(f)(x), one_by_one, rtol=1e-5, atol=1e-6)
+        chex.assert_trees_all_close(f(x), one_by_one, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_dtype_is_kept_and_half_precision_rounds_once(spec):
-    x = jnp.asarray(inputs((3, WIDTH)))
-    for dtype in (jnp.bfloat16, jnp.float16):
-        y = applied(spec)(x.astype(dtype))
-        assert y.dtype == dtype
-        wide = applied(spec)(x.astype(dtype).astype(jnp.float32))
-        chex.assert_trees_all_equal(y, wide.astype(dtype))
+    f = applied(spec)
+    given = [jnp.asarray(inputs((3, WIDTH)), t) for t in (jnp.bfloat16, jnp.float16)]
+    both = rounding_jit(lambda xs: [(f(x), f(x.astype(jnp.float32))) for x in xs])
+    for x, (y, wide) in zip(given, both(given), strict=True):
+        assert y.dtype == x.dtype
+        chex.assert_trees_all_equal(y, wide.astype(x.dtype))
     with jax.enable_x64(True):
         f = applied(spec)
         assert jax.eval_shape(f, jnp.ones((3, WIDTH), jnp.float64)).dtype == jnp.float64
@@ -206,7 +206,7 @@ def test_dtype_is_kept_and_half_precision_rounds_once(spec):
 def test_the_stated_width_and_range_are_those_of_the_output(spec):
     activation = fa.get(spec)
     x = np.concatenate([10 * inputs((200, WIDTH)), 500 * np.eye(WIDTH), -500 * np.eye(WIDTH)])
-    y = np.asarray(applied(spec)(jnp.asarray(x, jnp.float32)))
+    y = np.asarray(jit(applied(spec))(x.astype(np.float32)))
     assert y.shape == (len(x), activation.width(WIDTH))
     low, high = activation.range
     assert low - 1e-6 <= y.min()
@@ -225,20 +225,25 @@ def test_neither_values_nor_slopes_are_nan_at_the_extremes(spec, dtype):
     f, top = applied(spec), float(jnp.finfo(dtype).max)
     if spec in ("dyrelu", "meta_acon"):
         top = top**0.5  # sums over drawn weights overflow
-    slope = jax.jit(lambda x: jax.vjp(f, x)[1](jnp.ones(f(x).shape, dtype))[0])
+
+    @jit
+    def value_and_slope(x):
+        y, pull = jax.vjp(f, x)
+        return y, pull(jnp.ones_like(y))[0]
+
     one, other = np.eye(WIDTH)[:2]
     for x in (0 * one, top * one, -top * other, -top * (one + other), np.full(WIDTH, -top)):
-        given = jnp.asarray(x, dtype)
-        y = f(given)
-        assert not jnp.isnan(y).any()
-        if jnp.isfinite(y).all():
-            assert not jnp.isnan(slope(given)).any()
+        y, slope = map(np.asarray, value_and_slope(x.astype(dtype)))
+        assert not np.isnan(y).any()
+        if np.isfinite(y).all():
+            assert not np.isnan(slope).any()
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_nan_stays_nan(spec):
-    x = jnp.asarray(inputs(), jnp.float32).at[3].set(jnp.nan)
-    assert jnp.isnan(applied(spec)(x)).any()
+    x = inputs().astype(np.float32)
+    x[3] = np.nan
+    assert np.isnan(jit(applied(spec))(x)).any()
 
 
 @pytest.mark.parametrize("name", SIMPLEX)
