@@ -1,29 +1,48 @@
-"""What each activation of a Linen model gives out on a batch of images."""
+"""What each activation of a Linen model gets and gives on a batch of images, in figures."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
 
-from flaxact.net import Variables, train_flag
+from flaxact.diagnostics.capture import capture
+from flaxact.diagnostics.measures import catalogue, chosen
+from flaxact.net import Variables
+
+DEFAULT = (
+    "mean", "variance", "mean_to_std", "zeros", "dead", "saturated_low", "saturated_high",
+    "slope_second_moment", "gradient_norm",
+)  # fmt: skip
+Figures = dict[str, dict[str, float]]
 
 
-def probe(module: nn.Module, variables: Variables, images: Any) -> dict[str, dict[str, float]]:
-    """Mean, variance and share of exact zeros of every ``Act``'s output, in the order of the data.
+def probe(
+    module: nn.Module,
+    variables: Variables,
+    images: Any,
+    labels: Any = None,
+    measures: Sequence[str] = DEFAULT,
+) -> Figures:
+    """Measures of every ``Act``, in the order of the data.
 
     Args:
       module: a Linen model whose activations are applied through ``flaxact.layers.Act``.
       variables: its variables.
       images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
+      labels: (batch,); for the measures of gradients, which are nan without.
+      measures: names of ``flaxact.diagnostics.measures.catalogue``.
 
     Returns:
       The figures by site name, over all units, positions and images of the batch; empty for a model
       without an ``Act``.
+
+    Raises:
+      InputError: an unknown measure.
 
     >>> from flaxact.models import create_model
     >>> model, images = create_model("cuda_convnet", "relu"), jnp.zeros((2, 8, 8, 1))
@@ -31,28 +50,41 @@ def probe(module: nn.Module, variables: Variables, images: Any) -> dict[str, dic
     >>> list(figures), figures["act1"]["zeros"]
     (['act1', 'act2', 'act3', 'act4'], 1.0)
     """
-    figures = _program(module)(variables, jnp.asarray(images))
-    return {site: {k: float(v) for k, v in row.items()} for site, row in figures}
+    measure, sites = _program(module, chosen(measures), labels is not None)
+    rows = measure(variables, jnp.asarray(images), None if labels is None else jnp.asarray(labels))
+    return {site: {k: float(v) for k, v in rows[site].items()} for site in sites}
 
 
-@functools.lru_cache(maxsize=8)
-def _program(module: nn.Module) -> Any:
-    sites: list[str] = []  # known once traced; a compiled program gives arrays only
+def make_probe(
+    module: nn.Module, measures: Sequence[str] = DEFAULT
+) -> Callable[[Variables, jax.Array, jax.Array | None], dict[str, dict[str, jax.Array]]]:
+    """``measure(variables, images, labels) -> {site: {measure: scalar}}``: pure, to jit, vmap or scan.
+
+    Raises:
+      InputError: an unknown measure.
+    """
+    names = chosen(measures)
+
+    def measure(variables: Variables, images: jax.Array, labels: jax.Array | None = None):
+        sites = capture(module, variables, images, labels).sites
+        return {
+            site: {name: catalogue[name](arrays) for name in names}
+            for site, arrays in sites.items()
+        }
+
+    return measure
+
+
+@functools.lru_cache(maxsize=16)
+def _program(module: nn.Module, measures: tuple[str, ...], back: bool) -> tuple[Any, list[str]]:
+    measure, sites = make_probe(module, measures), []
 
     @jax.jit
-    def measure(variables: Variables, images: jax.Array) -> list[dict[str, jax.Array]]:
-        images = images.astype(jnp.float32)
-        flag = train_flag(module, False)
-        _, state = module.apply(variables, images, mutable=["intermediates"], **flag)
-        sown: dict[Any, Any] = flatten_dict(state.get("intermediates", {}))
-        # A module that is called several times sows several outputs; they are one site.
-        outputs = {path[:-1]: values for path, values in sown.items() if path[-1] == "output"}
-        sites[:] = ["/".join(path) for path in outputs]
-        flat = [jnp.concatenate([y.ravel() for y in values]) for values in outputs.values()]
-        return [{"mean": y.mean(), "variance": y.var(), "zeros": jnp.mean(y == 0)} for y in flat]
+    def measured(variables: Variables, images: jax.Array, labels: jax.Array | None) -> Any:
+        found = measure(variables, images, labels)
+        sites[:] = (
+            found  # in the order of the data, which a dictionary loses on the way through JAX
+        )
+        return found
 
-    def measured(variables: Variables, images: jax.Array) -> Any:
-        rows = measure(variables, images)
-        return zip(sites, rows, strict=True)
-
-    return measured
+    return measured, sites

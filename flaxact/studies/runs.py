@@ -26,6 +26,7 @@ from flaxact.training import Epoch, Member, final_states, make_init, member_valu
 from flaxact.training import run as train_in_folder
 
 METRICS = ("train_error", "train_loss", "test_error", "test_loss")
+PROBED = ("mean", "variance", "zeros")
 PROBE_IMAGES = 512  # of the training set, the same for every run
 
 
@@ -173,7 +174,9 @@ def _layers(
             ("initial", initial),
             ("final", jax.tree.map(lambda leaf, i=i: leaf[i], final)),
         ):
-            for site, figures in diagnostics.probe(module, variables, images).items():
+            for site, figures in diagnostics.probe(
+                module, variables, images, measures=PROBED
+            ).items():
                 rows.append(
                     {"site": site, "when": when, **{k: _finite(v) for k, v in figures.items()}}
                 )

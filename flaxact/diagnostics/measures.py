@@ -1,0 +1,230 @@
+"""What is measured at a site: functions of its arrays, each registered under its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from flaxact.diagnostics.capture import Site
+from flaxact.errors import unknown
+
+Measure = Callable[[Site], jax.Array]
+catalogue: dict[str, Measure] = {}  # by name; filled by @measure
+FLAT = 0.05  # a slope below this share of the activation's greatest one on the batch is saturated
+
+
+def measure(function: Measure) -> Measure:
+    """Register a function of a ``Site`` that gives a scalar, nan where it has no meaning."""
+    catalogue[function.__name__] = function
+    return function
+
+
+def chosen(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of measures, checked.
+
+    Raises:
+      InputError: an unknown one.
+    """
+    for name in names:
+        if name not in catalogue:
+            raise unknown("measure", name, catalogue)
+    return tuple(names)
+
+
+def summary(name: str) -> str:
+    """The first line of what a measure says of itself.
+
+    >>> summary("zeros")
+    'Share of outputs that are exactly 0.'
+    """
+    return (inspect.getdoc(catalogue[name]) or "").split("\n")[0]
+
+
+@measure
+def mean(site: Site) -> jax.Array:
+    """Mean of the outputs."""
+    return site.post.mean()
+
+
+@measure
+def variance(site: Site) -> jax.Array:
+    """Variance of the outputs."""
+    return site.post.var()
+
+
+@measure
+def second_moment(site: Site) -> jax.Array:
+    """Mean square of the outputs."""
+    return jnp.mean(site.post**2)
+
+
+@measure
+def skew(site: Site) -> jax.Array:
+    """Third standardised moment of the outputs; 0 for a symmetric distribution."""
+    return _standardised(site.post, 3)
+
+
+@measure
+def kurtosis(site: Site) -> jax.Array:
+    """Fourth standardised moment of the outputs; 3 for a Gaussian."""
+    return _standardised(site.post, 4)
+
+
+@measure
+def pre_mean(site: Site) -> jax.Array:
+    """Mean of the inputs."""
+    return site.pre.mean()
+
+
+@measure
+def pre_variance(site: Site) -> jax.Array:
+    """Variance of the inputs."""
+    return site.pre.var()
+
+
+@measure
+def pre_second_moment(site: Site) -> jax.Array:
+    """Mean square of the inputs."""
+    return jnp.mean(site.pre**2)
+
+
+@measure
+def pre_skew(site: Site) -> jax.Array:
+    """Third standardised moment of the inputs."""
+    return _standardised(site.pre, 3)
+
+
+@measure
+def pre_kurtosis(site: Site) -> jax.Array:
+    """Fourth standardised moment of the inputs."""
+    return _standardised(site.pre, 4)
+
+
+@measure
+def mean_to_std(site: Site) -> jax.Array:
+    """Bias shift: root mean square over units of a unit's mean, over that of its standard deviation.
+
+    0 for outputs that are centred unit by unit (Clevert et al. 2016, §2: what a unit's mean adds to the
+    units above acts like a bias that moves with every update).
+    """
+    means, deviations = site.post.mean((0, 1)), site.post.var((0, 1))
+    return jnp.sqrt(jnp.mean(means**2) / jnp.mean(deviations))
+
+
+@measure
+def zeros(site: Site) -> jax.Array:
+    """Share of outputs that are exactly 0."""
+    return jnp.mean(site.post == 0)
+
+
+@measure
+def zeros_spread_over_units(site: Site) -> jax.Array:
+    """Standard deviation over units of a unit's share of zeros (lifetime sparsity)."""
+    return jnp.std(jnp.mean(site.post == 0, (0, 1)))
+
+
+@measure
+def zeros_spread_over_examples(site: Site) -> jax.Array:
+    """Standard deviation over examples of an example's share of zeros (activation sparsity)."""
+    return jnp.std(jnp.mean(site.post == 0, (1, 2)))
+
+
+@measure
+def lifetime_sparseness(site: Site) -> jax.Array:
+    """Mean over units of Vinje & Gallant's sparseness over inputs: 0 for a constant, 1 for a single one."""
+    values = site.post.reshape(-1, site.post.shape[-1])
+    return jnp.nanmean(_sparseness(values, 0))
+
+
+@measure
+def population_sparseness(site: Site) -> jax.Array:
+    """Mean over inputs of Vinje & Gallant's sparseness over units."""
+    return jnp.nanmean(_sparseness(site.post.reshape(-1, site.post.shape[-1]), 1))
+
+
+@measure
+def dead(site: Site) -> jax.Array:
+    """Share of units whose output is 0 on every input; before training, those that are born dead."""
+    return jnp.mean(jnp.all(site.post == 0, (0, 1)))
+
+
+@measure
+def saturated_low(site: Site) -> jax.Array:
+    """Share of inputs below 0 at which the slope is nearly flat, of all inputs."""
+    return _saturated(site, site.pre < 0)
+
+
+@measure
+def saturated_high(site: Site) -> jax.Array:
+    """Share of inputs above 0 at which the slope is nearly flat, of all inputs."""
+    return _saturated(site, site.pre > 0)
+
+
+@measure
+def slope_second_moment(site: Site) -> jax.Array:
+    """Mean square of the slope: what a gradient's variance is multiplied by on the way back."""
+    return jnp.nan * jnp.zeros(()) if site.slope is None else jnp.mean(site.slope**2)
+
+
+@measure
+def gradient_norm(site: Site) -> jax.Array:
+    """Root mean square over examples of the length of the loss's gradient by the outputs."""
+    if site.gradient is None:
+        return jnp.nan * jnp.zeros(())
+    return jnp.sqrt(jnp.mean(jnp.sum(site.gradient**2, (1, 2))))
+
+
+@measure
+def effective_rank(site: Site) -> jax.Array:
+    """Exponential of the entropy of the outputs' singular values (Roy & Vetterli 2007), over units."""
+    values = jnp.linalg.svd(_rows(site), compute_uv=False)
+    shares = values / values.sum()
+    return jnp.exp(-jnp.sum(jnp.where(shares > 0, shares * jnp.log(shares), 0)))
+
+
+@measure
+def condition_number(site: Site) -> jax.Array:
+    """Of the outputs' second-moment matrix (units, units): what the next layer's gradient descent sees.
+
+    The greatest eigenvalue over the least, mean included (LeCun et al. 1998, §4.3 and 5); infinite where
+    there are fewer rows than units, or dead ones.
+    """
+    rows = _rows(site)
+    values = jnp.linalg.eigvalsh(rows.T @ rows / len(rows))
+    flat = values[0] <= values[-1] * len(values) * jnp.finfo(values.dtype).eps
+    return jnp.where(flat, jnp.inf, values[-1] / values[0])
+
+
+@measure
+def cosine(site: Site) -> jax.Array:
+    """Mean cosine similarity of the outputs of pairs of examples: a point of the measured C-map."""
+    rows = site.post.reshape(len(site.post), -1)
+    lengths = jnp.linalg.norm(rows, axis=1, keepdims=True)
+    units = jnp.where(lengths > 0, rows / jnp.where(lengths > 0, lengths, 1), 0)
+    total, n = jnp.sum(units.sum(0) ** 2), len(rows)
+    return (total - jnp.sum(units**2)) / (n * (n - 1))
+
+
+def _rows(site: Site) -> jax.Array:
+    return site.post.reshape(-1, site.post.shape[-1])
+
+
+def _standardised(x: jax.Array, power: int) -> jax.Array:
+    centred = x - x.mean()
+    return jnp.mean(centred**power) / jnp.mean(centred**2) ** (power / 2)
+
+
+def _sparseness(values: jax.Array, axis: int) -> jax.Array:
+    n = values.shape[axis]
+    share = jnp.mean(jnp.abs(values), axis) ** 2 / jnp.mean(values**2, axis)
+    return (1 - share) / (1 - 1 / n)
+
+
+def _saturated(site: Site, side: jax.Array) -> jax.Array:
+    if site.slope is None:
+        return jnp.nan * jnp.zeros(())
+    steep = jnp.max(jnp.abs(site.slope))
+    return jnp.mean(side & (jnp.abs(site.slope) < FLAT * steep))
