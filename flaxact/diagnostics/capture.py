@@ -102,9 +102,9 @@ def capture(
     sites: dict[str, list[Site]] = {}
     for name in order:  # dictionaries come back from JAX in the order of the alphabet
         pre, post, slope = found[name]
-        each = (pre, post, slope, back[name] * len(images) if back else None)
-        flat = (a if a is None else a.reshape(len(a), -1, a.shape[-1]) for a in each)
-        sites.setdefault(name.rpartition(":")[0], []).append(Site(*flat))
+        site = Site(pre, post, slope, back[name] * len(images) if back else None)
+        flat = jax.tree.map(lambda a: a.reshape(len(a), -1, a.shape[-1]), site)
+        sites.setdefault(name.rpartition(":")[0], []).append(flat)
     joined = {name: _joined(uses) for name, uses in sites.items()}
     return Captured(joined, gradients, logits)
 

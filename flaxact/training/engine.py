@@ -92,6 +92,10 @@ class Update:
     groups: list[State]
     _mapped: bool
 
+    def states(self) -> State:
+        """The states, stacked over members; a copy."""
+        return _host.stacked(self.groups, self.mapped)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The states on the host, by path, stacked over members: what a checkpoint holds."""
         return _host.arrays(self.groups, self._mapped)
