@@ -134,7 +134,7 @@ def zeros_spread_over_examples(site: Site) -> jax.Array:
 
 @measure
 def lifetime_sparseness(site: Site) -> jax.Array:
-    """Mean over units of Vinje & Gallant's sparseness over inputs: 0 if constant, 1 if only one is not 0."""
+    """Mean over units of Vinje & Gallant's sparseness over inputs: 0 for a constant, 1 for one input."""
     values = site.post.reshape(-1, site.post.shape[-1])
     return jnp.nanmean(_sparseness(values, 0))
 

@@ -20,9 +20,9 @@ from flaxact.training.engine import Update
 class Recorder:
     """Probes every member of a training on the same images; the ``watch`` of ``flaxact.training.run``.
 
-    Each line of the file is one probe: "step", "seconds" (that it took) and "sites", by site and measure a
-    list over members, None for what is not finite. A run that goes on writes those after its checkpoint
-    anew.
+    Each line of the file is one probe: "step", "seconds" (that it took) and "sites", by site and measure
+    a list over members, None for what is not finite. A run that goes on writes those after its
+    checkpoint anew.
 
     Args:
       file: ``folder / "probes.jsonl"``, as a rule.

@@ -94,7 +94,7 @@ class Update:
 
     def states(self) -> State:
         """The states, stacked over members; a copy."""
-        return _host.stacked(self.groups, self.mapped)
+        return _host.stacked(self.groups, self._mapped)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The states on the host, by path, stacked over members: what a checkpoint holds."""
