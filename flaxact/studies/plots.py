@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import math
 import statistics
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from flaxact._figures import COLOURS, INK, MARKERS, percent
+from flaxact._figures import figure as _figure
 from flaxact.studies import summary
 from flaxact.studies.summary import Results, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# Okabe & Ito's palette (2008), told apart with any colour vision; markers repeat the distinction.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-INK, GRID = "#333333", "#dddddd"
 
 
 def training_error(results: Results) -> Figure:
@@ -49,7 +45,7 @@ def final_test_error(results: Results) -> Figure:
     axes.set_yticks(range(len(rows)), [row.activation for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel("test error after the last epoch")
-    axes.xaxis.set_major_formatter(_percent())
+    axes.xaxis.set_major_formatter(percent())
     axes.grid(axis="y", visible=False)
     return figure
 
@@ -96,7 +92,7 @@ def layers(results: Results) -> Figure:
         axes.set_title(title, fontsize=10, color=INK)
     grid[0].set_yscale("symlog", linthresh=0.01)
     grid[1].set_yscale("log")
-    grid[2].yaxis.set_major_formatter(_percent())
+    grid[2].yaxis.set_major_formatter(percent())
     grid[2].set_ylim(-0.03, 1.03)
     _legend(grid[2])
     return figure
@@ -153,31 +149,12 @@ def _error_axis(axes: Axes, label: str) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(_percent())
-
-
-def _percent() -> Callable[..., Any]:
-    from matplotlib.ticker import FuncFormatter
-
-    return FuncFormatter(lambda value, _: f"{100 * value:.3g}%")
+    axes.yaxis.set_major_formatter(percent())
 
 
 def _style(results: Results, activation: str) -> tuple[str, str]:
     index = results["study"]["activations"].index(activation)
     return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-
-
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    grid = figure.subplots(1, columns)
-    for axes in [grid] if columns == 1 else grid:
-        axes.grid(color=GRID, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=9, colors=INK)
-    return figure, grid
 
 
 def _legend(axes: Axes) -> None:
@@ -189,18 +166,6 @@ def _legend(axes: Axes) -> None:
             fontsize=9,
             handlelength=1.8,
         )
-
-
-def rendered(figure: Figure, kind: str) -> bytes:
-    """A figure as SVG or PNG; the same bytes each time."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    # Text as text: smaller, searchable, and in the reader's own font.
-    with mpl.rc_context({"svg.hashsalt": "flaxact", "svg.fonttype": "none"}):
-        metadata = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-    return buffer.getvalue()
 
 
 def all_plots(results: Results) -> dict[str, tuple[Figure, str]]:

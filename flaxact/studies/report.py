@@ -40,11 +40,12 @@ def write_report(folder: Path) -> Path:
     Raises:
       InputError: no results.json there, or not one of ours, or nothing can be written.
     """
+    from flaxact._figures import rendered
     from flaxact.studies import plots
 
     results = _read(folder / "results.json")
     figures = {
-        name: ({kind: plots.rendered(figure, kind) for kind in ("svg", "png")}, caption)
+        name: ({kind: rendered(figure, kind) for kind in ("svg", "png")}, caption)
         for name, (figure, caption) in plots.all_plots(results).items()
     }
     try:
