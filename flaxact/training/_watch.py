@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import threading
 from collections.abc import Iterator
@@ -23,8 +24,11 @@ PROFILED = 10  # steps in a trace
 @contextlib.contextmanager
 def stopping() -> Iterator[Any]:
     """A function that says whether to stop at a step: SIGTERM has come, to any process of the run."""
-    if jax.process_count() > 1:  # JAX takes the signal, and has the processes agree on a step
-        yield multihost_utils.reached_preemption_sync_point
+    if jax.process_count() > 1:
+        # JAX takes the signal, and has the processes agree on a call that none has made yet. It is told
+        # the calls' numbers because it names the one after the last, and steps are not asked one by one.
+        calls = itertools.count(1)
+        yield lambda step: multihost_utils.reached_preemption_sync_point(next(calls))
         return
     came = threading.Event()
     if threading.current_thread() is not threading.main_thread():

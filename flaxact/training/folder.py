@@ -110,7 +110,7 @@ def run(
         start, rows = _start(folder, first)
         saved = stack.enter_context(_Saved(folder, save_seconds))
         watch = watch or (lambda update: None)
-        options = {"steps_per_update": _stride(), **options}
+        options = {"steps_per_update": STRIDE, **options}
         update = None
         for update in updates(net, recipe, data, chosen, start=start, **options):
             trace.step(update)
@@ -189,13 +189,8 @@ def final_states(
     values = jax.tree.map(lambda *v: np.stack(v), *(member_values(m, recipe) for m in chosen))
     images = jax.ShapeDtypeStruct(data.train.images.shape, data.train.images.dtype)
     shapes = jax.eval_shape(jax.vmap(make_init(net, recipe), (0, None)), values, images)
-    at = SingleDeviceSharding(jax.devices()[0])
+    at = SingleDeviceSharding(jax.local_devices()[0])
     return _host.states(found.arrays, [shapes], [Place(at, at)], mapped=True)[0]
-
-
-def _stride() -> int | None:
-    """Of several processes, whose clocks differ, an epoch: all have to do the same."""
-    return STRIDE if jax.process_count() == 1 else None
 
 
 def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]]]:
