@@ -1,5 +1,7 @@
 """Nets and data so small that a training is mostly compilation, for several files of tests."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,3 +102,13 @@ def assert_same_bits(one, other):
         a, b = np.asarray(one[name]), np.asarray(other[name])
         assert (a.shape, a.dtype) == (b.shape, b.dtype), name
         assert a.tobytes() == b.tobytes(), name
+
+
+@contextlib.contextmanager
+def quick_compilation():
+    """Half the time for programs that do the same, where speed is not what is tested."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
