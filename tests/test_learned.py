@@ -16,6 +16,7 @@ from flaxact import nnx as fnnx
 from flaxact.layers import Act
 from flaxact.training import Recipe
 from flaxact.training.optimizers import labels, make_optimizer
+from tests.quick import check_gradients, jit
 
 WIDTH = 6
 LEARNED = fa.names("learned")
@@ -123,13 +124,14 @@ def test_one_a_channel_or_one_for_all(name):
 def test_called_with_what_it_starts_with_it_is_what_it_is_without(spec):
     activation, x = fa.get(spec), jnp.asarray(inputs(), jnp.float32)
     found = start(spec, dtype=jnp.float32)
-    y = jax.jit(lambda x, p: activation(x, **p))(x, found)
-    assert y.shape == x.shape
-    assert y.dtype == x.dtype
+    calls = {"with": lambda x: activation(x, **found)}
     if spec not in DRAWN:
-        chex.assert_trees_all_close(y, jax.jit(activation)(x), rtol=2e-6, atol=1e-6)
-    half = x.astype(jnp.bfloat16)
-    assert activation(half, **found).dtype == jnp.bfloat16
+        calls["without"] = activation
+    given = (x, x.astype(jnp.bfloat16))
+    y = jit(lambda given: {k: [f(x) for x in given] for k, f in calls.items()})(given)
+    assert [(v.shape, v.dtype) for v in y["with"]] == [(v.shape, v.dtype) for v in given]
+    if spec not in DRAWN:
+        chex.assert_trees_all_close(y["with"][0], y["without"][0], rtol=2e-6, atol=1e-6)
 
 
 FEW = {"mtlu": "mtlu(bins=4)"}  # forty bins take long to compile
@@ -141,9 +143,8 @@ def test_gradients_by_parameters_and_input(spec):
     activation = fa.get(spec)
     with jax.enable_x64(True):
         x, parameters = jnp.asarray(inputs((2, 3))), moved(start(spec, 3))
-        both = jax.jit(lambda p, x: activation(x, **p))
-        check_grads(both, (parameters, x), order=1, atol=1e-5, rtol=1e-5)
-        gradient = jax.jit(jax.grad(lambda p: jnp.sum(both(p, x) ** 2)))(parameters)
+        check_gradients(lambda p, x: activation(x, **p), (parameters, x))
+        gradient = jit(jax.grad(lambda p: jnp.sum(activation(x, **p) ** 2)))(parameters)
         for leaf in jax.tree.leaves(gradient):
             assert leaf.any()  # none is silently zero
 
@@ -169,7 +170,7 @@ def test_arrays_and_numbers_give_the_same(name):
     shaped = {k: jnp.full((1, 1), v, jnp.float32) for k, v in numbers.items()}
     for given in (arrays, shaped):
         ours, wanted = (
-            jax.jit(jax.value_and_grad(lambda x, h=h: jnp.sum(jnp.sin(f(x, **h)))))(x)
+            jit(jax.value_and_grad(lambda x, h=h: jnp.sum(jnp.sin(f(x, **h)))))(x)
             for h in (given, numbers)
         )
         chex.assert_trees_all_close(ours, wanted, rtol=2e-5, atol=2e-6)
@@ -272,7 +273,7 @@ class Net(nn.Module):
 def test_linen_and_nnx_own_the_same_and_one_step_moves_it(spec):
     activation, x = fa.get(spec), jnp.asarray(inputs((4, WIDTH)), jnp.float32)
     net = Net(spec)
-    params = jax.jit(net.init)(jax.random.key(0), x)["params"]
+    params = jit(net.init)(jax.random.key(0), x)["params"]
     assert params["act1"].keys() == {"activation"}
     owned = params["act1"]["activation"]
     chex.assert_trees_all_equal_shapes(owned, activation.parameters(WIDTH, jax.random.key(0)))
@@ -289,7 +290,7 @@ def test_linen_and_nnx_own_the_same_and_one_step_moves_it(spec):
 
     recipe = Recipe(weight_decay=0.1)
     optimizer = make_optimizer(recipe, 1, learning_rate=0.1, momentum=None)
-    gradient = jax.jit(jax.grad(lambda p: jnp.mean(net.apply({"params": p}, x) ** 2)))(params)
+    gradient = jit(jax.grad(lambda p: jnp.mean(net.apply({"params": p}, x) ** 2)))(params)
     updates, _ = optimizer.update(gradient, optimizer.init(params), params)
     # What is learned does not decay and moves by its gradient alone, the kernels by more.
     expected = jax.tree.map(lambda g: -0.1 * g, gradient)

@@ -13,6 +13,7 @@ from numpy.polynomial import hermite_e
 from scipy import stats
 
 import flaxact as fa
+from tests.quick import check_gradients, jit
 
 FIXED = [n for n in fa.names("pointwise") if not fa.get(n).learned]
 
@@ -59,7 +60,7 @@ def slopes(activation):
 
 def evaluated(f, x) -> np.ndarray:
     with jax.enable_x64(True):
-        return np.asarray(jax.jit(f)(jnp.asarray(x, jnp.float64)))
+        return np.asarray(jit(f)(np.asarray(x, np.float64)))
 
 
 def test_every_transform_is_tried():
@@ -209,12 +210,11 @@ def test_bipolar(inner):
 
 def test_a_derivative_is_that_of_the_activation_inside():
     x = jnp.linspace(-3, 3, 31) + 0.01
-    slope = slopes(fa.get("elu"))(x)
+    slope = jit(slopes(fa.get("elu")))(x)
     for text, factor in (("centered(elu)", 1), ("negated(elu)", -1), ("scaled(elu, 3.0)", 3)):
-        chex.assert_trees_all_close(slopes(fa.get(text))(x), factor * slope, rtol=2e-6, atol=1e-6)
-        with jax.enable_x64(True):
-            at = x.astype(jnp.float64)
-            jax.test_util.check_grads(fa.get(text), (at,), order=2, atol=1e-5, rtol=1e-5)
+        found = jit(slopes(fa.get(text)))(x)
+        chex.assert_trees_all_close(found, factor * slope, rtol=2e-6, atol=1e-6)
+        check_gradients(fa.get(text), (np.asarray(x, np.float64),), order=2)
 
 
 @pytest.mark.parametrize("outer", [n for n in fa.names("transform") if n != "bipolar"])
