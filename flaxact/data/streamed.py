@@ -40,13 +40,17 @@ class Streamed:
         """Whether a recipe can be followed on it.
 
         Raises:
-          InputError: another batch size, or a preprocessing, which would need all images at once.
+          InputError: another batch size, a preprocessing, which would need all images at once, or
+            training and test images of different shapes.
         """
         ours = self.train.plan.batch_size
         if recipe.batch_size != ours:
             raise InputError(
                 f"the recipe's batches are of {recipe.batch_size}, the stream's of {ours}"
             )
+        shapes = self.train.image_shape, self.test.image_shape
+        if shapes[0] != shapes[1]:
+            raise InputError(f"training images are {shapes[0]} and test images {shapes[1]}")
         if recipe.preprocess:
             raise InputError(
                 "a stream cannot be preprocessed: that needs all of its images at once"

@@ -89,7 +89,7 @@ def run(
       InputError: a folder of another run, or one in use; a checkpoint that cannot be written, or none
         that can be read; else as ``updates``.
     """
-    chosen = [Member(m) if isinstance(m, int) else m for m in members]
+    chosen = [m if isinstance(m, Member) else Member(m) for m in members]
     first = jax.process_index() == 0  # the one of several processes that writes
     with contextlib.ExitStack() as stack:
         if first:
@@ -185,7 +185,7 @@ def final_states(
     found = restore(folder / "checkpoints")
     if found is None:
         raise InputError(f"{folder} has no checkpoint")
-    chosen = [Member(m) if isinstance(m, int) else m for m in members]
+    chosen = [m if isinstance(m, Member) else Member(m) for m in members]
     values = jax.tree.map(lambda *v: np.stack(v), *(member_values(m, recipe) for m in chosen))
     images = jax.ShapeDtypeStruct(data.train.images.shape, data.train.images.dtype)
     shapes = jax.eval_shape(jax.vmap(make_init(net, recipe), (0, None)), values, images)

@@ -36,6 +36,7 @@ class Member:
         whole = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
         if not whole or not -(2**31) <= self.seed < 2**31:
             raise InputError(f"a seed must be a whole number of 32 bits, not {self.seed!r}")
+        object.__setattr__(self, "seed", int(self.seed))  # NumPy's has no JSON
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning_rate must be above 0, not {self.learning_rate!r}")
         if self.momentum is not None and not 0 <= self.momentum < 1:
