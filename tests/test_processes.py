@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_devices import QUICKLY
+from test_stream import write_images
 from trainings import assert_same_bits, quick_compilation, trained
 from two_processes import DATA, NET, RECIPE
 
+from flaxact.data import load
 from flaxact.training.checkpoints import restore
 
 
-def both(folder, *, stop=(None, None), devices=1):
+def both(folder, *, stop=(None, None), **options):
     """Exit codes of two processes, and what each printed last."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -26,7 +28,7 @@ def both(folder, *, stop=(None, None), devices=1):
     processes = [
         subprocess.Popen(
             [sys.executable, script, str(folder), coordinator, "2", str(i),
-             json.dumps({"devices": devices, "stop": stop[i]})],
+             json.dumps({"devices": 1, "stop": stop[i], **options})],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
         )
         for i in range(2)
@@ -99,3 +101,15 @@ def test_sigterm_stops_both_processes_at_the_same_step(uninterrupted, tmp_path):
     for row, again in zip(rows(uninterrupted), rows(tmp_path), strict=True):
         for name in ("train_loss", "train_error", "test_loss", "test_error"):
             assert row[name] == again[name]
+
+
+def test_each_process_reads_its_part_of_a_stream(tmp_path):
+    images = load("mnist5k")
+    for split, of in (("train", images.train), ("val", images.test)):
+        write_images(tmp_path / split, of, 0)
+    codes, said = both(tmp_path, images=str(tmp_path))
+    assert codes == [0, 0]
+    for of in said:
+        assert of["streams"]["updates"] == 7
+        assert of["streams"]["arrays"] == 0  # bit for bit
+        assert of["streams"]["metrics"] < 1e-6  # what fills up the test batches comes elsewhere

@@ -47,7 +47,8 @@ class Stream:
     """An iterator over batches; see ``open_stream``.
 
     Attributes:
-      plan: what it was opened with.
+      plan: what it was opened with, and
+      shard: as ``open_stream`` was given them.
       length: images in the split.
       batches: in an epoch, or in a pass of testing.
       num_classes: and
@@ -68,7 +69,7 @@ class Stream:
         self.batches = plan.batches(self.length)
         self.class_names, self.num_classes = source.class_names, len(source.class_names)
         self.image_shape = (plan.image_size, plan.image_size, source.channels)
-        self._source, self._workers, self._shard, self._put = source, workers, shard, put
+        self._source, self._workers, self.shard, self._put = source, workers, shard, put
         self._iterator: Any = None
         self._ahead: deque[Any] = deque()
         self._next = 0
@@ -96,7 +97,7 @@ class Stream:
     def _open(self) -> Any:
         import grain
 
-        source: Any = Batches(self._source, self.plan, self._shard, self._next)
+        source: Any = Batches(self._source, self.plan, self.shard, self._next)
         batches = grain.MapDataset.source(source)
         if not self._workers:
             return iter(batches.to_iter_dataset(grain.ReadOptions(THREADS, THREADS)))

@@ -92,8 +92,9 @@ def compiled(plan: Plan) -> Programs:
     advance = advance.lower(state, *arguments).compile()
     evaluate = mapped(make_evaluate(plan.net, plan.recipe, plan.views), 2)
     evaluate = jax.jit(_constrained(evaluate, plan.place, 1))
-    batch = shared((EVALUATION_BATCH, *plan.test_images[0]), jnp.dtype(plan.test_images[1]))
-    of_batch = functools.partial(shared, (EVALUATION_BATCH,))
+    rows = functools.partial(Shape, sharding=plan.place.rows)
+    batch = rows((EVALUATION_BATCH, *plan.test_images[0]), jnp.dtype(plan.test_images[1]))
+    of_batch = functools.partial(rows, (EVALUATION_BATCH,))
     evaluate = evaluate.lower(
         state.variables, (batch, of_batch(jnp.int32)), of_batch(jnp.bool)
     ).compile()
@@ -115,7 +116,8 @@ def _advance(plan: Plan, images, labels, state, shared) -> tuple[Any, Any, tuple
 
     if plan.loop == "stream":
         size = plan.recipe.batch_size
-        batch = shared((size, *images.shape[1:]), images.dtype), shared((size,), jnp.int32)
+        rows = functools.partial(Shape, sharding=place.rows)
+        batch = rows((size, *images.shape[1:]), images.dtype), rows((size,), jnp.int32)
         train = _mapped(plan.members)(lambda s, x, y: step(s, _constrain((x, y), place))[0], 2)
         return None, jit(train), batch
     if plan.loop == "scan":

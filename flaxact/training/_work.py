@@ -27,7 +27,7 @@ from flaxact.training._programs import (
     compiled,
     plan_recipe,
 )
-from flaxact.training.devices import Place, places, put
+from flaxact.training.devices import Place, gathered, places, put, put_rows
 from flaxact.training.devices import Split as Division
 from flaxact.training.members import Member
 from flaxact.training.recipe import Recipe
@@ -64,13 +64,13 @@ class Work:
 
     def advance(self, groups: list[State], step: int, many: int) -> None:
         """Replace the states by those ``many`` steps later, of one epoch."""
-        batch = None
+        batch, parts = None, 1
         if isinstance(self.data, Streamed):
             images, labels = next(self.data.train)
-            batch = images, np.asarray(labels, np.int32)
+            batch, parts = (images, np.asarray(labels, np.int32)), self.data.train.shard[1]
         for i, (programs, place) in enumerate(zip(self.programs, self.places, strict=True)):
             if batch is not None:
-                arguments = put(batch, place.shared)
+                arguments = put_rows(batch, place, parts)
             elif self.loop == "scan":
                 arguments = (put(np.int32(many), place.shared), *self._train(place))
             else:
@@ -121,13 +121,15 @@ class Work:
     def _test(self, place: Place) -> Iterator[Any]:
         """Test batches of one size, with a mask over what fills up the last."""
         if isinstance(self.data, Streamed):
+            parts = self.data.test.shard[1]
             batches: Any = (
-                put(_filled(*batch), place.shared) for batch in self.data.test_batches()
+                put_rows(_filled(*batch, parts=parts), place, parts)
+                for batch in self.data.test_batches()
             )
         else:
             key = "test", place.shared
             if key not in self._placed:
-                self._placed[key] = [put(b, place.shared) for b in _test_batches(self.data.test)]
+                self._placed[key] = [put(b, place.rows) for b in _test_batches(self.data.test)]
             batches = self._placed[key]
         for images, labels, mask in batches:
             yield (images, labels), mask
@@ -144,7 +146,7 @@ def prepare(
     devices: Sequence[Any] | None,
     split: Division | None,
 ) -> Work:
-    chosen = [Member(m) if isinstance(m, int) else m for m in members]
+    chosen = [m if isinstance(m, Member) else Member(m) for m in members]
     names = _checked(recipe, chosen, loop, chunk)
     data, sample, test_images, steps = _taken(recipe, data)
     shape = shape_of(recipe.augment, recipe.views, sample[0].shape[1:])
@@ -198,7 +200,20 @@ def _taken(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, int
     """The data as it is trained on; images and labels to begin with, a test image's shape, the steps."""
     if isinstance(data, Streamed):
         data.check(recipe)
+        if data.test.plan.batch_size > EVALUATION_BATCH:
+            raise InputError(
+                f"the test batches are of {data.test.plan.batch_size}, and at most "
+                f"{EVALUATION_BATCH} images are tested at once"
+            )
+        for stream in (data.train, data.test):
+            if stream.shard not in ((0, 1), (jax.process_index(), jax.process_count())):
+                raise InputError(
+                    f"the stream is part {stream.shard[0]} of {stream.shard[1]}, and this is process "
+                    f"{jax.process_index()} of {jax.process_count()}"
+                )
         sample = data.sample()
+        if (parts := data.train.shard[1]) > 1:
+            sample = gathered(sample, recipe.batch_size // parts)
         steps = data.train.batches
     else:
         count = len(data.train.labels)
@@ -245,9 +260,9 @@ def _size(count: int, chunk: int | None, programs: Any, place: Place) -> int:
 
 
 def _filled(
-    images: Any, labels: Any, mask: Any = None
+    images: Any, labels: Any, mask: Any = None, parts: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    fill = EVALUATION_BATCH - len(labels)
+    fill = EVALUATION_BATCH // parts - len(labels)
     mask = np.ones(len(labels), bool) if mask is None else np.asarray(mask)
     arrays = np.asarray(images), np.asarray(labels, np.int32), mask
     padded = [np.pad(a, [(0, fill)] + [(0, 0)] * (a.ndim - 1)) for a in arrays]

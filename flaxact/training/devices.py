@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import (
     AxisType,
     Mesh,
@@ -27,11 +28,19 @@ AXIS = "devices"
 
 @dataclass(frozen=True)
 class Place:
-    """Where the arrays of a program are: its state, what all its devices share, and each batch."""
+    """Where the arrays of a program are: its state, what all its devices share, and each batch.
+
+    ``batch`` is None where each device has all of it.
+    """
 
     state: Sharding
     shared: Sharding
     batch: Sharding | None = None
+
+    @property
+    def rows(self) -> Sharding:
+        """Of a batch that comes from the host."""
+        return self.batch or self.shared
 
 
 def initialize(
@@ -143,3 +152,26 @@ def put(tree: Any, sharding: Sharding) -> Any:
         return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
 
     return jax.tree.map(place, tree)
+
+
+def put_rows(tree: Any, place: Place, parts: int) -> Any:
+    """A batch on the host, placed: all of it, or the rows of this process, one of ``parts``."""
+    if parts == 1:
+        return put(tree, place.rows)
+    return jax.tree.map(
+        lambda leaf: jax.make_array_from_process_local_data(
+            place.rows, np.asarray(leaf), (parts * len(leaf), *leaf.shape[1:])
+        ),
+        tree,
+    )
+
+
+def gathered(tree: Any, rows: int) -> Any:
+    """Host arrays of every process's batches, one after another of ``rows`` each, as whole batches."""
+
+    def gather(leaf: Any) -> np.ndarray:
+        parts = np.asarray(multihost_utils.process_allgather(leaf))
+        parts = parts.reshape(len(parts), -1, rows, *leaf.shape[1:]).swapaxes(0, 1)
+        return parts.reshape(-1, *leaf.shape[1:])
+
+    return jax.tree.map(gather, tree)
