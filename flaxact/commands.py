@@ -80,7 +80,7 @@ def _compare(study: Any, data: Any, out: Path) -> None:
         console.print(f"nothing to do: all {runs} runs are there. The report: {out}/report.html")
         return
     with Bar("epochs") as bar:
-        for progress in studies.run(study, data, out, command=_command()):
+        for progress in studies.run(study, data, out, command=command()):
             bar.show(progress.done, progress.total, progress.text)
     report(out)
 
@@ -230,5 +230,5 @@ def report(folder: tyro.conf.Positional[Path]) -> None:
     print(f"The report: {write_report(folder)}")
 
 
-def _command() -> str:
+def command() -> str:
     return shlex.join(["flaxact", *sys.argv[1:]])

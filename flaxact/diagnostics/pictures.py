@@ -97,6 +97,30 @@ def predicted_and_measured(
     return made
 
 
+def over_depth(
+    curves: Mapping[str, Mapping[str, Mapping[str, float | None]]], measure: str
+) -> Figure:
+    """A measure from site to site, a line for each net.
+
+    Args:
+      curves: by the net's name, site and measure; sites in the order of the data.
+      measure: its name; sites at which it is None are left out.
+    """
+    sites = list(dict.fromkeys(site for found in curves.values() for site in found))
+    made, axes = figure(3.6 + 0.4 * max(8, len(sites)), 3.4)
+    for i, (name, found) in enumerate(curves.items()):
+        ys = [found.get(site, {}).get(measure) for site in sites]
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+        axes.plot(range(len(sites)), [np.nan if y is None else y for y in ys], label=name, **style)
+    axes.set_xticks(range(len(sites)), sites, rotation=60, ha="right")
+    axes.set_ylabel(measure)
+    low, high = axes.dataLim.intervaly
+    if 0 < 20 * low < high:
+        axes.set_yscale("log")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    return made
+
+
 def phase_diagram(
     activation: str | Activation,
     slope: Callable[[float, float], float],

@@ -27,6 +27,8 @@ def probe(
     images: Any,
     labels: Any = None,
     measures: Sequence[str] = DEFAULT,
+    *,
+    train: bool = False,
 ) -> Figures:
     """Measures of every ``Act``, in the order of the data.
 
@@ -36,6 +38,8 @@ def probe(
       images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
       labels: (batch,); for the measures of gradients, which are nan without.
       measures: names of ``flaxact.diagnostics.measures.catalogue``.
+      train: as in a training step: with the batch's statistics and with dropout. Before any training,
+        the averages that batch norm keeps for testing say nothing.
 
     Returns:
       The figures by site name, over all units, positions and images of the batch; empty for a model
@@ -50,13 +54,13 @@ def probe(
     >>> list(figures), figures["act1"]["zeros"]
     (['act1', 'act2', 'act3', 'act4'], 1.0)
     """
-    measure, sites = _program(module, chosen(measures), labels is not None)
+    measure, sites = _program(module, chosen(measures), train)
     rows = measure(variables, jnp.asarray(images), None if labels is None else jnp.asarray(labels))
     return {site: {k: float(v) for k, v in rows[site].items()} for site in sites}
 
 
 def make_probe(
-    module: nn.Module, measures: Sequence[str] = DEFAULT
+    module: nn.Module, measures: Sequence[str] = DEFAULT, *, train: bool = False
 ) -> Callable[[Variables, jax.Array, jax.Array | None], dict[str, dict[str, jax.Array]]]:
     """``measure(variables, images, labels) -> {site: {measure: scalar}}``: pure, to jit, vmap or scan.
 
@@ -66,7 +70,8 @@ def make_probe(
     names = chosen(measures)
 
     def measure(variables: Variables, images: jax.Array, labels: jax.Array | None = None):
-        sites = capture(module, variables, images, labels).sites
+        key = jax.random.key(0) if train else None
+        sites = capture(module, variables, images, labels, train=train, key=key).sites
         return {
             site: {name: catalogue[name](arrays) for name in names}
             for site, arrays in sites.items()
@@ -76,8 +81,8 @@ def make_probe(
 
 
 @functools.lru_cache(maxsize=16)
-def _program(module: nn.Module, measures: tuple[str, ...], back: bool) -> tuple[Any, list[str]]:
-    measure, sites = make_probe(module, measures), []
+def _program(module: nn.Module, measures: tuple[str, ...], train: bool) -> tuple[Any, list[str]]:
+    measure, sites = make_probe(module, measures, train=train), []
 
     @jax.jit
     def measured(variables: Variables, images: jax.Array, labels: jax.Array | None) -> Any:

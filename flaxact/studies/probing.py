@@ -1,0 +1,200 @@
+"""What activations, initialisations and normalisations do to a net's signals before any training."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flaxact import models
+from flaxact.activations import get
+from flaxact.data import Dataset
+from flaxact.errors import InputError
+from flaxact.studies.study import check_folder
+
+MEASURES = (
+    "pre_mean", "pre_variance", "mean", "variance", "mean_to_std", "zeros", "dead", "saturated_low",
+    "saturated_high", "slope_second_moment", "gradient_norm",
+)  # fmt: skip
+SHOWN = (
+    "pre_variance",
+    "mean",
+    "variance",
+    "mean_to_std",
+    "zeros",
+    "gradient_norm",
+)  # on a terminal
+DRAWN = ("pre_variance", "mean_to_std", "zeros", "gradient_norm")
+Cell = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Probing:
+    """Every activation with every initialisation and normalisation, on one model and one batch.
+
+    Attributes:
+      activations: names or spec texts.
+      model: name or spec text.
+      inits: of ``kernel_init``; "paper" is the model's own.
+      norms: of ``norm``; "paper" leaves the model's own.
+      seeds: over which figures are averaged.
+      images: how many training images are seen.
+
+    Raises:
+      InputError: an unknown name, or nothing to probe.
+    """
+
+    activations: tuple[str, ...]
+    model: str = "cuda_convnet"
+    inits: tuple[str, ...] = ("paper",)
+    norms: tuple[str, ...] = ("paper",)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    images: int = 256
+
+    def __post_init__(self):
+        if not (self.activations and self.inits and self.norms and self.seeds):
+            raise InputError(
+                "nothing to probe: name an activation, an init, a norm and a seed or more"
+            )
+        if self.images < 2:
+            raise InputError(f"a probe needs 2 images or more, not {self.images}")
+        object.__setattr__(self, "activations", tuple(str(get(a)) for a in self.activations))
+        object.__setattr__(self, "model", str(models.parse(self.model)))
+
+    def cells(self) -> Iterator[tuple[str, str, str]]:
+        """Activation, initialisation and normalisation."""
+        for activation in self.activations:
+            for init in self.inits:
+                for norm in self.norms:
+                    yield activation, init, norm
+
+
+def build(probing: Probing, activation: str, init: str, norm: str, num_classes: int) -> Any:
+    """The model of a cell.
+
+    Raises:
+      InputError: what the model cannot be built with.
+    """
+    chosen: dict[str, Any] = {} if norm == "paper" else {"norm": norm}
+    return models.create_model(
+        probing.model, activation, num_classes=num_classes, kernel_init=init, **chosen
+    )
+
+
+def measure(probing: Probing, data: Dataset) -> Iterator[Cell]:
+    """Each cell with its figures: by site and measure, the mean over seeds; and a sample of inputs.
+
+    Raises:
+      InputError: a model that cannot be built so, before anything is measured.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from flaxact.diagnostics import capture, probe
+    from flaxact.net import from_linen
+
+    count = min(probing.images, len(data.train.labels))
+    chosen = np.linspace(0, len(data.train.labels) - 1, count).astype(int)
+    images, labels = jnp.asarray(data.train.images[chosen]), jnp.asarray(data.train.labels[chosen])
+    modules = {}
+    for cell in probing.cells():
+        modules[cell] = build(probing, *cell, data.num_classes)
+        jax.eval_shape(from_linen(modules[cell]).init, jax.random.key(0), images)
+    for (activation, init, norm), module in modules.items():
+        figures = []
+        variables: Any = None
+        start = jax.jit(from_linen(module).init)
+        for seed in probing.seeds:
+            variables = start(jax.random.key(seed), images)
+            figures.append(probe(module, variables, images, labels, MEASURES, train=True))
+        key = jax.random.key(0)
+        sites = capture(module, variables, images[:64], train=True, key=key).sites
+        yield {
+            "activation": activation, "init": init, "norm": norm,
+            "sites": {site: _averaged([f[site] for f in figures]) for site in figures[0]},
+            "inputs": {name: _sample(np.asarray(site.pre)) for name, site in sites.items()},
+        }  # fmt: skip
+
+
+def write(
+    probing: Probing, data: Dataset, cells: Sequence[Cell], folder: Path, command: str
+) -> Path:
+    """Write probe.json and probe.html.
+
+    Raises:
+      InputError: nothing can be written there.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    from flaxact._figures import rendered
+
+    check_folder(folder)
+    described = {"probing": asdict(probing), "dataset": data.name, "command": command}
+    kept = [{k: v for k, v in cell.items() if k != "inputs"} for cell in cells]
+    (folder / "probe.json").write_text(json.dumps({**described, "cells": kept}, indent=1) + "\n")
+    template = importlib.resources.files("flaxact.studies").joinpath("probe.html.jinja")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    pictures = []
+    for figure, caption in _drawn(cells):
+        svg = rendered(figure, "svg").decode()
+        pictures.append((Markup(svg[svg.index("<svg") :]), caption))
+    page = environment.from_string(template.read_text("utf-8")).render(
+        heading=f"{probing.model} on {data.name}, before training", measures=MEASURES,
+        tables=[(title(cell), table(cell)) for cell in cells], pictures=pictures, command=command,
+        seeds=len(probing.seeds), images=probing.images, meanings=_meanings(),
+    )  # fmt: skip
+    (folder / "probe.html").write_text(page)
+    return folder / "probe.html"
+
+
+def title(cell: Cell) -> str:
+    """What a cell is, in words."""
+    return f"{cell['activation']}, init {cell['init']}, norm {cell['norm']}"
+
+
+def table(cell: Cell, measures: Sequence[str] = MEASURES) -> list[tuple[str, list[str]]]:
+    """A row a site: its name, and its figures."""
+    return [
+        (site, ["–" if row[m] is None else f"{row[m]:.3g}" for m in measures])
+        for site, row in cell["sites"].items()
+    ]
+
+
+def _meanings() -> list[tuple[str, str]]:
+    from flaxact.diagnostics.measures import summary
+
+    return [(name, summary(name)) for name in MEASURES]
+
+
+def _averaged(rows: Sequence[dict[str, float]]) -> dict[str, float | None]:
+    means = {name: statistics.fmean(row[name] for row in rows) for name in MEASURES}
+    return {name: mean if abs(mean) < float("inf") else None for name, mean in means.items()}
+
+
+def _sample(values: Any) -> Any:
+    """At most 20,000 of them, at equal distances."""
+    flat = values.ravel()
+    return flat[:: max(1, len(flat) // 20_000)]
+
+
+def _drawn(cells: Sequence[Cell]) -> Iterator[tuple[Any, str]]:
+    from flaxact.diagnostics import pictures
+    from flaxact.diagnostics.measures import summary
+
+    for name in DRAWN:
+        curves = {title(cell): cell["sites"] for cell in cells}
+        if any(row[name] is not None for sites in curves.values() for row in sites.values()):
+            yield pictures.over_depth(curves, name), f"{name}: {summary(name)}"
+    for cell in cells:
+        yield (
+            pictures.ridgelines(cell["inputs"]),
+            f"Inputs of every activation: {title(cell)}, one seed.",
+        )
