@@ -11,6 +11,7 @@ from jax import lax
 
 from flaxact import _convolution as fast
 from flaxact.layers import avg_pool, max_pool
+from tests.quick import jit
 
 EXPLICIT = ((2, 1), (0, 3))
 # batch, height, width, channels, features, window, stride, padding, groups
@@ -83,8 +84,8 @@ def everything(f, x, kernel, dx, dkernel):
 
 def test_convolution_is_the_plain_one_in_value_and_derivatives(case):
     ours, theirs, *arrays = case
-    got = jax.jit(functools.partial(everything, ours))(*arrays)
-    wanted = jax.jit(functools.partial(everything, theirs))(*arrays)
+    got = jit(functools.partial(everything, ours))(*arrays)
+    wanted = jit(functools.partial(everything, theirs))(*arrays)
     jax.tree.map(close, got, wanted)
 
 
@@ -94,7 +95,7 @@ def test_convolution_is_mapped_over_images_and_over_kernels(case):
         (None, 0), x, jnp.stack([kernel, dkernel]),
     ):  # fmt: skip
         both = [
-            jax.jit(jax.vmap(jax.grad(lambda *p, f=f: jnp.sum(f(*p) ** 2), (0, 1)), axes))
+            jit(jax.vmap(jax.grad(lambda *p, f=f: jnp.sum(f(*p) ** 2), (0, 1)), axes))
             for f in (ours, theirs)
         ]
         got, wanted = (f(images, kernels) for f in both)
@@ -175,7 +176,7 @@ def test_pools_are_flaxs_in_value_and_derivatives(height, width, size, stride):
         jax.tree.map(close, got, pooled(plainly, x, direction))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jit, static_argnums=0)
 def pooled(f, x, direction):
     """Value, both modes' derivatives, and the second."""
     y, pull = jax.vjp(f, x)
