@@ -231,4 +231,5 @@ def report(folder: tyro.conf.Positional[Path]) -> None:
 
 
 def command() -> str:
+    """The command line as it was given."""
     return shlex.join(["flaxact", *sys.argv[1:]])
