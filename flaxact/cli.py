@@ -16,7 +16,8 @@ import tyro
 
 import flaxact
 from flaxact.activations._spec import is_transform
-from flaxact.commands import command, compare, report, train
+from flaxact.commands import command, report, train
+from flaxact.comparing import compare, launch
 from flaxact.errors import InputError, unknown
 
 
@@ -186,8 +187,9 @@ def _probed(title: str, measures: tuple[str, ...], rows: list[tuple[str, list[st
 
 
 COMMANDS = {
-    "compare": compare, "train": train, "probe": probe, "report": report, "list": list_names,
-    "describe": describe, "cite": cite, "gallery": gallery, "models": list_models,
+    "compare": compare, "launch": launch, "train": train, "probe": probe, "report": report,
+    "list": list_names, "describe": describe, "cite": cite, "gallery": gallery,
+    "models": list_models,
 }  # fmt: skip
 
 

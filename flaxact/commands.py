@@ -12,79 +12,6 @@ import tyro
 from flaxact.errors import InputError
 
 
-def compare(
-    activations: tyro.conf.Positional[tuple[str, ...]],
-    *,
-    model: str = "cuda_convnet(width=0.25)",
-    dataset: str = "mnist5k",
-    seeds: int = 3,
-    epochs: int = 6,
-    batch_size: int = 32,
-    learning_rate: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03),
-    momentum: float = 0.9,
-    schedule: Literal["constant", "cosine", "steps"] = "constant",
-    target_error: float = 0.1,
-    image_size: int | None = None,
-    data_dir: Path | None = None,
-    out: Path = Path("flaxact-results"),
-) -> None:
-    """Train each activation on the same model, data and seeds, and write a report.
-
-    What the folder holds already is not trained again.
-
-    Args:
-      activations: Names or spec texts, such as relu "elu(alpha=0.5)" "centered(relu)".
-      model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)".
-      dataset: mnist5k, or the name of a TFDS image classification set.
-      seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
-      epochs: Passes over the training images.
-      batch_size: Images a step.
-      learning_rate: One, or several from which each activation gets its own best by training error.
-      momentum: Of SGD.
-      schedule: Of the learning rate; steps divides by 10 after 80% and again after 90%.
-      target_error: Training error, as a fraction, for "epochs to".
-      image_size: Side to which images of different sizes are brought, in pixels.
-      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
-      out: Folder of the results; runs of other studies in it are left alone.
-    """
-    from flaxact import data as datasets
-    from flaxact._shown import console
-    from flaxact.studies.study import Study, check_folder
-    from flaxact.training.recipe import Recipe
-
-    study = Study(
-        activations=activations,
-        model=model,
-        dataset=dataset,
-        seeds=tuple(range(seeds)),
-        learning_rates=learning_rate,
-        recipe=Recipe(epochs, batch_size, momentum=momentum, schedule=schedule),
-        target_error=target_error,
-        image_size=image_size,
-    )
-    datasets.check(dataset, data_dir=data_dir)
-    check_folder(out)
-    _begin(None, None, None)
-    with console.status(f"loading {dataset}"):
-        data = datasets.load(dataset, data_dir=data_dir, image_size=image_size)
-    _compare(study, data, out)
-
-
-def _compare(study: Any, data: Any, out: Path) -> None:
-    from flaxact import studies
-    from flaxact._shown import Bar, console
-
-    studies.check(study, data)
-    if studies.finished(study, data, out):
-        runs = len(list(study.cells())) * len(study.seeds)
-        console.print(f"nothing to do: all {runs} runs are there. The report: {out}/report.html")
-        return
-    with Bar("epochs") as bar:
-        for progress in studies.run(study, data, out, command=command()):
-            bar.show(progress.done, progress.total, progress.text)
-    report(out)
-
-
 def train(
     activation: tyro.conf.Positional[str],
     *,
@@ -147,7 +74,7 @@ def train(
     members = grid(
         range(seeds), learning_rate or (None,), momentum or (None,), **dict(map(_swept, sweep))
     )
-    _begin(coordinator, processes, process)
+    begin(coordinator, processes, process)
     data = _data(dataset, chosen, image_size, workers if stream else None, data_dir)
     from flaxact import training
     from flaxact.net import from_linen
@@ -182,7 +109,7 @@ def _swept(text: str) -> tuple[str, tuple[float, ...]]:
         ) from None
 
 
-def _begin(coordinator: str | None, processes: int | None, process: int | None) -> None:
+def begin(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """Before anything is done with JAX: every core a device, or several processes."""
     from flaxact.training.devices import initialize, use_cores
 

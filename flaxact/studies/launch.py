@@ -1,0 +1,202 @@
+"""A study as jobs of a cluster, one an activation, through submitit; or as local processes.
+
+A job trains the runs of its activation that are missing when it starts, in the study's folder, which it
+shares with the machine that launches. So a lost one costs what it had not saved, and launching again
+sends what is not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flaxact.data import Dataset, load
+from flaxact.errors import InputError
+from flaxact.studies.runs import missing, run_cell, write_results
+from flaxact.studies.study import Study
+from flaxact.training.devices import use_cores
+from flaxact.training.folder import STOPPED
+
+CLUSTERS = ("slurm", "local")
+CONTINUED = 50  # times that a job may run out of its minutes and go on in another
+POLL = {"slurm": 15.0, "local": 0.2}  # seconds between looks at the jobs
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a job is given; None for what the cluster gives."""
+
+    partition: str | None = None
+    minutes: int = 240
+    gpus: int | None = None
+    cpus: int | None = None
+    memory: float | None = None  # in GB
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of an activation: sent, done or failed; ``text`` says why it failed."""
+
+    activation: str
+    number: str
+    state: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a job does; submitit carries it there."""
+
+    study: Study
+    folder: Path
+    activation: str
+    data_dir: Path | None = None
+
+    def __call__(self) -> None:
+        """Train what is missing of it."""
+        use_cores()
+        study = self.study
+        data = load(study.dataset, data_dir=self.data_dir, image_size=study.image_size)
+        members = missing(study, data, self.folder).get(self.activation, [])
+        with _saved_before_it_goes_on_elsewhere():
+            for epoch in run_cell(study, data, self.folder, self.activation, members):
+                print(f"epoch {epoch.number}", flush=True)
+
+    def checkpoint(self) -> Any:
+        """How submitit sends it again, when its time is over or the node is needed for others."""
+        from submitit.helpers import DelayedSubmission  # type: ignore[import-not-found]
+
+        return DelayedSubmission(self)
+
+
+@contextlib.contextmanager
+def _saved_before_it_goes_on_elsewhere() -> Iterator[None]:
+    """At submitit's signal a training is stopped as by SIGTERM, which saves it; then it is sent again."""
+    theirs, outside, asked = signal.getsignal(signal.SIGUSR2), signal.getsignal(signal.SIGTERM), []
+
+    def stop(number: int, frame: Any) -> None:
+        if signal.getsignal(signal.SIGTERM) == outside and callable(theirs):
+            theirs(number, frame)  # nothing is being trained that could be saved
+        else:
+            asked.append(number)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGUSR2, stop)
+    try:
+        yield
+    except SystemExit as stopped:
+        if asked and stopped.code == STOPPED:
+            signal.signal(signal.SIGUSR2, theirs)
+            signal.raise_signal(signal.SIGUSR2)
+        raise
+    finally:
+        signal.signal(signal.SIGUSR2, theirs)
+
+
+def executor(cluster: str, folder: Path, machine: Machine) -> Any:
+    """Submitit's, with its files under the folder's ``jobs/``.
+
+    Raises:
+      InputError: submitit is not installed, or there is no such cluster here.
+    """
+    try:
+        import submitit  # type: ignore[import-not-found]
+    except ImportError:
+        raise InputError("to launch jobs needs pip install 'flaxact[cluster]'") from None
+    try:
+        made = submitit.AutoExecutor(
+            folder.absolute() / "jobs", cluster, slurm_max_num_timeout=CONTINUED
+        )
+    except RuntimeError as error:
+        raise InputError(f"cannot send jobs to {cluster}: {error}") from None
+    made.update_parameters(
+        name="flaxact", timeout_min=machine.minutes, gpus_per_node=machine.gpus,
+        cpus_per_task=machine.cpus, mem_gb=machine.memory, slurm_partition=machine.partition,
+    )  # fmt: skip
+    return made
+
+
+@dataclass
+class Sent:
+    """The jobs of a study: ``waiting`` to be sent, and ``going`` ones of submitit by activation."""
+
+    waiting: list[str]
+    going: dict[str, Any] = field(default_factory=dict)
+
+
+def launch(
+    study: Study,
+    data: Dataset,
+    folder: Path,
+    *,
+    cluster: str = "slurm",
+    machine: Machine | None = None,
+    at_once: int | None = None,
+    wait: bool = True,
+    data_dir: Path | None = None,
+    command: str = "",
+) -> Iterator[Job]:
+    """Send a job for every activation that has missing runs.
+
+    Args:
+      study: what to compare.
+      data: the data set it names.
+      folder: of the results, which the jobs see under the same path.
+      cluster: ``slurm``, or ``local`` for processes of this machine.
+      machine: what a job is given.
+      at_once: so many jobs are sent, and the next when one has ended; None for all at once, and locally
+        for one by one. Needs ``wait``.
+      wait: until all have ended; then ``results.json`` is brought up to date.
+      data_dir: where the jobs find the data.
+      command: how to do this again, for the report.
+
+    Yields:
+      Each job when it has been sent, and when it has ended.
+
+    Raises:
+      InputError: submitit is not installed, or there is no such cluster here.
+    """
+    sent = Sent(list(missing(study, data, folder)))
+    submit = executor(cluster, folder, machine or Machine()).submit
+    limit = at_once or (1 if cluster == "local" else len(sent.waiting))
+    try:
+        while sent.waiting or (wait and sent.going):
+            while sent.waiting and (len(sent.going) < limit or not wait):
+                activation = sent.waiting.pop(0)
+                where = None if data_dir is None else data_dir.absolute()
+                job = submit(Cell(study, folder.absolute(), activation, where))
+                sent.going[activation] = job
+                yield Job(activation, job.job_id, "sent")
+            if wait:
+                time.sleep(POLL[cluster])
+                yield from _ended(sent, study, data, folder)
+    finally:
+        if cluster == "local":
+            for job in sent.going.values():
+                job.cancel()
+    if wait:
+        write_results(study, data, folder, command)
+
+
+def _ended(sent: Sent, study: Study, data: Dataset, folder: Path) -> Iterator[Job]:
+    for activation, job in list(sent.going.items()):
+        if not job.done():
+            continue
+        del sent.going[activation]
+        if activation not in missing(study, data, folder):
+            yield Job(activation, job.job_id, "done")
+        else:
+            yield Job(activation, job.job_id, "failed", _why(job))
+
+
+def _why(job: Any) -> str:
+    """The last line of its error, and where the rest is."""
+    lines = str(job.exception()).strip().splitlines()
+    said = next((line for line in reversed(lines) if line.strip(" -")), "no result")
+    return f"{said.strip()} (see {job.paths.stderr})"
