@@ -12,6 +12,7 @@ from scipy import stats
 import flaxact as fa
 from flaxact import nnx as fnnx
 from flaxact.layers import Act
+from tests.quick import jit
 
 NAMES = fa.names("stochastic")
 SPECS = (*NAMES, "noisy(tanh, std=0.5)", "scaled(rrelu, output=2.0)", "noisy(prelu)")
@@ -121,7 +122,7 @@ def test_in_testing_it_is_the_stated_function(spec):
 @pytest.mark.parametrize("spec", SPECS)
 def test_same_key_same_draw(spec):
     activation, x = fa.get(spec), points()
-    draw = jax.jit(lambda key: activation(x, key=key))
+    draw = jit(lambda key: activation(x, key=key))
     chex.assert_trees_all_equal(draw(KEY), draw(KEY))
     chex.assert_trees_all_close(draw(KEY), activation(x, key=KEY), rtol=1e-6, atol=1e-6)
     other = draw(jax.random.key(8))
@@ -140,7 +141,7 @@ def test_the_gradient_is_that_of_what_was_drawn(spec):
     with jax.enable_x64(True):
         x = points().astype(jnp.float64)
 
-        @jax.jit
+        @jit
         def both(x, key):
             f = lambda x: activation(x, key=key)  # noqa: E731
             y, pull = jax.vjp(f, x)
@@ -160,7 +161,7 @@ def test_dtypes_and_extremes(spec):
         top = float(jnp.finfo(dtype).max)
         x = jnp.array([0.0, top, -top, jnp.inf, -jnp.inf, jnp.nan, -1.0, 1.0], dtype)
         for key in (None, KEY):
-            y = jax.jit(lambda x, key=key: activation(x, key=key))(x)
+            y = jit(lambda x, key=key: activation(x, key=key))(x)
             assert y.dtype == dtype
             np.testing.assert_array_equal(np.isnan(y), np.isnan(x))
 
