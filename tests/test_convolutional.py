@@ -13,11 +13,11 @@ import flaxact as fa
 from flaxact import models
 from flaxact.layers import adaptive_avg_pool, adaptive_max_pool
 from flaxact.models import he_net
+from tests.quick import jit
 
 FILES = ("lenet5", "network_in_network", "all_cnn_c", "vgg", "fitnet4", "squeezenet_bn", "small_net",
          "elu_net", "he_net", "conv_pool_cnn_c", "cifar_full")  # fmt: skip
 NAMES = [name for name in models.list_models() if models._catalogue()[name][0] in FILES]
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def images(batch, *shape):
@@ -163,7 +163,7 @@ def test_noise_and_dropout_are_of_training_only():
 
     def logits(text, train):
         model = models.create_model(text, "relu")
-        apply = jax.jit(functools.partial(model.apply, train=train), compiler_options=QUICK)
+        apply = jit(functools.partial(model.apply, train=train))
         return apply(filled(model, x), x, rngs=keys)
 
     text = "conv_pool_cnn_c(width=0.1, dropout=0, noise={})"
@@ -177,7 +177,7 @@ def test_fitnet4_starts_by_lsuv():
     x = images(64, 8, 8, 3)
     model = models.create_model("fitnet4(width=0.25)", "tanh")
 
-    @functools.partial(jax.jit, compiler_options=QUICK)
+    @jit
     def variances(key):
         variables = model.init(key, x)
         _, state = model.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])
@@ -264,7 +264,7 @@ def agree(text, act, reference, shape, inputs=None):
         seen = variables["inputs"]
         scaled = (x - np.asarray(seen["mean"])) / np.asarray(seen.get("std", 1.0))
     theirs = reference(t, t.torch.tensor(scaled.astype(np.float32)).permute(0, 3, 1, 2)).numpy()
-    ours = jax.jit(model.apply, compiler_options=QUICK)(variables, x)
+    ours = jit(model.apply)(variables, x)
     assert (
         np.std(theirs - theirs.mean(0)) > 1e-3 * np.abs(theirs).max()
     )  # the images are told apart
@@ -392,7 +392,7 @@ def test_weights_start_as_published(text, expected):
         jnp.zeros((1, 32, 32, 3), jnp.uint8),
     )
 
-    @functools.partial(jax.jit, compiler_options=QUICK)
+    @jit
     def kernels(key):
         params = model.init(key, x)["params"]
         return {name: params[name]["kernel"] for name in expected}
