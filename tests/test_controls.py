@@ -17,8 +17,8 @@ from flaxact import models
 from flaxact.layers import Act
 from flaxact.models.nf_resnet import gain
 from flaxact.weighted import Conv
+from tests.quick import jit
 
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 CIFAR = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
 
 
@@ -27,11 +27,11 @@ def images(*shape):
 
 
 def initialised(model, x):
-    return jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), x)
+    return jit(model.init)(jax.random.key(0), x)
 
 
 def applied(model, variables, x):
-    return jax.jit(model.apply, compiler_options=QUICK)(variables, x)
+    return jit(model.apply)(variables, x)
 
 
 def randomised(variables):
@@ -226,10 +226,9 @@ def test_nf_resnet_is_pytorchs():
 def test_batch_statistics_change_in_training_only():
     model = models.create_model("resnet(depth=8, width=0.25)", "tanh")
     variables = initialised(model, CIFAR)
-    run = jax.jit(
+    run = jit(
         functools.partial(model.apply, mutable=["batch_stats", "intermediates"]),
         static_argnames=("train", "capture_intermediates"),
-        compiler_options=QUICK,
     )
     _, tested = run(variables, CIFAR, train=False)
     chex.assert_trees_all_equal(tested["batch_stats"], variables["batch_stats"])
@@ -260,7 +259,7 @@ def stream_variances(model, x):
         cut = 2 // module.stride
         return y[:, cut:-cut, cut:-cut]
 
-    @functools.partial(jax.jit, compiler_options=QUICK)
+    @jit
     def run(key, x):
         with nn.intercept_methods(watch):
             model.init_with_output(key, x)
@@ -478,7 +477,7 @@ def test_training_steps_lower_the_loss_and_trace_once(text, act):
     variables, optimizer = initialised(model, CIFAR), optax.adam(5e-3)
     params, rest = variables.pop("params"), variables
 
-    @functools.partial(jax.jit, compiler_options=QUICK)
+    @jit
     def step(params, rest, state):
         traces.append(1)
 
