@@ -2,9 +2,10 @@
 
 Question: how many images a second go through a training step (forward, backward, SGD with momentum) of
 the zoo's nets, of the same nets written with nn.Conv, nn.max_pool, nn.avg_pool and jax.nn.relu, and of
-PyTorch's (channels last, on the CPU, every core), and what is the time spent on?
+PyTorch's (channels last, on the CPU, every core), and what is the time spent on? Ours as one program,
+with the batch divided among CPU devices, one a core, and with a net a core, as several seeds train.
 
-    python benchmarks/models.py            # about five minutes on two CPU cores
+    python benchmarks/models.py            # about fifteen minutes on two CPU cores
     python benchmarks/models.py --models cuda_convnet --pairs 5
 
 Batches of 128 random images. A ratio is ours over the other's in images a second: the median of pairs
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import datetime
 import os
 import platform
@@ -34,12 +36,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from benchmarks.activations import CORES, HAS_TORCH, Ratio, keep_freed_memory, ratios
 from flaxact.models import create_model
 from flaxact.models.alexnet_one_weird_trick import _MEAN, _STD
 from flaxact.net import Net, Variables, from_linen
 from flaxact.training import Recipe
+from flaxact.training.devices import use_cores
 from flaxact.training.step import make_init, make_step
 
 BATCH = 128
@@ -48,7 +52,22 @@ PAIRS = 15
 RATE = 1e-3
 PUBLISHED_ALEXNET = {"mean": np.float32(_MEAN), "std": np.float32(_STD)}
 
+# How the engine divides work among CPU devices, one a core: not; each batch; trainings of several nets.
+FORMS = ("one device", "batch divided", "a net a core")
+
 Layer = tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A net in one form: its steps as a multiple of others', and seconds by what they are spent on."""
+
+    model: str
+    form: str
+    flax: Ratio
+    torch: Ratio | None
+    spent: dict[str, float]
+
 
 # The side of the images, the classes, and the layers: what the numbers mean is said in ``Plain``.
 NETS: dict[str, tuple[int, int, tuple[Layer, ...]]] = {
@@ -188,20 +207,38 @@ def batch(side: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return images, rng.integers(0, classes, BATCH).astype(np.int32)
 
 
-def jax_step(net: Net, data: Sequence[np.ndarray]) -> tuple[Callable[[], Any], str, Variables]:
-    """A compiled training step that goes on from call to call, its program, and the first variables."""
-    images, labels = map(jnp.asarray, data)
-    recipe = Recipe(momentum=0.9, learning_rate=RATE)
-    held = [jax.jit(make_init(net, recipe))(jnp.int32(0), images)]
+def jax_step(
+    net: Net, data: Sequence[np.ndarray], form: str = "one device"
+) -> tuple[Callable[[], Any], str, Variables]:
+    """A compiled training step that goes on from call to call, its program, and the first variables.
+
+    In the forms of FORMS, as the engine divides work among CPU devices; of several nets at once a call
+    takes one step of each.
+    """
+    recipe, devices = Recipe(momentum=0.9, learning_rate=RATE), jax.devices()
+    places = [SingleDeviceSharding(d) for d in (devices if form == "a net a core" else devices[:1])]
+    rows = places[0]
+    if form == "batch divided":
+        mesh = Mesh(np.array(devices), ("devices",))
+        places, rows = (
+            [NamedSharding(mesh, PartitionSpec())],
+            NamedSharding(mesh, PartitionSpec("devices")),
+        )
+    step = make_step(net, recipe, 10**6)
+    held, programs, batches = [], [], []
+    for place in places:
+        batches.append(jax.device_put(tuple(data), rows if form == "batch divided" else place))
+        held.append(jax.jit(make_init(net, recipe), out_shardings=place)(jnp.int32(0), data[0]))
+        jitted = jax.jit(step, donate_argnums=0, out_shardings=(place, None))
+        programs.append(jitted.lower(held[-1], batches[-1]).compile())
     first = {k: jax.tree.map(np.asarray, v) for k, v in held[0].variables.items() if k == "inputs"}
-    step = jax.jit(make_step(net, recipe, 10**6), donate_argnums=0)
-    program = step.lower(held[0], (images, labels)).compile()
 
     def call() -> None:
-        held[0], _ = program(held[0], (images, labels))
-        jax.block_until_ready(held[0])
+        for i, program in enumerate(programs):
+            held[i], _ = program(held[i], batches[i])
+        jax.block_until_ready(held)
 
-    return call, program.as_text(), first
+    return call, programs[0].as_text(), first
 
 
 def torch_step(net: Any, data: Sequence[np.ndarray], mean: Any, std: Any) -> Callable[[], Any]:
@@ -227,10 +264,11 @@ def torch_step(net: Any, data: Sequence[np.ndarray], mean: Any, std: Any) -> Cal
     return call
 
 
-def faster(ours: Callable[[], Any], theirs: Callable[[], Any], pairs: int) -> Ratio:
-    """How many times as many steps ours takes in a time; ``seconds`` is of one of ours."""
+def faster(ours: Callable[[], Any], theirs: Callable[[], Any], pairs: int, nets: int = 1) -> Ratio:
+    """How many times as many steps ours takes in a time, of so many nets; ``seconds`` is of one."""
     slower = ratios(ours, theirs, pairs)
-    return Ratio(1 / slower.median, 1 / slower.high, 1 / slower.low, slower.seconds)
+    median, high, low = (nets / r for r in (slower.median, slower.low, slower.high))
+    return Ratio(median, low, high, slower.seconds / nets)
 
 
 def breakdown(call: Callable[[], Any], program: str) -> dict[str, float]:
@@ -273,22 +311,24 @@ def spending(name: str, source: str) -> str:
     return "pooling, activations, biases, update"
 
 
-def rows(
-    names: Sequence[str], pairs: int
-) -> Iterator[tuple[str, Ratio, Ratio | None, dict[str, float]]]:
-    """For each net ours beside plain Flax, beside PyTorch, and the breakdown of ours."""
+def rows(names: Sequence[str], pairs: int) -> Iterator[Row]:
+    """For each net and form ours beside plain Flax, beside PyTorch, and where the time goes."""
     for name in names:
         side, classes, layers = NETS[name]
         data = batch(side, classes)
-        ours, program, variables = jax_step(from_linen(create_model(name, "relu")), data)
-        mean, std = shifted(variables)
-        flax, *_ = jax_step(plain_net(layers, mean, std), data)
-        beside = faster(ours, flax, pairs)
-        del flax
-        torch = None
-        if HAS_TORCH:
-            torch = faster(ours, torch_step(torch_net(layers, side), data, mean, std), pairs)
-        yield name, beside, torch, breakdown(ours, program)
+        for form in FORMS if jax.device_count() > 1 else FORMS[:1]:
+            ours, program, variables = jax_step(from_linen(create_model(name, "relu")), data, form)
+            mean, std = shifted(variables)
+            flax, *_ = jax_step(plain_net(layers, mean, std), data)
+            nets = jax.device_count() if form == "a net a core" else 1
+            beside = faster(ours, flax, pairs, nets)
+            del flax
+            torch = None
+            if HAS_TORCH:
+                theirs = torch_step(torch_net(layers, side), data, mean, std)
+                torch = faster(ours, theirs, pairs, nets)
+            spent = breakdown(ours, program) if form == FORMS[0] else {}
+            yield Row(name, form, beside, torch, spent)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -301,18 +341,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     versions = f"Python {platform.python_version()}, jax {jax.__version__}, flax {version('flax')}"
     place = f"{jax.default_backend()}, {platform.machine()}, {CORES} cores"
     print(f"{datetime.date.today()}; {versions}{torch}; {place}; batches of {BATCH}.\n")
-    print("| model | images/s | ÷ plain Flax's | ÷ PyTorch's |\n| --- | --- | --- | --- |")
-    breakdowns = {}
-    for name, flax, torch, spent in rows(options.models, options.pairs):
-        breakdowns[name] = spent
-        print(f"| {name} | {BATCH / flax.seconds:,.0f} | {flax} | {torch or '–'} |", flush=True)
-    for name, spent in breakdowns.items():
-        total = sum(spent.values())
-        print(f"\n| {name}: what | ms | share |\n| --- | --- | --- |")
-        for what, seconds in spent.items():
-            print(f"| {what} | {1e3 * seconds:.1f} | {seconds / total:.0%} |")
+    print(
+        "| model | ours | images/s | ÷ plain Flax's | ÷ PyTorch's |\n| --- | --- | --- | --- | --- |"
+    )
+    found = []
+    for row in rows(options.models, options.pairs):
+        found.append(row)
+        speed = f"{BATCH / row.flax.seconds:,.0f}"
+        print(
+            f"| {row.model} | {row.form} | {speed} | {row.flax} | {row.torch or '–'} |", flush=True
+        )
+    for row in found:
+        if row.spent:
+            print(f"\n| {row.model}: what | ms | share |\n| --- | --- | --- |")
+        for what, seconds in row.spent.items():
+            share = seconds / sum(row.spent.values())
+            print(f"| {what} | {1e3 * seconds:.1f} | {share:.0%} |")
 
 
 if __name__ == "__main__":
     keep_freed_memory()
+    use_cores()
     main()
