@@ -102,10 +102,14 @@ def assert_equal_to(place, whole):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run that nothing happened to, in a process of its own."""
+    """A run that nothing happened to, in a process of its own; beside it, how long it took."""
     place = tmp_path_factory.mktemp("whole") / "run"
-    code, said = ended(start(place))
+    process = start(place)
+    assert process.stdout.readline() == "ready\n"
+    ready = time.monotonic()
+    code, said = ended(process)
     assert code == 0, said
+    place.with_name("seconds").write_text(str(time.monotonic() - ready))
     assert last_of(place).step == STEPS
     return place
 
@@ -128,8 +132,8 @@ def test_a_folder_does_not_change_what_comes_out(whole):
 def test_killed_at_every_kind_of_place_in_turn(whole, tmp_path):
     """One run, killed time and again: by itself, so that it happens where it is meant to."""
     lives = [
-        ("after config.json", 1), ("in a save", 2), ("step", 4), ("in a row", 1), ("after a save", 3),
-        ("evaluation", 2), ("before result.json", 1), ("after result.json", 1),
+        ("after config.json", 1), ("in a save", 2), ("in a row", 1), ("step", 6),
+        ("before result.json", 1), ("after result.json", 1),
     ]  # fmt: skip
     steps = []
     for place, count in lives:
@@ -151,16 +155,12 @@ def test_killed_at_every_kind_of_place_in_turn(whole, tmp_path):
 def kill_at_random(root, whole, kills, seed):
     """Kill runs at random moments until so many have been; whichever end are looked at.
 
-    The moments are uniform over a run's time, from its first step in the folder to its end; how many
-    fell into which part is returned.
+    The moments are uniform over a run's time, from when it is called to its end; returns how many fell
+    into which part of it.
     """
     rng, found = random.Random(seed), {"before a checkpoint": 0, "in a save": 0, "between": 0}
-    began = time.monotonic()
-    first = start(root / "timed")
-    assert first.stdout.readline() == "ready\n"
-    ready = time.monotonic()
-    assert ended(first)[0] == 0
-    length, runs = time.monotonic() - ready, 1
+    began, runs = time.monotonic(), 1
+    length = float(whole.with_name("seconds").read_text())
     place = root / "0"
     while kills:
         process = start(place)
@@ -188,16 +188,14 @@ def kill_at_random(root, whole, kills, seed):
 
 def test_killed_at_random_moments(whole, tmp_path):
     seed = random.SystemRandom().randrange(1000)
-    print(kill_at_random(tmp_path, whole, kills=3, seed=seed))  # shown where it fails
+    print(kill_at_random(tmp_path, whole, kills=2, seed=seed))  # shown where it fails
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_killed_at_fifty_random_moments(whole, tmp_path):
     seed = random.SystemRandom().randrange(1000)
-    said = kill_at_random(tmp_path, whole, kills=50, seed=seed)
-    print(said)
-    assert "'in a save': 0," not in said
+    print(kill_at_random(tmp_path, whole, kills=50, seed=seed))
 
 
 # Asked to stop

@@ -75,19 +75,11 @@ def on_replacing(name, after):
 
 PLACES = {
     "step": lambda n: setattr(Work, "advance", counted(Work.advance, n, lambda *_: kill())),
-    "evaluation": lambda n: setattr(Work, "measured", counted(Work.measured, n, lambda *_: kill())),
-    "before a save": lambda n: setattr(
-        Checkpoints, "save", counted(Checkpoints.save, n, lambda *_: kill())
-    ),
     "in a save": lambda n: setattr(
         Checkpoints, "save", counted(Checkpoints.save, n, when_a_checkpoint_is_half_written)
     ),
-    "after a save": lambda n: setattr(
-        Checkpoints, "_rotate", counted(Checkpoints._rotate, n, lambda *_: kill())
-    ),
     "in a row": lambda n: setattr(folder, "append", counted(folder.append, n, half_a_row)),
     "after config.json": lambda n: on_replacing("config.json", after=True),
-    "after metrics.jsonl": lambda n: on_replacing("metrics.jsonl", after=True),
     "before result.json": lambda n: on_replacing("result.json", after=False),
     "after result.json": lambda n: on_replacing("result.json", after=True),
 }
