@@ -1,8 +1,8 @@
 """How much faster several seeds at once are than one after another.
 
-Question: how much faster do ``train``'s two loops ("scan", one program for all members; "dispatch", batch by
-batch and member by member) train 1, 4 and 16 seeds at once, on one CPU device or divided over one a core,
-for a dense net and a small cuda_convnet?
+Question: how much faster do ``train``'s two loops ("scan", one program for all members; "dispatch", batch
+by batch and member by member) train 1, 4 and 16 seeds at once, on one CPU device or divided over one a
+core, for a dense net and a small cuda_convnet?
 
     python benchmarks/seeds.py            # writes docs/results/seeds.md
     python benchmarks/seeds.py --nets mlp --seeds 1 4 --pairs 3 --steps 4 --out /tmp/seeds.md
