@@ -36,6 +36,8 @@ FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
         (["compare", "relu", "--image-size", "14"], "leave the image size out"),
         (["compare", "relu", "--out", "/proc/flaxact"], "cannot write to the folder"),
         (["compare"], "no activations"),
+        (["launch", "slrm", "relu"], "'slurm', 'local'"),
+        (["launch", "local", "rleu"], "did you mean 'relu'"),
         (["compar", "relu"], "did you mean 'compare'"),
         (["describe", "rleu"], "did you mean 'relu'"),
         (["models", "vggs*"], "unknown model 'vggs*'"),
