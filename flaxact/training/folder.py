@@ -74,9 +74,8 @@ def run(
       members: one run each; a whole number is a seed.
       folder: is made if need be; one run at a time.
       model: what the net is, in a word, so that a folder is not gone on in with another.
-      save_seconds: between checkpoints, of which the two newest and the best are kept; epochs that are
-        the best so far, by mean test error, are saved
-        too. Of several processes each epoch is saved.
+      save_seconds: between checkpoints, of which the two newest and the best are kept. Epochs that are
+        the best so far, by mean test error, are saved too; of several processes every epoch is.
       profile: write a trace of some steps to ``folder/profile``, for TensorBoard or Perfetto.
       tensorboard: write the metrics to ``folder/tensorboard`` too; needs the extra ``tensorboard``.
       watch: called with every update, within epochs too.
