@@ -142,36 +142,7 @@ def make_step(
     Raises:
       InputError: a recipe with ``activation_l1``, and a net that doesn't tell its activations' outputs.
     """
-    capture: dict[str, Any] = {}
-    if recipe.activation_l1:
-        if "capture" not in inspect.signature(net.apply).parameters:
-            raise InputError(
-                "activation_l1 needs the outputs of the net's activations: its apply must take "
-                "capture=True and give them as variables['intermediates'], as from_linen's does"
-            )
-        capture = {"capture": True}
-
-    def loss_fn(params: Any, state: State, batch: Batch) -> tuple[jax.Array, Any]:
-        (images, labels), key = batch, jax.random.fold_in(state.key, 1)
-        key = jax.random.fold_in(key, state.step)
-        images = images.astype(jnp.float32)
-        if augment is not None:
-            images = augment(jax.random.fold_in(key, 2), images)
-        logits, variables = _apply(
-            net,
-            recipe,
-            {**state.variables, "params": params},
-            images,
-            train=True,
-            key=key,
-            **capture,
-        )
-        loss = _cross_entropy(logits, labels, recipe.label_smoothing).mean()
-        outputs = variables.pop("intermediates", {})
-        if recipe.activation_l1:
-            sizes = sum(jnp.abs(y).astype(jnp.float32).sum() for y in jax.tree.leaves(outputs))
-            loss += recipe.activation_l1 * sizes / len(labels)
-        return loss, (jnp.mean(logits.argmax(-1) != labels), variables)
+    loss_fn = _make_loss(net, recipe, augment)
 
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:
         params = state.variables["params"]
@@ -196,6 +167,35 @@ def make_step(
         return new, metrics
 
     return step
+
+
+def _make_loss(net: Net, recipe: Recipe, augment: Augment | None) -> Callable[..., Any]:
+    """``loss(params, state, batch) -> (loss, (error, variables))``."""
+    capture: dict[str, Any] = {}
+    if recipe.activation_l1:
+        if "capture" not in inspect.signature(net.apply).parameters:
+            raise InputError(
+                "activation_l1 needs the outputs of the net's activations: its apply must take "
+                "capture=True and give them as variables['intermediates'], as from_linen's does"
+            )
+        capture = {"capture": True}
+
+    def loss_fn(params: Any, state: State, batch: Batch) -> tuple[jax.Array, Any]:
+        (images, labels), key = batch, jax.random.fold_in(state.key, 1)
+        key = jax.random.fold_in(key, state.step)
+        images = images.astype(jnp.float32)
+        if augment is not None:
+            images = augment(jax.random.fold_in(key, 2), images)
+        variables = {**state.variables, "params": params}
+        logits, variables = _apply(net, recipe, variables, images, train=True, key=key, **capture)
+        loss = _cross_entropy(logits, labels, recipe.label_smoothing).mean()
+        outputs = variables.pop("intermediates", {})
+        if recipe.activation_l1:
+            sizes = sum(jnp.abs(y).astype(jnp.float32).sum() for y in jax.tree.leaves(outputs))
+            loss += recipe.activation_l1 * sizes / len(labels)
+        return loss, (jnp.mean(logits.argmax(-1) != labels), variables)
+
+    return loss_fn
 
 
 def make_evaluate(
