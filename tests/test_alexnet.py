@@ -15,6 +15,7 @@ import flaxact as fa
 from flaxact import models
 from flaxact.layers import adaptive_avg_pool, cross_map_response_norm
 from flaxact.weighted import LocalConv
+from tests.quick import jit
 
 RNG = np.random.default_rng(0)
 LOCAL = ("cuda_convnet(variant=conv_local_13pct)", "cuda_convnet(variant=conv_local_11pct)")
@@ -28,12 +29,6 @@ NETS = {
     LOCAL[0]: (8, 8, 3),
     LOCAL[1]: (8, 8, 3),
 }
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-
-
-def quick(function, *args):
-    """The function's value, compiled in little time rather than to run fast."""
-    return jax.jit(function).lower(*args).compile(compiler_options=QUICK)(*args)
 
 
 def images(shape, count=2):
@@ -131,7 +126,7 @@ def test_every_place_draws_a_kernel_with_the_fan_of_a_window(init, variance):
     def draw(key):
         return model.init(key, jnp.zeros((1, 16, 16, 3)))["params"]["local3"]["kernel"]
 
-    kernel = quick(draw, jax.random.key(0))
+    kernel = jit(draw)(jax.random.key(0))
     chex.assert_shape(kernel, (4, 4, 3, 3, 64, 32))
     np.testing.assert_allclose(np.var(kernel, (2, 3, 4, 5)), variance, rtol=0.1)
     assert not np.array_equal(kernel[0, 0], kernel[0, 1])
@@ -140,12 +135,12 @@ def test_every_place_draws_a_kernel_with_the_fan_of_a_window(init, variance):
 def test_orthogonal_and_normalised_kernels_are_so_at_every_place():
     x, key = jnp.eye(24).reshape(24, 3, 2, 4), jax.random.key(0)  # shows every weight by itself
     layer = LocalConv(3, kernel_size=(1, 1), kernel_init=fa.initializers.orthogonal())
-    columns = quick(layer.init, key, x)["params"]["kernel"].reshape(3, 2, 4, 3)
+    columns = jit(layer.init)(key, x)["params"]["kernel"].reshape(3, 2, 4, 3)
     eye = np.broadcast_to(np.eye(3, dtype=np.float32), (3, 2, 3, 3))
     chex.assert_trees_all_close(np.einsum("hwki,hwkj->hwij", columns, columns), eye, atol=1e-5)
     for weights in ("normalised", "standardised"):
         layer = LocalConv(5, kernel_size=(1, 1), weights=weights)
-        y, variables = quick(layer.init_with_output, key, x)
+        y, variables = jit(layer.init_with_output)(key, x)
         chex.assert_shape(variables["params"]["scale"], (3, 2, 5))
         length = np.sqrt(np.sum(np.square(y), 0))
         if weights == "normalised":
@@ -261,7 +256,7 @@ def conv_local_11pct(ref, x):
 def test_logits_are_those_of_a_reference_in_torch(text, reference, shape):
     model = models.create_model(text, "relu")
     variables, x = random_variables(model, shape), images(shape)
-    got = quick(model.apply, variables, x)
+    got = jit(model.apply)(variables, x)
     ref = Reference(variables["params"])
     if "inputs" in variables:
         inputs = x - variables["inputs"]["mean"]
@@ -308,7 +303,7 @@ def test_neurons_and_multiplications_of_alexnet():
 def test_weights_and_biases_start_as_published(text, ones):
     name = text.split("(", maxsplit=1)[0]
     model = models.create_model(text, "relu", width=0.1)
-    params = quick(model.init, jax.random.key(0), images(NETS[name]))["params"]
+    params = jit(model.init)(jax.random.key(0), images(NETS[name]))["params"]
     stds = {"alexnet_cuda_convnet2": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
             "caffenet128": {"fc6": 0.005, "fc7": 0.005}}.get(name, {})  # fmt: skip
     for layer, leaves in params.items():
@@ -366,7 +361,7 @@ def test_a_training_step_reaches_every_parameter(text):
         logits = model.apply(variables | {"params": params}, x, train=True, rngs=rngs)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
-    loss, grads = quick(jax.value_and_grad(loss_of), variables["params"])
+    loss, grads = jit(jax.value_and_grad(loss_of))(variables["params"])
     assert 0 < loss < math.inf
     for path, grad in traverse_util.flatten_dict(grads).items():
         assert np.isfinite(grad).all(), path
@@ -403,8 +398,8 @@ def built(model, shape):
 def test_lsuv_gives_every_layer_unit_variance(text):
     model = models.create_model(text, "tanh", width=0.1)
     x = images((67, 67, 3) if text == "caffenet128" else (8, 8, 3), 16)
-    variables = quick(model.init, jax.random.key(0), x)
-    outputs = quick(lambda *args: kernels_and_outputs(model, *args), variables, x)
+    variables = jit(model.init)(jax.random.key(0), x)
+    outputs = jit(lambda *args: kernels_and_outputs(model, *args))(variables, x)
     assert len(outputs) == 8 - 3 * ("local" in text)
     for name, y in outputs.items():
         assert abs(float(y.std()) - 1) < 0.01, name

@@ -1,7 +1,5 @@
 """The zoo for users of NNX: through the bridge, and a twin written by hand; and users' own nets."""
 
-import functools
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -15,7 +13,7 @@ import flaxact as fa
 from flaxact import nnx as fnnx
 from flaxact.layers import avg_pool, max_pool
 from flaxact.models import create_model
-from tests.test_models import QUICK
+from tests.quick import jit
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
 LABELS = jnp.arange(4) % 3
@@ -53,7 +51,7 @@ def trained(loss, params, steps=4):
     optimiser = optax.sgd(1e-3)
     state, found = optimiser.init(params), []
 
-    @functools.partial(jax.jit, compiler_options=QUICK)
+    @jit
     def step(params, state):
         value, gradients = jax.value_and_grad(loss)(params)
         updates, state = optimiser.update(gradients, state)
