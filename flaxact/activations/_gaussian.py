@@ -9,7 +9,7 @@ from flaxact._lazy import jax, np
 from flaxact.activations._spec import Activation
 
 _REACH = 12.0  # standard deviations: the Gaussian's tail beyond holds 4e-33 of it
-_NODES = 20  # of a panel
+NODES = 20  # of a panel
 _CHUNK = 4096  # in one call of a function, always: each other shape is compiled anew
 
 
@@ -32,7 +32,7 @@ def rule(
     edges = np.unique(edges[(edges >= low) & (edges <= high)])
     parts = np.linspace(edges[:-1], edges[1:], splits, endpoint=False, axis=-1)
     edges = np.append(parts, edges[-1])
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
     half = np.diff(edges)[:, None] / 2
     x = (edges[:-1, None] + half * (1 + nodes)).ravel()
     density = np.exp(-0.5 * ((x - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
@@ -41,9 +41,9 @@ def rule(
 
 def panel_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The derivative at a rule's nodes from the values there: of each panel's polynomial."""
-    nodes, _ = np.polynomial.legendre.leggauss(_NODES)
-    x, y = x.reshape(-1, _NODES), y.reshape(-1, _NODES)
-    table = np.polynomial.legendre.legvander(nodes, _NODES - 1)
+    nodes, _ = np.polynomial.legendre.leggauss(NODES)
+    x, y = x.reshape(-1, NODES), y.reshape(-1, NODES)
+    table = np.polynomial.legendre.legvander(nodes, NODES - 1)
     derivative = np.polynomial.legendre.legder(np.linalg.solve(table, y.T))
     half = (x[:, -1:] - x[:, :1]) / (nodes[-1] - nodes[0])
     return (np.polynomial.legendre.legval(nodes, derivative) / half).ravel()

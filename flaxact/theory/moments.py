@@ -1,4 +1,4 @@
-"""What follows from an activation before any data."""
+"""Moments of an activation under a Gaussian, and the second moment that depth leads to."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def gaussian_moments(
     >>> round(moments.slope_at_zero, 9), round(moments.slope_at_one, 9)
     (0.5, 1.0)
     """
-    activation = _pointwise(activation)
+    activation = pointwise(activation)
     if not (math.isfinite(mean) and 0 < std < math.inf):
         raise InputError(f"a Gaussian needs a finite mean and a std above 0, not {mean} and {std}")
     found = _moments(activation, mean, std, 1)
@@ -126,7 +126,7 @@ def fixed_point(
     >>> round(fixed_point("selu"), 6), fixed_point("relu"), fixed_point("relu", weight_std=1.5)
     (1.0, 0.0, inf)
     """
-    activation = _pointwise(activation)
+    activation = pointwise(activation)
     if not (0 <= weight_std < math.inf and 0 <= bias_std < math.inf and 0 < start < math.inf):
         raise InputError(
             "fixed_point needs weight_std and bias_std of 0 or more and a start above 0, not "
@@ -155,7 +155,8 @@ def fixed_point(
     return (here + there) / 2
 
 
-def _pointwise(activation: str | Activation | Callable[..., Any]) -> Activation:
+def pointwise(activation: str | Activation | Callable[..., Any]) -> Activation:
+    """The activation, once it is pointwise."""
     activation = get(activation)
     if activation.spec.coupled:
         raise InputError(
