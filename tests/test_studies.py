@@ -1,6 +1,7 @@
 """A study is run once, keeps what is finished, and is checked before anything is trained."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,12 +13,13 @@ import flaxact as fa
 from flaxact import studies
 from flaxact.cli import main
 from flaxact.data import load
+from flaxact.studies.runs import run_cell
 from flaxact.studies.study import Study, check_folder, identity
-from flaxact.training import Recipe
+from flaxact.training import Member, Recipe
 
 TINY = [
     "--model",
-    "cuda_convnet(width=0.05)",
+    "mlp(width=0.02)",
     "--epochs",
     "1",
     "--batch-size",
@@ -45,8 +47,7 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys):
         folder = tmp_path / "runs" / run["id"]
         assert identity(json.loads((folder / "config.json").read_text())) == run["id"]
         assert len(run["config"]) <= 12
-        assert len((folder / "metrics.jsonl").read_text().splitlines()) == 1
-        assert [layer["site"] for layer in run["layers"]] == ["act1", "act2", "act3", "act4"] * 2
+        assert [layer["site"] for layer in run["layers"]] == ["act1", "act2", "act3"] * 2
         assert all(0 <= run["epochs"][0][name] <= 1 for name in ("train_error", "test_error"))
         assert run["epochs"][0]["seconds"] > 0
 
@@ -96,15 +97,42 @@ def test_more_seeds_train_only_the_new_ones(tmp_path):
     data = load("mnist5k")
     recipe = Recipe(epochs=1, batch_size=400)
     few, many = (
-        Study(("relu",), "cuda_convnet(width=0.05)", seeds=seeds, recipe=recipe)
+        Study(("relu",), "mlp(width=0.02)", seeds=seeds, recipe=recipe)
         for seeds in ((0,), (0, 1, 2))
     )
     list(studies.run(few, data, tmp_path))
     assert studies.missing(few, data, tmp_path) == {}
-    assert studies.missing(many, data, tmp_path) == {("relu", 0.001): [1, 2]}
+    assert studies.missing(many, data, tmp_path) == {"relu": [Member(1, 0.001), Member(2, 0.001)]}
     progress = list(studies.run(many, data, tmp_path))
     assert progress[-1].done == progress[-1].total == 2
-    assert "relu, learning rate 0.001, epoch 1" in progress[-2].text
+    assert "relu, epoch 1, best of 2 runs" in progress[-2].text
+    assert not list(tmp_path.glob("cells/*"))
+
+
+def test_a_stopped_cell_goes_on_within_itself(tmp_path):
+    """SIGTERM after the second of four epochs: two are left, and the results are the same."""
+    data = load("mnist5k")
+    study = Study(
+        ("relu",), "mlp(width=0.02)", seeds=(0, 1), recipe=Recipe(epochs=4, batch_size=400)
+    )
+    members = studies.missing(study, data, tmp_path)["relu"]
+    epochs = run_cell(study, data, tmp_path, "relu", members)
+    assert [next(epochs).number for _ in range(3)] == [0, 1, 2]
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit, match="143"):
+        next(epochs)
+    assert studies.missing(study, data, tmp_path) == {"relu": members}
+    again = [epoch.number for epoch in run_cell(study, data, tmp_path, "relu", members)]
+    assert again == [3, 4]
+    assert studies.missing(study, data, tmp_path) == {}
+    list(run_cell(study, data, tmp_path / "whole", "relu", members))
+    for path in stamps(tmp_path):
+        one = json.loads(path.read_text())
+        other = json.loads((tmp_path / "whole" / path.relative_to(tmp_path)).read_text())
+        for epoch in one["epochs"] + other["epochs"]:
+            del epoch["seconds"]
+        assert one["epochs"] == other["epochs"]
+        assert one["layers"] == other["layers"]
 
 
 def test_a_diverged_run_is_stored_as_one(tmp_path):
