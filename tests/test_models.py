@@ -16,13 +16,13 @@ from flaxact.net import from_linen
 from flaxact.training import Recipe
 from flaxact.training.step import make_init, make_step
 from tests.published import PUBLISHED, SMALL
+from tests.quick import jit
 
 NAMES = models.list_models()
 # One of each kind: a threshold, saturating, exponential, gated by itself, learned, random, made by a
 # transform, over an axis, and two that change the width.
 TEN = ("relu", "tanh", "elu(alpha=0.5)", "gelu", "prelu", "rrelu", "centered(relu)", "softmax", "crelu",
        "glu")  # fmt: skip
-QUICK = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
 NONLINEAR = {"custom_jvp_call", "custom_vjp_call", "tanh", "logistic", "exp", "exp2", "expm1", "log1p",
              "erf", "erfc"}  # fmt: skip
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
@@ -69,7 +69,11 @@ def made(text, act, **arguments):
 
 def step_of(model, batch=4):
     """A training step as a function of the state, its state, and how often it was traced."""
-    net, recipe, traces = from_linen(model), Recipe(epochs=1, batch_size=batch, learning_rate=0.01), []
+    net, recipe, traces = (
+        from_linen(model),
+        Recipe(epochs=1, batch_size=batch, learning_rate=0.01),
+        [],
+    )
 
     def step(state, batch):
         traces.append(1)
@@ -119,8 +123,8 @@ def trained(name, act, **arguments):
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, (4, *shape(name))), jnp.uint8)
     labels = jnp.arange(4) % 3
-    state = jax.jit(init, compiler_options=QUICK)(0, images)
-    jitted = jax.jit(step, compiler_options=QUICK)
+    state = jit(init)(0, images)
+    jitted = jit(step)
     for _ in range(2):
         state, metrics = jitted(state, (images, labels))
         assert jnp.isfinite(metrics["loss"])
@@ -192,7 +196,7 @@ def captured(model, variables, images, **what):
     def apply(variables, images):
         return model.apply(variables, images, mutable=["intermediates"], **what)
 
-    return jax.jit(apply, compiler_options=QUICK)(variables, images)
+    return jit(apply)(variables, images)
 
 
 def primitives(jaxpr):
@@ -208,8 +212,8 @@ def primitives(jaxpr):
 @pytest.mark.parametrize("act", fa.names())
 def test_finite_logits_with_every_activation(act):
     model = models.create_model("cuda_convnet(width=0.125)", act)
-    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), IMAGES)
-    logits = jax.jit(model.apply, compiler_options=QUICK)(variables, IMAGES)
+    variables = jit(model.init)(jax.random.key(0), IMAGES)
+    logits = jit(model.apply)(variables, IMAGES)
     assert logits.shape == (6, 10)
     assert jnp.isfinite(logits).all()
 
@@ -230,7 +234,7 @@ def test_a_mapping_puts_activations_at_sites():
     model = models.create_model(
         "cuda_convnet", {"act1": "tanh", "act[23]": "relu6", "*": "identity"}
     )
-    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), IMAGES)
+    variables = jit(model.init)(jax.random.key(0), IMAGES)
     _, state = captured(model, variables, IMAGES)
     assert [str(model.at(site)) for site in models.sites(model, (32, 32, 3))] == [
         "tanh",
@@ -251,7 +255,7 @@ def test_initialisations_keep_what_they_say(init):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (300, 16, 16, 3)).astype(np.uint8)
     model = models.create_model("cuda_convnet", "relu", kernel_init=init)
-    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), images)
+    variables = jit(model.init)(jax.random.key(0), images)
     kernels = {k: v["kernel"] for k, v in variables["params"].items()}
     if init == "lsuv":
         _, state = captured(model, variables, images[:256], capture_intermediates=True)
@@ -266,7 +270,7 @@ def test_initialisations_keep_what_they_say(init):
 
 def test_weights_and_input_of_cuda_convnet():
     model = models.create_model("cuda_convnet", "relu")
-    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), IMAGES)
+    variables = jit(model.init)(jax.random.key(0), IMAGES)
     stds = {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.01, "fc64": 0.1, "fc10": 0.1}
     for layer, std in stds.items():
         kernel = variables["params"][layer]["kernel"]
@@ -275,14 +279,14 @@ def test_weights_and_input_of_cuda_convnet():
     mean = np.asarray(IMAGES, np.float32).mean(axis=0)
     np.testing.assert_allclose(variables["inputs"]["mean"], mean, rtol=1e-5)
     # Uniform grey differs from the mean image by what the mean is off: nothing else is divided.
-    at_mean = jax.jit(model.apply, compiler_options=QUICK)(variables, mean[None])
+    at_mean = jit(model.apply)(variables, mean[None])
     np.testing.assert_allclose(at_mean, 0, atol=1e-6)
 
 
 def test_activation_follows_the_first_pooling():
     """The same for monotone activations, another function for the rest: here x² shows the order."""
     model = models.create_model("cuda_convnet", {"act1": "absolute", "*": "relu"})
-    variables = jax.jit(model.init, compiler_options=QUICK)(jax.random.key(0), IMAGES)
+    variables = jit(model.init)(jax.random.key(0), IMAGES)
     linear = models.create_model("cuda_convnet", {"act1": "identity", "*": "relu"})
     first, before = (
         m.apply(variables, IMAGES, mutable=["intermediates"])[1]["intermediates"]["act1"]["output"][
