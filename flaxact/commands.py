@@ -139,7 +139,7 @@ def _data(
     def stream(split: str, batch_size: int) -> Any:
         return data.open_stream(
             dataset, split=split, batch_size=batch_size, image_size=size, workers=workers,
-            data_dir=data_dir, put=ahead,
+            data_dir=data_dir, put=ahead, shard=(jax.process_index(), jax.process_count()),
         )  # fmt: skip
 
     train, test = stream("train", recipe.batch_size), stream("test", EVALUATION_BATCH)
