@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,8 +172,10 @@ def prepare(
         groups = [chosen[i : i + size] for i in range(0, len(chosen), size)]
     at = [where[i % len(where)] for i in range(len(groups))]
     plans = [plan(len(g) if mapped else 0, place) for g, place in zip(groups, at, strict=True)]
-    programs = [compiled(p) for p in plans]
-    seconds = sum({p: c.compile_seconds for p, c in zip(plans, programs, strict=True)}.values())
+    different = dict.fromkeys(plans)
+    with ThreadPoolExecutor() as pool:  # a program a device, compiled side by side
+        made = dict(zip(different, pool.map(compiled, different), strict=True))
+    programs, seconds = [made[p] for p in plans], max(p.compile_seconds for p in made.values())
     return Work(kind, data, groups, recipe, programs, at, steps, mapped, seconds, sample)
 
 
