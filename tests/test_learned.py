@@ -219,7 +219,7 @@ def test_nested_in_transforms():
     wanted = 0.25 * 2 * fa.prelu(x, slope) + 0.75 * fa.elu(x)
     chex.assert_trees_all_close(y, wanted, rtol=1e-6)
     with pytest.raises(fa.InputError, match="unknown parameter"):
-        activation(x, second={"alpha": slope})
+        activation(x, second={"alpah": slope})
 
 
 def test_slopes_that_are_shared_by_layer_and_channel_of_an_image():

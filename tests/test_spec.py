@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import flaxact as fa
 from flaxact import _grammar
 from flaxact.activations import _get, _spec
+from tests.quick import jit
 
 finite = st.floats(min_value=1e-3, max_value=1e3)
 simple = st.one_of(
@@ -253,3 +254,14 @@ def test_facts_and_refusals_import_nothing_heavy(statement):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "hyperparameter"), [(n, h) for n in fa.names() for h in fa.get(n).continuous]
+)
+def test_floats_may_be_arrays(name, hyperparameter):
+    """So that a sweep over them compiles once."""
+    act, x = fa.get(name), jnp.linspace(-3, 3, 8).reshape(2, 4)
+    value = jnp.float32(act.hyperparameters[hyperparameter])
+    found = jit(lambda x, value: act(x, **{hyperparameter: value}))(x, value)
+    np.testing.assert_allclose(found, act(x), rtol=1e-5, atol=1e-6)
