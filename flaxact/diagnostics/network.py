@@ -1,0 +1,255 @@
+"""What a net is as a function: its Jacobian, curvature and linear pieces, and its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+from jax.flatten_util import ravel_pytree
+
+from flaxact.activations import Activation, get
+from flaxact.activations._gaussian import evaluate
+from flaxact.diagnostics.capture import capture
+from flaxact.errors import InputError
+from flaxact.layers import Act
+from flaxact.net import Variables, train_flag
+from flaxact.training import Recipe
+from flaxact.training.optimizers import make_optimizer
+
+
+def jacobian_singular_values(
+    function: Callable[[jax.Array], jax.Array],
+    x: jax.Array,
+    count: int | None = None,
+    *,
+    smallest: bool = False,
+) -> np.ndarray:
+    """Singular values of a function's Jacobian at ``x``, from large to small.
+
+    Dynamical isometry is that all of them are near 1 (Pennington et al. 2017).
+
+    Args:
+      function: of one array, to one array; of any shapes.
+      x: where.
+      count: how many, by Lanczos iterations on products with the Jacobian, which is never made; all,
+        from the whole Jacobian, without.
+      smallest: the smallest ``count`` of the min(inputs, outputs), instead of the largest.
+
+    Raises:
+      InputError: a count that is not from 1 to one below the number of singular values.
+
+    >>> jacobian_singular_values(lambda x: jnp.array([3.0, -2.0]) * x, jnp.ones(2)).tolist()
+    [3.0, 2.0]
+    """
+    outputs = jax.eval_shape(function, x)
+    if count is None:
+        jacobian = (jax.jacfwd if x.size < outputs.size else jax.jacrev)(function)
+        matrix = np.asarray(jax.jit(jacobian)(x)).reshape(outputs.size, x.size)
+        return np.linalg.svd(matrix, compute_uv=False)
+    most = min(outputs.size, x.size) - 1
+    if not 1 <= count <= most:
+        raise InputError(f"count has to be from 1 to {most} for this Jacobian, not {count}")
+    from scipy.sparse.linalg import svds
+
+    @jax.jit
+    def forward(v: jax.Array) -> jax.Array:
+        return jax.jvp(function, (x,), (v.reshape(x.shape).astype(x.dtype),))[1].ravel()
+
+    @jax.jit
+    def back(v: jax.Array) -> jax.Array:
+        (g,) = jax.vjp(function, x)[1](v.reshape(outputs.shape).astype(outputs.dtype))
+        return g.ravel()
+
+    operator = _operator((outputs.size, x.size), x.dtype, forward, back)
+    start = np.random.default_rng(0).normal(size=most + 1)
+    found = svds(
+        operator, count, which="SM" if smallest else "LM", v0=start, return_singular_vectors=False
+    )
+    return np.sort(np.asarray(found))[::-1]
+
+
+def sharpness(loss: Callable[[Any], jax.Array], params: Any, count: int = 1) -> np.ndarray:
+    """The largest eigenvalues of a loss's Hessian, from large to small.
+
+    By Lanczos iterations on products with the Hessian, which is never made.
+
+    Args:
+      loss: a scalar function of the parameters.
+      params: where; any tree of arrays.
+      count: how many, less than there are parameters.
+
+    Raises:
+      InputError: a count that is not from 1 to one below the number of parameters.
+
+    >>> sharpness(lambda w: 3 * w[0] ** 2 - w[1] ** 2 + w[2] ** 2, jnp.ones(3)).round(4).tolist()
+    [6.0]
+    """
+    flat, unravel = ravel_pytree(params)
+    if not 1 <= count < flat.size:
+        raise InputError(f"count has to be from 1 to {flat.size - 1}, not {count}")
+    from scipy.sparse.linalg import eigsh
+
+    @jax.jit
+    def product(v: jax.Array) -> jax.Array:
+        gradient = jax.grad(lambda flat: loss(unravel(flat)))
+        return jax.jvp(gradient, (flat,), (v.ravel().astype(flat.dtype),))[1]
+
+    operator = _operator((flat.size, flat.size), flat.dtype, product, product)
+    start = np.random.default_rng(0).normal(size=flat.size)
+    found = eigsh(operator, count, which="LA", v0=start, return_eigenvectors=False)
+    return np.sort(np.asarray(found))[::-1]
+
+
+def _operator(shape: tuple[int, int], dtype: Any, forward: Any, back: Any) -> Any:
+    from scipy.sparse.linalg import LinearOperator
+
+    products = {
+        "matvec": lambda v: np.asarray(forward(v)),
+        "rmatvec": lambda v: np.asarray(back(v)),
+    }
+    return LinearOperator(shape, dtype=dtype, **products)  # type: ignore[call-arg]
+
+
+def linear_regions(
+    module: nn.Module, variables: Variables, start: Any, end: Any, points: int = 1000
+) -> int:
+    """How many linear pieces a net has on the line from one image to another, as far as is seen.
+
+    A piece ends where any unit's pre-activation passes a break of its activation; those that are
+    shorter than the distance of the points are missed.
+
+    Args:
+      module: a model whose activations are applied through ``Act``, all of them piecewise linear.
+      variables: its variables.
+      start: (height, width, channels), where the line begins.
+      end: where it ends.
+      points: on the line, at equal distances, the ends included; 2 or more.
+
+    Raises:
+      InputError: fewer points; an activation that is not piecewise linear.
+    """
+    if points < 2:
+        raise InputError(f"linear_regions needs 2 points or more, not {points}")
+    start, end = jnp.asarray(start, jnp.float32), jnp.asarray(end, jnp.float32)
+    share = jnp.linspace(0, 1, points).reshape(-1, *(1,) * start.ndim)
+    line = start + share * (end - start)
+    breaks = {site: _breaks(act) for site, act in _activations(module, variables, line).items()}
+
+    @jax.jit
+    def moved(variables: Variables, line: jax.Array) -> jax.Array:
+        found = jnp.zeros(points - 1, bool)
+        for name, site in capture(module, variables, line).sites.items():
+            piece = jnp.searchsorted(jnp.array(breaks[name]), site.pre)
+            found |= jnp.any(piece[1:] != piece[:-1], (1, 2))
+        return found
+
+    return 1 + int(moved(variables, line).sum())
+
+
+def _activations(module: nn.Module, variables: Variables, images: Any) -> dict[str, Activation]:
+    """The activation at each site."""
+    found: dict[str, Activation] = {}
+
+    def watch(next_fun, args, kwargs, context):
+        if isinstance(context.module, Act) and context.method_name == "__call__":
+            found["/".join(context.module.path)] = get(context.module.act)
+        return next_fun(*args, **kwargs)
+
+    with nn.intercept_methods(watch):
+        jax.eval_shape(
+            lambda v, x: module.apply(v, x, **train_flag(module, False)), variables, images
+        )
+    return found
+
+
+def _breaks(activation: Activation) -> tuple[float, ...]:
+    """Where one linear piece of an activation ends and the next begins."""
+    if activation.spec.coupled:
+        raise InputError(f"{activation} is not piecewise linear: it is not pointwise")
+    edges = np.array([-40.0, *activation.breaks, 40.0])
+    inside = edges[:-1, None] + np.diff(edges)[:, None] * np.linspace(0.01, 0.99, 33)
+    values = evaluate(activation, inside.ravel()).reshape(inside.shape)
+    if np.abs(np.diff(values, 2)).max() > 1e-9 * max(1, np.abs(values).max()):
+        raise InputError(f"{activation} is not piecewise linear")
+    return activation.breaks
+
+
+def opposite_pairs(kernel: Any) -> np.ndarray:
+    """For each filter the cosine with the one that is most opposite to it (Shang et al. 2016, §2).
+
+    Compare with filters drawn at random: trained ReLU nets have pairs of nearly opposite phase in
+    their first layers, which is CReLU's argument.
+
+    Args:
+      kernel: (*window, inputs, filters), 2 filters or more.
+
+    Returns:
+      (filters,), from -1 to 1; nan for a filter of zeros.
+
+    >>> opposite_pairs(np.array([[1.0, -2.0, 0.0], [0.0, 0.0, 1.0]])).tolist()
+    [-1.0, -1.0, 0.0]
+    """
+    filters = np.asarray(kernel, np.float64).reshape(-1, np.shape(kernel)[-1])
+    lengths = np.linalg.norm(filters, axis=0)
+    with np.errstate(invalid="ignore"):
+        filters = filters / lengths
+    cosines = filters.T @ filters
+    np.fill_diagonal(cosines, np.inf)
+    found = np.min(np.where(np.isnan(cosines), np.inf, cosines), axis=1)
+    return np.where(lengths > 0, found, np.nan)
+
+
+def parameter_figures(
+    module: nn.Module,
+    variables: Variables,
+    images: Any,
+    labels: Any,
+    recipe: Recipe,
+    *,
+    steps_per_epoch: int = 1000,
+) -> dict[str, dict[str, float]]:
+    """Each parameter's norm, and how long its gradient and an optimiser's first step are beside it.
+
+    Args:
+      module: a Linen model.
+      variables: its variables.
+      images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
+      labels: (batch,), for the mean cross-entropy, as in testing: without dropout.
+      recipe: whose optimiser makes the step, with its learning rate and weight decay.
+      steps_per_epoch: what the recipe counts epochs in.
+
+    Returns:
+      By the parameter's path: ``norm``, ``gradient_norm``, ``gradient_to_weight`` and
+      ``update_to_weight``; the ratios are ``inf`` or nan for a parameter that is 0.
+    """
+    optimizer = make_optimizer(
+        recipe, steps_per_epoch, learning_rate=recipe.learning_rate, momentum=recipe.momentum
+    )
+
+    @jax.jit
+    def norms(variables: Variables, images: jax.Array, labels: jax.Array) -> Any:
+        found, params = capture(module, variables, images, labels), variables["params"]
+        loss = optax.softmax_cross_entropy_with_integer_labels(found.logits, labels).mean()
+        steps, _ = optimizer.update(found.gradients, optimizer.init(params), params, value=loss)
+        return [jax.tree.map(jnp.linalg.norm, _flat(t)) for t in (params, found.gradients, steps)]
+
+    weights, gradients, steps = norms(variables, jnp.asarray(images), jnp.asarray(labels))
+    figures = {}
+    for name, weight in weights.items():
+        size, gradient, step = (np.float64(v) for v in (weight, gradients[name], steps[name]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = float(gradient / size), float(step / size)
+        found = (float(size), float(gradient), *ratios)
+        keys = ("norm", "gradient_norm", "gradient_to_weight", "update_to_weight")
+        figures[name] = dict(zip(keys, found, strict=True))
+    return figures
+
+
+def _flat(tree: Any) -> dict[str, jax.Array]:
+    return {k: jnp.ravel(v) for k, v in flatten_dict(tree, sep="/").items()}  # type: ignore[arg-type]

@@ -1,0 +1,161 @@
+"""The moments that mean-field theory expects at each site of a model, beside the measured ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from flaxact.activations import Activation, get
+from flaxact.diagnostics.probe import Figures, probe
+from flaxact.layers import LEARNED, Act
+from flaxact.net import Variables, train_flag
+from flaxact.theory import gaussian_moments
+
+MOMENTS = ("pre_mean", "pre_variance", "pre_second_moment", "mean", "variance", "second_moment")
+_ROWS, _VALUES = 1024, 2**22  # of noise: at most so many rows, and so many values if that is less
+_NORMALISING = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm, nn.RMSNorm)
+Moment = tuple[float, float]  # mean and second moment
+
+
+def predict_layer_moments(
+    module: nn.Module, variables: Variables, images: Any
+) -> tuple[Figures, Figures]:
+    r"""Expected and measured moments of every site's inputs and outputs, in the order of the data.
+
+    Expected is what weights drawn independently of everything would give in a wide layer. A layer makes
+    pre-activations of second moment :math:`n \, \mathrm{E} w^2 \, \mathrm{E} x^2 + \mathrm{E} b^2`, with
+    n the inputs within the image; they are taken as Gaussian. A normalisation makes mean and variance
+    those of its bias and scale; batch norm takes its running statistics, as in testing. An activation's
+    outputs are by ``gaussian_moments``. What lies between these (pooling, sums, concatenation), theory
+    does not follow: from there it starts anew with the measured moments, as it does with the images.
+    Moments are over all places of an image, and so leave out that after padded layers they are smaller
+    at its border: about a tenth is missing of what a second such layer gives for small images.
+
+    Args:
+      module: a Linen model whose activations are applied through ``flaxact.layers.Act``.
+      variables: its variables.
+      images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
+
+    Returns:
+      Two dictionaries, expected and measured, of the figures in ``MOMENTS`` by site name. Expected is
+      nan for the outputs of an activation that is not pointwise, or has learned: then theory starts
+      anew after it.
+    """
+    walk = _Walk()
+    for call in _calls(module, variables, jnp.asarray(images).astype(jnp.float32)):
+        walk.follow(call)
+    expected: Figures = {
+        site: dict(zip(MOMENTS, map(float, np.mean(uses, 0)), strict=True))
+        for site, uses in walk.sites.items()
+    }
+    return expected, probe(module, variables, images, measures=MOMENTS)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A layer that was called, free of the model that it is part of."""
+
+    site: str
+    layer: nn.Module
+    variables: Any
+    x: jax.Array
+    y: jax.Array
+    rest: tuple[Any, Any]
+
+    def again(self, x: jax.Array) -> jax.Array:
+        return jnp.asarray(self.layer.apply(self.variables, x, *self.rest[0], **self.rest[1]))
+
+
+def _calls(module: nn.Module, variables: Variables, images: jax.Array) -> list[_Call]:
+    """Those from one array to another, in order."""
+    found: list[_Call] = []
+
+    def watch(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        y, layer = next_fun(*args, **kwargs), context.module
+        if context.method_name == "__call__" and args and isinstance(y, jax.Array) and layer.path:
+            free = layer.clone(parent=None), layer.variables
+            found.append(_Call("/".join(layer.path), *free, args[0], y, (args[1:], kwargs)))
+        return y
+
+    with nn.intercept_methods(watch):
+        module.apply(variables, images, **train_flag(module, False))
+    return found
+
+
+class _Walk:
+    """What theory knows of the arrays that it has met on its way through a model."""
+
+    def __init__(self) -> None:
+        self.known: list[tuple[jax.Array, Moment]] = []
+        self.sites: dict[str, list[tuple[float, ...]]] = {}
+
+    def follow(self, call: _Call) -> None:
+        layer = call.layer
+        if isinstance(layer, Act):
+            self.known.append((call.y, self._activation(layer, call)))
+        elif isinstance(layer, nn.BatchNorm):
+            self.known.append((call.y, self._affine(call)))
+        elif isinstance(layer, _NORMALISING):
+            self.known.append((call.y, _normalised(call.variables)))
+        elif "kernel" in call.variables.get("params", {}):
+            self.known.append((call.y, self._weighted(call)))
+
+    def moments(self, x: jax.Array) -> Moment:
+        """Of an array: expected if it is what some layer gave, in whatever shape; else measured."""
+        for array, found in reversed(self.known):
+            same = array is x or (
+                array.size == x.size and np.array_equal(np.ravel(array), np.ravel(x))
+            )
+            if same and math.isfinite(found[1]):
+                return found
+        return float(jnp.mean(x)), float(jnp.mean(x**2))
+
+    def _activation(self, layer: Act, call: _Call) -> Moment:
+        act, (mean, second) = get(layer.act), self.moments(call.x)
+        variance = second - mean**2
+        mean_out = variance_out = second_out = math.nan
+        if variance > 0 and _as_made(act, call):
+            found = gaussian_moments(act, mean, math.sqrt(variance))
+            mean_out, variance_out, second_out = found.mean, found.variance, found.second_moment
+        figures = (mean, variance, second, mean_out, variance_out, second_out)
+        self.sites.setdefault(call.site, []).append(figures)
+        return mean_out, second_out
+
+    def _weighted(self, call: _Call) -> Moment:
+        """A layer of weights: n E w² is what it makes of noise of variance 1, whatever its kind."""
+        x, (_, second) = call.x, self.moments(call.x)
+        rows = max(1, min(_ROWS, _VALUES // x[0].size))
+        noise = jax.random.rademacher(jax.random.key(0), (rows, *x.shape[1:]), x.dtype)
+        bias = call.again(jnp.zeros_like(x[:1]))
+        gain = float(jnp.mean((call.again(noise) - bias) ** 2))
+        return float(bias.mean()), gain * second + float(jnp.mean(bias**2))
+
+    def _affine(self, call: _Call) -> Moment:
+        """Batch norm by running statistics: each channel times a, plus b."""
+        mean, second = self.moments(call.x)
+        b = call.again(jnp.zeros_like(call.x[:1]))
+        a = call.again(jnp.ones_like(call.x[:1])) - b
+        squares = jnp.mean(a * a) * second + 2 * jnp.mean(a * b) * mean + jnp.mean(b * b)
+        return float(jnp.mean(a) * mean + jnp.mean(b)), float(squares)
+
+
+def _normalised(variables: Variables) -> Moment:
+    params = variables.get("params", {})
+    scale, bias = params.get("scale", jnp.ones(1)), params.get("bias", jnp.zeros(1))
+    return float(bias.mean()), float(jnp.mean(scale**2) + jnp.mean(bias**2))
+
+
+def _as_made(act: Activation, call: _Call) -> bool:
+    """Whether an activation is pointwise, and what it learns still as in the beginning."""
+    if act.spec.coupled or any(inner.spec.coupled for inner in act.inner.values()):
+        return False
+    if not act.learned:
+        return True
+    made = act.parameters(call.x.shape[-1], jax.random.key(0))
+    return bool(jax.tree.all(jax.tree.map(np.array_equal, call.variables["params"][LEARNED], made)))
