@@ -37,10 +37,10 @@ def test_the_measured_correlation_map(activation):
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", SIX)
 def test_the_measured_correlation_map_of_width_2000_to_depth_20(activation):
-    found = measured_correlation_map(activation, COSINES, width=2000, depth=20, pairs=64)
-    expected = iterated_correlation_map(activation, COSINES, depth=20)
-    off = np.abs(found - expected)
-    print(activation, "off by at most", off.max().round(4), "mean", off.mean().round(4))
+    """Of eight nets' mean: one net of gelu or tanh, whose maps forget slowly, may be off by 0.04."""
+    found = [measured_correlation_map(activation, COSINES, 2000, 20, seed) for seed in range(8)]
+    off = np.abs(np.mean(found, 0) - iterated_correlation_map(activation, COSINES, depth=20))
+    print(f"{activation}: off by {off.max():.4f} at most, {off.mean():.4f} in the mean")
     assert off.max() < 0.02
 
 
@@ -113,9 +113,7 @@ def test_he_keeps_the_standard_deviation_of_30_layers_within_5_percent():
         return root / root[0]
 
     he, xavier = sizes(math.sqrt(2), 100), sizes(1.0, 30)
-    print(
-        f"after 30 layers: he {he[-1]:.4f}, xavier {xavier[-1]:.4g} = 2^-14.5 · {xavier[-1] * 2**14.5:.4f}"
-    )
+    print(f"after 30 layers: he {he[-1]:.4f}, xavier 2^-14.5 · {xavier[-1] * 2**14.5:.4f}")
     assert np.abs(he - 1).max() < 0.05
     layers = np.arange(30)
     assert np.abs(xavier * 2 ** (layers / 2) - 1).max() < 0.1

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flaxact.activations import Activation, get
-from flaxact.theory import correlation_map, gaussian_moments
+from flaxact.theory import correlation_map
 
 
 def measured_correlation_map(
@@ -26,9 +26,10 @@ def measured_correlation_map(
 ) -> np.ndarray:
     """The cosine of two inputs' activations after each layer of one random net without biases.
 
-    Weights are Gaussian and keep the second moment at 1 (``gain`` of ``gaussian_moments``). Pairs of
-    inputs have the given cosine exactly. A pair's cosine fluctuates from net to net, by about
-    1 / √width a layer.
+    Weights are Gaussian. The pre-activations of each input are scaled to a second moment of 1 in every
+    layer, which the map presumes: with weights that keep it in the mean, that of one input wanders, and
+    a layer of gelu makes any deviation 1.14 times as large. Pairs of inputs have the given cosine
+    exactly; after a layer it fluctuates by about 1 / √width.
 
     Args:
       activation: a pointwise one, by name, spec text, function or as ``Activation``.
@@ -42,10 +43,10 @@ def measured_correlation_map(
       (depth, n); ``iterated_correlation_map`` is what theory expects.
 
     Raises:
-      InputError: as ``gaussian_moments``.
+      InputError: as ``get``.
     """
     activation = get(activation)
-    gain, c = gaussian_moments(activation).gain, jnp.asarray(correlations, jnp.float32)
+    c = jnp.asarray(correlations, jnp.float32)
     key, inputs = jax.random.split(jax.random.key(seed))
     u, v = jax.random.normal(inputs, (2, c.size, pairs, width))
     u = u / jnp.linalg.norm(u, axis=-1, keepdims=True)
@@ -53,7 +54,7 @@ def measured_correlation_map(
     v = v / jnp.linalg.norm(v, axis=-1, keepdims=True)
     c = c[:, None, None]
     x = math.sqrt(width) * jnp.stack([u, c * u + jnp.sqrt((1 - c) * (1 + c)) * v])
-    products = _propagate(activation, depth, gain, x, key)
+    products = _propagate(activation, depth, None, x, key)
     lengths = jnp.sqrt(products[:, 0] * products[:, 1])
     return np.asarray(jnp.mean(products[:, 2] / lengths, -1), np.float64)
 
@@ -96,16 +97,20 @@ def measured_second_moments(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _propagate(
-    activation: Activation, depth: int, weight_std: float, x: jax.Array, key: jax.Array
+    activation: Activation, depth: int, weight_std: float | None, x: jax.Array, key: jax.Array
 ) -> jax.Array:
-    """E u², E v² and E u v (depth, 3, ...) of the activations, for pre-activations x (2, ..., width)."""
+    """E u², E v² and E u v (depth, 3, ...) of the activations, for pre-activations x (2, ..., width).
+
+    Without a ``weight_std`` those of each input are scaled to a mean square of 1.
+    """
     width = x.shape[-1]
 
     def layer(x: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         y = activation(x)
         squares = jnp.stack([*jnp.mean(y * y, -1), jnp.mean(y[0] * y[1], -1)])
-        weights = jax.random.normal(key, (width, width)) * (weight_std / math.sqrt(width))
-        return y @ weights, squares
+        x = y @ jax.random.normal(key, (width, width))
+        own = jnp.sqrt(jnp.mean(x * x, -1, keepdims=True))
+        return x / (own if weight_std is None else math.sqrt(width) / weight_std), squares
 
     return jax.lax.scan(layer, x, jax.random.split(key, depth))[1]
 
