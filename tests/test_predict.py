@@ -55,7 +55,7 @@ def test_that_of_he_is_known_beforehand():
 # Half as wide as published, a layer's draw of weights moves moments by up to a quarter (over 12 draws
 # the standard deviation is 0.00 to 0.23 a site), and convolutions after a padded one get a tenth more
 # than expected: their inputs are smaller at the border, where the fewest windows see them.
-@pytest.mark.parametrize("norm", ["none", "batch", "layer", "weight"])
+@pytest.mark.parametrize("norm", ["batch", "weight"])
 def test_moments_of_vgg(norm):
     model = create_model("vgg11", "relu", kernel_init="he", norm=norm, num_classes=10, width=0.5)
     expected, measured = compared(model, noise(8, 32, 32, 3))
