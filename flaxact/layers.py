@@ -17,7 +17,9 @@ from jax import lax
 from flaxact.activations import Activation, get
 
 LEARNED = "activation"  # the name of what an Act learns, and of the stream that it draws from
-HYPERPARAMETERS = "hyperparameters"  # the collection of those that are values, not part of the program
+HYPERPARAMETERS = (
+    "hyperparameters"  # the collection of those that are values, not part of the program
+)
 
 
 class Act(nn.Module):
