@@ -53,6 +53,7 @@ def worker(folder, launched, before=None):
     raise TimeoutError("no job has begun")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # eight processes, one after another, on a machine that may be busy
 def test_a_lost_job_costs_a_cell_and_one_sent_elsewhere_nothing(tmp_path):
     jobs, here = tmp_path / "jobs", tmp_path / "here"

@@ -134,7 +134,13 @@ def trained(name, act, **arguments):
 FILES = sorted({models._catalogue()[name][0] for name in NAMES})
 
 
-@pytest.mark.parametrize(("name", "act"), list(zip(FILES, itertools.cycle(TEN[::-1]))))
+QUICKER = {"squeezenet_bn": "relu"}  # its step with elu takes a minute to compile
+
+
+@pytest.mark.parametrize(
+    ("name", "act"),
+    [(n, QUICKER.get(n, act)) for n, act in zip(FILES, itertools.cycle(TEN[::-1]), strict=False)],
+)
 def test_a_training_step_runs(name, act):
     trained(name, act)
 

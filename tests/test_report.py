@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import flaxact as fa
+from flaxact import _figures
 from flaxact.studies import plots, summary
 from flaxact.studies.report import write_report
 
@@ -230,6 +231,6 @@ def test_results_are_not_changed_by_reading_them():
     found = results()
     before = copy.deepcopy(found)
     summary.answer(found)
-    plots.rendered(plots.layers(found), "svg")
+    _figures.rendered(plots.layers(found), "svg")
     assert found == before
-    assert io.BytesIO(plots.rendered(plots.layers(found), "png")).read(4) == b"\x89PNG"
+    assert io.BytesIO(_figures.rendered(plots.layers(found), "png")).read(4) == b"\x89PNG"
