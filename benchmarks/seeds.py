@@ -41,6 +41,7 @@ NETS = {
     "mlp": ("mlp(width=0.1)", (28, 28, 1)),
     "cuda_convnet": ("cuda_convnet(width=0.25)", (32, 32, 3)),
 }
+LOOPS = ("scan", "dispatch")
 BATCH = 32
 TEST = 64  # images; their evaluation is not timed
 OUT = Path(__file__).parents[1] / "docs" / "results" / "seeds.md"
@@ -79,7 +80,7 @@ def in_turn(first: Seconds, second: Seconds, pairs: int) -> Ratio:
 
 
 def rows(
-    nets: Sequence[str], seeds: Sequence[int], pairs: int, steps: int
+    nets: Sequence[str], loops: Sequence[str], seeds: Sequence[int], pairs: int, steps: int
 ) -> Iterator[tuple[str, str, int, int, Ratio]]:
     """Net, loop, devices, seeds; the time one after another over the time at once."""
     for name in nets:
@@ -89,7 +90,7 @@ def rows(
         def alone(count: int, net=net, data=data) -> float:
             return sum(epoch(net, data, [seed], None, 1) for seed in range(count))
 
-        for loop in ("scan", "dispatch"):
+        for loop in loops:
             for devices in sorted({1, jax.device_count()}):
                 for count in seeds:
                     if count % devices == 0:
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and write it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS), metavar="NAME")
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS), metavar="LOOP")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 4, 16])
     parser.add_argument("--pairs", type=int, default=9, help="of measurements behind a ratio")
     parser.add_argument("--steps", type=int, default=20, help="of an epoch")
@@ -126,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     print("\n".join(lines))
     for net, loop, devices, seeds, ratio in rows(
-        options.nets, options.seeds, options.pairs, options.steps
+        options.nets, options.loops, options.seeds, options.pairs, options.steps
     ):
         speed = seeds * options.steps * BATCH / ratio.seconds
         lines.append(f"| {net} | {loop} | {devices} | {seeds} | {speed:,.0f} | {ratio} |")
