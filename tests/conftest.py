@@ -1,9 +1,12 @@
+import gc
 import os
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+# Traced programs are many objects that live long, and looking through them again and again takes time.
+gc.set_threshold(50_000, 20, 50)
 # Compilation makes first calls slow; the same examples each time make a failure everyone's.
 hypothesis.settings.register_profile("flaxact", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("flaxact")

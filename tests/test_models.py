@@ -103,7 +103,10 @@ def test_published_parameter_and_site_counts(text):
     assert sizes(text) == PUBLISHED[text]
 
 
-@pytest.mark.parametrize(("name", "act"), list(zip(NAMES, itertools.cycle(TEN))))
+FILES = sorted({models._catalogue()[name][0] for name in NAMES})
+
+
+@pytest.mark.parametrize(("name", "act"), list(zip(FILES, itertools.cycle(TEN), strict=False)))
 def test_a_training_step_is_traced_once(name, act):
     model, acts = created(name, act)
     images, labels = jnp.zeros((4, *shape(name)), jnp.uint8), jnp.zeros(4, jnp.int32)
@@ -129,9 +132,6 @@ def trained(name, act, **arguments):
         state, metrics = jitted(state, (images, labels))
         assert jnp.isfinite(metrics["loss"])
     assert len(traces) == 1
-
-
-FILES = sorted({models._catalogue()[name][0] for name in NAMES})
 
 
 # Half of the families, each with another kind; the slow tests run every model with all ten.

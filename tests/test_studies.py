@@ -75,6 +75,7 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys):
     assert "identity" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_study_keeps_its_finished_cells(tmp_path):
     arguments = ["compare", "relu", "tanh", "elu", *TINY, "--learning-rate", "0.003"]
     command = [sys.executable, "-m", "flaxact.cli", *arguments, "--out", str(tmp_path)]
