@@ -213,7 +213,12 @@ def primitives(jaxpr):
                 yield from primitives(inner)
 
 
-@pytest.mark.parametrize("act", fa.names())
+PLAIN = set(fa.names("pointwise")[5:])  # five are enough for each time, and all for the slow tests
+
+
+@pytest.mark.parametrize(
+    "act", [pytest.param(n, marks=[pytest.mark.slow] * (n in PLAIN)) for n in fa.names()]
+)
 def test_finite_logits_with_every_activation(act):
     model = models.create_model("cuda_convnet(width=0.125)", act)
     # Beginning and logits in one program, which compiles in less time than two.

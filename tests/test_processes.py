@@ -83,6 +83,7 @@ def test_two_processes_give_the_result_of_one(uninterrupted):
     assert result["environment"]["processes"] == 2
 
 
+@pytest.mark.slow  # seven processes that start JAX
 def test_sigterm_stops_both_processes_at_the_same_step(uninterrupted, tmp_path):
     """To one of them in the beginning, and to both later; what comes out in the end is the same."""
     assert both(tmp_path, stop=(None, -1))[0] == [143, 143]
