@@ -150,7 +150,9 @@ def test_every_model_trains_with_ten_activations(name, act):
     trained(name, act)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (i % 2)) for i, n in enumerate(FILES)]
+)
 @pytest.mark.parametrize(
     "arguments",
     [
