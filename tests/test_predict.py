@@ -52,6 +52,7 @@ def test_that_of_he_is_known_beforehand():
         assert figures["second_moment"] == pytest.approx(figures["pre_second_moment"] / 2)
 
 
+@pytest.mark.slow
 # Half as wide as published, a layer's draw of weights moves moments by up to a quarter (over 12 draws
 # the standard deviation is 0.00 to 0.23 a site), and convolutions after a padded one get a tenth more
 # than expected: their inputs are smaller at the border, where the fewest windows see them.
