@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from flaxact._files import finite
 from flaxact.diagnostics.probe import DEFAULT, make_probe
 from flaxact.training.engine import Update
 
@@ -96,4 +97,4 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 
 def _listed(values: Any) -> list[float | None]:
-    return [float(v) if np.isfinite(v) else None for v in np.asarray(values)]
+    return [finite(v) for v in np.asarray(values)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from flaxact import models
+from flaxact._files import write_json, write_whole
 from flaxact.activations import get
 from flaxact.data import Dataset
 from flaxact.errors import InputError
+from flaxact.studies._page import inline, page
 from flaxact.studies.study import check_folder
 
 MEASURES = (
@@ -129,29 +129,20 @@ def write(
     Raises:
       InputError: nothing can be written there.
     """
-    import jinja2
-    from markupsafe import Markup
-
     from flaxact._figures import rendered
 
     check_folder(folder)
     described = {"probing": asdict(probing), "dataset": data.name, "command": command}
     kept = [{k: v for k, v in cell.items() if k != "inputs"} for cell in cells]
-    (folder / "probe.json").write_text(json.dumps({**described, "cells": kept}, indent=1) + "\n")
-    template = importlib.resources.files("flaxact.studies").joinpath("probe.html.jinja")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    pictures = []
-    for figure, caption in _drawn(cells):
-        svg = rendered(figure, "svg").decode()
-        pictures.append((Markup(svg[svg.index("<svg") :]), caption))
-    page = environment.from_string(template.read_text("utf-8")).render(
+    write_json(folder / "probe.json", {**described, "cells": kept})
+    pictures = [(inline(rendered(figure, "svg").decode()), text) for figure, text in _drawn(cells)]
+    filled = page(
+        "probe.html.jinja",
         heading=f"{probing.model} on {data.name}, before training", measures=MEASURES,
         tables=[(title(cell), table(cell)) for cell in cells], pictures=pictures, command=command,
         seeds=len(probing.seeds), images=probing.images, meanings=_meanings(),
     )  # fmt: skip
-    (folder / "probe.html").write_text(page)
+    write_whole(folder / "probe.html", filled.encode())
     return folder / "probe.html"
 
 

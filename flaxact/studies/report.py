@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import csv
-import importlib.resources
 import io
 import json
 import math
-import os
 import statistics
 from pathlib import Path
 from typing import Any
 
+from flaxact._files import write_whole
 from flaxact.errors import InputError
 from flaxact.statistics import Interval, first_crossing
 from flaxact.studies import summary
+from flaxact.studies._page import inline, page
 from flaxact.studies.summary import Results, Row
 
 COLUMNS = (
@@ -52,11 +52,11 @@ def write_report(folder: Path) -> Path:
         (folder / "plots").mkdir(exist_ok=True)
         for name, (images, _) in figures.items():
             for kind, image in images.items():
-                _write(folder / "plots" / f"{name}.{kind}", image)
-        _write(folder / "results.csv", _csv(results).encode())
-        _write(folder / "results.md", _markdown(results).encode())
+                write_whole(folder / "plots" / f"{name}.{kind}", image)
+        write_whole(folder / "results.csv", _csv(results).encode())
+        write_whole(folder / "results.md", _markdown(results).encode())
         pictures = {n: (i["svg"].decode(), caption) for n, (i, caption) in figures.items()}
-        _write(folder / "report.html", _html(results, pictures).encode())
+        write_whole(folder / "report.html", _html(results, pictures).encode())
     except OSError as error:
         raise InputError(f"cannot write the report to {str(folder)!r}: {error.strerror}") from None
     return folder / "report.html"
@@ -78,12 +78,6 @@ def _read(path: Path) -> Results:
             raise
         raise InputError(f"{path} is not a results file of flaxact: {error!r}") from None
     return results
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    os.replace(partial, path)
 
 
 def cells(results: Results, row: Row) -> list[str]:
@@ -209,25 +203,14 @@ def _provenance(results: Results) -> list[tuple[str, str]]:
 
 
 def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
-    import jinja2
-    from markupsafe import Markup
-
-    folder = importlib.resources.files("flaxact.studies")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(folder.joinpath("report.html.jinja").read_text("utf-8"))
     rows = summary.rows(results)
-    return template.render(
+    return page(
+        "report.html.jinja",
         heading=_heading(results),
         answer=summary.answer(results),
         titles=[(_title(results, name), meaning) for name, meaning in COLUMNS],
         rows=[cells(results, row) for row in rows],
-        pictures=[
-            # matplotlib wrote the SVG and escaped its text; the page has a prologue of its own.
-            (name, Markup(svg[svg.index("<svg") :]), caption)
-            for name, (svg, caption) in pictures.items()
-        ],
+        pictures=[(name, inline(svg), caption) for name, (svg, caption) in pictures.items()],
         layer_titles=LAYER_COLUMNS,
         layers=[(row.activation, layer_cells(row)) for row in rows],
         provenance=_provenance(results),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from flaxact import diagnostics, models
+from flaxact._files import finite, write_json
 from flaxact.activations import get
 from flaxact.data import Dataset
 from flaxact.errors import InputError
@@ -139,8 +140,8 @@ def run_cell(
         path.mkdir(parents=True, exist_ok=True)
         rows = [_row(row, i) for row in found["epochs"][1:]]
         diverged = [row["epoch"] for row in rows if row["train_loss"] is None]
-        _write(path / "config.json", config)
-        _write(path / "result.json", {
+        write_json(path / "config.json", config)
+        write_json(path / "result.json", {
             "epochs": rows, "compile_seconds": found["epochs"][0]["compile_seconds"],
             "runs_at_once": len(members), "diverged_at": diverged[0] if diverged else None,
             "layers": layers[i],
@@ -178,14 +179,10 @@ def _layers(
                 module, variables, images, measures=PROBED
             ).items():
                 rows.append(
-                    {"site": site, "when": when, **{k: _finite(v) for k, v in figures.items()}}
+                    {"site": site, "when": when, **{k: finite(v) for k, v in figures.items()}}
                 )
         found.append(rows)
     return found
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _spread(images: np.ndarray) -> np.ndarray:
@@ -205,7 +202,7 @@ def write_results(study: Study, data: Dataset, folder: Path, command: str) -> No
                 runs.append(
                     {"id": path.parent.name, "config": config, **json.loads(path.read_text())}
                 )
-    _write(folder / "results.json", {
+    write_json(folder / "results.json", {
         "format": 1,
         "study": _described(study),
         "environment": _environment(command),
@@ -231,6 +228,7 @@ def _described(study: Study) -> dict[str, Any]:
     return recipe | described
 
 
+@functools.lru_cache(maxsize=1)  # asked for after each activation
 def _sizes(study: Study, data: Dataset) -> dict[str, int]:
     """The number of trained parameters by activation."""
     images = jax.ShapeDtypeStruct((1, *data.train.images.shape[1:]), np.uint8)
@@ -246,7 +244,7 @@ def _facts(name: str) -> dict[str, Any]:
     activation = get(name)
     return {
         "formula": activation.spec.formula, "source": activation.spec.source,
-        "range": [_finite(end) for end in activation.range],
+        "range": [finite(end) for end in activation.range],
     }  # fmt: skip
 
 
@@ -257,10 +255,3 @@ def _environment(command: str) -> dict[str, str]:
         **versions, "python": platform.python_version(), "device": device.device_kind,
         "date": datetime.now(UTC).date().isoformat(), "command": command,
     }  # fmt: skip
-
-
-def _write(path: Path, value: Any) -> None:
-    """Whole or not at all: a reader never sees half a file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(partial, path)

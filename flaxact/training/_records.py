@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import json
 import math
-import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxact._files import finite
 from flaxact.data import Dataset
 from flaxact.data import shape as shape_of
 from flaxact.data.streamed import Streamed
@@ -80,7 +80,7 @@ def row(update: Update) -> dict[str, Any]:
     """A line of ``metrics.jsonl``: lists over members, None for what is not finite."""
     epoch = update.epoch
     assert epoch is not None
-    metrics = {name: [_finite(value) for value in getattr(epoch, name)] for name in METRICS}
+    metrics = {name: [finite(value) for value in getattr(epoch, name)] for name in METRICS}
     return {
         "epoch": epoch.number, "step": update.step, **metrics,
         "diverged_at": [int(step) for step in epoch.diverged_at], "seconds": round(epoch.seconds, 6),
@@ -88,14 +88,10 @@ def row(update: Update) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _finite(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
 def mean(values: np.ndarray) -> float:
     """Of the finite ones; infinite where there are none."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else math.inf
+    going = values[np.isfinite(values)]
+    return float(going.mean()) if len(going) else math.inf
 
 
 def result(config: dict[str, Any], rows: list[dict[str, Any]], update: Update) -> dict[str, Any]:
@@ -115,13 +111,6 @@ def result(config: dict[str, Any], rows: list[dict[str, Any]], update: Update) -
             "date": datetime.now(UTC).date().isoformat(),
         },
     }  # fmt: skip
-
-
-def write(path: Path, text: str) -> None:
-    """Whole or not at all: a reader never sees half a file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def append(path: Path, row: dict[str, Any]) -> None:

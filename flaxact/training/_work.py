@@ -30,7 +30,7 @@ from flaxact.training._programs import (
 )
 from flaxact.training.devices import Place, gathered, places, put, put_rows
 from flaxact.training.devices import Split as Division
-from flaxact.training.members import Member
+from flaxact.training.members import Member, as_members
 from flaxact.training.recipe import Recipe
 from flaxact.training.step import State, member_values
 
@@ -147,7 +147,7 @@ def prepare(
     devices: Sequence[Any] | None,
     split: Division | None,
 ) -> Work:
-    chosen = [m if isinstance(m, Member) else Member(m) for m in members]
+    chosen = as_members(members)
     names = _checked(recipe, chosen, loop, chunk)
     data, sample, test_images, steps = _taken(recipe, data)
     shape = shape_of(recipe.augment, recipe.views, sample[0].shape[1:])
@@ -156,14 +156,14 @@ def prepare(
     mapped = together == "scan"
     of_batch = recipe.batch_size, EVALUATION_BATCH
     where = places(devices, split, len(chosen), of_batch, vmapped=mapped)
-    view = views(recipe.views)
+    view, augment = views(recipe.views), augmentation(recipe.augment, sample[0])
     kind = "stream" if streamed else "scan" if mapped else "dispatch"
 
     def plan(size: int, place: Place) -> Plan:
         return Plan(
             net, plan_recipe(recipe), kind, size, names,
             (sample[0].shape, str(sample[0].dtype)), test_images, steps,
-            augmentation(recipe.augment, sample[0]), view, place,
+            augment, view, place,
         )  # fmt: skip
 
     groups = [[member] for member in chosen]

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
+from flaxact._files import write_json, write_whole
 from flaxact.data import Dataset
 from flaxact.data.streamed import Streamed
 from flaxact.errors import InputError
@@ -29,14 +30,13 @@ from flaxact.training._records import (
     mean,
     result,
     row,
-    write,
 )
 from flaxact.training._watch import Trace, stopping
 from flaxact.training.checkpoints import Checkpoints, restore
 from flaxact.training.devices import Place
 from flaxact.training.engine import Epoch, Start, Update, updates
 from flaxact.training.lock import locked
-from flaxact.training.members import Member
+from flaxact.training.members import Member, as_members
 from flaxact.training.recipe import Recipe
 from flaxact.training.step import State, make_init, member_values
 
@@ -88,7 +88,7 @@ def run(
       InputError: a folder of another run, or one in use; a checkpoint that cannot be written, or none
         that can be read; else as ``updates``.
     """
-    chosen = [m if isinstance(m, Member) else Member(m) for m in members]
+    chosen = as_members(members)
     first = jax.process_index() == 0  # the one of several processes that writes
     with contextlib.ExitStack() as stack:
         if first:
@@ -100,8 +100,8 @@ def run(
         stop = stack.enter_context(stopping())
         each = []  # of the rows: what is done with it
         if first:
-            write(folder / "config.json", json.dumps(config, indent=1) + "\n")
-            write(folder / "recipe.toml", recipe.to_toml())
+            write_json(folder / "config.json", config)
+            write_whole(folder / "recipe.toml", recipe.to_toml().encode())
             each.append(functools.partial(append, folder / "metrics.jsonl"))
             if tensorboard:
                 each.append(stack.enter_context(_watch.tensorboard(folder, chosen)))
@@ -126,8 +126,7 @@ def run(
         assert update is not None
         saved.save(update, rows)
         if first:
-            found = result(config, rows, update)
-            write(folder / "result.json", json.dumps(found, indent=1) + "\n")
+            write_json(folder / "result.json", result(config, rows, update))
 
 
 class _Saved(contextlib.AbstractContextManager):
@@ -184,7 +183,7 @@ def final_states(
     found = restore(folder / "checkpoints")
     if found is None:
         raise InputError(f"{folder} has no checkpoint")
-    chosen = [m if isinstance(m, Member) else Member(m) for m in members]
+    chosen = as_members(members)
     values = jax.tree.map(lambda *v: np.stack(v), *(member_values(m, recipe) for m in chosen))
     images = jax.ShapeDtypeStruct(data.train.images.shape, data.train.images.dtype)
     shapes = jax.eval_shape(jax.vmap(make_init(net, recipe), (0, None)), values, images)
@@ -197,7 +196,8 @@ def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]
     found = restore(folder / "checkpoints")
     rows = found.facts["rows"] if found else []
     if first:
-        write(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        write_whole(folder / "metrics.jsonl", lines.encode())
     if found is None:
         return None, []
     for line in found.set_aside:

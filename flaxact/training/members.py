@@ -55,6 +55,11 @@ class Member:
         return said
 
 
+def as_members(members: Sequence[Member | int]) -> list[Member]:
+    """Members, of which those given as a whole number are of that seed."""
+    return [member if isinstance(member, Member) else Member(member) for member in members]
+
+
 def grid(
     seeds: Sequence[int],
     learning_rates: Sequence[float | None] = (None,),
