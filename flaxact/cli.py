@@ -19,6 +19,7 @@ from flaxact.activations._spec import is_transform
 from flaxact.commands import command, report, train
 from flaxact.comparing import compare, launch
 from flaxact.errors import InputError, unknown
+from flaxact.reproducing import reproduce
 
 
 def list_names(*, where: str = "") -> None:
@@ -189,7 +190,7 @@ def _probed(title: str, measures: tuple[str, ...], rows: list[tuple[str, list[st
 COMMANDS = {
     "compare": compare, "launch": launch, "train": train, "probe": probe, "report": report,
     "list": list_names, "describe": describe, "cite": cite, "gallery": gallery,
-    "models": list_models,
+    "models": list_models, "reproduce": reproduce,
 }  # fmt: skip
 
 
