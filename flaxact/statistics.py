@@ -41,6 +41,19 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     return Interval(mean, mean - half, mean + half)
 
 
+def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
+    """A share, and Clopper and Pearson's exact interval of the probability behind it.
+
+    >>> interval = share_interval(0, 100)
+    >>> interval.mean, round(interval.low, 4), round(interval.high, 4)
+    (0.0, 0.0, 0.0362)
+    """
+    from scipy.stats import binomtest
+
+    found = binomtest(count, of).proportion_ci(confidence)
+    return Interval(count / of, float(found.low), float(found.high))
+
+
 def first_crossing(values: Sequence[float | None], target: float) -> float | None:
     """The epoch at which a curve first comes down to a target; None if it does not.
 
