@@ -22,16 +22,16 @@ def measure(function: Measure) -> Measure:
     return function
 
 
-def chosen(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of measures, checked.
+def chosen(measures: Sequence[str | Measure]) -> tuple[tuple[str, Measure], ...]:
+    """Measures with their names: functions of a ``Site``, or names of the catalogue.
 
     Raises:
       InputError: an unknown one.
     """
-    for name in names:
-        if name not in catalogue:
+    for name in measures:
+        if isinstance(name, str) and name not in catalogue:
             raise unknown("measure", name, catalogue)
-    return tuple(names)
+    return tuple((m, catalogue[m]) if isinstance(m, str) else (m.__name__, m) for m in measures)
 
 
 def summary(name: str) -> str:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxact.diagnostics.capture import capture
-from flaxact.diagnostics.measures import catalogue, chosen
+from flaxact.diagnostics.measures import Measure, chosen
 from flaxact.net import Variables
 
 DEFAULT = (
@@ -26,7 +26,7 @@ def probe(
     variables: Variables,
     images: Any,
     labels: Any = None,
-    measures: Sequence[str] = DEFAULT,
+    measures: Sequence[str | Measure] = DEFAULT,
     *,
     train: bool = False,
 ) -> Figures:
@@ -37,7 +37,7 @@ def probe(
       variables: its variables.
       images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
       labels: (batch,); for the measures of gradients, which are nan without.
-      measures: names of ``flaxact.diagnostics.measures.catalogue``.
+      measures: names of ``flaxact.diagnostics.measures.catalogue``, or functions of a ``Site``.
       train: as in a training step: with the batch's statistics and with dropout. Before any training,
         the averages that batch norm keeps for testing say nothing.
 
@@ -54,26 +54,28 @@ def probe(
     >>> list(figures), figures["act1"]["zeros"]
     (['act1', 'act2', 'act3', 'act4'], 1.0)
     """
-    measure, sites = _program(module, chosen(measures), train)
+    measure, sites = _program(module, tuple(measures), train)
     rows = measure(variables, jnp.asarray(images), None if labels is None else jnp.asarray(labels))
     return {site: {k: float(v) for k, v in rows[site].items()} for site in sites}
 
 
 def make_probe(
-    module: nn.Module, measures: Sequence[str] = DEFAULT, *, train: bool = False
+    module: nn.Module, measures: Sequence[str | Measure] = DEFAULT, *, train: bool = False
 ) -> Callable[[Variables, jax.Array, jax.Array | None], dict[str, dict[str, jax.Array]]]:
-    """``measure(variables, images, labels) -> {site: {measure: scalar}}``: pure, to jit, vmap or scan.
+    """``measure(variables, images, labels) -> {site: {measure: array}}``: pure, to jit, vmap or scan.
+
+    Those of the catalogue are scalars.
 
     Raises:
       InputError: an unknown measure.
     """
-    names = chosen(measures)
+    functions = chosen(measures)
 
     def measure(variables: Variables, images: jax.Array, labels: jax.Array | None = None):
         key = jax.random.key(0) if train else None
         sites = capture(module, variables, images, labels, train=train, key=key).sites
         return {
-            site: {name: catalogue[name](arrays) for name in names}
+            site: {name: function(arrays) for name, function in functions}
             for site, arrays in sites.items()
         }
 
@@ -81,7 +83,9 @@ def make_probe(
 
 
 @functools.lru_cache(maxsize=16)
-def _program(module: nn.Module, measures: tuple[str, ...], train: bool) -> tuple[Any, list[str]]:
+def _program(
+    module: nn.Module, measures: tuple[str | Measure, ...], train: bool
+) -> tuple[Any, list[str]]:
     measure, sites = make_probe(module, measures, train=train), []
 
     @jax.jit
