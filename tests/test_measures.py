@@ -209,6 +209,22 @@ def test_a_recorder_writes_every_members_figures_and_goes_on_after_a_stop(tmp_pa
     )
 
 
+def test_a_recorder_takes_functions_that_give_a_value_a_unit(tmp_path):
+    module = Convolutional(fa.get("relu"))
+    x, _ = images()
+
+    def unit_means(site):
+        return site.post.mean((0, 1))
+
+    file = tmp_path / "probes.jsonl"
+    record = Recorder(file, module, x, measures=[unit_means, "mean"])
+    recipe = Recipe(epochs=1, batch_size=16)
+    list(run(from_linen(module), recipe, SMALL, [0, 1], tmp_path / "a", watch=record))
+    for site in read(file)[-1]["sites"].values():
+        assert np.shape(site["unit_means"])[0] == 2
+        np.testing.assert_allclose(np.mean(site["unit_means"], 1), site["mean"], rtol=1e-5)
+
+
 def test_pictures_hold_what_they_are_given():
     sites = {"a": {"zeros": 0.25}, "b": {"zeros": None}}
     (line,) = pictures.over_depth({"net": sites}, "zeros").axes[0].lines

@@ -14,6 +14,7 @@ import numpy as np
 from flax import linen as nn
 
 from flaxact._files import finite
+from flaxact.diagnostics.measures import Measure
 from flaxact.diagnostics.probe import DEFAULT, make_probe
 from flaxact.training.engine import Update
 
@@ -30,7 +31,8 @@ class Recorder:
       module: the Linen model that is trained.
       images: (batch, height, width, channels) to probe on.
       labels: (batch,), for measures of gradients.
-      measures: names of ``flaxact.diagnostics.measures.catalogue``.
+      measures: names of ``flaxact.diagnostics.measures.catalogue``, or functions of a ``Site``, whose
+        arrays are written as lists.
       steps: between probes; None for every epoch, and before the first.
 
     Raises:
@@ -44,7 +46,7 @@ class Recorder:
         images: Any,
         labels: Any = None,
         *,
-        measures: Sequence[str] = DEFAULT,
+        measures: Sequence[str | Measure] = DEFAULT,
         steps: int | None = None,
     ):
         self.file, self.steps, self.seconds, self.begun = file, steps, 0.0, False
@@ -96,5 +98,5 @@ def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def _listed(values: Any) -> list[float | None]:
-    return [finite(v) for v in np.asarray(values)]
+def _listed(values: Any) -> list[Any]:
+    return [_listed(v) if np.ndim(v) else finite(v) for v in np.asarray(values)]
