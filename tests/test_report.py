@@ -12,14 +12,29 @@ import pytest
 
 import flaxact as fa
 from flaxact import _figures
+from flaxact.diagnostics.probe import DEFAULT
 from flaxact.studies import plots, summary
 from flaxact.studies.report import write_report
 
 EPOCHS = 4
 
 
-def layer(site, when, rng):
-    return {"site": site, "when": when, "mean": rng.normal(), "variance": 2.0, "zeros": 0.5}
+SITES = ("act1", "act2")
+
+
+def probe(epoch, rng):
+    return {
+        "epoch": epoch,
+        "sites": {
+            site: {
+                **dict.fromkeys(DEFAULT, 0.25),
+                "mean": rng.normal(),
+                "variance": 2.0,
+                "zeros": 0.5,
+            }
+            for site in SITES
+        },
+    }
 
 
 def run(activation, rate, seed, level, diverged_at=None):
@@ -39,7 +54,8 @@ def run(activation, rate, seed, level, diverged_at=None):
         "id": f"{activation}-{rate}-{seed}",
         "config": {"activation": activation, "learning_rate": rate, "seed": seed, "model": "x"},
         "epochs": epochs, "compile_seconds": 1.0, "runs_at_once": 3, "diverged_at": diverged_at,
-        "layers": [layer(s, w, rng) for w in ("initial", "final") for s in ("act1", "act2")],
+        "probes": [probe(epoch, rng) for epoch in range(len(epochs) + 1)],
+        "inputs": {site: sorted(rng.normal(size=33)) for site in SITES},
     }  # fmt: skip
 
 
@@ -53,7 +69,7 @@ def results(levels=None, seeds=(0, 1, 2), rates=(0.01, 0.1)):
         for seed in seeds
     ]
     return {
-        "format": 1,
+        "format": 2,
         "study": {
             "activations": list(levels), "model": "cuda_convnet", "dataset": "mnist5k",
             "seeds": list(seeds), "learning_rates": list(rates), "target_error": 0.3,
@@ -139,13 +155,14 @@ class Page(HTMLParser):
 def test_one_page_that_loads_nothing(tmp_path):
     text = (written(tmp_path, results()) / "report.html").read_text()
     page = Page(text)
-    assert all(target.startswith("#") for target in page.loads)
+    assert all(target.startswith(("#", "data:image/png;base64,")) for target in page.loads)
     assert not {"script", "link", "iframe", "img", "base"} & set(page.tags)
     assert not re.search(r"@import|url\((?!['\"]?#)", text)
     words = " ".join(page.words)
     for said in ("relu", "0.01 (lowest tried)", "95%", "7,522", "flaxact compare <relu> & tanh"):
         assert said in words
-    assert page.tags.count("svg") == 5
+    inner = 3 * (len(plots.INNER) + 1)  # an activation: heat maps and ridgelines
+    assert page.tags.count("svg") == 5 + inner
 
 
 def test_a_report_made_twice_is_the_same(tmp_path):
@@ -216,7 +233,7 @@ def test_plots_show_the_chosen_rates_only():
 
 
 @pytest.mark.parametrize(
-    "content", [None, "{", "[]", '{"format": 1}', '{"format": 2}', '{"format": 1, "study": {}}']
+    "content", [None, "{", "[]", '{"format": 1}', '{"format": 2}', '{"format": 2, "study": {}}']
 )
 def test_a_file_that_is_not_ours(tmp_path, content):
     if content is not None:

@@ -47,7 +47,8 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys):
         folder = tmp_path / "runs" / run["id"]
         assert identity(json.loads((folder / "config.json").read_text())) == run["id"]
         assert len(run["config"]) <= 12
-        assert [layer["site"] for layer in run["layers"]] == ["act1", "act2", "act3"] * 2
+        assert [list(probe["sites"]) for probe in run["probes"]] == [["act1", "act2", "act3"]] * 2
+        assert [probe["epoch"] for probe in run["probes"]] == [0, 1]
         assert all(0 <= run["epochs"][0][name] <= 1 for name in ("train_error", "test_error"))
         assert run["epochs"][0]["seconds"] > 0
 
@@ -133,7 +134,7 @@ def test_a_stopped_cell_goes_on_within_itself(tmp_path):
         for epoch in one["epochs"] + other["epochs"]:
             del epoch["seconds"]
         assert one["epochs"] == other["epochs"]
-        assert one["layers"] == other["layers"]
+        assert one["probes"] == other["probes"]
 
 
 def test_a_diverged_run_is_stored_as_one(tmp_path):

@@ -208,6 +208,16 @@ def cosine(site: Site) -> jax.Array:
     return (total - jnp.sum(units**2)) / (n * (n - 1))
 
 
+LEVELS = tuple(0.001 + 0.998 * i / 32 for i in range(33))
+SAMPLE = 4096  # inputs of a site, from which quantiles are taken
+
+
+def input_quantiles(site: Site) -> jax.Array:
+    """The quantiles LEVELS of the inputs, (33,); not one of the catalogue, which are scalars."""
+    flat = site.pre.ravel()
+    return jnp.quantile(flat[:: max(1, len(flat) // SAMPLE)], jnp.asarray(LEVELS))
+
+
 def _rows(site: Site) -> jax.Array:
     return site.post.reshape(-1, site.post.shape[-1])
 

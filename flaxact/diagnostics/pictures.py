@@ -21,7 +21,7 @@ def layers_by_epoch(rows: Sequence[Mapping[str, Any]], measure: str, member: int
     """A measure of every site (rows of the map) at every probe (columns).
 
     Args:
-      rows: what ``flaxact.diagnostics.record.read`` gives.
+      rows: what ``flaxact.diagnostics.record.read`` gives; those with an "epoch" are told apart by it.
       measure: its name.
       member: of those that were trained together.
     """
@@ -34,8 +34,9 @@ def layers_by_epoch(rows: Sequence[Mapping[str, Any]], measure: str, member: int
     axes.grid(visible=False)
     axes.set_yticks(range(len(sites)), sites)
     every = max(1, len(rows) // 8)
-    axes.set_xticks(range(0, len(rows), every), [row["step"] for row in rows[::every]])
-    axes.set_xlabel("step")
+    unit = "epoch" if "epoch" in rows[0] else "step"
+    axes.set_xticks(range(0, len(rows), every), [row[unit] for row in rows[::every]])
+    axes.set_xlabel(unit)
     made.colorbar(image, ax=axes, label=measure)
     return made
 

@@ -60,7 +60,7 @@ class Recorder:
             self._order[:] = found
             return found
 
-        self._measure = jax.jit(jax.vmap(one, (0, None, None)))
+        self._one, self._many = jax.jit(one), jax.jit(jax.vmap(one, (0, None, None)))
 
     def __call__(self, update: Update) -> None:
         """Probe, where it is time to."""
@@ -70,10 +70,10 @@ class Recorder:
             return
         if update.step in self.done:
             return
-        variables = update.states().variables
-        jax.block_until_ready(variables)
+        groups = [state.variables for state in update.groups]
+        jax.block_until_ready(groups)
         start = time.perf_counter()
-        found = jax.block_until_ready(self._measure(variables, self._images, self._labels))
+        found = self._measured(groups, update.mapped)
         seconds = time.perf_counter() - start
         self.seconds += seconds if self.done else 0.0  # the first one's compilation left out
         sites = {site: {k: _listed(v) for k, v in found[site].items()} for site in self._order}
@@ -81,6 +81,12 @@ class Recorder:
         with self.file.open("a") as file:
             file.write(json.dumps(row) + "\n")
         self.done.add(update.step)
+
+    def _measured(self, groups: list[Any], mapped: bool) -> Any:
+        """By site and measure, (members, ...): each where it is trained, as it is trained."""
+        program = self._many if mapped else self._one
+        found = jax.device_get([program(group, self._images, self._labels) for group in groups])
+        return jax.tree.map(lambda *v: (np.concatenate if mapped else np.stack)(v), *found)
 
     def _begin(self, step: int) -> None:
         """Keep what was written before the step at which a run goes on."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flaxact._figures import COLOURS, INK, MARKERS, percent
 from flaxact._figures import figure as _figure
+from flaxact._lazy import np
 from flaxact.studies import summary
 from flaxact.studies.summary import Results, Row
 
@@ -98,6 +99,35 @@ def layers(results: Results) -> Figure:
     return figure
 
 
+INNER = ("mean_to_std", "zeros", "saturated_high", "slope_second_moment", "gradient_norm")
+
+
+def inner(results: Results, row: Row) -> dict[str, Figure]:
+    """By caption: measures layer by epoch, and the inputs of each site, of a row's first seed."""
+    from flaxact.diagnostics import pictures
+    from flaxact.diagnostics.measures import LEVELS
+    from flaxact.diagnostics.measures import summary as meaning
+
+    first, found = row.runs[0], {}
+    rows = [
+        {"epoch": probe["epoch"], "sites": {
+            site: {name: [value] for name, value in measures.items()}
+            for site, measures in probe["sites"].items()
+        }}
+        for probe in first["probes"]
+    ]  # fmt: skip
+    for name in INNER:
+        values = [m[name] for probe in first["probes"] for m in probe["sites"].values()]
+        if any(values):  # not nothing but None and zeros
+            found[f"{name}, by epoch: {meaning(name)}"] = pictures.layers_by_epoch(rows, name)
+    inputs = {site: v for site, v in first["inputs"].items() if None not in v}
+    if inputs:
+        even = np.linspace(LEVELS[0], LEVELS[-1], 2000)
+        spread = {site: np.interp(even, LEVELS, values) for site, values in inputs.items()}
+        found["Inputs of every activation after the last epoch."] = pictures.ridgelines(spread)
+    return found
+
+
 def _layer_panel(axes: Axes, results: Results, row: Row, name: str) -> None:
     colour, marker = _style(results, row.activation)
     for when, face in (("initial", "white"), ("final", colour)):
@@ -180,7 +210,7 @@ def all_plots(results: Results) -> dict[str, tuple[Figure, str]]:
         "the line its 95% Student-t interval (cut at 0).",
         learning_rates: "Training error in the last epoch at each learning rate tried (mean over "
         "seeds); filled is the rate chosen.",
-        layers: "What each activation gives out, site by site, on 512 training images: dotted and "
+        layers: "What each activation gives out, site by site, on training images: dotted and "
         "hollow before training, solid and filled after it.",
     }
     if len(results["study"]["learning_rates"]) == 1:

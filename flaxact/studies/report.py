@@ -15,6 +15,7 @@ from flaxact.errors import InputError
 from flaxact.statistics import Interval, first_crossing
 from flaxact.studies import summary
 from flaxact.studies._page import inline, page
+from flaxact.studies.study import FORMAT
 from flaxact.studies.summary import Results, Row
 
 COLUMNS = (
@@ -65,8 +66,10 @@ def write_report(folder: Path) -> Path:
 def _read(path: Path) -> Results:
     try:
         results = json.loads(path.read_text())
-        if results["format"] != 1:
-            raise InputError(f"{path} has format {results['format']}; this flaxact reads format 1")
+        if results["format"] != FORMAT:
+            raise InputError(
+                f"{path} has format {results['format']}; this flaxact reads format {FORMAT}"
+            )
         if not results["study"]["activations"] or not isinstance(results["runs"], list):
             raise KeyError("runs")
     except FileNotFoundError:
@@ -145,13 +148,13 @@ def _markdown(results: Results) -> str:
     lines += [line(cells(results, row)) for row in summary.rows(results)]
     for row in summary.rows(results):
         lines += ["", f"## {row.activation}, layer by layer (before → after training)", ""]
-        lines += [line(LAYER_COLUMNS), line(["---"] * 4)]
+        lines += [line(LAYER_COLUMNS), line(["---"] * len(LAYER_COLUMNS))]
         lines += [line(layer) for layer in layer_cells(row)]
     lines += ["", *(f"- {name}: {value}" for name, value in _provenance(results))]
     return "\n".join(lines) + "\n"
 
 
-LAYER_COLUMNS = ["site", "mean", "variance", "exact zeros"]
+LAYER_COLUMNS = ["site", "mean", "variance", "mean ÷ deviation", "exact zeros", "gradient"]
 
 
 def layer_cells(row: Row) -> list[list[str]]:
@@ -163,9 +166,19 @@ def layer_cells(row: Row) -> list[list[str]]:
 
     return [
         [layer["site"], both(layer, "mean", ".3g"), both(layer, "variance", ".3g"),
-         both(layer, "zeros", ".1%")]
+         both(layer, "mean_to_std", ".3g"), both(layer, "zeros", ".1%"),
+         both(layer, "gradient_norm", ".3g")]
         for layer in summary.layer_rows(row)
     ]  # fmt: skip
+
+
+def _inner(results: Results, row: Row) -> list[tuple[Any, str]]:
+    """What went on inside, in pictures."""
+    from flaxact._figures import rendered
+    from flaxact.studies import plots
+
+    found = plots.inner(results, row).items()
+    return [(inline(rendered(figure, "svg").decode()), caption) for caption, figure in found]
 
 
 def _title(results: Results, column: str) -> str:
@@ -212,6 +225,6 @@ def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
         rows=[cells(results, row) for row in rows],
         pictures=[(name, inline(svg), caption) for name, (svg, caption) in pictures.items()],
         layer_titles=LAYER_COLUMNS,
-        layers=[(row.activation, layer_cells(row)) for row in rows],
+        layers=[(row.activation, layer_cells(row), _inner(results, row)) for row in rows],
         provenance=_provenance(results),
     )

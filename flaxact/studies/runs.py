@@ -16,19 +16,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxact import diagnostics, models
+from flaxact import models
 from flaxact._files import finite, write_json
 from flaxact.activations import get
 from flaxact.data import Dataset
+from flaxact.diagnostics.measures import input_quantiles
+from flaxact.diagnostics.probe import DEFAULT
+from flaxact.diagnostics.record import Recorder, read
 from flaxact.errors import InputError
 from flaxact.net import from_linen
-from flaxact.studies.study import Study, identity
-from flaxact.training import Epoch, Member, final_states, make_init, member_values
+from flaxact.studies.study import FORMAT, Study, identity
+from flaxact.training import Epoch, Member
 from flaxact.training import run as train_in_folder
 
 METRICS = ("train_error", "train_loss", "test_error", "test_loss")
-PROBED = ("mean", "variance", "zeros")
-PROBE_IMAGES = 512  # of the training set, the same for every run
+PROBE_IMAGES = 256  # of the training set, the same for every run, at every epoch
 
 
 @dataclass(frozen=True)
@@ -126,15 +128,17 @@ def run_cell(
 
     Until then they have a folder under ``cells/``, in which they go on after a stop.
     """
-    net = from_linen(_module(study, data, activation))
+    module = _module(study, data, activation)
+    net = from_linen(module)
     configs = [
         study.config(activation, m.learning_rate or 0.0, m.seed, data.digest) for m in members
     ]
     cell = folder / "cells" / identity({"runs": [identity(config) for config in configs]})
     name = f"{study.model} with {activation}"
-    yield from train_in_folder(net, study.recipe, data, members, cell, model=name)
-    found = json.loads((cell / "result.json").read_text())
-    layers = _layers(study, data, activation, members, cell)
+    measures = (*DEFAULT, input_quantiles)
+    recorder = Recorder(cell / "probes.jsonl", module, *_spread(data), measures=measures)
+    yield from train_in_folder(net, study.recipe, data, members, cell, model=name, watch=recorder)
+    found, probes = json.loads((cell / "result.json").read_text()), read(cell / "probes.jsonl")
     for i, config in enumerate(configs):
         path = folder / "runs" / identity(config)
         path.mkdir(parents=True, exist_ok=True)
@@ -144,7 +148,11 @@ def run_cell(
         write_json(path / "result.json", {
             "epochs": rows, "compile_seconds": found["epochs"][0]["compile_seconds"],
             "runs_at_once": len(members), "diverged_at": diverged[0] if diverged else None,
-            "layers": layers[i],
+            "probes": [_probe(row, epoch, i) for epoch, row in enumerate(probes)],
+            "inputs": {
+                site: [_short(v) for v in measures[input_quantiles.__name__][i]]
+                for site, measures in probes[-1]["sites"].items()
+            },
         })  # fmt: skip
     shutil.rmtree(cell)
 
@@ -159,36 +167,25 @@ def _row(row: dict[str, Any], i: int) -> dict[str, Any]:
     return {"epoch": row["epoch"], **metrics, "seconds": row["seconds"] / len(row["test_loss"])}
 
 
-def _layers(
-    study: Study, data: Dataset, activation: str, members: Sequence[Member], cell: Path
-) -> list[list[dict[str, Any]]]:
-    """What the sites give out before and after training, for each member."""
-    module, images = _module(study, data, activation), _spread(data.train.images)
-    net = from_linen(module)
-    init = jax.jit(make_init(net, study.recipe))
-    final = final_states(cell, net, study.recipe, data, members).variables
-    found: list[list[dict[str, Any]]] = []
-    for i, member in enumerate(members):
-        initial = init(member_values(member, study.recipe), data.train.images).variables
-        rows = []
-        for when, variables in (
-            ("initial", initial),
-            ("final", jax.tree.map(lambda leaf, i=i: leaf[i], final)),
-        ):
-            for site, figures in diagnostics.probe(
-                module, variables, images, measures=PROBED
-            ).items():
-                rows.append(
-                    {"site": site, "when": when, **{k: finite(v) for k, v in figures.items()}}
-                )
-        found.append(rows)
-    return found
+def _probe(row: dict[str, Any], epoch: int, i: int) -> dict[str, Any]:
+    """A probe of one member."""
+    sites = {
+        site: {name: _short(measures[name][i]) for name in DEFAULT}
+        for site, measures in row["sites"].items()
+    }
+    return {"epoch": epoch, "sites": sites}
 
 
-def _spread(images: np.ndarray) -> np.ndarray:
-    """Images taken at equal distances: a set may be sorted by class."""
-    chosen = np.linspace(0, len(images) - 1, min(PROBE_IMAGES, len(images))).astype(int)
-    return images[chosen]
+def _short(value: float | None) -> float | None:
+    """To six digits, which float32 has."""
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _spread(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels taken at equal distances: a set may be sorted by class."""
+    count = len(data.train.labels)
+    chosen = np.linspace(0, count - 1, min(PROBE_IMAGES, count)).astype(int)
+    return data.train.images[chosen], data.train.labels[chosen]
 
 
 def write_results(study: Study, data: Dataset, folder: Path, command: str) -> None:
@@ -203,7 +200,7 @@ def write_results(study: Study, data: Dataset, folder: Path, command: str) -> No
                     {"id": path.parent.name, "config": config, **json.loads(path.read_text())}
                 )
     write_json(folder / "results.json", {
-        "format": 1,
+        "format": FORMAT,
         "study": _described(study),
         "environment": _environment(command),
         "dataset": {

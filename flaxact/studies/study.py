@@ -16,6 +16,7 @@ from flaxact.errors import InputError
 from flaxact.training.recipe import Recipe
 
 Config = dict[str, Any]
+FORMAT = 2  # of what is stored of a run; results of another are not read
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,12 @@ class Study:
 
 
 def identity(config: Config) -> str:
-    """The name of a run's folder: a hash of its configuration.
+    """The name of a run's folder: a hash of its configuration, and of the format.
 
     >>> identity({"seed": 0, "activation": "relu"}) == identity({"activation": "relu", "seed": 0})
     True
     """
-    text = json.dumps(config, sort_keys=True)
+    text = json.dumps([FORMAT, config], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

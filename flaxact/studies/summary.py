@@ -123,25 +123,21 @@ def _edge(rates: Sequence[float], chosen: float) -> str:
 
 def layer_rows(row: Row) -> list[dict[str, Any]]:
     """The figures of every site of a row's runs, averaged over seeds: before and after training."""
-    sites = list(dict.fromkeys(layer["site"] for run in row.runs for layer in run["layers"]))
+    sites = list(dict.fromkeys(site for run in row.runs for site in run["probes"][0]["sites"]))
     found = []
     for site in sites:
         entry: dict[str, Any] = {"site": site}
-        for when in ("initial", "final"):
-            for figure in ("mean", "variance", "zeros"):
-                entry[f"{when}_{figure}"] = _average(row.runs, site, when, figure)
+        for when, place in (("initial", 0), ("final", -1)):
+            for figure in ("mean", "variance", "mean_to_std", "zeros", "gradient_norm"):
+                entry[f"{when}_{figure}"] = _average(row.runs, site, place, figure)
         found.append(entry)
     return found
 
 
-def _average(runs: Sequence[Run], site: str, when: str, figure: str) -> float | None:
-    values = [
-        layer[figure]
-        for run in runs
-        for layer in run["layers"]
-        if (layer["site"], layer["when"]) == (site, when) and layer[figure] is not None
-    ]
-    return statistics.fmean(values) if values else None
+def _average(runs: Sequence[Run], site: str, place: int, figure: str) -> float | None:
+    values = [run["probes"][place]["sites"][site][figure] for run in runs]
+    finite = [value for value in values if value is not None]
+    return statistics.fmean(finite) if finite else None
 
 
 def answer(results: Results) -> list[str]:

@@ -79,7 +79,8 @@ class Start:
 class Update:
     """How far a training is; good until the next one is asked for.
 
-    ``epoch`` is there when one has just ended, and before the first.
+    ``epoch`` is there when one has just ended, and before the first. ``groups`` are the states: of one
+    member each, or ``mapped``, with an axis of members.
     """
 
     step: int
@@ -90,15 +91,15 @@ class Update:
     epoch: Epoch | None
     stream: dict[str, Any] | None
     groups: list[State]
-    _mapped: bool
+    mapped: bool
 
     def states(self) -> State:
         """The states, stacked over members; a copy."""
-        return _host.stacked(self.groups, self._mapped)
+        return _host.stacked(self.groups, self.mapped)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The states on the host, by path, stacked over members: what a checkpoint holds."""
-        return _host.arrays(self.groups, self._mapped)
+        return _host.arrays(self.groups, self.mapped)
 
 
 def train(
