@@ -116,7 +116,7 @@ SCALES = {
     "reduced": Settings(
         "The 1,000 nets of width 2 are as published; the training is ours, as its details are not known "
         "to us, and ends after 3,000 steps; width 10 is not trained.",
-        20_000, _trained(1000, 300), 3000,
+        20_000, _trained(1000, 400), 3000,
     ),
     "full": Settings(
         "As published as far as we know it; the details of the training are ours.",
