@@ -122,3 +122,23 @@ def ratio_interval(
     logs = [[math.log(value) for value in values] for values in (numerator, denominator)]
     found = difference_interval(*logs, confidence=confidence)
     return Interval(*map(math.exp, (found.mean, found.low, found.high)))
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The median and its interval from order statistics, whatever the distribution, as of timings.
+
+    The ends are values of the sample; nan for fewer than six of them, which hold no interval of 95%.
+
+    >>> interval = median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 100.0])
+    >>> interval.mean, interval.low, interval.high
+    (4.0, 1.0, 100.0)
+    """
+    from scipy.stats import binom
+
+    ordered, n = sorted(values), len(values)
+    # The median lies below the k-th lowest with probability P(fewer than k of n below it).
+    k = int(binom.ppf((1 - confidence) / 2, n, 0.5))
+    middle = statistics.median(ordered)
+    if k < 1:
+        return Interval(middle, math.nan, math.nan)
+    return Interval(middle, ordered[k - 1], ordered[n - k])

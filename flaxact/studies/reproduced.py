@@ -33,7 +33,7 @@ def page(paper: ModuleType, stored: dict[str, Any], figures: Sequence[tuple[str,
     if stored["scale"] == "smoke":
         parts.append("This scale only shows that the code runs: its verdicts mean nothing.")
     parts += ["## Published beside ours", claims(paper, results)]
-    parts += [_table(table) for table in paper.tables(results)] if hasattr(paper, "tables") else []
+    parts += [table(found) for found in paper.tables(results)] if hasattr(paper, "tables") else []
     parts += [f"## {name}\n\n![{name}]({file})" for name, file in figures]
     parts += ["## Claim and protocol", _blocks(rest)]
     if paper.SOURCE:
@@ -54,7 +54,7 @@ def claims(paper: ModuleType, results: dict[str, Any]) -> str:
             MARKS.get(verdict, verdict),
         ))  # fmt: skip
     header = ("claim", "quantity", "published", "ours [95%]", "holds if", "verdict")
-    return _table(Table("", header, tuple(rows)))
+    return table(Table("", header, tuple(rows)))
 
 
 def printed(claim: Claim) -> str:
@@ -66,11 +66,12 @@ def printed(claim: Claim) -> str:
     return said + (f"; {EVIDENCE['secondhand']})" if secondhand else ")")
 
 
-def _table(table: Table) -> str:
-    width = len(table.header)
-    lines = [f"## {table.title}\n"] if table.title else []
-    lines += [_line(table.header), _line(("---",) * width)]
-    lines += [_line((*row, *("",) * (width - len(row)))) for row in table.rows]
+def table(found: Table) -> str:
+    """A table in Markdown, under its title if it has one."""
+    width = len(found.header)
+    lines = [f"## {found.title}\n"] if found.title else []
+    lines += [_line(found.header), _line(("---",) * width)]
+    lines += [_line((*row, *("",) * (width - len(row)))) for row in found.rows]
     return "\n".join(lines)
 
 
@@ -103,4 +104,4 @@ def _run(stored: dict[str, Any]) -> str:
 
 def _settings(settings: dict[str, Any]) -> str:
     rows = [(f"`{k}`", f"{v}") for k, v in settings.items() if k != "reduced"]
-    return _table(Table("Settings", ("setting", "value"), tuple(rows)))
+    return table(Table("Settings", ("setting", "value"), tuple(rows)))
