@@ -26,6 +26,8 @@ PUBLISHED = {
     # AlexNet's convolutions; 4,720,640, 4,196,352, 2,049,000. Strided: 8,390,656 in place of the first.
     "caffenet128": (13_300_072, 7),
     "caffenet128(pooling=stride)": (16_970_088, 7),
+    # 3·3·3·96 in place of 11·11·3·96, and of 128 × 128 pixels 15·15·256 inputs to the first dense layer.
+    "caffenet128(first=3x3)": (126_514_024, 7),
     # By hand: 784·1000 + 1000 + 2·(1000·1000 + 1000) + 10·1000 + 10.
     "mlp": (2_797_010, 3),
     "mlp_glorot": (2_797_010, 3),

@@ -13,7 +13,7 @@ from flaxact.models.alexnet import InGroups
 SOURCE = "mishkin2016systematic"
 INPUT = (128, 128, 3)
 FAMILY = "alexnet"
-CHOICES = {"pooling": ("max", "stride")}
+CHOICES = {"pooling": ("max", "stride"), "first": ("11x11", "3x3")}
 
 
 class CaffeNet128(InGroups):
@@ -36,11 +36,14 @@ class CaffeNet128(InGroups):
     Attributes:
       pooling: ``max``; or ``stride``, of the row "no max pooling", where convolutions 2, 3 and 5 have
         stride 2 instead: 16,970,088 parameters, as 4 × 4 places are left before the dense layers.
+      first: convolution 1 is ``11x11`` with stride 4; or ``3x3`` with stride 1, of their row for images
+        of 32 × 32, which then have maps of the published sizes: 13,267,816 parameters.
     """
 
     num_classes: int = 1000
     kernel_init: str = "lsuv"
     pooling: str = "max"
+    first: str = "11x11"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -49,7 +52,8 @@ class CaffeNet128(InGroups):
         pool = (lambda x: max_pool(x, 3, stride=2)) if pooled else (lambda x: x)
         stride = 1 if pooled else 2
         x = self.fixed(self.at_least(x, 11), (124.0, 117.0, 104.0), (25.0, 25.0, 25.0))
-        x = pool(self._conv(x, 96, 11, 1, train, stride=4, padding="VALID"))
+        size, first_stride = (11, 4) if self.first == "11x11" else (3, 1)
+        x = pool(self._conv(x, 96, size, 1, train, stride=first_stride, padding="VALID"))
         x = pool(self._conv(x, 256, 5, 2, train, stride=stride, groups=2))
         x = self._conv(x, 384, 3, 3, train, stride=stride)
         x = self._conv(x, 384, 3, 4, train, groups=2)
