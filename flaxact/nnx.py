@@ -18,6 +18,9 @@ class ActivationParam(nnx.Param):
 class Act(nnx.Module):
     """A site of an activation in an NNX module, which owns what the activation learns.
 
+    Within ``nnx.capture`` it tells what it gets and gives as "input" and "output", ``nnx.Intermediate``s,
+    and takes a "gradient", an ``nnx.Perturbation``.
+
     >>> Act("relu")(jax.numpy.array([-1.0, 2.0]))
     Array([0., 2.], dtype=float32)
     >>> Act("prelu", width=2)(jax.numpy.array([-1.0, 2.0]))
@@ -56,9 +59,15 @@ class Act(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Apply the activation: any shape, channels last, floating dtype."""
         draws = self.act.stochastic and not self.deterministic
-        return self.act(x, key=self.rngs() if draws else None, **_values(self.learned))
+        y = self.act(x, key=self.rngs() if draws else None, **values(self.learned))
+        if hasattr(self, "__captures__"):  # else sow and perturb would keep arrays in the module
+            self.sow(nnx.Intermediate, "input", x)
+            y = self.perturb("gradient", y)
+            self.sow(nnx.Intermediate, "output", y)
+        return y
 
 
-def _values(learned: dict[str, Any]) -> dict[str, Any]:
+def values(learned: dict[str, Any]) -> dict[str, Any]:
+    """What an ``Act`` has learned, as arrays."""
     is_param = lambda leaf: isinstance(leaf, ActivationParam)  # noqa: E731
     return jax.tree.map(lambda leaf: leaf[...], learned, is_leaf=is_param)

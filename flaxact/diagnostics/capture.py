@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from flaxact.activations import get
+from flaxact.activations import Activation, get
 from flaxact.layers import LEARNED, Act
 from flaxact.net import Variables, train_flag
 
@@ -75,7 +75,8 @@ def capture(
                 return y
             site = "/".join(context.module.path)
             name = f"{site}:{sum(other.rpartition(':')[0] == site for other in found)}"
-            found[name] = args[0], y, _slope(context.module, args[0])
+            learned = context.module.variables.get("params", {}).get(LEARNED, {})
+            found[name] = args[0], y, derivative(get(context.module.act), args[0], learned)
             return y + added[name] if name in added else y
 
         rngs = {} if key is None else {"dropout": key, "activation": jax.random.fold_in(key, 1)}
@@ -109,11 +110,10 @@ def capture(
     return Captured(joined, gradients, logits)
 
 
-def _slope(module: Act, x: jax.Array) -> jax.Array | None:
-    act = get(module.act)
+def derivative(act: Activation, x: jax.Array, learned: dict[str, Any]) -> jax.Array | None:
+    """The derivative of a pointwise activation at every value; None for another."""
     if act.spec.coupled or any(inner.spec.coupled for inner in act.inner.values()):
         return None
-    learned = module.variables.get("params", {}).get(LEARNED, {})
     return jax.jvp(lambda x: act(x, **learned), (x,), (jnp.ones_like(x),))[1]
 
 
