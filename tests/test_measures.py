@@ -232,8 +232,12 @@ def test_pictures_hold_what_they_are_given():
     both = pictures.predicted_and_measured({"a": {"zeros": 0.5}}, {"a": {"zeros": 0.25}}, "zeros")
     theory, measured = both.axes[0].lines
     assert (theory.get_ydata()[0], measured.get_ydata()[0]) == (0.5, 0.25)
-    edge = pictures.phase_diagram("relu", lambda w, b: w**2 / 2, [1, 1.4, 1.5, 2], [0.1, 0.2])
+    widths = [0.5, 1.0, 1.3, 1.5]
+    edge = pictures.phase_diagram("relu", widths, [0.1, 0.2])
     assert edge.axes[0].get_title().startswith("relu")
+    shown = edge.axes[0].collections[0].get_array().filled(np.nan)
+    wanted = [[np.log2(max(w**2 / 2, 1 / 8)) if w < 2**0.5 else np.nan for w in widths]] * 2
+    np.testing.assert_allclose(shown, wanted, atol=1e-6)
     ridges = pictures.ridgelines({"a": PRE, "b": POST})
     assert {t.get_text() for t in ridges.axes[0].texts} == {"a", "b"}
     curves = [axes.lines[0].get_ydata() for axes in pictures.card("relu").axes]
@@ -255,7 +259,8 @@ def test_flaxact_probe_writes_figures_and_a_page(tmp_path, capsys):
     assert variances["relu", "none"] < 0.5
     assert variances["relu", "batch"] == pytest.approx(1, rel=0.05)
     page = (tmp_path / "probe.html").read_text()
-    assert page.count("<svg") == 4 + 4
+    assert page.count("<svg") == 4 + 4 + 4  # over depth, inputs, expected and measured
+    assert set(found["cells"][0]["expected"]) == {"act1", "act2"}
     assert "elu(alpha=0.5), init he, norm batch" in page
     assert "pre variance" in capsys.readouterr().err
 

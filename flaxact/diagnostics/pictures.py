@@ -69,8 +69,8 @@ def ridgelines(values: Mapping[str, Any], label: str = "input of the activation"
 
 
 def predicted_and_measured(
-    predicted: Mapping[str, Mapping[str, float]],
-    measured: Mapping[str, Mapping[str, float]],
+    predicted: Mapping[str, Mapping[str, float | None]],
+    measured: Mapping[str, Mapping[str, float | None]],
     measure: str,
 ) -> Figure:
     """A measure over depth: what theory expects as a line, what was measured as points.
@@ -86,11 +86,11 @@ def predicted_and_measured(
         (predicted, {"linestyle": "-", "color": COLOURS[1]}, "theory"),
         (measured, {"linestyle": "", "marker": MARKERS[0], "color": COLOURS[0]}, "measured"),
     ):
-        ys = [found.get(site, {}).get(measure, np.nan) for site in sites]
+        ys = np.array([found.get(site, {}).get(measure) for site in sites], float)
         axes.plot(range(len(sites)), ys, label=name, **style)
     axes.set_xticks(range(len(sites)), sites, rotation=60, ha="right")
     axes.set_ylabel(measure)
-    values = np.array([measured[site].get(measure, np.nan) for site in sites], float)
+    values = np.array([measured[site].get(measure) for site in sites], float)
     values = values[np.isfinite(values)]
     if len(values) and values.min() > 0 and values.max() > 20 * values.min():
         axes.set_yscale("log")
@@ -123,20 +123,28 @@ def over_depth(
 
 
 def phase_diagram(
-    activation: str | Activation,
-    slope: Callable[[float, float], float],
-    weight_stds: Sequence[float],
-    bias_stds: Sequence[float],
+    activation: str | Activation, weight_stds: Sequence[float], bias_stds: Sequence[float]
 ) -> Figure:
     r"""Where signals of a wide random net drift apart (χ₁ > 1) or merge (χ₁ < 1), with the edge between.
 
+    χ₁ at the second moment that depth leads to; white where that is infinite.
+
     Args:
-      activation: for the title.
-      slope: ``slope(weight_std, bias_std)`` gives χ₁; ``flaxact.theory`` has it.
+      activation: a pointwise one.
       weight_stds: the grid along σ_w, and
       bias_stds: along σ_b.
+
+    Raises:
+      InputError: as ``flaxact.theory.chi_1``.
     """
-    values = np.array([[slope(w, b) for w in weight_stds] for b in bias_stds], float)
+    from flaxact.theory import chi_1, fixed_point
+
+    limits = [[fixed_point(activation, w, b) for w in weight_stds] for b in bias_stds]
+    values = np.array([
+        [chi_1(activation, w, max(q, 1e-12)) if np.isfinite(q) else np.nan
+         for w, q in zip(weight_stds, row, strict=True)]
+        for row in limits
+    ])  # fmt: skip
     made, axes = figure(5.6, 4.2)
     axes.grid(visible=False)
     shades = axes.pcolormesh(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flaxact import models
-from flaxact._files import write_json, write_whole
+from flaxact._files import finite, write_json, write_whole
 from flaxact.activations import get
 from flaxact.data import Dataset
 from flaxact.errors import InputError
@@ -96,6 +96,7 @@ def measure(probing: Probing, data: Dataset) -> Iterator[Cell]:
     import numpy as np
 
     from flaxact.diagnostics import capture, probe
+    from flaxact.diagnostics.predict import predict_layer_moments
     from flaxact.net import from_linen
 
     count = min(probing.images, len(data.train.labels))
@@ -114,9 +115,11 @@ def measure(probing: Probing, data: Dataset) -> Iterator[Cell]:
             figures.append(probe(module, variables, images, labels, MEASURES, train=True))
         key = jax.random.key(0)
         sites = capture(module, variables, images[:64], train=True, key=key).sites
+        expected, measured = predict_layer_moments(module, variables, images[:64])
         yield {
             "activation": activation, "init": init, "norm": norm,
             "sites": {site: _averaged([f[site] for f in figures]) for site in figures[0]},
+            "expected": _finite(expected), "measured": _finite(measured),
             "inputs": {name: _sample(np.asarray(site.pre)) for name, site in sites.items()},
         }  # fmt: skip
 
@@ -170,6 +173,10 @@ def _averaged(rows: Sequence[dict[str, float]]) -> dict[str, float | None]:
     return {name: mean if abs(mean) < float("inf") else None for name, mean in means.items()}
 
 
+def _finite(figures: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
+    return {site: {k: finite(v) for k, v in found.items()} for site, found in figures.items()}
+
+
 def _sample(values: Any) -> Any:
     """At most 20,000 of them, at equal distances."""
     flat = values.ravel()
@@ -188,4 +195,11 @@ def _drawn(cells: Sequence[Cell]) -> Iterator[tuple[Any, str]]:
         yield (
             pictures.ridgelines(cell["inputs"]),
             f"Inputs of every activation: {title(cell)}, one seed.",
+        )
+        yield (
+            pictures.predicted_and_measured(
+                cell["expected"], cell["measured"], "pre_second_moment"
+            ),
+            "Second moment of the inputs, as theory expects it of wide random layers, and as measured "
+            f"(as in testing): {title(cell)}, one seed.",
         )
