@@ -1,0 +1,147 @@
+"""Deep nets of equal layers at the edge of chaos, and how far their Jacobian is from an isometry."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flaxact.activations import get
+from flaxact.activations._gaussian import evaluate, rule
+from flaxact.errors import InputError
+from flaxact.net import Net, Variables
+from flaxact.theory import edge_of_chaos, fixed_point
+
+Layers = dict[str, jax.Array]
+
+
+@dataclass(frozen=True)
+class DeepNet:
+    """A net whose hidden layers have one width, as mean-field theory takes it; x → f(x) W + b.
+
+    Attributes:
+      act: the pointwise activation f, as spec text.
+      depth: number of hidden layers.
+      width: of each.
+      orthogonal: whether weights are orthogonal, or Gaussian.
+      weight_std: σ_w, of weights times √width; orthogonal ones are multiplied by it.
+      bias_std: σ_b.
+      q: second moment of the pre-activations that the first layer gives.
+    """
+
+    act: str
+    depth: int
+    width: int
+    orthogonal: bool
+    weight_std: float
+    bias_std: float
+    q: float
+
+    def layers(self, key: jax.Array) -> Layers:
+        """Kernels (depth, width, width) and biases (depth, width)."""
+        # One draw for all: the program that draws takes longer to compile than the net.
+        drawn = jax.random.normal(key, (self.depth, self.width + 1, self.width))
+        kernels, biases = drawn[:, :-1], self.bias_std * drawn[:, -1]
+        if self.orthogonal:
+            bases, triangles = jnp.linalg.qr(kernels)
+            signs = jnp.sign(jnp.diagonal(triangles, axis1=1, axis2=2))
+            kernels = bases * signs[:, None]  # uniform over orthogonal matrices (Mezzadri 2007)
+        else:
+            kernels = kernels * self.width**-0.5
+        return {"kernel": self.weight_std * kernels, "bias": biases}
+
+    def propagate(self, layers: Layers, x: jax.Array) -> jax.Array:
+        """Pre-activations (..., width) of the first layer to those of the last."""
+        act = get(self.act)
+
+        def layer(x: jax.Array, own: Layers) -> tuple[jax.Array, None]:
+            return act(x) @ own["kernel"] + own["bias"], None
+
+        return jax.lax.scan(layer, x, layers)[0]  # a loop compiles in the time of one layer
+
+    def jacobian(self, seed: int) -> np.ndarray:
+        """Singular values of the Jacobian of a random net at a Gaussian input, from large to small."""
+        matrix = _jacobian(self, jax.random.key(seed))
+        return np.linalg.svd(np.asarray(matrix), compute_uv=False)
+
+    def classifier(self, classes: int = 10) -> Net:
+        """The net between a Gaussian first layer, for inputs of mean square 1, and a layer of logits."""
+
+        def init(key: jax.Array, images: Any) -> Variables:
+            inputs, (key, own) = math.prod(images.shape[1:]), jax.random.split(key)
+            drawn = jax.random.normal(own, (inputs + classes, self.width))
+            first, last = drawn[:inputs] * math.sqrt(self.q / inputs), drawn[inputs:].T
+            last = {"kernel": last * self.width**-0.5, "bias": jnp.zeros(classes)}
+            return {
+                "params": {"first": {"kernel": first}, "last": last, "hidden": self.layers(key)}
+            }
+
+        def apply(
+            variables: Variables, images: jax.Array, *, train: bool, key: jax.Array
+        ) -> tuple[jax.Array, Variables]:
+            params = variables["params"]
+            x = images.reshape(len(images), -1) @ params["first"]["kernel"]
+            y = get(self.act)(self.propagate(params["hidden"], x))
+            return y @ params["last"]["kernel"] + params["last"]["bias"], variables
+
+        return Net(init, apply)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _jacobian(net: DeepNet, key: jax.Array) -> jax.Array:
+    key, own = jax.random.split(key)
+    layers = net.layers(key)
+    x = math.sqrt(net.q) * jax.random.normal(own, (net.width,))
+    return jax.jacfwd(lambda x: net.propagate(layers, x))(x)
+
+
+def critical(
+    act: str, depth: int, width: int, *, orthogonal: bool, bias_std: float = 0.0
+) -> DeepNet:
+    """A deep net at the edge of chaos and its fixed point.
+
+    Raises:
+      InputError: an activation that has no edge, or whose pre-activations vanish there: tanh without
+        biases.
+    """
+    weight_std = edge_of_chaos(act, bias_std)
+    if weight_std is None:
+        raise InputError(f"{act} has no edge of chaos with biases of {bias_std}")
+    q = fixed_point(act, weight_std, bias_std, 1.0)
+    if not 0 < q < math.inf:
+        raise InputError(
+            f"{act} has pre-activations of second moment {q} at its edge: give a bias_std"
+        )
+    return DeepNet(act, depth, width, orthogonal, weight_std, bias_std, q)
+
+
+def relative_variance(singular_values: Any) -> float:
+    """The variance of squared singular values over their squared mean: 0 for an isometry times a number.
+
+    >>> relative_variance([3.0, 3.0]), relative_variance([2.0**0.5, 0.0])
+    (0.0, 1.0)
+    """
+    squares = np.square(np.asarray(singular_values, np.float64))
+    return float(squares.var() / squares.mean() ** 2)
+
+
+def expected_relative_variance(net: DeepNet) -> float:
+    r"""The relative variance of a wide net's Jacobian.
+
+    A layer is the product of weights and slopes, whose squares are free of each other; of products of
+    free matrices relative variances add: :math:`L (r + \mathrm{E} f'^4 / (\mathrm{E} f'^2)^2 - 1)`, with
+    r = 0 for orthogonal and 1 for Gaussian weights.
+
+    >>> expected_relative_variance(critical("relu", 50, 100, orthogonal=True))  # whatever the width
+    50.0
+    """
+    act = get(net.act)
+    x, weights = rule(0.0, math.sqrt(net.q), act.breaks, splits=4)
+    slopes = evaluate(lambda x: jax.jvp(act, (x,), (jnp.ones_like(x),))[1], x)
+    ratio = float(weights @ slopes**4) / float(weights @ slopes**2) ** 2
+    return round(net.depth * (ratio - 1 + (not net.orthogonal)), 9)
