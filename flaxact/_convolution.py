@@ -17,6 +17,7 @@ NARROW = (
 )
 WIDE = 64  # features that fill the registers
 PARTS = 4  # of a batch, for the kernel's gradient
+FEW_GROUPS = 4  # which are convolutions of their own: XLA's gradient of one in groups is far slower
 CACHED = 2**20  # bytes of images that need no parts
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -36,8 +37,12 @@ def convolve(
       padding: "SAME", "VALID" or (low, high) for height and for width.
       groups: into how many parts the channels are cut, each seeing its own part of the input.
     """
-    if jax.default_backend() != "cpu" or groups > 1 or x.dtype != jnp.float32:
+    on_cpu = jax.default_backend() == "cpu" and x.dtype == jnp.float32
+    if not on_cpu or groups > FEW_GROUPS:
         return _plain(x, kernel, stride, padding, groups)
+    if groups > 1:
+        parts = zip(jnp.split(x, groups, -1), jnp.split(kernel, groups, -1), strict=True)
+        return jnp.concatenate([convolve(*part, stride, padding) for part in parts], -1)
     sizes = x.shape[1:3], kernel.shape[:2], (stride, stride)
     pads = lax.padtype_to_pads(*sizes, padding) if isinstance(padding, str) else padding
     return _fast(x, kernel, stride, tuple((low, high) for low, high in pads))

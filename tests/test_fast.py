@@ -29,7 +29,8 @@ CASES = {
     "large batch, stride": (64, 15, 15, 20, 8, 3, 2, "VALID", 1),
     "large batch, narrow": (64, 23, 23, 8, 8, 3, 1, "SAME", 1),
     "1 × 1": (2, 5, 4, 20, 8, 1, 1, "SAME", 1),
-    "groups": (2, 6, 6, 8, 8, 3, 1, "SAME", 2),
+    "two groups": (2, 6, 6, 8, 8, 3, 1, "SAME", 2),
+    "groups": (2, 6, 6, 16, 8, 3, 1, "SAME", 8),
 }
 UNCHANGED = {"1 × 1", "groups"}  # the rest have another form on the CPU
 on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="forms for the CPU")
