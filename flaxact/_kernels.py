@@ -16,6 +16,20 @@ from flaxact.errors import InputError
 Path = tuple[str, ...]
 
 
+def kernel_layer(context: Any, y: Any) -> int | None:
+    """The outputs, of one place and example, of a layer with a kernel; None for another call.
+
+    Args:
+      context: of the call, as ``nn.intercept_methods`` gives it.
+      y: what it returned.
+    """
+    layer = context.module
+    is_layer = context.method_name == "__call__" and layer.has_variable("params", "kernel")
+    if not is_layer or not isinstance(y, jax.Array):
+        return None
+    return math.prod(jax.tree.leaves(getattr(layer, "features", y.shape[-1])))
+
+
 def layer_variances(
     module: nn.Module, variables: Any, batch: Any, call_kwargs: dict[str, Any]
 ) -> tuple[Callable[[Any, Any], jax.Array], dict[Path, int]]:
@@ -24,17 +38,14 @@ def layer_variances(
 
     def watch(next_fun, args, kwargs, context):
         y, layer = next_fun(*args, **kwargs), context.module
-        is_layer = context.method_name == "__call__" and layer.has_variable("params", "kernel")
-        if is_layer and isinstance(y, jax.Array):
+        if outputs := kernel_layer(context, y):
             path = ("params", *layer.path, "kernel")
             variance = jnp.var(y.astype(jnp.promote_types(y.dtype, jnp.float32)))
             # Sown, so that it gets out of nn.remat; of several calls the first one's stays.
             first = {"init_fn": tuple, "reduce_fn": lambda kept, new: kept or (new,)}
             if not layer.sow("lsuv", "variance", variance, **first):
                 raise InputError(f"lsuv cannot see into the nn.scan or nn.vmap of {'/'.join(path)}")
-            kernels.setdefault(
-                path, math.prod(jax.tree.leaves(getattr(layer, "features", y.shape[-1])))
-            )
+            kernels.setdefault(path, outputs)
         return y
 
     @jax.jit

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import jax
@@ -51,8 +52,8 @@ def he(
     >>> kernel.shape, round(float(kernel.var() * 9 * 64), 1)
     ((3, 3, 64, 128), 2.0)
     """
-    if not math.isfinite(negative_slope):
-        raise InputError(f"he needs a finite negative_slope, not {negative_slope}")
+    if not isinstance(negative_slope, Real) or not math.isfinite(negative_slope):
+        raise InputError(f"he needs a finite negative_slope, not {negative_slope!r}")
     return _scaled(2 / (1 + negative_slope**2), mode, distribution)
 
 
@@ -150,8 +151,8 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     >>> bool(jnp.allclose(kernel.T @ kernel, 4 * jnp.eye(5), atol=1e-5))
     True
     """
-    if not 0 < gain < math.inf:
-        raise InputError(f"orthogonal needs a positive gain, not {gain}")
+    if not isinstance(gain, Real) or not 0 < gain < math.inf:
+        raise InputError(f"orthogonal needs a positive gain, not {gain!r}")
     return _orthogonal(float(gain))
 
 

@@ -89,8 +89,8 @@ SENTENCES = (
     Sentence(
         "Dropout mends it.",
         open="Not put to the test here. Mishkin et al. 2016 publish top-1 accuracies of .471, .497, .494 "
-        "and .473 for dropout of .5, .3, .2 and .1 of the same ReLU net (read in the authors' repository), "
-        "which says how much of it, not with which activation.",
+        "and .473 for dropout of .5, .3, .2 and .1 of the same ReLU net (in the authors' repository): "
+        "how much of it, not with which activation.",
     ),
     Sentence(
         "Its output is unbounded, which hurts.",

@@ -374,6 +374,8 @@ def test_lsuv_in_bfloat16_and_with_random_layers():
         (lambda: init.orthogonal()(KEY, ()), "a kernel has a shape"),
         (lambda: init.he()(KEY, (0, 4)), "a kernel has a shape"),
         (lambda: init.variance_preserving("relu", centered=True)(KEY, (1, 4)), "only one"),
+        (lambda: init.he(negative_slope="a"), "he needs a finite negative_slope, not 'a'"),
+        (lambda: init.orthogonal("a"), "orthogonal needs a positive gain, not 'a'"),
     ],
 )
 def test_what_they_cannot_take(call, said):

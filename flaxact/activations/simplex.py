@@ -72,6 +72,19 @@ def _from_the_top(x: jax.Array, axis: int) -> jax.Array:
     return jnp.flip(jnp.sort(jnp.maximum(jnp.moveaxis(x, axis, -1), -2), -1), -1)
 
 
+def _above(
+    x: jax.Array, axis: int, thresholds: Callable[[jax.Array, jax.Array], jax.Array]
+) -> jax.Array:
+    """What of the values lies above the last threshold that its own value reaches, else 0.
+
+    ``thresholds(ordered, count)`` are those that hold if so many of the values are above.
+    """
+    ordered = _from_the_top(x, axis)
+    found = thresholds(ordered, jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype))
+    size = jnp.sum(found <= ordered, -1, keepdims=True)
+    return jnp.maximum(x - jnp.moveaxis(jnp.take_along_axis(found, size - 1, -1), -1, axis), 0)
+
+
 def _sparsemax_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
     support = jnp.where(y > 0, 1, 0).astype(y.dtype)
     mean = jnp.sum(support * dx, axis, keepdims=True) / jnp.sum(support, axis, keepdims=True)
@@ -96,12 +109,7 @@ def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
     [0.0, 0.0, 1.0]
     """
     x = x - jnp.max(x, axis, keepdims=True)
-    ordered = _from_the_top(x, axis)
-    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
-    excess = jnp.cumsum(ordered, -1) - 1
-    size = jnp.sum(count * ordered > excess, -1, keepdims=True)
-    threshold = jnp.take_along_axis(excess, size - 1, -1) / size
-    return jnp.maximum(x - jnp.moveaxis(threshold, -1, axis), 0)
+    return _above(x, axis, lambda ordered, count: (jnp.cumsum(ordered, -1) - 1) / count)
 
 
 def _entmax15_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
@@ -128,11 +136,10 @@ def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
     [0.0, 0.0504, 0.9496]
     """
     x = (x - jnp.max(x, axis, keepdims=True)) / 2
-    ordered = _from_the_top(x, axis)
-    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
-    mean = jnp.cumsum(ordered, -1) / count
-    spread = jnp.cumsum(ordered * ordered, -1) - count * mean * mean
-    thresholds = mean - square_root((1 - spread) / count)
-    size = jnp.sum(thresholds <= ordered, -1, keepdims=True)
-    threshold = jnp.take_along_axis(thresholds, size - 1, -1)
-    return jnp.maximum(x - jnp.moveaxis(threshold, -1, axis), 0) ** 2
+
+    def thresholds(ordered: jax.Array, count: jax.Array) -> jax.Array:
+        mean = jnp.cumsum(ordered, -1) / count
+        spread = jnp.cumsum(ordered * ordered, -1) - count * mean * mean
+        return mean - square_root((1 - spread) / count)
+
+    return _above(x, axis, thresholds) ** 2

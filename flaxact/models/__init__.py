@@ -176,6 +176,8 @@ def create_model(
     >>> create_model("cuda_convnet(variant=18pct)", "relu", norm="batch").norm
     'batch'
     """
+    if api not in ("linen", "nnx"):
+        raise unknown("api", str(api), ("linen", "nnx"))
     call = parse(text)
     file, preset = _catalogue()[call.name]
     module = importlib.import_module(f"{__name__}.{file}")
@@ -198,8 +200,6 @@ def create_model(
         _check_patterns(found, act, input_shape(text))
     if api == "linen":
         return found
-    if api != "nnx":
-        raise unknown("api", str(api), ("linen", "nnx"))
     from flax import nnx
 
     return nnx.bridge.ToNNX(found, rngs=nnx.Rngs(0) if rngs is None else rngs)

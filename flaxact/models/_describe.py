@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.summary import tabulate
 
+from flaxact._kernels import kernel_layer
 from flaxact.activations import Activation
 from flaxact.activations._describe import citation
 from flaxact.models import create_model, input_shape, parse, source
@@ -38,10 +37,9 @@ def multiply_accumulates(model: nn.Module, shape: tuple[int, int, int]) -> int:
 
     def count(next_fun, args, kwargs, context):
         y, layer = next_fun(*args, **kwargs), context.module
-        if context.method_name == "__call__" and layer.has_variable("params", "kernel"):
+        if outputs := kernel_layer(context, y):
             kernel = layer.get_variable("params", "kernel")
             local = isinstance(layer, LocalConv)  # a kernel for each place
-            outputs = math.prod(jax.tree.leaves(getattr(layer, "features", y.shape[-1])))
             counted.append(kernel.size if local else y.size * (kernel.size // outputs))
         return y
 
