@@ -16,7 +16,7 @@ import flaxact as fa
 from flaxact.activations import _spec
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted((ROOT / "flaxact").rglob("*.py"))
+FILES = sorted(path for part in ("flaxact", "paper_repro") for path in (ROOT / part).rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
