@@ -25,7 +25,7 @@ SENTENCES = (
         supports=(
             *(f"krizhevsky2012.several_{net}" for net in _NETS),
             *(f"krizhevsky2012.six_{net}" for net in _NETS),
-            "krizhevsky2012.sigmoid",
+            "krizhevsky2012.sigmoid", "mishkin2016.tanh",
         ),
         limits=(
             "krizhevsky2012.penalized", "krizhevsky2012.lecun", "krizhevsky2012.lsuv",
@@ -60,11 +60,13 @@ SENTENCES = (
             "lecun1998.elu_condition", "lecun1998.speed", "lecun1998.elu_speed", "clevert2015.median",
             "clevert2015.faster", "clevert2015.shift", "krizhevsky2012.centred",
         ),
-        limits=("krizhevsky2012.elu",),
     ),
     Sentence(
         "It is better than its relatives, leaky ReLU and ELU.",
-        limits=("krizhevsky2012.leaky", "krizhevsky2012.elu", "clevert2015.faster"),
+        limits=(
+            "krizhevsky2012.leaky", "krizhevsky2012.elu", "clevert2015.faster", "mishkin2016.prelu",
+            "mishkin2016.elu", "mishkin2016.softplus", "mishkin2016.frelu", "mishkin2016.even",
+        ),
     ),
     Sentence(
         "It can die: a unit that gives 0 to every input learns no more.",
@@ -83,7 +85,7 @@ SENTENCES = (
         "Normalisation before the activation mends it, too, and most of all what saturates.",
         supports=(
             "ioffe2015.dominates", "ioffe2015.higher", "ioffe2015.steadier", "ioffe2015.caffe",
-            "ioffe2015.caffe_tuned", "krizhevsky2012.norm",
+            "ioffe2015.caffe_tuned", "krizhevsky2012.norm", "mishkin2016.norm", "mishkin2016.even",
         ),
     ),
     Sentence(
@@ -98,7 +100,8 @@ SENTENCES = (
     ),
     Sentence(
         "The identity is no alternative, since a stack of linear layers is one linear layer.",
-        supports=("krizhevsky2012.identity",),
+        supports=("krizhevsky2012.identity", "mishkin2016.pooling"),
+        limits=("mishkin2016.identity",),
         open="That the stack is one matrix, to rounding and at any depth, is a test "
         "(`tests/test_propagation.py`).",
     ),
