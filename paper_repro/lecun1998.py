@@ -121,11 +121,11 @@ SCALES = {
     ),
     "reduced": Settings(
         "The chapter has no protocol; against the full scale, 10,000 of MNIST's images, three layers of "
-        "64 units, 3 seeds.", 3, "mnist", 10_000, 3, 64, (0.01, 0.03, 0.1, 0.3, 1.0), 12,
+        "64 units, 6 seeds.", 6, "mnist", 10_000, 3, 64, (0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2), 12,
     ),
     "full": Settings(
         "The chapter has no protocol; all of MNIST, four layers of 256 units, 10 seeds.",
-        10, "mnist", None, 4, 256, (0.003, 0.01, 0.03, 0.1, 0.3, 1.0), 20, 10_000,
+        10, "mnist", None, 4, 256, (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2), 20, 10_000,
     ),
 }  # fmt: skip
 
