@@ -66,6 +66,7 @@ SENTENCES = (
         limits=(
             "krizhevsky2012.leaky", "krizhevsky2012.elu", "clevert2015.faster", "mishkin2016.prelu",
             "mishkin2016.elu", "mishkin2016.softplus", "mishkin2016.frelu", "mishkin2016.even",
+            "he2015.shared_first", "he2015.channel-wise_first",
         ),
     ),
     Sentence(
@@ -78,8 +79,12 @@ SENTENCES = (
     ),
     Sentence(
         "Initialisation mends what is wrong with its scale, or with that of others.",
-        supports=("krizhevsky2012.lsuv", "pennington2017.isometry", "pennington2017.magnitude_tanh"),
-        limits=("pennington2017.relu",),
+        supports=(
+            "he2015.factor", "he2015.backward", "he2015.xavier_layer", "he2015.he_layer",
+            "he2015.converges", "he2015.stalls", "krizhevsky2012.lsuv", "pennington2017.isometry",
+            "pennington2017.magnitude_tanh",
+        ),
+        limits=("he2015.shallower", "pennington2017.relu"),
     ),
     Sentence(
         "Normalisation before the activation mends it, too, and most of all what saturates.",
