@@ -64,8 +64,8 @@ class Settings:
 SMALLER = "ELU's net of 15 layers on ImageNet is replaced by two small nets."
 SCALES = {
     "smoke": Settings(
-        (1000,), 6, 8, "Six rounds of tiny programs.", ("mlp(depth=1, width=0.01)", "mlp(depth=2, width=0.01)"),
-        ("relu", "identity", *EXPONENTIAL),
+        (1000,), 6, 8, "Six rounds of tiny programs.",
+        ("mlp(depth=1, width=0.01)", "mlp(depth=2, width=0.01)"), ("relu", "identity", *EXPONENTIAL),
     ),
     "reduced": Settings((10_000, 1_000_000), 21, 64, SMALLER),
     "full": Settings((10_000, 1_000_000, 100_000_000), 51, 256, SMALLER),

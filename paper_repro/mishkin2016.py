@@ -149,8 +149,8 @@ class Settings:
 
 SCALES = {
     "smoke": Settings(
-        "Two small nets.", "first=3x3, width=0.03", ("tanh", "scaled tanh"), "mnist5k", (64, 64), 28, (), "",
-        32, 1, 2,
+        "Two small nets.", "first=3x3, width=0.03", ("tanh", "scaled tanh"), "mnist5k", (64, 64), 28,
+        (), "", 32, 1, 2,
     ),
     "reduced": Settings(
         "3,200 images of CIFAR-10 for 8 epochs, 800 steps of 32, in place of 320,000 steps of 256 on "
