@@ -3,13 +3,13 @@
 ImageNet Classification with Deep Convolutional Neural Networks, §3.1 and Figure 1: a four-layer
 convolutional net with ReLUs reaches 25% training error on CIFAR-10 six times faster than an equivalent
 net with tanh, each at the learning rate that makes its training fastest, without any regularisation.
-The caption adds that the effect varies with the net, but that ReLUs consistently learn several times
-faster than saturating units. "Several times" and "six" are claims of their own here.
+It varies with the net, the caption adds, but is consistently several times: a claim of its own here.
 
 The net of the figure is not named. §3.3 calls a net of cuda-convnet's example files four-layer, the one
 with two convolutions, two local layers and 13% test error (``conv_local_13pct``). It is tried, with
 ``80sec`` (three convolutions, a hidden dense layer) and ``19pct`` (three convolutions). Weights, pooling,
-pixels less their mean, momentum 0.9, batches of 128 and twice the rate for biases are the files'.
+pixels less their mean, momentum 0.9, batches of 128 and twice the rate for biases are the files'; there
+is no weight decay, and the rate is constant.
 
 Search: rates at equal factors train seed 0 until the first of them comes down to 25%, and the race is
 over. If it lies at an end of the grid, two more rates beyond are raced, as often as need be. Then other
