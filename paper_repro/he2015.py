@@ -6,9 +6,9 @@ layers converges with the first and "completely stalls" with the second (Fig. 3)
 with both (Fig. 2). PReLU (§2.1, Table 1): slopes learnt on ImageNet are large in the first layer and
 mostly smaller in deeper ones.
 
-Numbers: √(2/n̂) of VGG-B's 3 × 3 layers; what a constant 0.01 does to the gradient between conv10 and
-conv2, by formula and by a backward pass through ten convolutions with circular borders, without
-poolings, on Gaussian images; and the factor a layer in wide random nets of 30 layers.
+Numbers: √(2/n̂) of VGG-B's 3 × 3 layers; what a constant 0.01 does to the gradient from conv10 to
+conv2, by formula and by a backward pass through ten circular convolutions, on Gaussian images; and the
+factor a layer in wide random nets of 30 layers.
 
 Training: on images of 32 × 32 the paper's net would see maps of 2 × 2, half of whose windows is
 padding. So it is a thin one: 27 convolutions of 3 × 3 with circular borders, of 16 maps, three of them
@@ -16,13 +16,11 @@ with stride 2, and 3 dense layers, all weights He's or all Xavier's (2 / (n + n�
 standardised, by stochastic gradient descent with momentum 0.9, mini-batches of 64, without weight decay
 and dropout. Each takes the rate of the grid with the lowest mean training loss over the last epoch.
 
-PReLU: ``small_net`` (three convolutions, two dense layers, He's weights, no dropout) on CIFAR-10,
-slopes one a channel or one a layer, from 0.25 and without weight decay as in the paper.
+PReLU: ``small_net`` (He's weights, no dropout) on CIFAR-10, with a slope a channel or a layer, from 0.25.
 
-What the reduced run leaves open: whether He's net gets below 2.0, to which it is still on its way after 7
-epochs (14 would tell), and the channel-wise slopes. Had the slopes of one net been compared in pairs, as
-we saw after the run only, the first would be larger than the mean of the others by 0.04 [0.001, 0.079].
-The less deep net's best rate is the highest of the grid.
+Open after the reduced run: whether He's net, still on its way after 7 epochs, gets below 2.0 (14 would
+tell); and the channel-wise slopes, of which the first is larger by 0.04 [0.001, 0.079] if compared in
+pairs, as we saw after the run only. The less deep net's best rate is the highest of the grid.
 
     flaxact reproduce he2015 --scale reduced
 """
