@@ -1,10 +1,10 @@
 """He et al. 2015: 30 layers train with weights made for rectifiers; PReLU's first slope is largest.
 
 Delving deep into rectifiers (arXiv 1502.01852). Initialisation (§2.2): weights of variance 2/n keep
-signals or gradients through rectifiers, and 1/n, Xavier's, loses a factor √2 a layer; a net of 30
-layers converges with the first and "completely stalls" with the second (Fig. 3), one of 22 converges
-with both (Fig. 2). PReLU (§2.1, Table 1): slopes learnt on ImageNet are large in the first layer and
-mostly smaller in deeper ones.
+signals or gradients through rectifiers, and 1/n, Xavier's, loses a factor √2 a layer; a net of 30 layers
+converges with the first and "completely stalls" with the second (Fig. 3), one of 22 converges with both
+(Fig. 2). PReLU (§2.1, Table 1): learnt slopes are large in the first layer and mostly smaller in deeper
+ones.
 
 Numbers: √(2/n̂) of VGG-B's 3 × 3 layers; what a constant 0.01 does to the gradient from conv10 to
 conv2, by formula and by a backward pass through ten circular convolutions, on Gaussian images; and the
