@@ -10,13 +10,12 @@ Numbers: √(2/n̂) of VGG-B's 3 × 3 layers; what a constant 0.01 does to the g
 conv2, by formula and by a backward pass through ten circular convolutions, on Gaussian images; and the
 factor a layer in wide random nets of 30 layers.
 
-Training: on images of 32 × 32 the paper's net would see maps of 2 × 2, half of whose windows is
-padding. So it is a thin one: 27 convolutions of 3 × 3 with circular borders, of 16 maps, three of them
-with stride 2, and 3 dense layers, all weights He's or all Xavier's (2 / (n + n̂)); on CIFAR-10
-standardised, by stochastic gradient descent with momentum 0.9, mini-batches of 64, without weight decay
-and dropout. Each takes the rate of the grid with the lowest mean training loss over the last epoch.
-
-PReLU: ``small_net`` (He's weights, no dropout) on CIFAR-10, with a slope a channel or a layer, from 0.25.
+Training: on images of 32 × 32 the paper's net would see maps of 2 × 2, half of whose windows is padding.
+So it is a thin one: 27 convolutions of 3 × 3 with circular borders, of 16 maps, three of them with
+stride 2, and 3 dense layers, all weights He's or all Xavier's (2 / (n + n̂)); on CIFAR-10 standardised,
+by stochastic gradient descent with momentum 0.9, mini-batches of 64, without weight decay and dropout.
+Each takes the rate of the grid with the lowest mean training loss over the last epoch. PReLU:
+``small_net`` (He's weights, no dropout) on CIFAR-10, with a slope a channel or a layer, from 0.25.
 
 Open after the reduced run: whether He's net, still on its way after 7 epochs, gets below 2.0 (14 would
 tell); and the channel-wise slopes, of which the first is larger by 0.04 [0.001, 0.079] if compared in
