@@ -8,7 +8,6 @@ from typing import Literal
 import tyro
 
 from flaxact.commands import begin, command
-from flaxact.errors import unknown
 
 
 def reproduce(
@@ -42,8 +41,7 @@ def reproduce(
 
         print(f"The page: {evidence.write(out)}")
         return
-    if name not in reproduction.names():
-        raise unknown("reproduction", name, [*reproduction.names(), "summary"])
+    reproduction.check(name)
     from flaxact._shown import console
 
     begin(None, None, None)

@@ -45,13 +45,15 @@ import jax
 import numpy as np
 
 from flaxact._figures import COLOURS, figure, percent
+from flaxact.data import few
 from flaxact.diagnostics import Site
 from flaxact.diagnostics.record import Recorder, read
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.statistics import Interval, first_crossing, mean_interval, ratio_interval
 from flaxact.studies.claims import Claim, Published, Table, shown
-from flaxact.studies.reproduction import Work, few
+from flaxact.studies.reproduction import Work
+from flaxact.studies.speed import by_member
 from flaxact.training import Recipe, grid
 
 SOURCE = "clevert2015elu"
@@ -193,13 +195,7 @@ def _shift(name: str, settings: Settings, work: Work) -> dict[str, Any]:
 
 def _curves(rows: list[dict[str, Any]], *names: str) -> dict[str, Any]:
     """By seed and epoch, from epoch 1."""
-    found = {name: [row[name] for row in rows[1:]] for name in names}
-    return {
-        name: [
-            [v if v is None else round(v, 5) for v in seed] for seed in zip(*values, strict=True)
-        ]
-        for name, values in found.items()
-    }
+    return {name: by_member(rows, name, digits=5) for name in names}
 
 
 def measured(results: dict[str, Any]) -> dict[str, Interval]:

@@ -43,13 +43,15 @@ from typing import Any
 import jax
 
 from flaxact._figures import COLOURS, MARKERS, figure, percent
+from flaxact.data import few
 from flaxact.diagnostics import probe
 from flaxact.diagnostics.record import Recorder, read
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.statistics import Interval, mean_interval
 from flaxact.studies.claims import Claim, Published, Table, shown
-from flaxact.studies.reproduction import Work, few
+from flaxact.studies.reproduction import Work
+from flaxact.studies.speed import by_member
 from flaxact.training import Recipe, grid
 
 SOURCE = "glorot2011deep"
@@ -178,18 +180,16 @@ def _train(
     rows = work.train(folder, from_linen(module), recipe, data, members, watch=watch)
     zeros = [[site["zeros"] for site in row["sites"].values()] for row in read(file)]
     return {
-        "test_error": _by_member([row["test_error"] for row in rows[1:]]),
-        "train_error": _by_member([row["train_error"] for row in rows[1:]]),
+        # Where training has diverged all are wrong.
+        **{
+            key: by_member(rows, key, diverged=1.0, digits=5)
+            for key in ("test_error", "train_error")
+        },
         "zeros": [
             [[round(layer[at], 4) for layer in zeros[when]] for when in (0, -1)]
             for at in range(len(members))
         ],
     }
-
-
-def _by_member(rows: list[list[float | None]]) -> list[list[float]]:
-    """Curves over epochs; where training has diverged all are wrong."""
-    return [[1.0 if e is None else round(e, 5) for e in curve] for curve in zip(*rows, strict=True)]
 
 
 def _late(curve: list[float]) -> float:

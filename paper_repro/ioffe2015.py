@@ -43,16 +43,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from flaxact._figures import COLOURS, figure, percent
+from flaxact.data import few
 from flaxact.diagnostics import Site
 from flaxact.diagnostics.record import Recorder, read
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.statistics import Interval, mean_interval, ratio_interval
 from flaxact.studies.claims import Claim, Published, Table, shown
-from flaxact.studies.reproduction import Work, few
+from flaxact.studies.reproduction import Work
+from flaxact.studies.speed import by_member
 from flaxact.training import Recipe, grid
 
 SOURCE = "ioffe2015batch"
+WRONG = {"diverged": 1.0, "digits": 5}  # of curves: where training has diverged all are wrong
 NORMS = ("none", "batch")
 NAMES = {"none": "without", "batch": "with batch norm"}
 PUBLISHED_RATE = 0.001  # of the second pair
@@ -171,7 +174,9 @@ def _sweep(norm: str, settings: Settings, work: Work) -> list[tuple[float, list[
             Recipe(settings.tuning_epochs, batch_size=60, momentum=0.0), data,
             grid([TUNING], settings.rates),
         )  # fmt: skip
-        found.append((std, [round(statistics.fmean(c), 5) for c in _curves(rows, "train_error")]))
+        found.append(
+            (std, [round(statistics.fmean(c), 5) for c in by_member(rows, "train_error", **WRONG)])
+        )
     return found
 
 
@@ -195,7 +200,7 @@ def _drifting(norm: str, std: float, rate: float, settings: Settings, work: Work
     relative = drift / (taken[-1, :, 2] - taken[-1, :, 0])
     typical = int(np.argsort(drift[0])[drift.shape[1] // 2])
     return {
-        "test_error": _curves(rows, "test_error"),
+        "test_error": by_member(rows, "test_error", **WRONG),
         "drift": np.median(drift, 1).round(5).tolist(),
         "relative": np.median(relative, 1).round(5).tolist(),
         "typical": taken[:, 0, :, typical].T.round(4).tolist(),
@@ -209,21 +214,15 @@ def _pair(norm: str, settings: Settings, work: Work) -> dict[str, Any]:
     rates, batch = settings.pair_rates, settings.pair_batch
     recipe = Recipe(settings.pair_tuning_epochs, batch)
     rows = work.train(f"pair-tuning-{norm}", net, recipe, data, grid([TUNING], rates))
-    errors = [curve[-1] for curve in _curves(rows, "train_error")]
+    errors = [curve[-1] for curve in by_member(rows, "train_error", **WRONG)]
     best, found = rates[errors.index(min(errors))], {}
     for which, rate in (("published", PUBLISHED_RATE), ("best", best)):
         rows = work.train(
             f"pair-{norm}-{rate:g}", net, Recipe(settings.pair_epochs, batch), data,
             grid(range(settings.pair_seeds), [rate]),
         )  # fmt: skip
-        found[which] = _curves(rows, "test_error")
+        found[which] = by_member(rows, "test_error", **WRONG)
     return {"tuning": errors, "rate": best, **found}
-
-
-def _curves(rows: list[dict[str, Any]], name: str) -> list[list[float]]:
-    """By member, over epochs; where training has diverged all are wrong."""
-    values = zip(*(row[name] for row in rows[1:]), strict=True)
-    return [[1.0 if e is None else round(e, 5) for e in curve] for curve in values]
 
 
 def _gain(pair: dict[str, Any], which: str = "test_error") -> Interval:

@@ -37,12 +37,12 @@ from typing import Any
 
 from flaxact._figures import COLOURS, INK, figure, percent
 from flaxact._files import finite
-from flaxact.data import Dataset, Split
+from flaxact.data import Dataset, Split, few
 from flaxact.models import create_model
 from flaxact.net import Net, from_linen
 from flaxact.statistics import Interval, first_crossing, mean_interval
 from flaxact.studies.claims import Claim, Published, Table, shown
-from flaxact.studies.reproduction import Work, few
+from flaxact.studies.reproduction import Work
 from flaxact.studies.speed import curves, times_sooner
 from flaxact.training import Recipe, grid, train
 

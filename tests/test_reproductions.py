@@ -118,11 +118,11 @@ def test_a_piece_is_computed_once(tmp_path):
 def test_few_images_are_taken_over_the_whole_set():
     import numpy as np
 
-    from flaxact.data import Split
+    from flaxact.data import Split, few
 
     split = Split(np.arange(100).reshape(100, 1, 1, 1), np.arange(100))
-    assert reproduction.few(split, 5).labels.tolist() == [0, 24, 49, 74, 99]
-    assert reproduction.few(split, None) is split
+    assert few(split, 5).labels.tolist() == [0, 24, 49, 74, 99]
+    assert few(split, None) is split
     assert reproduced.title(reproduction) == (
         "Run a file of ``paper_repro/``: in pieces that are kept, with results, figures and a page"
     )

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from flaxact.data.augment import augmentation
 from flaxact.data.catalogue import check, load, names
 from flaxact.data.preprocess import preprocess
-from flaxact.data.sets import Dataset, Split
+from flaxact.data.sets import Dataset, Split, few
 from flaxact.data.views import shape, views
 
 if TYPE_CHECKING:
     from flaxact.data.stream import Stream, open_stream
 
 __all__ = [
-    "Dataset", "Split", "Stream", "augmentation", "check", "load", "names", "open_stream",
+    "Dataset", "Split", "Stream", "augmentation", "check", "few", "load", "names", "open_stream",
     "preprocess", "shape", "views",
 ]  # fmt: skip
 

@@ -20,6 +20,14 @@ class Split:
     labels: np.ndarray
 
 
+def few(split: Split, count: int | None) -> Split:
+    """So many images of a split, at equal distances, as a set may be sorted by class; None for all."""
+    if count is None or count >= len(split.labels):
+        return split
+    chosen = np.linspace(0, len(split.labels) - 1, count).astype(int)
+    return Split(split.images[chosen], split.labels[chosen])
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A training and a test split, with what is known of them.

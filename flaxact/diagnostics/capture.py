@@ -104,9 +104,8 @@ def capture(
     for name in order:  # dictionaries come back from JAX in the order of the alphabet
         pre, post, slope = found[name]
         site = Site(pre, post, slope, back[name] * len(images) if back else None)
-        flat = jax.tree.map(lambda a: a.reshape(len(a), -1, a.shape[-1]), site)
-        sites.setdefault(name.rpartition(":")[0], []).append(flat)
-    joined = {name: _joined(uses) for name, uses in sites.items()}
+        sites.setdefault(name.rpartition(":")[0], []).append(site)
+    joined = {name: together(uses) for name, uses in sites.items()}
     return Captured(joined, gradients, logits)
 
 
@@ -117,5 +116,10 @@ def derivative(act: Activation, x: jax.Array, learned: dict[str, Any]) -> jax.Ar
     return jax.jvp(lambda x: act(x, **learned), (x,), (jnp.ones_like(x),))[1]
 
 
-def _joined(uses: list[Site]) -> Site:
-    return jax.tree.map(lambda *arrays: jnp.concatenate(arrays, 1), *uses)
+def together(uses: list[Site]) -> Site:
+    """One site of its uses, whose arrays have any shape, channels last."""
+
+    def joined(*arrays: jax.Array) -> jax.Array:
+        return jnp.concatenate([a.reshape(len(a), -1, a.shape[-1]) for a in arrays], 1)
+
+    return jax.tree.map(joined, *uses)

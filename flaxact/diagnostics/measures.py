@@ -34,6 +34,16 @@ def chosen(measures: Sequence[str | Measure]) -> tuple[tuple[str, Measure], ...]
     return tuple((m, catalogue[m]) if isinstance(m, str) else (m.__name__, m) for m in measures)
 
 
+def applied(
+    functions: Sequence[tuple[str, Measure]], sites: dict[str, Site]
+) -> dict[str, dict[str, jax.Array]]:
+    """What ``chosen`` measures give at every site."""
+    return {
+        site: {name: function(arrays) for name, function in functions}
+        for site, arrays in sites.items()
+    }
+
+
 def summary(name: str) -> str:
     """The first line of what a measure says of itself.
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from flaxact.diagnostics.capture import Captured, Site, derivative
-from flaxact.diagnostics.measures import Measure, chosen
+from flaxact.diagnostics.capture import Captured, Site, derivative, together
+from flaxact.diagnostics.measures import Measure, applied, chosen
 from flaxact.diagnostics.probe import DEFAULT, Figures
 from flaxact.nnx import Act, values
 
@@ -78,10 +78,8 @@ def probe(
     sites = capture(
         module, jnp.asarray(images), None if labels is None else jnp.asarray(labels)
     ).sites
-    return {
-        site: {name: float(function(arrays)) for name, function in functions}
-        for site, arrays in sites.items()
-    }
+    found = applied(functions, sites)
+    return {site: {name: float(v) for name, v in of.items()} for site, of in found.items()}
 
 
 def _at(tree: Any, path: tuple[Any, ...]) -> Any:
@@ -91,14 +89,6 @@ def _at(tree: Any, path: tuple[Any, ...]) -> Any:
 
 
 def _site(act: Act, inputs: Any, outputs: Any, gradient: jax.Array | None) -> Site:
-    learned = values(act.learned)
-    slopes = [derivative(act.act, x, learned) for x in inputs]
-    pre, post = (jnp.concatenate([_flat(x) for x in uses], 1) for uses in (inputs, outputs))
-    slopes = None if slopes[0] is None else jnp.concatenate([_flat(x) for x in slopes], 1)  # type: ignore[arg-type]
-    return Site(
-        pre, post, slopes, _flat(gradient) if gradient is not None and len(inputs) == 1 else None
-    )
-
-
-def _flat(x: jax.Array) -> jax.Array:
-    return x.reshape(len(x), -1, x.shape[-1])
+    learned, known = values(act.learned), gradient if len(inputs) == 1 else None
+    pairs = zip(inputs, outputs, strict=True)
+    return together([Site(x, y, derivative(act.act, x, learned), known) for x, y in pairs])

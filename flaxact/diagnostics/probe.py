@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxact.diagnostics.capture import capture
-from flaxact.diagnostics.measures import Measure, chosen
+from flaxact.diagnostics.measures import Measure, applied, chosen
 from flaxact.net import Variables
 
 DEFAULT = (
@@ -74,10 +74,7 @@ def make_probe(
     def measure(variables: Variables, images: jax.Array, labels: jax.Array | None = None):
         key = jax.random.key(0) if train else None
         sites = capture(module, variables, images, labels, train=train, key=key).sites
-        return {
-            site: {name: function(arrays) for name, function in functions}
-            for site, arrays in sites.items()
-        }
+        return applied(functions, sites)
 
     return measure
 

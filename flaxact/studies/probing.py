@@ -11,7 +11,7 @@ from typing import Any
 from flaxact import models
 from flaxact._files import finite, write_json, write_whole
 from flaxact.activations import get
-from flaxact.data import Dataset
+from flaxact.data import Dataset, few
 from flaxact.errors import InputError
 from flaxact.studies._page import inline, page
 from flaxact.studies.study import check_folder
@@ -99,9 +99,8 @@ def measure(probing: Probing, data: Dataset) -> Iterator[Cell]:
     from flaxact.diagnostics.predict import predict_layer_moments
     from flaxact.net import from_linen
 
-    count = min(probing.images, len(data.train.labels))
-    chosen = np.linspace(0, len(data.train.labels) - 1, count).astype(int)
-    images, labels = jnp.asarray(data.train.images[chosen]), jnp.asarray(data.train.labels[chosen])
+    chosen = few(data.train, probing.images)
+    images, labels = jnp.asarray(chosen.images), jnp.asarray(chosen.labels)
     modules = {}
     for cell in probing.cells():
         modules[cell] = build(probing, *cell, data.num_classes)

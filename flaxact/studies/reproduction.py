@@ -18,8 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from flaxact._files import write_json, write_whole
-from flaxact._lazy import np
-from flaxact.data.sets import Dataset, Split
+from flaxact.data.sets import Dataset, few
 from flaxact.errors import InputError, unknown
 
 SCALES = ("smoke", "reduced", "full")
@@ -37,14 +36,23 @@ def names() -> list[str]:
     return sorted(m.name for m in found if not m.name.startswith("_") and m.name != "summary")
 
 
-def module(name: str) -> ModuleType:
-    """A reproduction's file.
+def check(name: str) -> None:
+    """Whether there is such a reproduction, without importing it.
 
     Raises:
       InputError: an unknown name.
     """
     if name not in names():
         raise unknown("reproduction", name, [*names(), "summary"])
+
+
+def module(name: str) -> ModuleType:
+    """A reproduction's file.
+
+    Raises:
+      InputError: an unknown name.
+    """
+    check(name)
     return importlib.import_module(f"paper_repro.{name}")
 
 
@@ -106,14 +114,6 @@ class Work:
         from flaxact.training import final_states
 
         return final_states(self.folder / name, net, recipe, data, members)
-
-
-def few(split: Split, count: int | None) -> Split:
-    """So many images of a split, at equal distances, as a set may be sorted by class; None for all."""
-    if count is None or count >= len(split.labels):
-        return split
-    chosen = np.linspace(0, len(split.labels) - 1, count).astype(int)
-    return Split(split.images[chosen], split.labels[chosen])
 
 
 def _errors(epoch: Any) -> str:

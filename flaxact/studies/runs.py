@@ -19,7 +19,7 @@ import numpy as np
 from flaxact import models
 from flaxact._files import finite, write_json
 from flaxact.activations import get
-from flaxact.data import Dataset
+from flaxact.data import Dataset, few
 from flaxact.diagnostics.measures import input_quantiles
 from flaxact.diagnostics.probe import DEFAULT
 from flaxact.diagnostics.record import Recorder, read
@@ -136,7 +136,10 @@ def run_cell(
     cell = folder / "cells" / identity({"runs": [identity(config) for config in configs]})
     name = f"{study.model} with {activation}"
     measures = (*DEFAULT, input_quantiles)
-    recorder = Recorder(cell / "probes.jsonl", module, *_spread(data), measures=measures)
+    probed = few(data.train, PROBE_IMAGES)
+    recorder = Recorder(
+        cell / "probes.jsonl", module, probed.images, probed.labels, measures=measures
+    )
     yield from train_in_folder(net, study.recipe, data, members, cell, model=name, watch=recorder)
     found, probes = json.loads((cell / "result.json").read_text()), read(cell / "probes.jsonl")
     for i, config in enumerate(configs):
@@ -179,13 +182,6 @@ def _probe(row: dict[str, Any], epoch: int, i: int) -> dict[str, Any]:
 def _short(value: float | None) -> float | None:
     """To six digits, which float32 has."""
     return None if value is None else float(f"{value:.6g}")
-
-
-def _spread(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels taken at equal distances: a set may be sorted by class."""
-    count = len(data.train.labels)
-    chosen = np.linspace(0, count - 1, min(PROBE_IMAGES, count)).astype(int)
-    return data.train.images[chosen], data.train.labels[chosen]
 
 
 def write_results(study: Study, data: Dataset, folder: Path, command: str) -> None:

@@ -11,6 +11,33 @@ from flaxact.statistics import Interval, first_crossing, ratio_interval
 Curve = Sequence[float | None]  # of a run, a value an epoch
 
 
+def by_member(
+    rows: Sequence[dict[str, Any]],
+    key: str,
+    *,
+    diverged: float | None = None,
+    digits: int | None = None,
+) -> list[list[Any]]:
+    """A metric's curve of every member, from the lines of a training, epoch 0 left out.
+
+    Args:
+      rows: what ``Work.train`` gives.
+      key: the metric.
+      diverged: what stands where a member has.
+      digits: after the point; None for all.
+
+    >>> by_member([{"error": [0.9, 0.9]}, {"error": [0.1234, None]}], "error", diverged=1.0, digits=2)
+    [[0.12], [1.0]]
+    """
+
+    def value(found: float | None) -> float | None:
+        if found is None:
+            return diverged
+        return found if digits is None else round(found, digits)
+
+    return [[value(row[key][member]) for row in rows[1:]] for member in range(len(rows[0][key]))]
+
+
 def curves(
     rows: Sequence[dict[str, Any]], rates: int, key: str = "train_error"
 ) -> list[list[list[Any]]]:
@@ -19,7 +46,7 @@ def curves(
     >>> curves([{"train_error": [0.9] * 4}, {"train_error": [0.1, 0.2, 0.3, None]}], rates=2)
     [[[0.1], [0.2]], [[0.3], [None]]]
     """
-    found = [[row[key][member] for row in rows[1:]] for member in range(len(rows[0][key]))]
+    found = by_member(rows, key)
     seeds = len(found) // rates
     return [found[first : first + seeds] for first in range(0, len(found), seeds)]
 
