@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import json
 import os
 import pkgutil
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from flaxact._environment import environment
 from flaxact._files import write_json, write_whole
 from flaxact.data.sets import Dataset, few
 from flaxact.errors import InputError, unknown
@@ -161,7 +159,7 @@ def reproduce(
     results = json.loads(json.dumps(paper.study(settings, work)))
     write_json(folder / f"{scale}.json", {
         "name": name, "scale": scale, "settings": asdict(settings),
-        "environment": environment(command), "seconds": round(work.seconds, 1),
+        "environment": _environment(command), "seconds": round(work.seconds, 1),
         "data": work.notes, "results": results,
     })  # fmt: skip
     return write_page(name, scale, out)
@@ -204,14 +202,11 @@ def stored_results(name: str, scale: str, out: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
-def environment(command: str) -> dict[str, Any]:
+def _environment(command: str) -> dict[str, Any]:
     """Versions, machine, date and command."""
     import jax
 
-    packages = ("flaxact", "jax", "flax", "optax", "numpy")
     return {
-        "command": command, "date": datetime.now(UTC).date().isoformat(),
-        **{package: importlib.metadata.version(package) for package in packages},
-        "python": platform.python_version(), "device": jax.devices()[0].device_kind,
-        "devices": jax.device_count(), "cores": len(os.sched_getaffinity(0)),
+        "command": command, **environment("flaxact", "jax", "flax", "optax", "numpy"),
+        "devices": jax.device_count(), "cores": os.cpu_count(),
     }  # fmt: skip

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import json
-import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import jax
 import numpy as np
 
 from flaxact import models
+from flaxact._environment import environment
 from flaxact._files import finite, write_json
 from flaxact.activations import get
 from flaxact.data import Dataset, few
@@ -198,7 +196,7 @@ def write_results(study: Study, data: Dataset, folder: Path, command: str) -> No
     write_json(folder / "results.json", {
         "format": FORMAT,
         "study": _described(study),
-        "environment": _environment(command),
+        "environment": {**environment("flaxact", "jax", "flax"), "command": command},
         "dataset": {
             "name": data.name, "train_images": len(data.train.labels),
             "test_images": len(data.test.labels), "image_shape": data.train.images.shape[1:],
@@ -238,13 +236,4 @@ def _facts(name: str) -> dict[str, Any]:
     return {
         "formula": activation.spec.formula, "source": activation.spec.source,
         "range": [finite(end) for end in activation.range],
-    }  # fmt: skip
-
-
-def _environment(command: str) -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in ("flaxact", "jax", "flax")}
-    device = jax.devices()[0]
-    return {
-        **versions, "python": platform.python_version(), "device": device.device_kind,
-        "date": datetime.now(UTC).date().isoformat(), "command": command,
     }  # fmt: skip

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import math
-import platform
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxact._environment import environment
 from flaxact._files import finite
 from flaxact.data import Dataset
 from flaxact.data import shape as shape_of
@@ -96,19 +94,14 @@ def mean(values: np.ndarray) -> float:
 
 def result(config: dict[str, Any], rows: list[dict[str, Any]], update: Update) -> dict[str, Any]:
     """What ``result.json`` holds."""
-    versions = {
-        name: importlib.metadata.version(name) for name in ("flaxact", "jax", "flax", "optax")
-    }
-    device = jax.devices()[0]
     return {
         "config": config,
         "epochs": rows,
         "steps": update.step,
         "diverged_at": rows[-1]["diverged_at"],
         "environment": {
-            **versions, "python": platform.python_version(), "device": device.device_kind,
+            **environment("flaxact", "jax", "flax", "optax"),
             "devices": jax.device_count(), "processes": jax.process_count(),
-            "date": datetime.now(UTC).date().isoformat(),
         },
     }  # fmt: skip
 
