@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from flaxact._figures import COLOURS, INK, figure, percent
+from flaxact._figures import COLOURS, figure, percent
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.statistics import Interval, mean_interval
@@ -272,18 +272,20 @@ def tables(results: dict[str, Any]) -> list[Table]:
 
 
 def figures(results: dict[str, Any]) -> dict[str, Any]:
-    """Our accuracies over the published ones; a point a seed, a bar the mean."""
-    made, axes = figure(7.5, 4.5)
-    for row in results["accuracy"]:
-        found, theirs = _last(results, (row,))[0], ROWS[row][2]
-        colour = COLOURS[1] if row.endswith("norm") else COLOURS[0] if row in MAIN else COLOURS[2]
-        axes.plot([theirs] * len(found), found, "o", color=colour, markersize=3, alpha=0.6)
-        axes.plot([theirs], [found.mean()], "_", color=colour, markersize=12)
-        axes.annotate(
-            row, (theirs, found.mean()), xytext=(5, 0), textcoords="offset points", fontsize=7,
-            color=INK, rotation=30,
-        )  # fmt: skip
-    axes.set(xlabel="published accuracy, ImageNet", ylabel="ours")
+    """Our accuracies, a point a seed and a bar the mean, and the published, whose order it is."""
+    rows = sorted(results["accuracy"], key=lambda row: ROWS[row][2])
+    made, axes = figure(7.5, 1.0 + 0.26 * len(rows))
+    for place, row in enumerate(rows):
+        found = _last(results, (row,))[0]
+        axes.plot(found, [place] * len(found), "o", color=COLOURS[0], markersize=3, alpha=0.6)
+        axes.plot([found.mean()], [place], "|", color=COLOURS[0], markersize=11)
+        axes.plot([ROWS[row][2]], [place], "D", color=COLOURS[1], markersize=4, fillstyle="none")
+    axes.plot([], [], "o", color=COLOURS[0], markersize=3, label="ours")
+    axes.plot(
+        [], [], "D", color=COLOURS[1], markersize=4, fillstyle="none", label="published, ImageNet"
+    )
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlabel("top-1 accuracy")
     axes.xaxis.set_major_formatter(percent())
-    axes.yaxis.set_major_formatter(percent())
+    axes.legend(frameon=False, fontsize=8, loc="lower center")
     return {"Accuracy": made}
