@@ -43,9 +43,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # for benchmarks.*
-from benchmarks.truth import TINY, TOP, points, references, true_pairs
+from benchmarks.truth import points, references, true_pairs
+from benchmarks.ulps import TINY, TOP, capped, scales, units
 
-WHAT, WHO = ("value", "derivative"), ("flaxact", "jax.nn", "torch")
+WHAT = ("value", "derivative")
+WHO = ("flaxact", "jax.nn", "torch")
 ALLOWED = (4, 8)  # units in the last place: value, derivative
 ABSOLUTE = 1e-7  # of the output scale, where it is near zero
 LEAN = 2e-6  # of the output scale, for a derivative read from a saturated output
@@ -101,25 +103,6 @@ class Row:
     torch: tuple[Judged | None, ...] = (None, None)
 
 
-def _capped(values: np.ndarray) -> np.ndarray:
-    return np.clip(values, -(2.0**128), 2.0**128)
-
-
-def units(got: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """The distance in units in the last place of float32 at the true value; ∞ counts as 2^128."""
-    got, true = _capped(got), _capped(true)
-    exponent = np.frexp(abs(true).clip(TINY, TOP))[1]
-    return np.where(np.isnan(got), np.inf, abs(got - true) / np.ldexp(1.0, exponent - 24))
-
-
-def scales(x: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """For each point the largest finite size of the output at inputs of its size, or of 1, and less."""
-    order = np.argsort(abs(x), kind="stable")
-    largest = np.maximum.accumulate(np.where(np.isfinite(true), abs(true), 0)[order])
-    last = np.searchsorted(abs(x)[order], np.maximum(abs(x), 1), side="right") - 1
-    return largest[last]
-
-
 def judge(spec: str, order: int, x: np.ndarray, got: np.ndarray, true: np.ndarray) -> Judged:
     """The worst of the points whose true value is known."""
     got = np.asarray(got, np.float64)
@@ -132,7 +115,7 @@ def judge(spec: str, order: int, x: np.ndarray, got: np.ndarray, true: np.ndarra
         if order == 0:
             wrong[np.isnan(x)] = np.where(np.isnan(got[np.isnan(x)]), 0, np.inf)
         scale = scales(x, true)
-        error = np.where(wrong > 0, abs(_capped(got) - _capped(true)) / scale, 0)
+        error = np.where(wrong > 0, abs(capped(got) - capped(true)) / scale, 0)
     near = (abs(true) <= NEAR * scale) & (error <= ABSOLUTE)
     worst, nearest, largest = (
         int(np.argmax(v)) for v in (np.where(near, -1, wrong), np.where(near, wrong, -1), error)

@@ -193,7 +193,9 @@ def torch_call(function: Function, data: Sequence[np.ndarray], dtype: str, direc
 def measured(names: Iterable[str], sizes: Sequence[int], pairs: int) -> Iterator[Row]:
     """A row for each activation, size, dtype and direction, when it is measured."""
     for name in names:
-        ours, theirs, torchs = fa.get(name), counterpart(name), torch_counterpart(name)
+        ours = fa.get(name)
+        theirs = counterpart(name)
+        torchs = torch_counterpart(name)
         for size, dtype, direction in itertools.product(sizes, DTYPES, DIRECTIONS):
             given = arrays(ours, size), dtype, direction
             call = jax_call(ours, *given)
@@ -255,7 +257,8 @@ def summary(rows: Sequence[Row]) -> None:
 
 def header() -> None:
     """Print when, with what and on what this is measured."""
-    call, device = jax_call(jnp.sin, [np.zeros(1)] * 2, "float32", "forward"), jax.devices()[0]
+    call = jax_call(jnp.sin, [np.zeros(1)] * 2, "float32", "forward")
+    device = jax.devices()[0]
     torch = (
         f"torch {version('torch')} (on the CPU)" if HAS_TORCH else "torch not installed: left out"
     )

@@ -27,10 +27,15 @@ import jax.numpy as jnp
 
 import flaxact as fa
 
-ROWS, WIDTH, LAYERS, PAIRS = 8192, 256, 24, 9
+ROWS = 8192
+WIDTH = 256
+LAYERS = 24
+PAIRS = 9
 
 
-def compiled(activation, rows: int = ROWS, width: int = WIDTH, layers: int = LAYERS):
+def compiled(
+    activation, rows: int = ROWS, width: int = WIDTH, layers: int = LAYERS, dtype: str = "float32"
+):
     """The training step of a dense stack, and the arrays of a layer's size it keeps a layer."""
 
     def loss(weights, x):
@@ -42,14 +47,17 @@ def compiled(activation, rows: int = ROWS, width: int = WIDTH, layers: int = LAY
         gradients = jax.grad(loss)(weights, x)
         return [w - 0.01 * g for w, g in zip(weights, gradients, strict=True)]
 
-    weights = [jax.ShapeDtypeStruct((width, width), jnp.float32)] * layers
-    x = jax.ShapeDtypeStruct((rows, width), jnp.float32)
+    weights = [jax.ShapeDtypeStruct((width, width), jnp.dtype(dtype))] * layers
+    x = jax.ShapeDtypeStruct((rows, width), jnp.dtype(dtype))
     program = jax.jit(step).lower(weights, x).compile()
-    kept = program.memory_analysis().temp_size_in_bytes / (4 * rows * width * layers)
+    size = x.dtype.itemsize * rows * width * layers
+    kept = program.memory_analysis().temp_size_in_bytes / size
     return program, kept
 
 
-def compiled_convolutions(activation, batch: int, side: int, width: int, layers: int):
+def compiled_convolutions(
+    activation, batch: int, side: int, width: int, layers: int, dtype: str = "float32"
+):
     """As ``compiled``, for a stack of 3×3 convolutions on (batch, side, side, width)."""
 
     def loss(kernels, x):
@@ -64,10 +72,11 @@ def compiled_convolutions(activation, batch: int, side: int, width: int, layers:
         gradients = jax.grad(loss)(kernels, x)
         return [k - 0.01 * g for k, g in zip(kernels, gradients, strict=True)]
 
-    kernels = [jax.ShapeDtypeStruct((3, 3, width, width), jnp.float32)] * layers
-    x = jax.ShapeDtypeStruct((batch, side, side, width), jnp.float32)
+    kernels = [jax.ShapeDtypeStruct((3, 3, width, width), jnp.dtype(dtype))] * layers
+    x = jax.ShapeDtypeStruct((batch, side, side, width), jnp.dtype(dtype))
     program = jax.jit(step).lower(kernels, x).compile()
-    kept = program.memory_analysis().temp_size_in_bytes / (4 * batch * side * side * width * layers)
+    size = x.dtype.itemsize * batch * side * side * width * layers
+    kept = program.memory_analysis().temp_size_in_bytes / size
     return program, kept
 
 
@@ -101,16 +110,16 @@ def times() -> None:
     x = jax.random.normal(keys[0], (ROWS, WIDTH))
     print("| activation | arrays kept: flaxact | jax.nn | time, flaxact ÷ jax.nn | none ÷ jax.nn |")
     print("| --- | --- | --- | --- | --- |")
-    none, medians = compiled(lambda x: x)[0], []
+    none = compiled(lambda x: x)[0]
+    medians = []
     seconds(none, weights, x)
     for name in (name for name in fa.names("pointwise") if hasattr(jax.nn, name)):
-        (ours, kept), (theirs, kept_theirs) = (
-            compiled(fa.get(name)),
-            compiled(getattr(jax.nn, name)),
-        )
+        (ours, kept) = compiled(fa.get(name))
+        (theirs, kept_theirs) = compiled(getattr(jax.nn, name))
         seconds(ours, weights, x), seconds(theirs, weights, x)
         runs = [[seconds(f, weights, x) for f in (ours, theirs, none)] for _ in range(PAIRS)]
-        ratios, bounds = [a / b for a, b, _ in runs], [c / b for _, b, c in runs]
+        ratios = [a / b for a, b, _ in runs]
+        bounds = [c / b for _, b, c in runs]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
         bound = f"{statistics.median(bounds):.2f}"
         print(f"| {name} | {kept:.2f} | {kept_theirs:.2f} | {spread} | {bound} |", flush=True)

@@ -74,7 +74,8 @@ def _bisected(increasing, start, stop):
     for _ in range(100):
         half = (start + stop) / 2
         above = increasing(half) > 0
-        start, stop = np.where(above, start, half), np.where(above, half, stop)
+        start = np.where(above, start, half)
+        stop = np.where(above, half, stop)
     return (start + stop) / 2
 
 
@@ -152,7 +153,8 @@ def near_value(x, b: Branches, bend: float):
     """The function by a series about its minimum, bent there."""
     h = less(x, b.at)
     reach, steepness, depth = _bend(b, bend)
-    bent, series = steepness * abs(h) - depth, h * h * polynomial(b.near_height, h)
+    bent = steepness * abs(h) - depth
+    series = h * h * polynomial(b.near_height, h)
     first, second = _halves(b.low)
     return first + jnp.maximum(jnp.where(abs(h) < reach, bent, series) + second, -1)  # as ``less``
 
@@ -227,7 +229,8 @@ def unpack(words, bits: int):
 
 def from_output(name: str, bits: int, bend: float):
     """The activation, whose derivative reads its output and the words codes."""
-    b, activation = branches(name), fa.get(name)
+    b = branches(name)
+    activation = fa.get(name)
 
     @jax.custom_jvp
     def call(x):
@@ -235,7 +238,8 @@ def from_output(name: str, bits: int, bend: float):
 
     @call.defjvp
     def _(primals, tangents):
-        (x,), y = primals, call(*primals)
+        (x,) = primals
+        y = call(*primals)
         words = pack(encode(x, b, bits, bend), bits)
 
         def tangent(y, words, dx):

@@ -104,7 +104,8 @@ def program(activation, layer=None):
 
 def columns(name: str) -> dict[str, tuple]:
     """What is compared: activation, and how a layer applies it."""
-    present, theirs = fa.get(name), functools.partial(_of_jax, name)
+    present = fa.get(name)
+    theirs = functools.partial(_of_jax, name)
     rival = jax.checkpoint(lambda x, w: present(x) @ w)
     return {
         "present (input kept)": (present, None),

@@ -42,9 +42,8 @@ from benchmarks.activations import CORES, HAS_TORCH, Ratio, keep_freed_memory, r
 from flaxact.models import create_model
 from flaxact.models.alexnet_one_weird_trick import _MEAN, _STD
 from flaxact.net import Net, Variables, from_linen
-from flaxact.training import Recipe
-from flaxact.training.devices import use_cores
-from flaxact.training.step import make_init, make_step
+from flaxact.training import Recipe, make_init, make_step
+from flaxact.training.distributed import use_cores
 
 BATCH = 128
 STEPS = 20  # behind a breakdown
@@ -116,6 +115,14 @@ class Plain(nn.Module):
             x = jax.nn.relu(norm(conv(x, features, 3, stride, 1, bias=False)))
             return jax.nn.relu(norm(conv(x, features, 3, 1, 1, bias=False)) + skip)
 
+        def bottleneck(x, features, stride):
+            skip = x
+            if stride > 1 or x.shape[-1] != 4 * features:
+                skip = norm(conv(x, 4 * features, 1, stride, 0, bias=False))
+            x = jax.nn.relu(norm(conv(x, features, 1, 1, 0, bias=False)))
+            x = jax.nn.relu(norm(conv(x, features, 3, stride, 1, bias=False)))
+            return jax.nn.relu(norm(conv(x, 4 * features, 1, 1, 0, bias=False)) + skip)
+
         def pool(function, beyond, **options):
             return function(x, (3, 3), (2, 2), ((0, beyond),) * 2, **options)
 
@@ -123,6 +130,7 @@ class Plain(nn.Module):
             "conv": conv,
             "conv_norm": lambda x, *numbers: norm(conv(x, *numbers, bias=False)),
             "block": block,
+            "bottleneck": bottleneck,
             "relu": jax.nn.relu,
             "max": lambda _, beyond: pool(nn.max_pool, beyond),
             "avg": lambda _, beyond: pool(nn.avg_pool, beyond, count_include_pad=False),
@@ -151,7 +159,8 @@ def torch_net(layers: Sequence[Layer], side: int) -> Any:
     class Block(torch.nn.Module):
         def __init__(self, before, features, stride):
             super().__init__()
-            self.stride, self.missing = stride, features - before
+            self.stride = stride
+            self.missing = features - before
             self.conv1 = torch.nn.Conv2d(before, features, 3, stride, 1, bias=False)
             self.norm1 = torch.nn.BatchNorm2d(features)
             self.conv2 = torch.nn.Conv2d(features, features, 3, 1, 1, bias=False)
@@ -163,12 +172,30 @@ def torch_net(layers: Sequence[Layer], side: int) -> Any:
             x = functional.relu(self.norm1(self.conv1(x)))
             return functional.relu(self.norm2(self.conv2(x)) + skip)
 
+    def norm_conv(*numbers):
+        conv = torch.nn.Conv2d(*numbers, bias=False)
+        return torch.nn.Sequential(conv, torch.nn.BatchNorm2d(conv.out_channels))
+
+    class Bottleneck(torch.nn.Module):
+        def __init__(self, before, features, stride):
+            super().__init__()
+            self.skip = torch.nn.Identity()
+            if stride > 1 or before != 4 * features:
+                self.skip = norm_conv(before, 4 * features, 1, stride, 0)
+            self.inner = torch.nn.Sequential(
+                norm_conv(before, features, 1, 1, 0), torch.nn.ReLU(),
+                norm_conv(features, features, 3, stride, 1), torch.nn.ReLU(),
+                norm_conv(features, 4 * features, 1, 1, 0),
+            )  # fmt: skip
+
+        def forward(self, x):
+            return functional.relu(self.inner(x) + self.skip(x))
+
     make = {
         "conv": torch.nn.Conv2d,
-        "conv_norm": lambda n, features, *numbers: torch.nn.Sequential(
-            torch.nn.Conv2d(n, features, *numbers, bias=False), torch.nn.BatchNorm2d(features)
-        ),
+        "conv_norm": norm_conv,
         "block": Block,
+        "bottleneck": Bottleneck,
         "relu": lambda n: torch.nn.ReLU(),
         "max": lambda n, beyond: torch.nn.MaxPool2d(3, 2, ceil_mode=bool(beyond)),
         "avg": lambda n, beyond: torch.nn.AvgPool2d(3, 2, ceil_mode=bool(beyond)),
@@ -178,7 +205,8 @@ def torch_net(layers: Sequence[Layer], side: int) -> Any:
         "mean": lambda n: Call(lambda x: x.mean((2, 3))),
         "dense": torch.nn.Linear,
     }
-    net, x = torch.nn.Sequential(), torch.zeros(2, 3, side, side)
+    net = torch.nn.Sequential()
+    x = torch.zeros(2, 3, side, side)
     for kind, *numbers in layers:
         net.append(make[kind](x.shape[1], *numbers))
         x = net[-1].eval()(x)
@@ -200,11 +228,11 @@ def plain_net(layers: tuple[Layer, ...], mean: np.ndarray, std: np.ndarray) -> N
     )
 
 
-def batch(side: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+def batch(side: int, classes: int, count: int = BATCH) -> tuple[np.ndarray, np.ndarray]:
     """Random images and labels."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (BATCH, side, side, 3), dtype=np.uint8)
-    return images, rng.integers(0, classes, BATCH).astype(np.int32)
+    images = rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    return images, rng.integers(0, classes, count).astype(np.int32)
 
 
 def jax_step(
@@ -215,17 +243,18 @@ def jax_step(
     In the forms of FORMS, as the engine divides work among CPU devices; of several nets at once a call
     takes one step of each.
     """
-    recipe, devices = Recipe(momentum=0.9, learning_rate=RATE), jax.devices()
+    recipe = Recipe(momentum=0.9, learning_rate=RATE)
+    devices = jax.devices()
     places = [SingleDeviceSharding(d) for d in (devices if form == "a net a core" else devices[:1])]
     rows = places[0]
     if form == "batch divided":
         mesh = Mesh(np.array(devices), ("devices",))
-        places, rows = (
-            [NamedSharding(mesh, PartitionSpec())],
-            NamedSharding(mesh, PartitionSpec("devices")),
-        )
+        places = [NamedSharding(mesh, PartitionSpec())]
+        rows = NamedSharding(mesh, PartitionSpec("devices"))
     step = make_step(net, recipe, 10**6)
-    held, programs, batches = [], [], []
+    held = []
+    programs = []
+    batches = []
     for place in places:
         batches.append(jax.device_put(tuple(data), rows if form == "batch divided" else place))
         held.append(jax.jit(make_init(net, recipe), out_shardings=place)(jnp.int32(0), data[0]))
@@ -241,18 +270,21 @@ def jax_step(
     return call, programs[0].as_text(), first
 
 
-def torch_step(net: Any, data: Sequence[np.ndarray], mean: Any, std: Any) -> Callable[[], Any]:
+def torch_step(
+    net: Any, data: Sequence[np.ndarray], mean: Any, std: Any, device: str = "cpu"
+) -> Callable[[], Any]:
     """PyTorch's training step likewise."""
     import torch
 
     torch.set_num_threads(CORES)
-    net.train()
+    net.to(device).train()
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9)
 
     def nchw(a):
-        return torch.from_numpy(np.float32(a)).permute(*range(a.ndim - 3), -1, -3, -2)
+        return torch.from_numpy(np.float32(a)).permute(*range(a.ndim - 3), -1, -3, -2).to(device)
 
-    images, labels = nchw(data[0]), torch.from_numpy(data[1]).long()
+    images = nchw(data[0])
+    labels = torch.from_numpy(data[1]).long().to(device)
     mean, std = (nchw(np.broadcast_to(a, data[0].shape[1:]).copy()) for a in (mean, std))
 
     def call() -> None:
@@ -260,6 +292,8 @@ def torch_step(net: Any, data: Sequence[np.ndarray], mean: Any, std: Any) -> Cal
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if device != "cpu":
+            torch.accelerator.synchronize()
 
     return call
 

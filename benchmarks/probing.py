@@ -32,7 +32,7 @@ from flaxact.diagnostics.record import Recorder
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.training import Recipe, updates
-from flaxact.training.devices import use_cores
+from flaxact.training.distributed import use_cores
 
 # Spec text, the shape of an image, and the steps of 32 images in an epoch.
 NETS = (
@@ -40,17 +40,21 @@ NETS = (
     ("cuda_convnet(width=0.25)", (28, 28, 1), 140),
     ("cuda_convnet", (32, 32, 3), 320),
 )
-IMAGES, SEEDS = 256, (0, 1)
+IMAGES = 256
+SEEDS = (0, 1)
 OUT = Path(__file__).parents[1] / "docs" / "results" / "probing.md"
 
 
 def shares(text: str, shape: tuple[int, ...], steps: int, epochs: int) -> list[float]:
     """Seconds of a probe over those of the epoch's training, an epoch each."""
-    data, module = random_data(shape, steps), create_model(text, "relu")
-    images, labels = data.train.images[:IMAGES], data.train.labels[:IMAGES]
+    data = random_data(shape, steps)
+    module = create_model(text, "relu")
+    images = data.train.images[:IMAGES]
+    labels = data.train.labels[:IMAGES]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "probes.jsonl"
-        record, seconds = Recorder(file, module, images, labels), []
+        record = Recorder(file, module, images, labels)
+        seconds = []
         recipe = Recipe(epochs=epochs, batch_size=32, learning_rate=1e-4)
         for update in updates(from_linen(module), recipe, data, SEEDS):
             record(update)

@@ -34,7 +34,7 @@ from flaxact.data import Dataset, Split
 from flaxact.models import create_model
 from flaxact.net import Net, from_linen
 from flaxact.training import Recipe, train
-from flaxact.training.devices import use_cores
+from flaxact.training.distributed import use_cores
 
 # Spec text, and the shape of an image.
 NETS = {
@@ -63,7 +63,8 @@ def random_data(shape: tuple[int, ...], steps: int) -> Dataset:
 
 def epoch(net: Net, data: Dataset, seeds: Sequence[int], loop: str | None, devices: int) -> float:
     """Seconds that an epoch of these seeds at once takes."""
-    chosen, recipe = jax.devices()[:devices], Recipe(epochs=1, batch_size=BATCH)
+    chosen = jax.devices()[:devices]
+    recipe = Recipe(epochs=1, batch_size=BATCH)
     *_, last = train(net, recipe, data, seeds, loop=loop, devices=chosen)
     return last.seconds
 
@@ -85,7 +86,8 @@ def rows(
     """Net, loop, devices, seeds; the time one after another over the time at once."""
     for name in nets:
         text, shape = NETS[name]
-        net, data = from_linen(create_model(text, "relu")), random_data(shape, steps)
+        net = from_linen(create_model(text, "relu"))
+        data = random_data(shape, steps)
 
         def alone(count: int, net=net, data=data) -> float:
             return sum(epoch(net, data, [seed], None, 1) for seed in range(count))

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ulps import TINY, TOP
 from tests import references
 
-TINY, TOP = 2.0**-126, float(np.finfo(np.float32).max)  # the least and largest normal float32
 STORE = Path(tempfile.gettempdir()) / "flaxact-accuracy"
 CHUNK = 500
 
@@ -54,7 +54,8 @@ def true_pairs(spec: str, x: np.ndarray, processes: int = 1) -> np.ndarray:
         return np.array(_pairs(spec, x.tolist())).T
     kept = STORE / f"{hashlib.sha256(spec.encode() + x.tobytes()).hexdigest()[:32]}.npy"
     if kept.exists():
-        found, some = np.load(kept), np.random.default_rng().choice(len(x), 50)
+        found = np.load(kept)
+        some = np.random.default_rng().choice(len(x), 50)
         if np.array_equal(np.array(_pairs(spec, x[some].tolist())).T, found[:, some], True):
             return found
     chunks = [x[i : i + CHUNK].tolist() for i in range(0, len(x), CHUNK)]

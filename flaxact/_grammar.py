@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 from flaxact.errors import InputError
 
@@ -33,6 +37,55 @@ class Call:
 
 
 Value = bool | int | float | Call
+_HUGE = 2**63  # a whole number as large is no width, axis or count
+
+
+def plain(value: Any) -> Any:
+    """A real number as Python's ``bool``, ``int`` or ``float``, NumPy's scalars too; all else as it is.
+
+    >>> plain(True), plain(3), plain("3")
+    (True, 3, '3')
+    """
+    if type(value) in (bool, int, float):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return as_float(value)
+    numpy = sys.modules.get("numpy")
+    return bool(value) if numpy and isinstance(value, numpy.bool_) else value
+
+
+def as_float(value: Any) -> float:
+    """A real number as a float; infinity for a whole number that no float holds."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def as_kind(value: Any, kind: type) -> Any:
+    """A value as one of a kind: ``bool``, ``int`` or ``float``, as which a whole number counts too.
+
+    Raises:
+      TypeError: it is of another kind, or a whole number of more than 64 bits.
+
+    >>> as_kind(3, float)
+    3.0
+    """
+    value = plain(value)
+    if kind is float and type(value) is int:
+        value = as_float(value)
+    if type(value) is not kind or (kind is int and abs(value) >= _HUGE):
+        raise TypeError
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value in a message, also a whole number of more digits than Python would print."""
+    if type(value) is int and abs(value) >= _HUGE:
+        return "a huge number"
+    return repr(value) if isinstance(value, str) else str(value)
 
 
 def parse(text: str) -> Call:
@@ -77,7 +130,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 def _value(text: str, tokens: list[tuple[str, str]]) -> tuple[Value, list[tuple[str, str]]]:
     (kind, token), *rest = tokens
     if kind == "number":
-        return (int(token) if re.fullmatch(r"[-+]?\d+", token) else float(token)), rest
+        return _number(text, token), rest
     if kind != "word":
         raise _broken(text, token)
     if token in ("True", "False"):
@@ -85,6 +138,14 @@ def _value(text: str, tokens: list[tuple[str, str]]) -> tuple[Value, list[tuple[
     if rest[0][1] != "(":
         return Call(token), rest
     return _call(text, token, rest[1:])
+
+
+def _number(text: str, token: str) -> int | float:
+    if not re.fullmatch(r"[-+]?\d+", token):
+        return float(token)
+    if math.isinf(float(token)):
+        raise InputError(f"a whole number is too large in {text!r}")
+    return int(token)
 
 
 def _call(text: str, name: str, tokens: list[tuple[str, str]]) -> tuple[Call, list]:

@@ -1,12 +1,16 @@
-"""jax and numpy as names that import them when first used.
-
-So that ``import flaxact``, its facts and its errors at the door are quick.
-"""
+"""What is imported when it is first used, so that ``import flaxact`` and errors at the door are quick."""
 
 from __future__ import annotations
 
+import functools
 import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from flaxact.errors import hint, nearest
 
 if TYPE_CHECKING:
     import jax
@@ -27,4 +31,65 @@ else:
     jnp = _Module("jax.numpy")
     np = _Module("numpy")
 
-__all__ = ["jax", "jnp", "np"]
+__all__ = ["attach", "jax", "jnp", "listing", "np"]
+
+
+def attach(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """A public package's ``__getattr__`` and ``__dir__``, which offers what its ``__all__`` names.
+
+    What the ``if TYPE_CHECKING:`` block of its file imports, which type checkers read, is imported when
+    it is first used, from where that block imports it.
+
+    Args:
+      module: its ``__name__``.
+    """
+
+    def get(name: str) -> Any:
+        if name == "__all__" and "*" in (homes := _homes(module)):
+            return [*importlib.import_module(homes["*"]).__all__, *sorted(homes.keys() - {"*"})]
+        homes = {} if name.startswith("_") else _homes(module)
+        home = homes.get(name, homes.get("*"))
+        if home == module:
+            return importlib.import_module(f"{module}.{name}")
+        value = getattr(importlib.import_module(home), name, None) if home else None
+        if value is None or isinstance(value, ModuleType):
+            close = nearest(name, listed()) if homes else None
+            said = f"module {module!r} has no attribute {name!r}"
+            raise AttributeError(said + hint(close) if close else said)
+        setattr(sys.modules[module], name, value)  # found at once the next time
+        return value
+
+    listed = listing(module)
+    return get, listed
+
+
+def listing(module: str) -> Callable[[], list[str]]:
+    """A public module's ``__dir__``: its ``__all__``, or what is defined in it; not what it imports.
+
+    Args:
+      module: its ``__name__``.
+    """
+
+    def listed() -> list[str]:
+        here = sys.modules[module]
+        own = [n for n, v in vars(here).items() if getattr(v, "__module__", "") == module]
+        return sorted(getattr(here, "__all__", (n for n in own if not n.startswith("_"))))
+
+    return listed
+
+
+@functools.cache
+def _homes(module: str) -> dict[str, str]:
+    """The module that each name is imported from, for type checkers alone."""
+    import ast
+
+    source = Path(str(sys.modules[module].__file__)).read_text("utf-8")
+    blocks = (node for node in ast.parse(source).body if isinstance(node, ast.If))
+    return {
+        name.name: node.module or ""
+        for block in blocks
+        if ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flaxact")
+        for name in node.names
+    }

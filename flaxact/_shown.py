@@ -1,9 +1,11 @@
-"""What is shown on the terminal while something trains."""
+"""What is shown while something trains, and at its end: on a terminal, or as plain lines in a log."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -13,33 +15,60 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
+from flaxact import _interrupts
 from flaxact._lazy import np
 
 console = Console(stderr=True)
 
 
 class Bar:
-    """How much is done, of how much, how long it took and will take, and a text."""
+    """How much is done, of how much, how long it took and will take, and a text.
 
-    def __init__(self, unit: str):
+    Args:
+      unit: of what is done.
+      lines: whether each new text is a line where there is no terminal, as in a log; else nothing is.
+    """
+
+    def __init__(self, unit: str, *, lines: bool = False):
         columns = (
             BarColumn(16), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(),
             TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"),
         )  # fmt: skip
+        self.unit, self.lines, self.live = unit, lines, console.is_terminal
         self.progress = Progress(*columns, console=console)
         self.task = self.progress.add_task("starting", total=None)
+        self.text = ""
 
     def __enter__(self) -> Bar:
-        self.progress.start()
+        if self.live:
+            self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        if self.live:
+            self.progress.stop()
 
     def show(self, done: int, total: int, text: str) -> None:
-        """Bring it up to date."""
-        self.progress.update(self.task, completed=done, total=total, description=text)
+        """Bring it up to date; raises an interrupt that was caught on its way."""
+        _interrupts.check()
+        if self.live:
+            self.progress.update(self.task, completed=done, total=total, description=text)
+        elif self.lines and text != self.text:
+            console.print(f"{done}/{total} {self.unit}: {text}", soft_wrap=True, highlight=False)
+        self.text = text
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on the standard output, as wide as it is where that is no terminal."""
+    table = Table(*titles, box=SIMPLE, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    output = Console()
+    if not output.is_terminal:
+        output.width = 1000
+    output.print(table, highlight=False, markup=False)
 
 
 class Shown:

@@ -3,120 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
 import functools
+import inspect
 import io
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 import tyro
 
 import flaxact
-from flaxact.activations._spec import is_transform
+from flaxact import _interrupts, _own_code, _packages
 from flaxact.commands import command, report, train
 from flaxact.comparing import compare, launch
-from flaxact.errors import InputError, unknown
+from flaxact.doctor import doctor, no_devices
+from flaxact.errors import InputError, one_line, unknown
 from flaxact.reproducing import reproduce
-
-
-def list_names(*, where: str = "") -> None:
-    """List the activations by family, the transforms, the models and the data sets.
-
-    Args:
-      where: Only the activations that meet a condition, such as "monotonic and zero_mean" or
-        "lipschitz <= 1 and not sparse" (imports jax where it is on what has to be computed).
-    """
-    from flaxact.activations._describe import families
-
-    if where:
-        from flaxact.facts import select
-
-        print("\n".join(select(where)))
-        return
-    from flaxact import data, models
-
-    for title, specs in families().items():
-        print(title)
-        for spec in specs:
-            print(f"  {spec.name:<26} {spec.summary}")
-    print(f"models\n  {', '.join(models.list_models())}")
-    print(f"data sets\n  {', '.join(data.names())}, and any image classification set of TFDS")
-
-
-def describe(
-    activation: tyro.conf.Positional[str], *, full: bool = False, graph: Path | None = None
-) -> None:
-    """Say what is known of an activation.
-
-    Args:
-      activation: Name or spec text.
-      full: Add what is computed: Lipschitz constant, zeros, saturation, Gaussian moments, gain, C-map,
-        arrays kept for the backward pass, transcendentals (imports jax, takes a second).
-      graph: Write a graph of it and its two derivatives to this SVG file.
-    """
-    print(flaxact.describe(activation))
-    if full and not is_transform(activation):
-        from flaxact.facts import computed
-
-        for name, value in computed(flaxact.get(activation)).items():
-            print(f"  {name:<20} {value}")
-    if graph:
-        from flaxact.gallery import graph as draw
-
-        text = draw(flaxact.get(activation))
-        try:
-            graph.write_text(text, "utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write {graph}: {error.strerror}") from None
-
-
-def list_models(
-    names: tyro.conf.Positional[tuple[str, ...]] = (),
-    *,
-    family: str | None = None,
-    act: str = "relu",
-) -> None:
-    """List the models, or describe one: its layers, parameters, multiplications and source.
-
-    Args:
-      names: A pattern such as "vgg*"; or the word describe and a name or spec text.
-      family: Only the models of a family.
-      act: For describe: the activation, by name or spec text.
-    """
-    from flaxact import models
-
-    describing = names[:1] == ("describe",)
-    if len(names) > 1 + describing or names == ("describe",):
-        raise InputError('give models one pattern, such as "vgg*", or describe and a name')
-    if describing:
-        print(models.describe(names[1], act))
-        return
-    for name in models.list_models(*names, family=family):
-        size = " × ".join(map(str, models.input_shape(name)))
-        print(f"{name:<26} {size:<14} {models.family(name)}")
-
-
-def gallery(folder: tyro.conf.Positional[Path]) -> None:
-    """Write a page with the graph and the facts of every activation.
-
-    Args:
-      folder: Where README.md and one SVG an activation go.
-    """
-    from flaxact.gallery import write
-
-    print(f"The gallery: {write(folder)}")
-
-
-def cite(activation: tyro.conf.Positional[str]) -> None:
-    """Print the BibTeX entry of the paper that defines an activation.
-
-    Args:
-      activation: Name or spec text.
-    """
-    print(flaxact.cite(activation) or f"{activation} has no source of its own")
+from flaxact.showing import cite, describe, gallery, list_models, list_names
 
 
 def probe(
@@ -148,7 +56,7 @@ def probe(
       out: Folder of the report.
     """
     from flaxact import data as datasets
-    from flaxact._shown import console
+    from flaxact._shown import Bar, console
     from flaxact.studies import probing
     from flaxact.studies.study import check_folder
 
@@ -159,11 +67,12 @@ def probe(
     check_folder(out)
     data = datasets.load(dataset, data_dir=data_dir, image_size=image_size)
     cells = []
-    for cell in probing.measure(chosen, data):
-        cells.append(cell)
-        console.print(
-            _probed(probing.title(cell), probing.SHOWN, probing.table(cell, probing.SHOWN))
-        )
+    with Bar("nets", lines=True) as bar:
+        for cell in probing.measure(chosen, data, bar.show):
+            cells.append(cell)
+            console.print(
+                _probed(probing.title(cell), probing.SHOWN, probing.table(cell, probing.SHOWN))
+            )
     print(f"The report: {probing.write(chosen, data, cells, out, command())}")
 
 
@@ -190,47 +99,121 @@ def _probed(title: str, measures: tuple[str, ...], rows: list[tuple[str, list[st
 COMMANDS = {
     "compare": compare, "launch": launch, "train": train, "probe": probe, "report": report,
     "list": list_names, "describe": describe, "cite": cite, "gallery": gallery,
-    "models": list_models, "reproduce": reproduce,
+    "models": list_models, "reproduce": reproduce, "doctor": doctor,
 }  # fmt: skip
+
+
+# Of a file system: full, read-only, not allowed, not as a path says, out of order.
+OUTSIDE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
+    errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.EMFILE, errno.ENFILE,
+}  # fmt: skip
+DESCRIPTION = """Activations for JAX and Flax, and why one trains better than another.
+
+Before a command: --import my.py (or a module; several times for several) makes your own activations,
+models and data sets known. Alone: --version."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 if it worked, 2 for what the user can mend, said in one line."""
     try:
-        call = _parse(sys.argv[1:] if arguments is None else arguments)
-        call()
+        with _packages.explained():
+            _parse(sys.argv[1:] if arguments is None else arguments)()
     except InputError as error:
-        print(f"flaxact: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error))
+    except (RuntimeError, AssertionError):
+        if problem := no_devices():
+            return _failed(f"{problem.found}: {problem.advice}")
+        raise
     except KeyboardInterrupt:
-        print("flaxact: stopped; the same command goes on from what is done", file=sys.stderr)
-        return 130
+        print(_interrupts.STOPPED, file=sys.stderr)
+        return _interrupts.CODE
     except BrokenPipeError:  # flaxact list | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in OUTSIDE:
+            raise
+        at = f": {error.filename}" if error.filename else ""
+        return _failed(one_line(f"{error.strerror}{at}"))
     return 0
 
 
+def _failed(message: str) -> int:
+    print(f"flaxact: {message}", file=sys.stderr)
+    return 2
+
+
 def _parse(arguments: list[str]) -> Callable[[], None]:
-    """The call that the arguments ask for, not made yet."""
+    """The call that the arguments ask for, not made yet; what --import names is imported."""
 
     def later(function: Callable[..., None]) -> Callable[..., Callable[[], None]]:
         return functools.wraps(function)(lambda *a, **k: functools.partial(function, *a, **k))
 
+    arguments = _own_code.imported(arguments)
+    if arguments in (["--version"], ["-V"]):
+        return functools.partial(print, "flaxact", flaxact.__version__)
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise unknown("command", arguments[0], COMMANDS)
+    arguments = _gathered(arguments)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             return tyro.extras.subcommand_cli_from_dict(
                 {name: later(function) for name, function in COMMANDS.items()},
-                prog="flaxact",
-                description="Activations for JAX and Flax, and why one trains better than another.",
-                args=arguments,
-            )
+                prog="flaxact", description=DESCRIPTION, args=arguments,
+            )  # fmt: skip
     except SystemExit as stop:
         if not stop.code:
             raise
+        _check_options(arguments)
         raise InputError(_one_line(said.getvalue())) from None
+
+
+def _gathered(arguments: list[str]) -> list[str]:
+    """The arguments with all values of an option that takes several, and is given twice, after one."""
+    function = COMMANDS.get(arguments[0]) if arguments else None
+    several = [name for name, kind in _options(function) if kind is tuple] if function else []
+    groups: dict[Any, list[str]] = {}
+    last = None
+    for place, word in enumerate(arguments):
+        name = word.partition("=")[0]
+        if word.startswith("--"):
+            last = name if name in several else place
+            with_value = last == name and "=" in word
+            groups.setdefault(last, [name if with_value else word])
+            groups[last] += [word.partition("=")[2]] if with_value else []
+        else:
+            groups.setdefault(last, []).append(word)
+    return [word for group in groups.values() for word in group]
+
+
+def _check_options(arguments: list[str]) -> None:
+    """Raise for the first option that the command does not have."""
+    if not arguments or arguments[0] not in COMMANDS:
+        return
+    allowed = ["--help", *(name for name, _ in _options(COMMANDS[arguments[0]]))]
+    for word in arguments[1:]:
+        option = word.partition("=")[0].replace("_", "-")
+        if option == _own_code.OPTION:
+            raise InputError(
+                f"{option} comes before the command, as in flaxact {option} my.py list"
+            )
+        if word.startswith("--") and option.replace("--no-", "--", 1) not in allowed:
+            raise unknown(f"option of {arguments[0]}", option, allowed)
+
+
+def _options(function: Callable[..., None]) -> Iterator[tuple[str, Any]]:
+    """The options of a command as they are written, with their types: of a dataclass, its fields."""
+    for parameter in inspect.signature(function, eval_str=True).parameters.values():
+        kind = get_origin(parameter.annotation) or parameter.annotation
+        fields: Any = get_args(parameter.annotation)[0] if kind is Annotated else None
+        if isinstance(fields, type) and dataclasses.is_dataclass(fields):
+            parameters = inspect.signature(fields, eval_str=True).parameters.values()
+            inner = [p for p in parameters if p.default is not p.empty]
+        else:
+            inner = [parameter] if parameter.kind is parameter.KEYWORD_ONLY else []
+        for one in inner:
+            yield f"--{one.name.replace('_', '-')}", get_origin(one.annotation)
 
 
 def _one_line(box: str) -> str:
@@ -245,12 +228,15 @@ def _one_line(box: str) -> str:
     kept = (
         p.strip() for p in paragraphs if "full helptext" not in p and "Argument helptext" not in p
     )
-    meant = re.compile(r"(Perhaps you meant: --\S+).*")
-    return "; ".join(meant.sub(r"\1", paragraph) for paragraph in kept if paragraph)
+    return "; ".join(paragraph for paragraph in kept if paragraph)
 
 
 def run() -> None:
-    """The installed script."""
+    """Run the command that the process was given, and end the process."""
+    _interrupts.begin()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what its encoding does not have becomes "?"
     sys.exit(main())
 
 

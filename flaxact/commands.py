@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
+from flaxact import _interrupts
 from flaxact.errors import InputError
 
 
@@ -69,7 +70,7 @@ def train(
     from flaxact.activations import get
     from flaxact.training import Recipe, grid
 
-    chosen = Recipe.from_toml(_text(recipe), "\n".join(option))
+    chosen = Recipe.from_toml(read_recipe(recipe), "\n".join(option))
     name, act = str(models.parse(model)), str(get(activation))
     members = grid(
         range(seeds), learning_rate or (None,), momentum or (None,), **dict(map(_swept, sweep))
@@ -83,7 +84,7 @@ def train(
     net = from_linen(module, members[0].swept)
     from flaxact._shown import Shown
 
-    with Shown(chosen, len(members)) as shown:
+    with _interrupts.raised(), Shown(chosen, len(members)) as shown:
         for epoch in training.run(
             net, chosen, data, members, out, model=f"{name} with {act}", save_seconds=save_seconds,
             profile=profile, tensorboard=tensorboard, watch=shown.step, chunk=chunk, split=split,
@@ -92,11 +93,16 @@ def train(
     print(f"The run: {out / 'result.json'}")
 
 
-def _text(file: Path | None) -> str:
+def read_recipe(file: Path | None) -> str:
+    """The text of a recipe's file; empty for none."""
     try:
-        return file.read_text("utf-8") if file else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the recipe {file}: {error}") from None
+        return file.read_text("utf-8-sig") if file else ""  # with or without a byte-order mark
+    except OSError as error:
+        raise InputError(f"cannot read the recipe {file}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"cannot read the recipe {file}: byte {error.start} is not UTF-8; save it in that encoding"
+        ) from None
 
 
 def _swept(text: str) -> tuple[str, tuple[float, ...]]:
@@ -111,12 +117,15 @@ def _swept(text: str) -> tuple[str, tuple[float, ...]]:
 
 def begin(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """Before anything is done with JAX: every core a device, or several processes."""
-    from flaxact.training.devices import initialize, use_cores
+    from flaxact.training.distributed import initialize, use_cores
 
     if coordinator is None and processes is None and process is None:
         use_cores()
     else:
         initialize(None if coordinator == "environment" else coordinator, processes, process)
+    import jax
+
+    jax.devices()  # it starts here, where an interrupt ends the process, and not within a training
 
 
 def _data(
@@ -132,7 +141,7 @@ def _data(
     import jax
 
     from flaxact.data.streamed import Streamed
-    from flaxact.training._programs import EVALUATION_BATCH
+    from flaxact.training.programs import EVALUATION_BATCH
 
     ahead = jax.device_put if jax.device_count() == 1 else None
 
@@ -152,9 +161,12 @@ def report(folder: tyro.conf.Positional[Path]) -> None:
     Args:
       folder: Where flaxact compare has written.
     """
-    from flaxact.studies.report import write_report
+    from flaxact._shown import print_table
+    from flaxact.studies.report import table, write_report
 
-    print(f"The report: {write_report(folder)}")
+    path = write_report(folder)
+    print_table(*table(folder))
+    print(f"The report: {path}")
 
 
 def command() -> str:

@@ -8,8 +8,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from flaxact.commands import begin, command, report
+from flaxact import _interrupts
+from flaxact.commands import begin, command, read_recipe, report
 from flaxact.errors import InputError
+from flaxact.studies.study import Study
+from flaxact.training.recipe import Recipe, fields_in
+
+DEFAULTS = {"epochs": 6, "batch_size": 32, "momentum": 0.9, "schedule": "constant"}
+RATES = (0.001, 0.003, 0.01, 0.03)
 
 
 @dataclass(frozen=True)
@@ -21,50 +27,76 @@ class Comparison:
       model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)".
       dataset: mnist5k, or the name of a TFDS image classification set.
       seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
-      epochs: Passes over the training images.
-      batch_size: Images a step.
-      learning_rate: One, or several from which each activation gets its own best by training error.
-      momentum: Of SGD.
-      schedule: Of the learning rate; steps divides by 10 after 80% and again after 90%.
+      recipe: TOML file of how they are trained; what it leaves out is as by default.
+      option: Fields of the recipe, as "optimizer='adam'" "precision='bfloat16'" "augment=['flip']"; they
+        override the file's.
+      epochs: Passes over the training images; 6 where the recipe does not say.
+      batch_size: Images a step; 32 where the recipe does not say.
+      learning_rate: One, or several from which each activation gets its own best by training error; where
+        the recipe says none 0.001 0.003 0.01 0.03.
+      momentum: Of SGD; 0.9 where the recipe does not say.
+      schedule: Of the learning rate: constant, cosine, plateau or steps, which divides by 10 after 80%
+        and again after 90%; constant where the recipe does not say.
       target_error: Training error, as a fraction, for "epochs to".
       image_size: Side to which images of different sizes are brought, in pixels.
+      keep_params: Keep each run's trained variables; flaxact.studies.load_trained reads them.
       data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
-      out: Folder of the results; runs of other studies in it are left alone.
+      out: Folder of the results. It holds comparisons with the same options; what it has is not trained
+        again.
     """
 
     activations: tyro.conf.Positional[tuple[str, ...]]
     model: str = "cuda_convnet(width=0.25)"
     dataset: str = "mnist5k"
     seeds: int = 3
-    epochs: int = 6
-    batch_size: int = 32
-    learning_rate: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03)
-    momentum: float = 0.9
-    schedule: Literal["constant", "cosine", "steps"] = "constant"
+    recipe: Path | None = None
+    option: tuple[str, ...] = ()
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: tuple[float, ...] = ()
+    momentum: float | None = None
+    schedule: str | None = None
     target_error: float = 0.1
     image_size: int | None = None
+    keep_params: bool = False
     data_dir: Path | None = None
     out: Path = Path("flaxact-results")
+
+    def study(self) -> Study:
+        """What it says, checked.
+
+        Raises:
+          InputError: an unknown name or field, a value out of its range, or a field that is given both
+            by an option of its own and by ``--option``.
+        """
+        options = fields_in("\n".join(self.option))
+        flags = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name) is not None}
+        rates = {"learning_rate": self.learning_rate} if self.learning_rate else {}
+        for name in options:
+            if name in flags | rates:
+                flag = f"--{name.replace('_', '-')}"
+                raise InputError(f"{name} is given by {flag} and by --option: give it once")
+        fields = DEFAULTS | fields_in(read_recipe(self.recipe)) | options | flags
+        rate = fields.pop("learning_rate", None)
+        return Study(
+            activations=self.activations,
+            model=self.model,
+            dataset=self.dataset,
+            seeds=tuple(range(self.seeds)),
+            learning_rates=self.learning_rate or (RATES if rate is None else (rate,)),
+            recipe=Recipe(**fields),
+            target_error=self.target_error,
+            image_size=self.image_size,
+            keep_params=self.keep_params,
+        )
 
     def loaded(self) -> tuple[Any, Any]:
         """The study and its data, checked."""
         from flaxact import data as datasets
         from flaxact._shown import console
-        from flaxact.studies.study import Study, check_folder
-        from flaxact.training.recipe import Recipe
+        from flaxact.studies.study import check_folder
 
-        study = Study(
-            activations=self.activations,
-            model=self.model,
-            dataset=self.dataset,
-            seeds=tuple(range(self.seeds)),
-            learning_rates=self.learning_rate,
-            recipe=Recipe(
-                self.epochs, self.batch_size, momentum=self.momentum, schedule=self.schedule
-            ),
-            target_error=self.target_error,
-            image_size=self.image_size,
-        )
+        study = self.study()
         datasets.check(self.dataset, data_dir=self.data_dir)
         check_folder(self.out)
         begin(None, None, None)
@@ -88,12 +120,13 @@ def compare(options: Options) -> None:
     from flaxact import studies
     from flaxact._shown import Bar
 
-    if _nothing_to_do(study, data, options.out):
-        return
-    with Bar("epochs") as bar:
-        for progress in studies.run(study, data, options.out, command=command()):
-            bar.show(progress.done, progress.total, progress.text)
-    report(options.out)
+    with studies.held(options.out), _interrupts.raised():
+        if _nothing_to_do(study, data, options.out):
+            return
+        with Bar("epochs", lines=True) as bar:
+            for progress in studies.run_held(study, data, options.out, command=command()):
+                bar.show(progress.done, progress.total, progress.text)
+        report(options.out)
 
 
 def _nothing_to_do(study: Any, data: Any, out: Path) -> bool:
@@ -140,24 +173,27 @@ def launch(
     from flaxact.studies.launch import Machine
     from flaxact.studies.launch import launch as send
 
-    if _nothing_to_do(study, data, options.out):
-        return
-    wait, failed = wait or cluster == "local" or at_once is not None, []
-    for job in send(
-        study, data, options.out, cluster=cluster, wait=wait, at_once=at_once,
-        machine=Machine(partition, minutes, gpus, cpus, memory),
-        data_dir=options.data_dir, command=command(),
-    ):  # fmt: skip
-        console.print(f"job {job.number}, {job.activation}: {job.state} {job.text}", soft_wrap=True)
-        failed += [job.activation] * (job.state == "failed")
-    if failed:
-        raise InputError(
-            f"{len(failed)} of the jobs failed ({', '.join(failed)}): the same command sends them again"
-        )
-    if wait:
-        report(options.out)
-    else:
-        absent = studies.missing(study, data, options.out)
-        console.print(
-            f"{len(absent)} activations are not finished: the same command with --wait writes the report"
-        )
+    with studies.held(options.out), _interrupts.raised():
+        if _nothing_to_do(study, data, options.out):
+            return
+        wait, failed = wait or cluster == "local" or at_once is not None, []
+        for job in send(
+            study, data, options.out, cluster=cluster, wait=wait, at_once=at_once,
+            machine=Machine(partition, minutes, gpus, cpus, memory),
+            data_dir=options.data_dir, command=command(),
+        ):  # fmt: skip
+            said = f"job {job.number}, {job.activation}: {job.state} {job.text}"
+            console.print(said, soft_wrap=True)
+            failed += [job.activation] * (job.state == "failed")
+        if failed:
+            raise InputError(
+                f"{len(failed)} of the jobs failed ({', '.join(failed)}): the same command sends them "
+                "again"
+            )
+        if wait:
+            report(options.out)
+            return
+    absent = studies.missing(study, data, options.out)
+    console.print(
+        f"{len(absent)} activations are not finished: the same command with --wait writes the report"
+    )

@@ -20,10 +20,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from flaxact._kernels import layer_variances, with_kernel
+from flaxact._lazy import listing
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError, unknown
+from flaxact.layers._inspect import layer_variances, with_kernel
 from flaxact.theory import gaussian_moments
+
+__dir__ = listing(__name__)
 
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
 Distribution = Literal["normal", "truncated_normal", "uniform"]
@@ -41,7 +44,8 @@ def he(
     from a Gaussian; ``jax.nn.initializers.he_normal`` cuts it off at two standard deviations.
 
     Args:
-      mode: "fan_in" (eq. 10), "fan_out" (eq. 14), "fan_avg" or "fan_geo_avg".
+      mode: "fan_in" (eq. 10), "fan_out" (eq. 14), "fan_avg" or "fan_geo_avg". The shape of a grouped
+        kernel does not tell its groups, so its fan-out is counted too large by their number.
       distribution: "normal", "truncated_normal" or "uniform".
       negative_slope: a, the slope of a leaky ReLU below zero.
 

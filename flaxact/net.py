@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx
+from flax.core import FrozenDict
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from flaxact._lazy import listing
 from flaxact.layers import HYPERPARAMETERS
+
+__dir__ = listing(__name__)
 
 Variables = dict[str, Any]
 
@@ -34,18 +39,103 @@ class Net:
     apply: Callable[..., tuple[jax.Array, Variables]]
 
 
-def train_flag(module: linen.Module, train: bool) -> dict[str, Any]:
-    """``train`` as a keyword argument, for modules that take it."""
-    takes_it = "train" in inspect.signature(module.__call__).parameters
-    return {"train": train} if takes_it else {}
+def arguments(module: linen.Module, images: Any, train: bool) -> tuple[tuple, dict[str, Any]]:
+    """What a module is called with: images, and ``train`` where it takes that.
+
+    ``train`` goes by its place where it is the second argument, as ``nn.remat`` knows static arguments
+    by their places.
+    """
+    names = inspect.signature(module.__call__).parameters
+    if "train" not in names:
+        return (images,), {}
+    second = list(names)[1] == "train" and names["train"].kind != inspect.Parameter.KEYWORD_ONLY
+    return ((images, train), {}) if second else ((images,), {"train": train})
 
 
-@functools.lru_cache  # equal modules give the same two functions, so they are compiled once
+def apply_module(
+    module: linen.Module, variables: Any, images: Any, *, train: bool, **options: Any
+) -> Any:
+    """``module.apply``, with ``train`` for modules that take it."""
+    args, flag = arguments(module, images, train)
+    return module.apply(variables, *args, **flag, **options)
+
+
+def hashable(module: linen.Module) -> linen.Module:
+    """An equal module that has a hash: with tuples for lists and frozen dictionaries for dictionaries.
+
+    So does Flax change a module before it calls it. One that has no hash even so, because it holds an
+    array, comes back as it is.
+    """
+    fixed = _fixed(module, {})
+    return fixed if _has_hash(fixed) else module
+
+
+def _has_hash(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _fixed(value: Any, done: dict[int, linen.Module]) -> Any:
+    """A value with what Flax would freeze frozen; a module that is shared stays so, in ``done``."""
+    if _has_hash(value):
+        return value
+    if isinstance(value, list | tuple):
+        parts = [_fixed(part, done) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    if isinstance(value, Mapping):
+        return FrozenDict({name: _fixed(part, done) for name, part in value.items()})
+    if isinstance(value, linen.Module) and value.scope is None:
+        if id(value) not in done:
+            fields = [f.name for f in dataclasses.fields(value) if f.init and f.name != "parent"]
+            held = {name: _fixed(getattr(value, name), done) for name in fields}
+            done[id(value)] = value.clone(**held)
+        return done[id(value)]
+    return value
+
+
+@dataclass(frozen=True)
+class ByIdentity:
+    """A module that is equal to itself only, for a cache: it holds what has no hash."""
+
+    module: linen.Module
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByIdentity) and other.module is self.module
+
+    def __hash__(self) -> int:
+        return id(self.module)
+
+
+def cached_by_module(maxsize: int = 128) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A cache of a function of a module and of hashable values: by the module's value if it has a hash.
+
+    Equal modules then share what is made of them, such as compiled programs.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.lru_cache(maxsize)
+        def cached(key: Any, *args: Any, **options: Any) -> Any:
+            return function(key.module if isinstance(key, ByIdentity) else key, *args, **options)
+
+        @functools.wraps(function)
+        def by_module(module: linen.Module, *args: Any, **options: Any) -> Any:
+            module = hashable(module)
+            return cached(module if _has_hash(module) else ByIdentity(module), *args, **options)
+
+        return by_module
+
+    return decorate
+
+
+@cached_by_module()  # equal modules give the same two functions, so they are compiled once
 def from_linen(module: linen.Module, hyperparameters: tuple[str, ...] = ()) -> Net:
     """The net of a Linen module ``module(images)`` or ``module(images, train=...)``.
 
     Args:
-      module: the network.
+      module: the network; lists among its attributes, as in ``nn.Sequential([...])``, are fine.
       hyperparameters: of its activations, such as ``("negative_slope",)``, that are to be variables
         (of the collection "hyperparameters") instead of numbers in the program: a sweep over their
         values then compiles once and trains them together. Each ``Member`` says its values.
@@ -56,13 +146,10 @@ def from_linen(module: linen.Module, hyperparameters: tuple[str, ...] = ()) -> N
     """
 
     def init(key: jax.Array, images: Any) -> Variables:
-        flag = train_flag(module, False)
+        args, flag = arguments(module, images, False)
         # Intermediates are asked for only where they tell the sites.
-        variables = (
-            module.init(key, images, **flag, mutable=True)
-            if hyperparameters
-            else (module.init(key, images, **flag))
-        )
+        mutable: dict[str, Any] = {"mutable": True} if hyperparameters else {}
+        variables = module.init(key, *args, **flag, **mutable)
         sown = variables.get("intermediates", {})
         variables = {k: v for k, v in variables.items() if k != "intermediates"}
         if hyperparameters:
@@ -89,8 +176,8 @@ def from_linen(module: linen.Module, hyperparameters: tuple[str, ...] = ()) -> N
         rngs = {"dropout": key}
         if train:  # its presence is what makes an activation draw
             rngs["activation"] = jax.random.fold_in(key, 1)
-        logits, updates = module.apply(
-            variables, images, **train_flag(module, train), rngs=rngs, mutable=changing
+        logits, updates = apply_module(
+            module, variables, images, train=train, rngs=rngs, mutable=changing
         )
         return logits, {**variables, **updates}
 

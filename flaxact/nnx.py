@@ -7,8 +7,11 @@ from typing import Any
 import jax
 from flax import nnx
 
+from flaxact._lazy import listing
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError
+
+__dir__ = listing(__name__)
 
 
 class ActivationParam(nnx.Param):

@@ -7,6 +7,7 @@ from typing import Literal
 
 import tyro
 
+from flaxact import _interrupts
 from flaxact.commands import begin, command
 
 
@@ -14,39 +15,57 @@ def reproduce(
     name: tyro.conf.Positional[str] = "",
     *,
     scale: Literal["smoke", "reduced", "full"] = "reduced",
+    stored: bool = False,
     data_dir: Path | None = None,
-    out: Path = Path("paper_repro/results"),
+    out: Path | None = None,
 ) -> None:
     """Put a paper's claims to the test; without a name, list the papers.
 
-    Stopped, the same command goes on. ``summary`` puts the results that are there together.
+    Run the same command again to resume. ``summary`` puts the stored results of all papers together.
 
     Args:
-      name: Of the reproduction, or summary.
-      scale: smoke takes a minute and shows that the code runs; reduced is for two CPU cores and under an
-        hour; full is the published protocol, for an accelerator.
+      name: Of the paper, or summary.
+      scale: smoke takes a minute and shows that the code runs; reduced is for two CPU cores, and each
+        paper says how long it takes; full is the published protocol, for an accelerator.
+      stored: Write the page from the pieces that are stored, and compute none.
       data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
-      out: Folder of the results.
+      out: Folder of the results; else in a checkout that of the committed ones, elsewhere
+        flaxact-papers, to which summary adds the results that come with the papers.
     """
-    from flaxact.studies import reproduced, reproduction
+    from flaxact.reproduction import papers
 
+    folder = papers.default_folder() if out is None else out
     if not name:
-        for paper in reproduction.names():
-            there = [s for s in reproduction.SCALES if (out / paper / f"{s}.json").exists()]
-            print(f"{paper:<16} {reproduced.title(reproduction.module(paper))}")
-            print(f"{'':<16} results in {out}: {', '.join(there) or 'none'}")
-        return
-    if name == "summary":
-        from flaxact.studies import evidence
+        _list(folder)
+    elif name == papers.SUMMARY:
+        from flaxact.reproduction import summary
 
-        print(f"The page: {evidence.write(out)}")
-        return
-    reproduction.check(name)
-    from flaxact._shown import console
+        if out is None:
+            summary.add_shipped_results(folder)
+        print(f"The page: {summary.write_summary(papers.load_summary(), folder)}")
+    else:
+        papers.check(name)
+        from flaxact._shown import console
+        from flaxact.reproduction import run
 
-    begin(None, None, None)
-    page = reproduction.reproduce(
-        name, scale, out, command=command(), data_dir=data_dir,
-        say=lambda text: console.print(text, soft_wrap=True, highlight=False),
-    )  # fmt: skip
-    print(f"The page: {page}")
+        begin(None, None, None)
+        with _interrupts.raised():
+            page = run.reproduce(
+                name,
+                scale,
+                folder,
+                command=command(),
+                data_dir=data_dir,
+                compute=not stored,
+                log=lambda text: console.print(text, soft_wrap=True, highlight=False),
+            )
+        print(f"The page: {page}")
+
+
+def _list(folder: Path) -> None:
+    from flaxact.reproduction import page, papers
+
+    for name in papers.names():
+        scales = [scale for scale in papers.SCALES if (folder / name / f"{scale}.json").exists()]
+        print(f"{name:<16} {page.title(papers.load(name))}")
+        print(f"{'':<16} results in {folder}: {', '.join(scales) or 'none'}")

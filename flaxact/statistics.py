@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from flaxact._lazy import listing, np
+
+__dir__ = listing(__name__)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its confidence interval; the ends are nan where one value says nothing of spread."""
+    """An estimate with its confidence interval.
+
+    Attributes:
+      mean: the estimate; infinite where only a bound is known.
+      low: the lower end; nan where one value says nothing of the spread.
+      high: the upper end; infinite for an open one.
+      level: the confidence that the ends have.
+      at_level: gives the interval at another confidence; None where that is not known.
+    """
 
     mean: float
     low: float
     high: float
+    level: float = 0.95
+    at_level: Callable[[float], Interval] | None = field(default=None, compare=False, repr=False)
+
+    def clipped(self, low: float, high: float) -> Interval:
+        """The part of it that a bounded quantity can reach; the confidence stays.
+
+        >>> Interval(0.1, -0.1, 0.3).clipped(0, 1)
+        Interval(mean=0.1, low=0, high=0.3, level=0.95)
+        """
+        again = self.at_level
+        return replace(
+            self, low=max(self.low, low), high=min(self.high, high),
+            at_level=None if again is None else lambda level: again(level).clipped(low, high),
+        )  # fmt: skip
 
     def overlaps(self, other: Interval) -> bool:
         """Whether the two share a value; unknown (nan) ends count as overlapping."""
@@ -34,11 +61,12 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     from scipy.stats import t
 
     mean = statistics.fmean(values)
-    if len(values) < 2:
-        return Interval(mean, math.nan, math.nan)
+    again = functools.partial(mean_interval, values)
+    if len(values) < 2 or math.isnan(mean):
+        return Interval(mean, math.nan, math.nan, confidence, again)
     error = statistics.stdev(values) / math.sqrt(len(values))
     half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * error
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, mean - half, mean + half, confidence, again)
 
 
 def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
@@ -51,7 +79,52 @@ def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
     from scipy.stats import binomtest
 
     found = binomtest(count, of).proportion_ci(confidence)
-    return Interval(count / of, float(found.low), float(found.high))
+    again = functools.partial(share_interval, count, of)
+    return Interval(count / of, float(found.low), float(found.high), confidence, again)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """When a curve came down to a target: between ``low`` and ``high``.
+
+    They are equal where the time is known. ``low`` is 0 where the first record is already at the target
+    ("at most"); ``high`` is infinite where no record is ("more than").
+    """
+
+    low: float
+    high: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether the time is known."""
+        return self.low == self.high
+
+
+def crossing(points: Sequence[tuple[float, float | None]], target: float) -> Crossing:
+    """When a curve first comes down to a target.
+
+    Args:
+      points: times in ascending order, each with the value at that time; the curve is taken as straight
+        between them. None, of a diverged run, is not at the target.
+      target: the value to come down to.
+
+    >>> crossing([(1, 0.9), (2, 0.5), (3, 0.1)], 0.3)
+    Crossing(low=2.5, high=2.5)
+    >>> crossing([(0.5, 0.2), (1.5, 0.1)], 0.3), crossing([(1, 0.9), (2, 0.5)], 0.3)
+    (Crossing(low=0.0, high=0.5), Crossing(low=2, high=inf))
+    """
+    before: tuple[float, float | None] | None = None
+    for time, value in points:
+        if value is not None and value <= target:
+            if before is None:
+                return Crossing(0.0, time)
+            last, height = before
+            if height is None:  # nothing is known of the time in between
+                return Crossing(last, time)
+            at = last + (time - last) * (height - target) / (height - value)
+            return Crossing(at, at)
+        before = time, value
+    return Crossing(before[0] if before else 0.0, math.inf)
 
 
 def first_crossing(values: Sequence[float | None], target: float) -> float | None:
@@ -65,14 +138,8 @@ def first_crossing(values: Sequence[float | None], target: float) -> float | Non
     >>> first_crossing([0.9, 0.5], 0.3) is None, first_crossing([0.2], 0.3)
     (True, 1.0)
     """
-    before = None
-    for epoch, value in enumerate(values, 1):
-        if value is not None and value <= target:
-            if before is None:
-                return float(epoch)
-            return epoch - 1 + (before - target) / (before - value)
-        before = value
-    return None
+    found = crossing(list(enumerate(values, 1)), target)
+    return float(found.high) if math.isfinite(found.high) else None
 
 
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -> float:
@@ -84,6 +151,39 @@ def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -
     return statistics.median(numerator) / statistics.median(denominator)
 
 
+def contrast_interval(
+    samples: Sequence[Sequence[float]], weights: Sequence[float], confidence: float = 0.95
+) -> Interval:
+    """A weighted sum of the means of independent samples, and Welch's interval of it.
+
+    Variances may differ; the degrees of freedom are Welch and Satterthwaite's.
+
+    Args:
+      samples: values of each, two or more for an interval.
+      weights: one per sample.
+      confidence: of the interval.
+
+    >>> interval = contrast_interval([[5.0, 6.0, 7.0], [1.0, 2.0, 3.0]], [1, -1])
+    >>> round(interval.mean, 6), round(interval.low, 3), round(interval.high, 3)
+    (4.0, 1.733, 6.267)
+    """
+    from scipy.stats import t
+
+    pairs = list(zip(samples, weights, strict=True))
+    mean = sum(weight * statistics.fmean(values) for values, weight in pairs)
+    again = functools.partial(contrast_interval, samples, weights)
+    if min(len(values) for values in samples) < 2 or math.isnan(mean):
+        return Interval(mean, math.nan, math.nan, confidence, again)
+    parts = [weight**2 * statistics.variance(v) / len(v) for v, weight in pairs]
+    if sum(parts) == 0:
+        return Interval(mean, mean, mean, confidence, again)
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(values) - 1) for part, values in zip(parts, samples, strict=True)
+    )
+    half = float(t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(sum(parts))
+    return Interval(mean, mean - half, mean + half, confidence, again)
+
+
 def difference_interval(
     one: Sequence[float], other: Sequence[float], confidence: float = 0.95
 ) -> Interval:
@@ -93,19 +193,32 @@ def difference_interval(
     >>> round(interval.mean, 6), round(interval.low, 3), round(interval.high, 3)
     (4.0, 1.733, 6.267)
     """
-    from scipy.stats import t
+    return contrast_interval([one, other], [1.0, -1.0], confidence)
 
-    mean = statistics.fmean(one) - statistics.fmean(other)
-    if min(len(one), len(other)) < 2:
-        return Interval(mean, math.nan, math.nan)
-    squares = [statistics.variance(values) / len(values) for values in (one, other)]
-    if sum(squares) == 0:
-        return Interval(mean, mean, mean)
-    freedom = sum(squares) ** 2 / sum(
-        square**2 / (len(values) - 1) for square, values in zip(squares, (one, other), strict=True)
-    )
-    half = float(t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(sum(squares))
-    return Interval(mean, mean - half, mean + half)
+
+def geometric_interval(
+    samples: Sequence[Sequence[float]], powers: Sequence[float], confidence: float = 0.95
+) -> Interval:
+    """A product of powers of the geometric means of samples of positive values, and its interval.
+
+    Welch's interval of the logarithm, and so wide for few values, where a bootstrap is too narrow.
+
+    >>> interval = geometric_interval([[12.0, 12.0], [3.0, 3.0], [12.0, 12.0]], [1, -0.5, -0.5])
+    >>> round(interval.mean, 6)
+    2.0
+    """
+    logs = [[math.log(value) for value in values] for values in samples]
+    found = contrast_interval(logs, powers, confidence)
+    again = functools.partial(geometric_interval, samples, powers)
+    low, high = (_exp(end) for end in (found.low, found.high))
+    return Interval(math.exp(found.mean), low, high, confidence, again)
+
+
+def _exp(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
 
 
 def ratio_interval(
@@ -113,15 +226,11 @@ def ratio_interval(
 ) -> Interval:
     """The ratio of two samples' geometric means, of positive values, and its interval.
 
-    Welch's interval of the logarithms, and so wide for few values, where a bootstrap is too narrow.
-
     >>> interval = ratio_interval([12.0, 12.0], [2.0, 2.0])
     >>> round(interval.mean, 6), round(interval.low, 6)
     (6.0, 6.0)
     """
-    logs = [[math.log(value) for value in values] for values in (numerator, denominator)]
-    found = difference_interval(*logs, confidence=confidence)
-    return Interval(*map(math.exp, (found.mean, found.low, found.high)))
+    return geometric_interval([numerator, denominator], [1.0, -1.0], confidence)
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -135,10 +244,57 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
     """
     from scipy.stats import binom
 
-    ordered, n = sorted(values), len(values)
+    ordered = sorted(values)
+    n = len(values)
     # The median lies below the k-th lowest with probability P(fewer than k of n below it).
     k = int(binom.ppf((1 - confidence) / 2, n, 0.5))
     middle = statistics.median(ordered)
+    again = functools.partial(median_interval, values)
     if k < 1:
-        return Interval(middle, math.nan, math.nan)
-    return Interval(middle, ordered[k - 1], ordered[n - k])
+        return Interval(middle, math.nan, math.nan, confidence, again)
+    return Interval(middle, ordered[k - 1], ordered[n - k], confidence, again)
+
+
+def mixed_slope(
+    x: Sequence[float], y: Sequence[float], groups: Sequence[int], confidence: float = 0.95
+) -> tuple[Interval, float]:
+    """The slope of y over x with groups as a random effect, and the value at x = 0.
+
+    Fitted by restricted maximum likelihood. Student's t has n - 1 - groups degrees of freedom.
+
+    Args:
+      x: the predictor, per point.
+      y: the response, per point.
+      groups: of each point.
+      confidence: of the interval.
+
+    >>> slope, start = mixed_slope([0, 1, 2, 3], [1.0, 3.1, 4.9, 7.0], [0, 0, 1, 1])
+    >>> round(slope.mean, 2), round(start, 2)
+    (2.1, 0.85)
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.stats import t
+
+    design = np.column_stack([np.ones(len(x)), np.asarray(x, float)])
+    response = np.asarray(y, float)
+    same = np.equal.outer(np.asarray(groups), np.asarray(groups)).astype(float)
+    freedom = len(response) - design.shape[1]
+
+    def fit(log_ratio: float) -> tuple[float, np.ndarray, np.ndarray]:
+        covariance = np.eye(len(response)) + np.exp(log_ratio) * same
+        inverse = np.linalg.inv(covariance)
+        information = design.T @ inverse @ design
+        coefficients = np.linalg.solve(information, design.T @ inverse @ response)
+        residual = response - design @ coefficients
+        variance = max(float(residual @ inverse @ residual) / freedom, 1e-300)
+        logs = [np.linalg.slogdet(matrix)[1] for matrix in (covariance, information)]
+        criterion = freedom * np.log(variance) + sum(logs)
+        return criterion, coefficients, variance * np.linalg.inv(information)
+
+    best = minimize_scalar(lambda v: fit(v)[0], bounds=(-12, 6), method="bounded")
+    _, coefficients, covariance = fit(best.x)  # type: ignore[attr-defined]
+    degrees = max(freedom - (len(set(groups)) - 1), 1)
+    half = float(t.ppf((1 + confidence) / 2, degrees)) * math.sqrt(covariance[1, 1])
+    slope = float(coefficients[1])
+    again = lambda level: mixed_slope(x, y, groups, level)[0]  # noqa: E731
+    return Interval(slope, slope - half, slope + half, confidence, again), float(coefficients[0])

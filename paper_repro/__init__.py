@@ -1,1 +1,1 @@
-"""Claims of papers, put to the test: a file a paper, run by ``flaxact reproduce``."""
+"""Claims of papers, put to the test: one file per paper, run by ``flaxact reproduce``."""

@@ -1,15 +1,33 @@
+import contextlib
 import gc
 import os
 from pathlib import Path
 
 import hypothesis
+import jax
 import pytest
+from flax import nnx
 
 # Traced programs are many objects that live long, and looking through them again and again takes time.
 gc.set_threshold(50_000, 20, 50)
 # Compilation makes first calls slow; the same examples each time make a failure everyone's.
 hypothesis.settings.register_profile("flaxact", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("flaxact")
+
+
+def _graph_mode(graph):
+    if not graph:
+        pytest.skip("NNX's tree mode is new in Flax 0.12.6")
+    return contextlib.nullcontext()
+
+
+# What tests use and the oldest JAX and Flax lack; flaxact itself does without.
+if not hasattr(jax, "enable_x64"):
+    from jax.experimental import enable_x64
+
+    jax.enable_x64 = enable_x64
+if not hasattr(nnx, "set_graph_mode"):
+    nnx.set_graph_mode = _graph_mode
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

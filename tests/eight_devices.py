@@ -15,8 +15,8 @@ from trainings import random_data
 from flaxact.errors import InputError
 from flaxact.net import from_linen
 from flaxact.training import Recipe, grid, train, updates
-from flaxact.training.devices import places
-from flaxact.training.engine import Start
+from flaxact.training.loop import Start
+from flaxact.training.placement import places
 
 DATA = random_data(train=48, test=70, size=6)
 RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.01, augment=("crop(padding=1)", "flip"))
@@ -99,7 +99,7 @@ def last(epochs) -> dict[str, np.ndarray]:
     return {str(path): np.asarray(leaf) for path, leaf in leaves} | measured(epoch)
 
 
-def used(devices, split, count, sizes, *, vmapped) -> list[list]:
+def used(devices, split, count, sizes, **options) -> list[list]:
     """For each place: its devices' numbers, and whether state and batch are divided among them."""
     some = None if devices is None else jax.devices()[:devices]
     return [
@@ -108,7 +108,7 @@ def used(devices, split, count, sizes, *, vmapped) -> list[list]:
             not isinstance(place.state, SingleDeviceSharding) and tuple(place.state.spec) != (),
             isinstance(place.batch, NamedSharding),
         ]
-        for place in places(some, split, count, sizes, vmapped=vmapped)
+        for place in places(some, split, count, sizes, **options)
     ]
 
 
@@ -150,6 +150,8 @@ CHECKS = {
         "8 alone": used(None, None, 8, [16, 512], vmapped=False),
         "3 alone on 2": used(2, None, 3, [16, 512], vmapped=False),
         "1 alone": used(None, None, 1, [16, 512], vmapped=False),
+        "16 by 6": used(None, None, 16, [16, 512], vmapped=True, chunk=6),
+        "16 by 5": used(None, None, 16, [16, 512], vmapped=True, chunk=5),
     },
     "refused": lambda: {
         "3 members on 2": refused([0, 1, 2], devices=several(2), split="members"),

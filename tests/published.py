@@ -130,11 +130,11 @@ SMALL = {
     "resnet": {"input": (16, 16, 3), "arguments": "width=0.25, depth=8"},
     "resnet18": {"input": (32, 32, 3)},
     "resnet50": {"input": (32, 32, 3)},
-    # Standardising weights takes the larger of their variance and a small number.
+    # Standardizing weights takes the larger of their variance and a small number; jnp.var compares.
     "nf_resnet": {
         "input": (16, 16, 3),
         "arguments": "width=0.25, depth=8",
-        "operations": ("max",),
+        "operations": ("max", "gt", "select_n"),
     },
     "nf_resnet26": {"input": (32, 32, 3)},
     "nf_resnet50": {"input": (32, 32, 3)},

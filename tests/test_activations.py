@@ -13,7 +13,8 @@ from jax.test_util import check_grads
 
 import flaxact as fa
 from flaxact.activations._describe import references
-from flaxact.activations._spec import find
+from flaxact.activations._spec import catalogue
+from flaxact.activations._verify import disagreements
 from tests.quick import OPTIMISED, check_gradients, derivatives, jit, rounding_jit
 from tests.references import REFERENCE, truth
 
@@ -164,17 +165,8 @@ def test_shape_dtype_and_vmap(spec):
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_stated_range_holds_and_is_reached(spec):
-    activation = fa.get(spec)
-    low, high = activation.range
-    x = np.concatenate([np.linspace(-40, 40, 200_001), [-1e30, -1e6, 1e6, 1e30]])
-    y = np.asarray(jit(activation)(x.astype(np.float32)), np.float64)
-    y = y[~np.isnan(y)]
-    slack = 2e-6 * max([1.0, *(abs(end) for end in (low, high) if math.isfinite(end))])
-    assert low - slack <= y.min()
-    assert y.max() <= high + slack
-    assert y.min() <= (low + slack if math.isfinite(low) else -5)
-    assert y.max() >= (high - slack if math.isfinite(high) else 5)
+def test_what_is_declared_is_what_the_values_show(spec):
+    assert list(disagreements(fa.get(spec))) == []
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -208,7 +200,7 @@ def test_stated_shape(spec):
 
 @pytest.mark.parametrize("name", [*fa.names(), *fa.names("transform")])
 def test_sources_and_docstrings(name):
-    spec = find(name)
+    spec = catalogue[name]
     assert not spec.source or spec.source in references()
     assert fa.cite(name) == references().get(spec.source, "")
     assert spec.summary
@@ -248,15 +240,6 @@ def test_slopes_below_zero_of_leaky_relu():
     for negative_slope in (-1.0, 0.0, jnp.float32(-1.0)):
         _, got = derivatives(lambda x, s=negative_slope: fa.leaky_relu(x, s), 1)(x)
         chex.assert_trees_all_equal(got, jnp.array([negative_slope, 1.0]))
-
-
-@pytest.mark.parametrize(
-    "bad", [1, True, "text", None, [1.0], np.arange(3), jnp.array([True]), jnp.array(1j)]
-)
-@pytest.mark.parametrize("name", fa.names())
-def test_only_floating_arrays(name, bad):
-    with pytest.raises(fa.InputError, match=f"{name} takes an array of floating dtype"):
-        getattr(fa, name)(bad)
 
 
 def test_bad_hyperparameters_in_a_call():

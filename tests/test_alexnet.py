@@ -13,8 +13,7 @@ from flax import traverse_util
 
 import flaxact as fa
 from flaxact import models
-from flaxact.layers import adaptive_avg_pool, cross_map_response_norm
-from flaxact.weighted import LocalConv
+from flaxact.layers import LocalConv, adaptive_avg_pool, cross_map_response_norm
 from tests.quick import jit
 
 RNG = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import time
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -116,3 +117,17 @@ def test_an_unknown_name_ends_in_one_line(capsys):
     with pytest.raises(SystemExit, match="2"):
         bench.main(["--activations", "rleu"])
     assert "did you mean 'relu'" in capsys.readouterr().err
+
+
+def test_the_plain_resnet50_has_the_published_number_of_parameters():
+    """In Flax; and a few of its layers in PyTorch, where that is installed."""
+    from benchmarks.accelerator_parts import NETS
+    from benchmarks.models import Plain, torch_net
+
+    side, _, layers = NETS["resnet50"]
+    images = jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32)
+    shapes = jax.eval_shape(Plain(layers).init, jax.random.key(0), images)
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == 25_557_032
+    if bench.HAS_TORCH:
+        few = torch_net([*layers[:4], *layers[-2:]], 32)
+        assert sum(p.numel() for p in few.parameters()) == 9_408 + 128 + 75_008 + 257_000

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from flaxact.errors import InputError
-from flaxact.training import _stored
-from flaxact.training.checkpoints import CheckpointError, Checkpoints, restore
+from flaxact.training.folder import orbax_store
+from flaxact.training.folder.checkpoints import CheckpointError, Checkpoints, restore
 
 STEPS = (1, 2, 3)
 # Every file of a checkpoint; a test sees to it that these are all.
@@ -311,10 +311,10 @@ def test_an_old_one_half_deleted_stops_nothing(folder):
     [["x", "object", [1]]], [["x", "uint8", [2**50]]], [["x", "no type", [1]]], "text",
 ])  # fmt: skip
 def test_a_forged_one_is_set_aside(folder, index):
-    document = _stored.pack(4, {"x": np.arange(8)}, {}, None)[0].replace(
+    document = orbax_store.pack(4, {"x": np.arange(8)}, {}, None)[0].replace(
         '[["x", "int64", [8]]]', str(index).replace("'", '"')
     )
-    _stored.write(folder / "00000004", document, np.zeros(64, np.uint8))
+    orbax_store.write(folder / "00000004", document, np.zeros(64, np.uint8))
     restored = restore(folder)
     assert_whole(restored, 3)
     assert "checkpoint 4 is damaged" in restored.set_aside[0]
@@ -400,7 +400,7 @@ def test_an_error_that_is_under_way_comes_first(folder):
 # Forks a child a line of its input: one that goes on from where the folder is, saving at every step,
 # until it is killed. Forked, because importing takes seconds; the parent has started no thread.
 NURSERY = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 from orbax.checkpoint import v1
 sys.path.insert(0, str(Path(sys.argv[1])))
@@ -420,8 +420,10 @@ for line in sys.stdin:
                 save(checkpoints, step, metric=1 / step)
                 print(step, flush=True)
     print("child", pid, flush=True)
-    _, status = os.waitpid(pid, 0)
-    print("ended", os.waitstatus_to_exitcode(status), flush=True)
+    patience = time.monotonic() + 60
+    while not (ended := os.waitpid(pid, os.WNOHANG))[0] and time.monotonic() < patience:
+        time.sleep(0.01)
+    print("ended", os.waitstatus_to_exitcode(ended[1]) if ended[0] else "not", flush=True)
 """
 
 
@@ -434,7 +436,9 @@ def test_killed_at_any_moment_of_saving(tmp_path):
         try:
             for _ in range(25):
                 print(folder, file=nursery.stdin, flush=True)
-                begun = max(killed_after(nursery.stdout, chance.uniform(0, 0.06)))
+                begun = max(killed_after(nursery.stdout, chance.uniform(0, 0.06)), default=None)
+                if begun is None:
+                    pytest.skip("a process did not end within a minute after SIGKILL")  # seen once
                 restored = restore(folder)
                 assert_whole(restored, restored.step)
                 assert restored.set_aside == ()
@@ -447,7 +451,10 @@ def test_killed_at_any_moment_of_saving(tmp_path):
 
 
 def killed_after(stdout, seconds):
-    """The steps that the child had begun to save; it is killed that long after the second."""
+    """The steps that the child had begun to save; it is killed that long after the second.
+
+    Empty if the machine has not ended it a minute later.
+    """
     said, pid = [], None
     while pid is None or sum(map(str.isdigit, said)) < 2:
         said.append(stdout.readline().strip())
@@ -458,6 +465,8 @@ def killed_after(stdout, seconds):
     os.kill(pid, signal.SIGKILL)
     while not said[-1].startswith("ended"):
         said.append(stdout.readline().strip())
+    if said[-1] == "ended not":
+        return []
     assert said[-1] == "ended -9"
     return [int(line) for line in said if line.isdigit()]
 
@@ -540,7 +549,9 @@ def test_two_processes_save_and_restore(tmp_path):
 
 
 def test_orbax_loads_when_used():
-    script = "import flaxact.training.checkpoints, sys; print({'orbax', 'jax'} & {*sys.modules})"
+    script = (
+        "import flaxact.training.folder.checkpoints, sys; print({'orbax', 'jax'} & {*sys.modules})"
+    )
     said = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -1,5 +1,7 @@
 """The command line: quick answers, and one clear line for what the user can mend."""
 
+import io
+import os
 import resource
 import subprocess
 import sys
@@ -8,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import flaxact as fa
-from flaxact.cli import main
+from flaxact import _interrupts
+from flaxact.cli import main, run
 
 FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
 
@@ -30,7 +33,20 @@ FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
         (["compare", "relu", "--seeds", "many"], "--seeds"),
         (["compare", "relu", "--epochs", "0"], "epochs must be 1 or more"),
         (["compare", "relu", "--sedes", "3"], "--seeds"),
-        (["compare", "relu", "--schedule", "cosin"], "'constant', 'cosine', 'steps'"),
+        (
+            ["compare", "relu", "--lr", "3"],
+            "option of compare '--lr'; did you mean '--learning-rate'",
+        ),
+        (["train", "relu", "--lr=3"], "option of train '--lr'; did you mean '--learning-rate'"),
+        (["list", "--import", "my.py"], "--import comes before the command"),
+        (["describe", "RELU"], "unknown activation 'RELU'; did you mean 'relu'? The nearest of"),
+        (["describe", "LeakyReLU"], "did you mean 'leaky_relu'"),
+        (["models", "describe", "VGG11"], "unknown model 'VGG11'; did you mean 'vgg11'"),
+        (["compare", "relu", "--dataset", "CIFAR-10"], "did you mean 'cifar10'"),
+        (["Compare", "relu"], "did you mean 'compare'"),
+        (["train", "relu", "--option", "lr=1"], "did you mean 'learning_rate'"),
+        (["train", "relu", "--option", "epochs=1", "--option", "epoch=2"], "did you mean 'epochs'"),
+        (["compare", "relu", "--schedule", "cosin"], "did you mean 'cosine'"),
         (["compare", "relu", "--learning-rate", "0"], "above 0"),
         (["compare", "relu", "--batch-size", "5000"], "larger than the 4000"),
         (["compare", "relu", "--image-size", "14"], "leave the image size out"),
@@ -73,6 +89,82 @@ def test_answers_in_under_half_a_second(arguments):
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert any(word in done.stdout for word in ("elu", "compare", "cuda_convnet"))
     assert min(times) < 0.5
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["-V"]])
+def test_version(arguments, capsys):
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"flaxact {fa.__version__}\n"
+
+
+def test_module_runs():
+    command = [sys.executable, "-m", "flaxact", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"flaxact {fa.__version__}\n"
+
+
+# What prints more than ASCII; the commands that train print by rich, to stderr, which never fails.
+PRINTING = [["list"], ["models"], ["models", "describe", "lenet5"], ["cite", "gelu"], ["reproduce"],
+            ["describe", "gelu", "--full"], ["--help"]]  # fmt: skip
+
+
+def test_output_in_any_encoding(monkeypatch):
+    """As the installed command sets it up; a character that there is none of becomes a question mark."""
+    monkeypatch.setattr(_interrupts, "begin", lambda: None)
+    for encoding in ("ascii", "cp1252", "latin1"):
+        shown = []
+        for arguments in PRINTING:
+            out = io.TextIOWrapper(io.BytesIO(), encoding)
+            monkeypatch.setattr(sys, "stdout", out)
+            monkeypatch.setattr(sys, "argv", ["flaxact", *arguments])
+            with pytest.raises(SystemExit) as stop:
+                run()
+            assert not stop.value.code
+            out.flush()
+            shown.append(out.buffer.getvalue().decode(encoding))
+        assert ("?" in shown[5]) == (encoding != "utf-8")
+
+
+def test_output_where_the_locale_is_c():
+    command = [sys.executable, "-m", "flaxact", "models", "alexnet"]
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, check=True, env=environment)
+    assert b"227 ? 227 ? 3" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xef\xbb\xbfepochs = 3", "unknown model 'nope'"),  # read, with its byte-order mark
+        (b"epochs = 3 # \xe9", "recipe.toml: byte 13 is not UTF-8; save it in that encoding"),
+        ("epochs = 3".encode("utf-16"), "recipe.toml: byte 0 is not UTF-8"),
+        (None, "cannot read the recipe recipe.toml: No such file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_recipes_in_any_encoding(command, content, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "recipe.toml").write_bytes(content)
+    assert main([command, "relu", "--recipe", "recipe.toml", "--model", "nope"]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("platform", "arguments", "code"),
+    [("tpu", ["list", "--where", "lipschitz <= 1"], 2), ("cuda", ["doctor"], 1)],
+)
+def test_a_device_that_is_not_there(platform, arguments, code):
+    done = subprocess.run(
+        [sys.executable, "-m", "flaxact", *arguments],
+        capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": platform}, check=False,
+    )  # fmt: skip
+    if done.returncode == 0:
+        pytest.skip(f"there is a {platform} here")
+    assert done.returncode == code
+    assert f"JAX_PLATFORMS={platform}, and JAX finds no such device" in done.stdout + done.stderr
+    assert "unset it to use what there is" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_help_names_every_option(capsys):

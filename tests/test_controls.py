@@ -14,9 +14,8 @@ from flax import linen as nn
 
 import flaxact as fa
 from flaxact import models
-from flaxact.layers import Act
+from flaxact.layers import Act, Conv
 from flaxact.models.nf_resnet import gain
-from flaxact.weighted import Conv
 from tests.quick import jit
 
 CIFAR = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)

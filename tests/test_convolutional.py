@@ -13,11 +13,12 @@ import flaxact as fa
 from flaxact import models
 from flaxact.layers import adaptive_avg_pool, adaptive_max_pool
 from flaxact.models import he_net
+from flaxact.models._catalogue import entries
 from tests.quick import jit
 
 FILES = ("lenet5", "network_in_network", "all_cnn_c", "vgg", "fitnet4", "squeezenet_bn", "small_net",
          "elu_net", "he_net", "conv_pool_cnn_c", "cifar_full")  # fmt: skip
-NAMES = [name for name in models.list_models() if models._catalogue()[name][0] in FILES]
+NAMES = [name for name in models.list_models() if entries()[name].file in FILES]
 
 
 def images(batch, *shape):

@@ -313,7 +313,7 @@ def test_k_winners_keeps_the_stated_share(density, width):
         (lambda x: fa.maxout(x, pieces=2), "maxout needs a width that 2 divides, not 3"),
         (lambda x: fa.maxout(x, pieces=3, axis=0), "maxout needs a width that 3 divides, not 4"),
         (lambda x: fa.maxout(x, pieces=0), "maxout needs pieces > 0, not 0"),
-        (lambda x: fa.maxout(x, pieces=1.5), "needs a whole number as pieces, not float 1.5"),
+        (lambda x: fa.maxout(x, pieces=1.5), "needs a whole number as pieces, not 1.5"),
         (lambda x: fa.k_winners(x, 1.5), "k_winners needs density from 0 to 1, not 1.5"),
         (lambda x: fa.k_winners(x, 0), "k_winners needs density > 0"),
         (lambda x: fa.concatenated_elu(x, alpha=-1.0), "concatenated_elu needs alpha > 0"),

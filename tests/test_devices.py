@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import flaxact as fa
-from flaxact.training.devices import initialize
+from flaxact.training.distributed import initialize
 
 # XLA compiles quickly, and the programs are slow: what they compute is the same.
 QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -59,6 +59,8 @@ def test_devices_taken(found):
             "8 alone": [[[i], False, False] for i in everything],
             "3 alone on 2": [[[0], False, False], [[1], False, False]],
             "1 alone": [[everything, False, True]],
+            "16 by 6": [[[0, 1], True, False]],
+            "16 by 5": [[[0], False, False]],
         }
     )
 
@@ -67,7 +69,7 @@ def test_devices_that_do_not_divide_the_work_are_refused_where_they_were_given(f
     assert found["refused"] == {
         "3 members on 2": "3 members cannot be divided among 2 devices evenly",
         "16 images on 3": "a batch of 16 cannot be divided among 3 devices evenly",
-        "chunks of 3 on 2": "a chunk of 3 members cannot be divided among 2 devices evenly",
+        "chunks of 3 on 2": "4 members in chunks of 3 cannot be divided among 2 devices evenly",
     }
 
 

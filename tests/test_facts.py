@@ -14,8 +14,8 @@ from scipy.stats import norm
 
 import flaxact as fa
 from flaxact import facts
-from flaxact.activations._gaussian import evaluate
 from flaxact.cli import main
+from flaxact.quadrature import evaluate
 
 INF, POINTWISE = math.inf, fa.names("pointwise")
 ROOT2 = math.sqrt(2)

@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
-from flaxact import _convolution as fast
+from flaxact.layers import _cpu_convolution as fast
 from flaxact.layers import avg_pool, max_pool
 from tests.quick import jit
 
@@ -33,7 +33,6 @@ CASES = {
     "groups": (2, 6, 6, 16, 8, 3, 1, "SAME", 8),
 }
 UNCHANGED = {"1 × 1", "groups"}  # the rest have another form on the CPU
-on_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="forms for the CPU")
 
 
 def close(got, wanted):
@@ -110,45 +109,39 @@ def test_half_precision_stays_plain(case, dtype):
     assert str(jax.make_jaxpr(ours)(x, kernel)) == str(jax.make_jaxpr(theirs)(x, kernel))
 
 
-def derived(f, x, kernel):
-    """The traced program of value and gradients."""
-
-    def program(x, kernel):
-        y, pull = jax.vjp(f, x, kernel)
-        return y, pull(y)
-
-    return str(jax.make_jaxpr(program)(x, kernel))
-
-
-@pytest.mark.parametrize("backend", ["gpu", "tpu"])
-def test_elsewhere_the_plain_convolution_is_traced(case, backend, monkeypatch):
-    ours, theirs, x, kernel, *_ = case
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert derived(ours, x, kernel) == derived(theirs, x, kernel)
-
-
-@on_cpu
-@pytest.mark.parametrize("name", CASES)
-def test_on_the_cpu_another_form_is_traced_where_it_pays(name):
-    batch, height, width, channels, features, size, stride, padding, groups = CASES[name]
+def convolutions(f, name, platform):
+    """The convolutions, in order of their text, of the program of value and gradients."""
+    batch, height, width, channels, features, size, _, _, groups = CASES[name]
     shapes = (batch, height, width, channels), (size, size, channels // groups, features)
     arrays = [jax.ShapeDtypeStruct(s, jnp.float32) for s in shapes]
+    traced = jax.jit(lambda *p: jax.vjp(f, *p)[1](f(*p))).trace(*arrays)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    return sorted(
+        line.split("dim_numbers")[1]
+        for line in text.splitlines()
+        if "stablehlo.convolution" in line
+    )
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+@pytest.mark.parametrize("name", CASES)
+def test_only_on_the_cpu_another_form_is_lowered_where_it_pays(name, platform):
+    *_, stride, padding, groups = CASES[name]
     ours = functools.partial(fast.convolve, stride=stride, padding=padding, groups=groups)
-    theirs = plain(stride, padding, groups)
-
-    def forms(f):
-        traced = jax.jit(lambda *p: jax.vjp(f, *p)[1](f(*p))).lower(*arrays).as_text()
-        return sorted(line.split("convolution")[1] for line in traced.splitlines()
-                      if "stablehlo.convolution" in line)  # fmt: skip
-
-    assert (forms(ours) == forms(theirs)) == (name in UNCHANGED)
+    forms = convolutions(ours, name, platform)
+    same = forms == convolutions(plain(stride, padding, groups), name, platform)
+    assert same == (platform != "cpu" or name in UNCHANGED)
 
 
-@on_cpu
 def test_a_first_layer_has_no_gradient_of_images():
     x, kernel = jnp.ones((64, 40, 40, 3)), jnp.ones((5, 5, 3, 32))
-    program = jax.make_jaxpr(jax.grad(lambda k: jnp.sum(fast.convolve(x, k) ** 2)))(kernel)
-    assert str(program).count("conv_general_dilated[") == 1 + fast.PARTS
+    traced = jax.jit(jax.grad(lambda k: jnp.sum(fast.convolve(x, k) ** 2))).trace(kernel)
+    program = traced.lower(lowering_platforms=("cpu",)).as_text()
+    forward, parts = (
+        1,
+        64 // fast.PART,
+    )  # the output, 13 MB, asks for 16 parts: of fewer images than PART
+    assert program.count("stablehlo.convolution") == forward + parts
 
 
 # height, width, window, stride: odd ones, windows that reach beyond, that are apart, larger than all

@@ -30,8 +30,11 @@ from trainings import (
 
 import flaxact as fa
 from flaxact.net import Net
-from flaxact.training import Member, _stored, _work, final_states, folder, run
-from flaxact.training.checkpoints import CheckpointError, Checkpoints, restore
+from flaxact.training import Member, final_states, prepare, run
+from flaxact.training.folder import orbax_store
+from flaxact.training.folder import run as folder
+from flaxact.training.folder.checkpoints import CheckpointError, Checkpoints, restore
+from flaxact.training.group import Groups
 
 RECIPE = child.CHILD
 STEPS = 18
@@ -208,12 +211,12 @@ def terminate(*_):
 @pytest.mark.parametrize(
     ("at", "stops_at"),
     [
-        ((_work, "compiled", 1), 0),
-        ((_work.Work, "begin", 1), 0),
-        ((_work.Work, "advance", 1), 1),
-        ((_work.Work, "advance", 5), 5),
-        ((_work.Work, "measured", 3), 6),  # the epochs 0, 1 and 2
-        ((_work.Work, "advance", STEPS), STEPS),
+        ((prepare, "compiled", 1), 0),
+        ((Groups, "start", 1), 0),
+        ((Groups, "advance", 1), 1),
+        ((Groups, "advance", 5), 5),
+        ((Groups, "metrics", 3), 6),  # the epochs 0, 1 and 2
+        ((Groups, "advance", STEPS), STEPS),
     ],
 )
 def test_sigterm_ends_after_the_step_and_saves(whole, tmp_path, monkeypatch, at, stops_at):
@@ -329,15 +332,15 @@ def test_a_failed_save_is_raised_at_the_next_step(whole, tmp_path, monkeypatch):
     def full(path, *_):
         raise OSError(28, "No space left on device", str(path))
 
-    steps, advance = [], _work.Work.advance
+    steps, advance = [], Groups.advance
 
-    def noted(work, groups, step, many):
+    def noted(groups, step, many):
         steps.append(step)
-        advance(work, groups, step, many)
+        advance(groups, step, many)
 
     with monkeypatch.context() as patched:
-        patched.setattr(_stored, "write", child.counted(_stored.write, 6, full))
-        patched.setattr(_work.Work, "advance", noted)
+        patched.setattr(orbax_store, "write", child.counted(orbax_store.write, 6, full))
+        patched.setattr(Groups, "advance", noted)
         with pytest.raises(CheckpointError, match=r"checkpoint 5 could not be written .*No space"):
             epochs_of(tmp_path)
     assert steps == [0, 1, 2, 3, 4, 5]  # the one after the save, and no more
@@ -352,7 +355,7 @@ def test_the_last_save_that_fails_leaves_no_result(whole, tmp_path, monkeypatch)
         raise OSError(28, "No space left on device", str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(_stored, "write", child.counted(_stored.write, STEPS + 1, full))
+        patched.setattr(orbax_store, "write", child.counted(orbax_store.write, STEPS + 1, full))
         with pytest.raises(CheckpointError, match=f"checkpoint {STEPS} could not"):
             epochs_of(tmp_path)
     assert not (tmp_path / "result.json").exists()
@@ -434,7 +437,7 @@ def test_what_diverges_is_recorded_and_no_checkpoint_holds_it(tmp_path, monkeypa
     steps = sorted((tmp_path / "wild" / "checkpoints").glob("[0-9]*"))
     assert len(steps) == STEPS + 1
     for path in steps:
-        arrays, _ = _stored.read(path, int(path.name))
+        arrays, _ = orbax_store.read(path, int(path.name))
         kept = [name for name in arrays if name.startswith(("variables", "opt_state"))]
         assert len(kept) >= 4
         for name in kept:

@@ -11,9 +11,10 @@ import pytest
 from scipy import special
 
 import flaxact as fa
-from flaxact import _graph, facts, gallery
+from flaxact import facts, gallery
 from flaxact.activations._describe import known
-from flaxact.activations._gaussian import evaluate
+from flaxact.gallery import svg
+from flaxact.quadrature import evaluate
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
 OLD = "the gallery is of another catalogue: run `flaxact gallery docs/gallery`"
@@ -181,8 +182,8 @@ def test_twice_the_same_bytes_and_only_its_own_files_go(tmp_path):
 
 
 def test_what_oscillates_is_looked_at_from_near():
-    assert _graph.window(fa.get("sine")) == {"low": -5, "high": 5}
-    assert _graph.window(fa.get("sine(frequency=30)"))["high"] < 1
+    assert svg.window(fa.get("sine")) == {"low": -5, "high": 5}
+    assert svg.window(fa.get("sine(frequency=30)"))["high"] < 1
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from flaxact.diagnostics.isometry import (
     critical,
     expected_relative_variance,
     relative_variance,
+    resolution,
 )
 from flaxact.errors import InputError
 
@@ -35,6 +36,13 @@ def test_what_is_expected_in_closed_form():
     wanted = 10 * ((1 + slope**4) / 2 / ((1 + slope**2) / 2) ** 2 - 1)
     leaky = wide(f"leaky_relu(negative_slope={slope})", True)
     assert expected_relative_variance(leaky) == pytest.approx(wanted)
+
+
+def test_values_below_the_resolution_are_rounding():
+    rank = 30
+    factors = np.random.default_rng(0).normal(size=(2, 50, rank)).astype(np.float32)
+    values = np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False)
+    assert values[rank:].max() < resolution(values) < values[rank - 1]
 
 
 def test_the_edge_keeps_second_moments():

@@ -11,14 +11,14 @@ from datetime import datetime
 import pytest
 
 from flaxact.errors import InputError
-from flaxact.training.lock import locked
+from flaxact.training.folder.lock import locked
 
 # Holds the folder until it is told to go on; says what came of it.
 HOLDER = """
 import sys
 from pathlib import Path
 from flaxact.errors import InputError
-from flaxact.training.lock import locked
+from flaxact.training.folder.lock import locked
 try:
     with locked(Path(sys.argv[1])):
         print("held", flush=True)

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,10 @@ import flaxact as fa
 from flaxact import models
 from flaxact.activations._describe import references
 from flaxact.diagnostics import probe
+from flaxact.models._catalogue import entries
+from flaxact.models._describe import _documented
 from flaxact.net import from_linen
-from flaxact.training import Recipe
-from flaxact.training.step import make_init, make_step
+from flaxact.training import Recipe, make_init, make_step
 from tests.published import PUBLISHED, SMALL
 from tests.quick import jit
 
@@ -24,19 +26,20 @@ NAMES = models.list_models()
 TEN = ("relu", "tanh", "elu(alpha=0.5)", "gelu", "prelu", "rrelu", "centered(relu)", "softmax", "crelu",
        "glu")  # fmt: skip
 NONLINEAR = {"custom_jvp_call", "custom_vjp_call", "tanh", "logistic", "exp", "exp2", "expm1", "log1p",
-             "erf", "erfc"}  # fmt: skip
+             "erf", "erfc", "select_n", "abs", "sign", "min", "clamp", "gt", "ge", "lt", "le", "sin",
+             "cos", "atan", "integer_pow", "sqrt", "cbrt"}  # fmt: skip
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
 
 
 def shape(name):
     """Of the images to try a model on: small, where it can be."""
-    file, _ = models._catalogue()[name]
+    file = entries()[name].file
     return SMALL.get(name, SMALL.get(file, {})).get("input", models.input_shape(name))
 
 
 def small(name):
     """A model's text with as few filters as will do."""
-    file, _ = models._catalogue()[name]
+    file = entries()[name].file
     return f"{name}({SMALL.get(name, SMALL.get(file, {})).get('arguments', 'width=0.1')})"
 
 
@@ -93,9 +96,7 @@ def test_no_model_without_a_published_count():
     assert {models.parse(text).name for text in PUBLISHED} == set(NAMES)
     for name in NAMES:
         assert models.source(name) in references()
-        assert name in models.list_models(
-            family=models._literals(models._catalogue()[name][0])["FAMILY"]
-        )
+        assert name in models.list_models(family=models.family(name))
 
 
 @pytest.mark.parametrize("text", PUBLISHED)
@@ -103,7 +104,7 @@ def test_published_parameter_and_site_counts(text):
     assert sizes(text) == PUBLISHED[text]
 
 
-FILES = sorted({models._catalogue()[name][0] for name in NAMES})
+FILES = sorted({entries()[name].file for name in NAMES})
 
 
 @pytest.mark.parametrize(("name", "act"), list(zip(FILES, itertools.cycle(TEN), strict=False)))
@@ -118,6 +119,28 @@ def test_a_training_step_is_traced_once(name, act):
     for _ in range(2):
         jitted.trace(state, (images, labels))
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize(
+    "name", [*FILES, *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES if n not in FILES)]
+)
+def test_no_rank_is_promoted_and_a_batch_may_be_empty(name):
+    """In a training step; and in the gradient of an empty batch."""
+    model, _ = created(name, "prelu")
+    images, labels = jnp.zeros((4, *shape(name)), jnp.uint8), jnp.zeros(4, jnp.int32)
+    step, init, _ = step_of(model)
+    with jax.numpy_rank_promotion("raise"):
+        jax.eval_shape(step, jax.eval_shape(init, 0, images), (images, labels))
+
+    def gradient(variables, images):
+        def total(params):
+            return model.apply(variables | {"params": params}, images).sum()
+
+        return jax.grad(total)(variables["params"])
+
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    found = jax.eval_shape(gradient, variables, images[:0])
+    assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, variables["params"])
 
 
 def trained(name, act, **arguments):
@@ -158,6 +181,7 @@ def test_every_model_trains_with_ten_activations(name, act):
     [
         {"norm": "none"},
         {"norm": "batch", "norm_place": "after"},
+        {"norm": "batch", "norm_affine": False},
         {"norm": "layer", "kernel_init": "he"},
         {"norm": "group", "kernel_init": "xavier"},
         {"norm": "weight", "kernel_init": "orthogonal"},
@@ -175,19 +199,50 @@ def test_normalisation_and_initialisation_are_arguments(name, arguments):
         assert name == "nf_resnet"
 
 
+@pytest.mark.parametrize("norm", ["batch", "layer", "group"])
+def test_normalization_without_scale_and_bias(norm):
+    """It learns nothing, keeps the layers' biases, and gives mean 0 and variance 1."""
+    text = f"mlp(depth=2, width=0.033, norm={norm}, norm_affine=False)"
+    model = models.create_model(text, "identity")
+    variables = jit(model.init)(jax.random.key(0), IMAGES)
+    assert set(variables["params"]) == {"dense1", "dense2", "logits"}
+    assert set(variables["params"]["dense1"]) == {"kernel", "bias"}
+    apply = functools.partial(
+        model.apply,
+        mutable=["batch_stats", "intermediates"],
+        capture_intermediates=True,
+        train=True,
+    )
+    _, state = jit(apply)(variables, IMAGES)
+    y = state["intermediates"]["norm1"]["__call__"][0]
+    axis = 0 if norm == "batch" else 1
+    np.testing.assert_allclose(y.mean(axis), 0, atol=1e-5)
+    np.testing.assert_allclose(y.var(axis), 1, atol=0.02)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_site_takes_the_activation(name):
     """With the identity no nonlinear operation is left but pooling, normalisation and attention."""
     model, images = models.create_model(small(name), "identity"), jnp.zeros((2, *shape(name)))
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
     program = jax.make_jaxpr(model.apply)(variables, images)
-    used = list(primitives(program.jaxpr))
-    allowed = set(SMALL.get(name, {}).get("operations", ()))
-    named = {e.primitive.name for e in used if not states_its_own_derivative(e)}
-    assert not named & (NONLINEAR - allowed)
+    assert nonlinear(program) <= set(SMALL.get(name, {}).get("operations", ()))
+
+
+def nonlinear(program):
+    """The operations of a program that an activation could be made of; a pooling's and so on left out."""
+    used = [e for e in primitives(program.jaxpr) if not states_its_own_derivative(e)]
+    names = {e.primitive.name for e in used} & NONLINEAR
     # A pooling takes the maximum of arrays; a rectifier would take it with a number.
     maxima = [e for e in used if e.primitive.name == "max"]
-    assert all(operand.aval.ndim == 4 for e in maxima for operand in e.invars) or "max" in allowed
+    with_numbers = any(operand.aval.ndim < 4 for e in maxima for operand in e.invars)
+    return names | ({"max"} if with_numbers else set())
+
+
+@pytest.mark.parametrize("name", sorted({*fa.names("pointwise")} & {*dir(jax.nn)} - {"identity"}))
+def test_an_activation_of_jax_would_be_seen_in_a_program(name):
+    """A hard-coded leaky_relu, hard_tanh or soft_sign too, which are of comparisons and sizes only."""
+    assert nonlinear(jax.make_jaxpr(getattr(jax.nn, name))(jnp.zeros((2, 4, 4, 3))))
 
 
 def states_its_own_derivative(equation):
@@ -370,7 +425,25 @@ def test_norm_none_is_the_text_none():
 def test_description_of_a_model():
     text = models.describe("cuda_convnet(variant=80sec)", "prelu")
     # By hand: 1024·32·75 + 256·32·800 + 64·64·800 + 1024·64 + 640; and 32 + 32 + 64 + 64 slopes.
-    assert "12,354,176 an image" in text
+    assert "12,354,176 per image" in text
     assert f"{145_578 + 192:,}" in text
     assert "Krizhevsky" in text
     assert all(layer in text for layer in ("conv1", "act4", "fc10"))
+    assert "variant=80sec" in text
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_argument_is_documented(name):
+    assert entries()[name].arguments().keys() <= _documented(entries()[name].loaded()).keys()
+
+
+@pytest.mark.parametrize("name", ["lenet5", "mlp_mixer_tiny", "nf_resnet"])
+def test_description_has_every_argument_and_a_whole_table(name):
+    text = models.describe(small(name))
+    assert "…" not in text
+    for argument in entries()[name].arguments():
+        assert re.search(rf"^    {argument}=\S+ +\w", text, re.MULTILINE), argument
+    rows = [line.split() for line in text.partition("  layer ")[2].splitlines()[1:]]
+    parameters, uses = (sum(int(row[i].replace(",", "")) for row in rows) for i in (-2, -1))
+    assert f"  parameters            {parameters:,}\n" in text
+    assert f"  multiply-accumulates  {uses:,} per image\n" in text

@@ -12,7 +12,7 @@ from flax import nnx
 import flaxact as fa
 from flaxact import nnx as fnnx
 from flaxact.layers import avg_pool, max_pool
-from flaxact.models import create_model
+from flaxact.models import create_model, input_shape, list_models
 from tests.quick import jit
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
@@ -146,3 +146,13 @@ def test_nnx_holds_every_learned_activation(name):
     learned = nnx.state(site, fnnx.ActivationParam)
     assert len(jax.tree.leaves(learned)) == len(fa.get(name).parameters(4, jax.random.key(0)))
     assert site(jnp.ones((2, 3, 3, 4))).shape == (2, 3, 3, 4)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_no_layer_is_named_as_a_method(name):
+    """Flax's bridge sets layers as attributes, and would replace the method."""
+    model = create_model(name, "relu")
+    images = jax.ShapeDtypeStruct((1, *input_shape(name)), jnp.float32)
+    layers = set(jax.eval_shape(model.init, jax.random.key(0), images)["params"])
+    assert layers
+    assert not {layer for layer in layers if callable(getattr(type(model), layer, None))}

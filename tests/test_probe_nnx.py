@@ -37,6 +37,17 @@ class There(nn.Module):
         return nn.Dense(3, name="logits")(Act(self.act, name="act2")(nn.Dense(4, name="dense2")(x)))
 
 
+needs_capture = pytest.mark.skipif(
+    not hasattr(nnx, "capture"), reason="nnx.capture is new in Flax 0.12.6"
+)
+
+
+def test_an_older_flax_is_refused_in_one_line(monkeypatch):
+    monkeypatch.delattr(nnx, "capture", raising=False)
+    with pytest.raises(InputError, match=r'needs flax 0.12.6 or newer.*: pip install -U "flax'):
+        of_nnx.probe(Here("elu", nnx.Rngs(0)), X)
+
+
 def as_linen(module):
     pure = nnx.to_pure_dict(nnx.state(module, nnx.Param))
     return {
@@ -44,6 +55,7 @@ def as_linen(module):
     }
 
 
+@needs_capture
 @pytest.mark.parametrize("act", ["elu", "prelu", "softmax"])
 def test_the_sites_are_those_of_the_same_linen_net(act):
     module = Here(act, nnx.Rngs(0))
@@ -64,6 +76,7 @@ def test_the_sites_are_those_of_the_same_linen_net(act):
     assert not hasattr(module.act1, "input")  # nothing is kept in it
 
 
+@needs_capture
 def test_the_measures_are_those_of_the_same_linen_net():
     module = Here("relu", nnx.Rngs(1))
     found, wanted = (
@@ -77,6 +90,7 @@ def test_the_measures_are_those_of_the_same_linen_net():
         of_nnx.probe(module, X, measures=["zeroes"])
 
 
+@needs_capture
 def test_a_site_that_is_used_twice_has_the_arrays_of_both():
     class Twice(Here):
         def __call__(self, x):
@@ -88,6 +102,7 @@ def test_a_site_that_is_used_twice_has_the_arrays_of_both():
     assert found["act1"].gradient is None
 
 
+@needs_capture
 def test_outside_capture_an_act_keeps_nothing():
     module = Here("relu", nnx.Rngs(0))
     forward = nnx.jit(lambda m, x: m(x))

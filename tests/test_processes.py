@@ -15,7 +15,7 @@ from trainings import assert_same_bits, quick_compilation, trained
 from two_processes import DATA, NET, RECIPE
 
 from flaxact.data import load
-from flaxact.training.checkpoints import restore
+from flaxact.training.folder.checkpoints import restore
 
 
 def both(folder, *, stop=(None, None), **options):

@@ -1,8 +1,8 @@
 """The report says what the results hold, and needs nothing else."""
 
-import copy
 import csv
 import io
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -12,8 +12,11 @@ import pytest
 
 import flaxact as fa
 from flaxact import _figures
+from flaxact.diagnostics import pictures
 from flaxact.diagnostics.probe import DEFAULT
-from flaxact.studies import plots, summary
+from flaxact.stored.schema import decode
+from flaxact.studies import learned, plots, summary
+from flaxact.studies._records import Results, read_results
 from flaxact.studies.report import write_report
 
 EPOCHS = 4
@@ -22,9 +25,12 @@ EPOCHS = 4
 SITES = ("act1", "act2")
 
 
-def probe(epoch, rng):
+def probe(epoch, rng, learns=False):
+    slope = {"mean": 0.25 + 0.1 * epoch, "min": 0.25 - 0.01 * epoch, "max": 0.25 + 0.2 * epoch}
+    learned = {"learned": {site: {"negative_slope": slope} for site in SITES}}
     return {
         "epoch": epoch,
+        **(learned if learns else {}),
         "sites": {
             site: {
                 **dict.fromkeys(DEFAULT, 0.25),
@@ -54,7 +60,7 @@ def run(activation, rate, seed, level, diverged_at=None):
         "id": f"{activation}-{rate}-{seed}",
         "config": {"activation": activation, "learning_rate": rate, "seed": seed, "model": "x"},
         "epochs": epochs, "compile_seconds": 1.0, "runs_at_once": 3, "diverged_at": diverged_at,
-        "probes": [probe(epoch, rng) for epoch in range(len(epochs) + 1)],
+        "probes": [probe(e, rng, activation == "prelu") for e in range(len(epochs) + 1)],
         "inputs": {site: sorted(rng.normal(size=33)) for site in SITES},
     }  # fmt: skip
 
@@ -90,6 +96,10 @@ def results(levels=None, seeds=(0, 1, 2), rates=(0.01, 0.1)):
     }  # fmt: skip
 
 
+def record(*arguments, **options):
+    return decode(Results, json.loads(json.dumps(results(*arguments, **options))))
+
+
 def written(folder, found):
     (folder / "results.json").write_text(json.dumps(found))
     write_report(folder)
@@ -97,19 +107,19 @@ def written(folder, found):
 
 
 def test_each_activation_gets_its_own_best_rate():
-    rows = {row.activation: row for row in summary.rows(results())}
+    rows = {row.activation: row for row in summary.rows(record())}
     rates = {name: row.learning_rate for name, row in rows.items()}
     assert rates == {"relu": 0.01, "tanh": 0.1, "elu": 0.01}
     assert [rows[n].edge for n in ("relu", "tanh")] == ["lowest", "highest"]
     assert rows["elu"].diverged == 0
-    last = [r["epochs"][-1]["test_error"] for r in rows["tanh"].runs]
+    last = [r.epochs[-1].test_error for r in rows["tanh"].runs]
     assert rows["tanh"].test_error.mean == pytest.approx(np.mean(last))
     assert len(rows["relu"].epochs_to) == 3
     assert rows["tanh"].epochs_to == () or min(rows["tanh"].epochs_to) > 3
 
 
 def test_a_rate_at_which_all_diverge_is_named_as_such():
-    found = results({"relu": (0.1, 0.2), "tanh": (None, None)})
+    found = record({"relu": (0.1, 0.2), "tanh": (None, None)})
     row = summary.rows(found)[1]
     assert row.diverged == 3
     assert row.test_error is None
@@ -119,17 +129,17 @@ def test_a_rate_at_which_all_diverge_is_named_as_such():
 
 
 def test_the_answer_is_hedged_by_the_intervals():
-    apart = " ".join(summary.answer(results({"relu": (0.02,), "tanh": (0.2,)}, rates=(0.1,))))
+    apart = " ".join(summary.answer(record({"relu": (0.02,), "tanh": (0.2,)}, rates=(0.1,))))
     assert "The lowest test error in the last epoch is relu's" in apart
     assert "do not tell apart" not in apart
-    close = results({"relu": (0.0202,), "tanh": (0.02,)}, rates=(0.1,))
+    close = record({"relu": (0.0202,), "tanh": (0.02,)}, rates=(0.1,))
     assert "do not tell apart" in " ".join(summary.answer(close))
-    alone = " ".join(summary.answer(results(seeds=(0,))))
+    alone = " ".join(summary.answer(record(seeds=(0,))))
     assert "one seed says nothing of how sure that is" in alone
 
 
 def test_speed_is_said_as_a_ratio():
-    found = results({"relu": (0.02,), "elu": (0.06,)}, rates=(0.1,))
+    found = record({"relu": (0.02,), "elu": (0.06,)}, rates=(0.1,))
     fast, slow = (np.median(row.epochs_to) for row in summary.rows(found))
     sentence = summary.answer(found)[0]
     assert f"relu came down to 30% training error first, after {fast:.1f} epochs" in sentence
@@ -152,8 +162,15 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-def test_one_page_that_loads_nothing(tmp_path):
-    text = (written(tmp_path, results()) / "report.html").read_text()
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The folder of a report of three activations, one of which learns."""
+    levels = {"relu": (0.02, 0.3), "tanh": (0.25, 0.2), "prelu": (0.05, None)}
+    return written(tmp_path_factory.mktemp("report"), results(levels))
+
+
+def test_one_page_that_loads_nothing(report):
+    text = (report / "report.html").read_text()
     page = Page(text)
     assert all(target.startswith(("#", "data:image/png;base64,")) for target in page.loads)
     assert not {"script", "link", "iframe", "img", "base"} & set(page.tags)
@@ -162,74 +179,174 @@ def test_one_page_that_loads_nothing(tmp_path):
     for said in ("relu", "0.01 (lowest tried)", "95%", "7,522", "flaxact compare <relu> & tanh"):
         assert said in words
     inner = 3 * (len(plots.INNER) + 1)  # an activation: heat maps and ridgelines
-    assert page.tags.count("svg") == 5 + inner
+    assert page.tags.count("svg") == 5 + inner + 1  # and of what was learned
+    pictures = re.findall("<svg.*?</svg>", text, re.S)
+    assert not [
+        p for p in pictures if re.search("#(ffffff|000000|333333)", p)
+    ]  # so dark mode is dark
 
 
-def test_a_report_made_twice_is_the_same(tmp_path):
-    files = {}
-    for _ in range(2):
-        written(tmp_path, results())
-        for path in sorted(tmp_path.rglob("*.*")):
-            content = path.read_bytes()
-            assert files.setdefault(path, content) == content, path
+def test_a_report_made_twice_is_the_same(report):
+    files = {path: path.read_bytes() for path in sorted(report.rglob("*.*"))}
     names = {path.name for path in files}
     assert {"report.html", "results.csv", "results.md", "training_error.svg", "layers.png"} <= names
+    write_report(report)
+    for path, content in files.items():
+        assert path.read_bytes() == content, path
+
+
+def test_what_was_learned_is_in_all_of_them(report):
+    row = summary.rows(read_results(report / "results.json"))[2]
+    found = learned.learned(row)
+    assert [(one.site, one.parameter) for one in found] == [(s, "negative_slope") for s in SITES]
+    assert found[0].start == 0.25
+    assert found[0].end == pytest.approx(0.25 + 0.1 * EPOCHS)
+    assert found[0].lowest == pytest.approx(0.25 - 0.01 * EPOCHS)
+    assert (
+        "| act1 | negative_slope | 0.25 | 0.65 | 0.21 | 1.05 |"
+        in (report / "results.md").read_text()
+    )
+    assert "What the activations learned" in (report / "report.html").read_text()
+    last = list(csv.DictReader((report / "results.csv").read_text().splitlines()))[-6]
+    assert float(last["act2.negative_slope.highest"]) == pytest.approx(0.25 + 0.2 * EPOCHS)
+    assert learned.learned(summary.rows(record())[0]) == []
 
 
 def test_names_are_escaped(tmp_path):
     name = "<script>alert(1)</script>"
-    found = json.loads(json.dumps(results()).replace("tanh", name))
+    found = results({"relu": (0.02,), "tanh": (0.25,)}, rates=(0.1,), seeds=(0,))
+    found = json.loads(json.dumps(found).replace("tanh", name))
     page = Page((written(tmp_path, found) / "report.html").read_text())
     assert "script" not in page.tags
     assert name in " ".join(page.words)
 
 
-def test_csv_has_a_row_a_run(tmp_path):
-    found = results()
-    rows = list(csv.DictReader((written(tmp_path, found) / "results.csv").read_text().splitlines()))
+def test_csv_has_a_row_a_run(report):
+    found = json.loads((report / "results.json").read_text())
+    rows = list(csv.DictReader((report / "results.csv").read_text().splitlines()))
     assert len(rows) == len(found["runs"])
     for row, run_ in zip(rows, found["runs"], strict=True):
         assert row["activation"] == run_["config"]["activation"]
         assert float(row["test_error"]) == run_["epochs"][-1]["test_error"]
 
 
-def test_markdown_has_the_tables(tmp_path):
-    text = (written(tmp_path, results()) / "results.md").read_text()
-    for activation in ("relu", "tanh", "elu"):
+def test_markdown_has_the_tables(report):
+    text = (report / "results.md").read_text()
+    for activation in ("relu", "tanh", "prelu"):
         assert re.search(rf"^\| {activation} \|", text, re.M)
         assert f"## {activation}, layer by layer" in text
     assert "flaxact compare" in text
 
 
-@pytest.mark.parametrize(
-    "case", ["one seed", "one activation", "one epoch", "missing", "none", "all diverged"]
-)
+def one_epoch(found):
+    for run_ in found["runs"]:
+        del run_["epochs"][1:], run_["probes"][2:]
+
+
+def no_number(found):
+    """On axes that would be logarithmic, too."""
+    for run_ in found["runs"]:
+        run_["inputs"] = {site: [None, *values[1:]] for site, values in run_["inputs"].items()}
+        sites = (measures for probe in run_["probes"] for measures in probe["sites"].values())
+        for number, measures in enumerate(sites):
+            measures |= {"variance": [None, 0.0, 1e9][number % 3], "gradient_norm": None}
+
+
+THIN = {
+    "one seed": ({"seeds": (0,)}, lambda found: None),
+    "one rate": ({"levels": {"relu": (0.1,)}, "rates": (0.1,)}, lambda found: None),
+    "one epoch": ({}, one_epoch),
+    "missing": ({}, lambda found: found["runs"].__delitem__(slice(1, None))),
+    "none": ({}, lambda found: found["runs"].clear()),
+    "all diverged": ({"levels": {"relu": (None,)}, "rates": (0.1,)}, lambda found: None),
+    "no number": ({}, no_number),
+}
+
+
+@pytest.mark.parametrize("case", THIN)
 def test_thin_results_still_give_a_report(tmp_path, case):
-    found = results()
-    if case == "one seed":
-        found = results(seeds=(0,))
-    if case == "one activation":
-        found = results({"relu": (0.1,)}, rates=(0.1,))
-    if case == "one epoch":
-        for run_ in found["runs"]:
-            del run_["epochs"][1:]
-    if case == "missing":
-        found["runs"] = found["runs"][:7]
-    if case == "none":
-        found["runs"] = []
-    if case == "all diverged":
-        found = results({"relu": (None,)}, rates=(0.1,))
+    options, change = THIN[case]
+    found = results(**{"levels": {"relu": (0.02, 0.3)}, **options})
+    change(found)
     text = " ".join(Page((written(tmp_path, found) / "report.html").read_text()).words)
     assert ("not run yet" in text) == (case in ("missing", "none"))
     assert ("(one seed)" in text) == (case in ("one seed", "missing"))
 
 
 def test_plots_show_the_chosen_rates_only():
-    axes = plots.training_error(results()).axes[0]
+    axes = plots.training_error(record()).axes[0]
     labels = axes.get_legend_handles_labels()[1]
     assert labels == ["relu, rate 0.01", "tanh, rate 0.1", "elu, rate 0.01"]
-    single = plots.all_plots(results({"relu": (0.1,)}, rates=(0.1,)))
+    single = plots.all_plots(record({"relu": (0.1,)}, rates=(0.1,)))
     assert "learning_rates" not in single
+
+
+@pytest.mark.parametrize("count", [2, 9, 40, 64])
+def test_many_curves_are_told_apart_and_leave_the_axes_their_size(count):
+    names = [f"activation_{i}" for i in range(count)]
+    levels = {name: (0.02 + 0.01 * i,) for i, name in enumerate(names)}
+    found = record(levels, seeds=(0, 1), rates=(0.1,))
+    figure = plots.training_error(found)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    (legend,) = figure.legends
+    curves = [line for line in axes.lines if line.get_label().startswith("activation")]
+    assert len({(c.get_color(), c.get_marker()) for c in curves}) == count
+    assert len({(c.get_color(), c.get_linestyle(), c.get_marker()) for c in curves[:32]}) == len(
+        curves[:32]
+    )
+    box = axes.get_window_extent()
+    assert box.height / figure.dpi > 0.75 * plots.HEIGHT
+    assert box.width / figure.dpi > 0.75 * plots.WIDTH
+    assert not box.overlaps(legend.get_window_extent())
+    assert figure.bbox.contains(*legend.get_window_extent().min)
+    assert figure.bbox.contains(*legend.get_window_extent().max)
+
+
+@pytest.mark.parametrize("count", [3, 19, 60])
+def test_names_of_sites_do_not_lie_on_each_other(count):
+    sites = [f"stage{i // 6}/block{i % 6}/act" for i in range(count)]
+    curves = {"net": {site: {"gradient_norm": 10.0**-i} for i, site in enumerate(sites)}}
+    figure = pictures.over_depth(curves, "gradient_norm")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    assert axes.get_ylabel() == "length of the gradient"
+    assert axes.get_yscale() == "log"
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert len(boxes) >= min(count, 10)
+    assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
+
+
+def test_a_heat_map_of_measures_that_span_orders_of_magnitude_has_a_log_scale():
+    def scale(values):
+        rows = [{"epoch": e, "sites": {"act1": {"variance": [v]}}} for e, v in enumerate(values)]
+        return type(pictures.layers_by_epoch(rows, "variance").axes[0].images[0].norm).__name__
+
+    assert scale([1e-6, 1.0, None]) == "LogNorm"
+    assert scale([0.5, 1.0]) == scale([-1e-6, 1.0]) == scale([None, None]) == "Normalize"
+
+
+def test_errors_end_at_0_and_100_percent_and_begin_before_training():
+    found = results({"relu": (0.99, 0.99), "tanh": (0.001, 0.6)}, seeds=(0, 1))
+    for run_ in found["runs"]:
+        run_["untrained"] = {"test_error": 0.9, "test_loss": 2.3}
+        for epoch in run_["epochs"]:
+            spread = 0.3 * run_["config"]["seed"]
+            for name in ("train_error", "test_error"):
+                epoch[name] = min(1.0, abs(epoch[name] - spread))
+    found = decode(Results, json.loads(json.dumps(found)))
+    for row in summary.rows(found):
+        for interval in (row.train_error, row.test_error):
+            assert 0 <= interval.low < interval.high <= 1
+    for plot in (plots.training_error, plots.test_error, plots.learning_rates):
+        low, high = plot(found).axes[0].get_ylim()
+        assert 0 <= low < high <= 1
+    low, high = plots.final_test_error(found).axes[0].get_xlim()
+    assert 0 <= low < high <= 1
+    line = plots.test_error(found).axes[0].lines[0]
+    assert list(line.get_xdata()) == list(range(EPOCHS + 1))
+    assert line.get_ydata()[0] == 0.9
+    assert plots.training_error(found).axes[0].get_xlim()[0] < 0
 
 
 @pytest.mark.parametrize(
@@ -244,10 +361,6 @@ def test_a_file_that_is_not_ours(tmp_path, content):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_results_are_not_changed_by_reading_them():
-    found = results()
-    before = copy.deepcopy(found)
-    summary.answer(found)
-    _figures.rendered(plots.layers(found), "svg")
-    assert found == before
-    assert io.BytesIO(_figures.rendered(plots.layers(found), "png")).read(4) == b"\x89PNG"
+def test_a_figure_is_a_picture():
+    image = _figures.rendered(plots.layers(record()), "png")
+    assert io.BytesIO(image).read(4) == b"\x89PNG"

@@ -6,8 +6,6 @@ import pickle
 import subprocess
 import sys
 
-import chex
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,8 +14,6 @@ from hypothesis import strategies as st
 
 import flaxact as fa
 from flaxact import _grammar
-from flaxact.activations import _get, _spec
-from tests.quick import jit
 
 finite = st.floats(min_value=1e-3, max_value=1e3)
 simple = st.one_of(
@@ -130,35 +126,6 @@ def test_a_call_refuses_what_is_no_real_number_or_array(name, hyperparameter):
         getattr(fa, name)(x, **{f"{hyperparameter}s": 1.0})
 
 
-@pytest.mark.parametrize("name", [*fa.names(), *fa.names("transform")])
-def test_what_must_be_above_zero(name):
-    spec = _spec.find(name)
-    inner = [fa.get("tanh") for p in spec.hyperparameters.values() if _spec.takes_activation(p)]
-    for hyperparameter in spec.positive:
-        kind = type(spec.hyperparameters[hyperparameter].default)
-        for value in (kind(0), kind(-1), *([math.nan, np.float32(-1)] if kind is float else ())):
-            with pytest.raises(fa.InputError, match=f"{name} needs {hyperparameter} > 0, not"):
-                spec.function(jnp.ones((2, 8)), *inner, **{hyperparameter: value})
-        with pytest.raises(fa.InputError, match=f"{name} needs {hyperparameter} > 0, not"):
-            _get.bind_values(spec, tuple(inner), {hyperparameter: kind(-1)})
-
-
-@pytest.mark.parametrize(("name", "hyperparameter"), [n for n in NUMBERS if n not in STATIC])
-def test_traced_hyperparameters_keep_working(name, hyperparameter):
-    """Under jit and grad they give what the number gives; no Python `if` looks at them."""
-    f, x = getattr(fa, name), jnp.linspace(-2, 2, 16).reshape(2, 8) + 0.01
-    value = 1.25 * fa.get(name).hyperparameters[hyperparameter] or 0.5
-    value = min(value, 0.9) if hyperparameter in fa.get(name).spec.unit else value
-    traced = jax.jit(lambda h: f(x, **{hyperparameter: h}))(value)
-    chex.assert_trees_all_close(traced, f(x, **{hyperparameter: value}), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(("name", "hyperparameter"), STATIC)
-def test_what_cannot_be_traced_says_so(name, hyperparameter):
-    with pytest.raises(fa.InputError, match=f"{name} needs a number as {hyperparameter}, not"):
-        jax.jit(lambda h: getattr(fa, name)(jnp.ones(4), **{hyperparameter: h}))(0.5)
-
-
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused(text):
     try:
@@ -171,47 +138,6 @@ def test_any_text_is_read_or_refused(text):
 def test_functions_that_are_not_ours():
     with pytest.raises(fa.InputError, match="define the function with @flaxact"):
         fa.get(math.sin)
-
-
-@pytest.fixture
-def scratch():
-    before = dict(_spec.catalogue)
-    yield
-    _spec.catalogue.clear()
-    _spec.catalogue.update(before)
-
-
-def test_an_activation_from_a_users_own_code(scratch):
-    @fa.activation(
-        r"a\,x^2", source="", range=(0, math.inf), monotonic=False, aliases=("sq",), positive=("a",)
-    )
-    def square(x, a: float = 1.0):
-        """The square."""
-        return a * x**2
-
-    assert float(fa.get("sq(a=2)")(3.0)) == 18.0
-    assert float(square(3.0)) == 9.0
-    assert "square" in fa.names()
-    assert float(fa.get("centered(square)")(jnp.zeros(()))) == pytest.approx(-1.0)
-    assert "The square." in fa.describe("square")
-    with pytest.raises(fa.InputError, match="a > 0"):
-        fa.get("square(a=-1)")
-
-
-def test_a_name_is_taken_once(scratch):
-    with pytest.raises(fa.InputError, match="'swish' is defined already, in flaxact"):
-
-        @fa.activation("x", source="", range=(0, 1), aliases=("swish",))
-        def mine(x):
-            return x
-
-    for _ in range(2):  # running a notebook cell again is no clash
-
-        @fa.activation("x", source="", range=(0, 1))
-        def cell(x):
-            return x
-
-    assert fa.get("cell").spec.function is cell
 
 
 @pytest.mark.parametrize("name", [*fa.names(), *fa.names("transform")])
@@ -254,14 +180,3 @@ def test_facts_and_refusals_import_nothing_heavy(statement):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-@pytest.mark.parametrize(
-    ("name", "hyperparameter"), [(n, h) for n in fa.names() for h in fa.get(n).continuous]
-)
-def test_floats_may_be_arrays(name, hyperparameter):
-    """So that a sweep over them compiles once."""
-    act, x = fa.get(name), jnp.linspace(-3, 3, 8).reshape(2, 4)
-    value = jnp.float32(act.hyperparameters[hyperparameter])
-    found = jit(lambda x, value: act(x, **{hyperparameter: value}))(x, value)
-    np.testing.assert_allclose(found, act(x), rtol=1e-5, atol=1e-6)

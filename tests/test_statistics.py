@@ -6,7 +6,20 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from flaxact.statistics import Interval, first_crossing, mean_interval, ratio_of_medians
+from flaxact.reproduction.comparisons import speedup
+from flaxact.statistics import (
+    Crossing,
+    Interval,
+    contrast_interval,
+    crossing,
+    difference_interval,
+    first_crossing,
+    mean_interval,
+    mixed_slope,
+    ratio_interval,
+    ratio_of_medians,
+    share_interval,
+)
 
 values = st.lists(st.floats(-100, 100), min_size=2, max_size=12)
 
@@ -62,3 +75,90 @@ def test_diverged_epochs_cross_nothing():
 def test_ratio_of_medians_scales(sample, factor):
     assume(abs(np.median(sample)) > 1e-3)
     assert ratio_of_medians([factor * v for v in sample], sample) == pytest.approx(factor)
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=20), st.floats(0.01, 1),
+    st.floats(0.1, 2),
+)  # fmt: skip
+def test_a_crossing_lies_between_the_records_around_it(values, target, spacing):
+    points = [(spacing * (i + 0.5), value) for i, value in enumerate(values)]
+    found = crossing(points, target)
+    below = [i for i, (_, value) in enumerate(points) if value is not None and value <= target]
+    if not below:
+        assert found.high == math.inf
+        assert found.low == (points[-1][0] if points else 0)
+        return
+    first = below[0]
+    assert found.high <= points[first][0]
+    if first == 0:
+        assert found == Crossing(0.0, points[0][0])
+    elif points[first - 1][1] is None:
+        assert found == Crossing(points[first - 1][0], points[first][0])
+    else:
+        assert found.exact
+        assert points[first - 1][0] <= found.low <= points[first][0]
+
+
+@given(values, values, st.floats(0.5, 0.999))
+def test_welchs_interval_is_scipys(one, other, level):
+    assume(min(np.std(one), np.std(other)) > 1e-3)
+    interval = difference_interval(one, other, level)
+    expected = stats.ttest_ind(one, other, equal_var=False).confidence_interval(level)
+    assert (interval.low, interval.high) == pytest.approx(expected, rel=1e-6, abs=1e-7)
+    assert contrast_interval([one, other], [1, -1], level) == interval
+
+
+@given(values, st.floats(0.5, 0.99), st.floats(0.5, 0.99))
+def test_an_interval_knows_itself_at_other_levels(sample, level, other):
+    assume(np.std(sample) > 1e-3)
+    interval = mean_interval(sample, level)
+    assert interval.at_level(other) == mean_interval(sample, other)
+    clipped = interval.clipped(-1, 1)
+    assert clipped.at_level(other) == mean_interval(sample, other).clipped(-1, 1)
+    assert clipped.level == level
+
+
+@given(st.integers(1, 50), st.data())
+def test_a_share_lies_in_its_interval(of, draw):
+    count = draw.draw(st.integers(0, of))
+    interval = share_interval(count, of)
+    assert 0 <= interval.low <= count / of <= interval.high <= 1
+    assert interval.low < interval.high  # also where all seeds agree
+
+
+def test_a_bound_from_extremes_holds_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(2000):
+        slow, fast = rng.lognormal(2, 0.3, 4), rng.lognormal(0, 0.3, 4)
+        cap = np.sort(slow)[-2]  # one seed is censored
+        times = [Crossing(min(t, cap), t if t <= cap else math.inf) for t in slow]
+        ratio = speedup(times, [Crossing(t, t) for t in fast])
+        assert ratio.level == 1 - 2 * 0.5**4
+        covered.append(ratio.low <= math.exp(2))
+    assert np.mean(covered) >= 0.875
+
+
+def test_a_ratios_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    found = [
+        ratio_interval(rng.lognormal(1, 0.1, 5), rng.lognormal(0, 0.3, 5)) for _ in range(2000)
+    ]
+    share = np.mean([interval.low <= math.e <= interval.high for interval in found])
+    assert share == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1, 0.5])
+def test_a_mixed_slope_covers_at_least_as_often_as_it_says(spread):
+    """On the design of data_size: three draws at three sizes, one draw at three more."""
+    rng = np.random.default_rng(2)
+    x = np.log([1563, 3125, 6250] * 3 + [12500, 25000, 50000])
+    groups = np.array([0] * 3 + [1] * 3 + [2] * 3 + [0] * 3)
+    covered = []
+    for _ in range(400):
+        draws = rng.normal(0, spread, 3)[groups]
+        y = 0.4 * x + draws + rng.normal(0, 0.1, len(x))
+        slope, _ = mixed_slope(x - 9, y, groups)
+        covered.append(slope.low <= 0.4 <= slope.high)
+    assert np.mean(covered) >= 0.92

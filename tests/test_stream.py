@@ -218,7 +218,7 @@ def test_a_damaged_record_file_is_named(damage, tmp_path):
     RECORD_DAMAGES[damage](file)
     with pytest.raises(fa.InputError, match=r"delete the folder .* and prepare") as caught:
         next(open_stream("toy", batch_size=8, image_size=4, data_dir=tmp_path))
-    assert str(file) in str(caught.value)
+    assert file.name in str(caught.value)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -240,7 +240,7 @@ def test_a_bad_picture_of_a_folder_is_named(damage, tmp_path):
     stream = open_stream(tmp_path, batch_size=18, image_size=8)
     with pytest.raises(fa.InputError, match="replace the file, or delete it") as caught:
         next(stream)
-    assert str(file) in str(caught.value)
+    assert file.name in str(caught.value)
     assert "example 9 of the split 'train'" in str(caught.value)
     file.write_bytes(content)
     stream.close()

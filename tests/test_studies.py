@@ -2,21 +2,26 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import flaxact as fa
 from flaxact import studies
 from flaxact.cli import main
-from flaxact.data import load
+from flaxact.comparing import Comparison
+from flaxact.data import load, preprocess
+from flaxact.studies._results import check_options
 from flaxact.studies.runs import run_cell
 from flaxact.studies.study import Study, check_folder, identity
 from flaxact.training import Member, Recipe
 
+STORED = Path(__file__).parents[1] / "docs" / "results" / "cifar10"
 TINY = [
     "--model",
     "mlp(width=0.02)",
@@ -37,7 +42,7 @@ def stamps(folder):
     return {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/result.json")}
 
 
-def test_from_names_to_a_report_and_not_again(tmp_path, capsys):
+def test_from_names_to_a_report_and_not_again(tmp_path, capsys, caplog):
     assert compare(tmp_path, "relu", "centered(relu)") == 0
     for name in ("report.html", "results.csv", "results.md", "results.json", "plots/layers.png"):
         assert (tmp_path / name).stat().st_size > 0
@@ -53,7 +58,11 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys):
         assert run["epochs"][0]["seconds"] > 0
 
     before = stamps(tmp_path)
-    capsys.readouterr()
+    said = capsys.readouterr()
+    assert (
+        "2/4 epochs: relu, epoch 1, best of 2 runs: training error" in said.err
+    )  # a line an epoch
+    assert re.search(r"^ centered\(relu\) +0\.003 +\d.*\nThe report: ", said.out, re.M | re.S)
     assert compare(tmp_path, "relu", "centered(relu)") == 0
     assert "nothing to do: all 4 runs are there" in capsys.readouterr().err
     assert stamps(tmp_path) == before
@@ -64,16 +73,119 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys):
     assert len(stamps(tmp_path)) == 6
     assert "| identity |" in (tmp_path / "results.md").read_text()
 
-    # The first study again: nothing to train, but the report is to be its own.
+    # The first study again: nothing to train, but the report is to be its own, which is said.
     before = stamps(tmp_path)
-    assert compare(tmp_path, "relu", "centered(relu)") == 0
+    with caplog.at_level("WARNING", "flaxact"):
+        assert compare(tmp_path, "relu", "centered(relu)") == 0
+    assert "was of relu, centered(relu), identity: it is made anew" in caplog.text
     assert stamps(tmp_path) == before
     assert "| identity |" not in (tmp_path / "results.md").read_text()
-    assert compare(tmp_path, "relu", "centered(relu)", "identity") == 0
 
     (tmp_path / "report.html").unlink()
     assert main(["report", str(tmp_path)]) == 0
-    assert "identity" in (tmp_path / "report.html").read_text()
+    assert "centered(relu)" in (tmp_path / "report.html").read_text()
+
+    # Other options are another comparison.
+    before = stamps(tmp_path)
+    capsys.readouterr()
+    assert compare(tmp_path, "relu", "--option", "optimizer='adam'") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert 'other options: optimizer was "sgd", is "adam". Choose another folder' in said
+    assert stamps(tmp_path) == before
+
+
+RECIPE = """
+optimizer = "adam"
+precision = "bfloat16"
+epochs = 3
+preprocess = ["standardize"]
+views = "centre(24)"
+"""
+
+
+def test_a_recipe_of_ones_own_and_the_trained_variables(tmp_path, caplog):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    folder = tmp_path / "results"
+    arguments = ["prelu", "--recipe", str(tmp_path / "recipe.toml"), "--keep-params"]
+    arguments += ["--option", "augment=['random_crop(24)', 'flip']"]
+    assert compare(folder, *arguments) == 0
+    found = json.loads((folder / "results.json").read_text())
+    assert found["study"]["recipe"] == {
+        "epochs": 1, "batch_size": 400, "momentum": 0.9, "weight_decay": 0.0, "schedule": "constant",
+        "optimizer": "adam", "precision": "bfloat16", "augment": ["random_crop(24)", "flip"],
+        "preprocess": ["standardize"], "views": "centre(24)",
+    }  # fmt: skip
+    run = found["runs"][1]
+    assert 0.5 < run["untrained"]["test_error"] <= 1
+    first, last = (probe["learned"]["act1"]["negative_slope"] for probe in run["probes"])
+    assert first == {"mean": 0.25, "min": 0.25, "max": 0.25}
+    assert last["min"] < last["mean"] < last["max"]
+
+    model, variables = studies.load_trained(folder, "prelu", seed=1)
+    slopes = variables["params"]["act1"]["activation"]["negative_slope"]
+    assert slopes.mean() == pytest.approx(last["mean"], rel=1e-5)
+    test = preprocess(["standardize"], load("mnist5k")).test
+    logits = model.apply(variables, test.images[:, 2:26, 2:26], train=False)
+    error = (logits.argmax(-1) != test.labels).mean()
+    assert error == pytest.approx(run["epochs"][-1]["test_error"], abs=0.01)  # which is in bfloat16
+
+    # A file that is lost is named, and its run trained again with the one it was trained with.
+    path = folder / "runs" / run["id"] / "variables.npz"
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(fa.InputError, match="is lost; the same comparison trains its run again"):
+        studies.load_trained(folder, "prelu", seed=1)
+    before = stamps(folder)
+    with caplog.at_level("WARNING", "flaxact"):
+        assert compare(folder, *arguments) == 0
+    assert "variables.npz is lost: trained again" in caplog.text
+    assert path.read_bytes() == content
+    assert sum(before[path] != stamp for path, stamp in stamps(folder).items()) == 1
+    path.write_bytes(content[:-1])
+    with pytest.raises(fa.InputError, match="was changed or damaged"):
+        studies.load_trained(folder, "prelu", seed=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            {"seed": 7},
+            "no run of relu, seed 7, learning rate 0.001; there are relu, tanh with seeds 0, 1, 2",
+        ),
+        ({"learning_rate": 0.5}, "no run of relu, learning rate 0.5"),
+        ({}, "were not kept: flaxact compare --keep-params keeps them"),
+    ],
+)
+def test_trained_variables_that_are_not_there(asked, said):
+    with pytest.raises(fa.InputError, match=said):
+        studies.load_trained(STORED, "relu", **asked)
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        ({}, {"epochs": 6, "learning_rates": (0.001, 0.003, 0.01, 0.03)}),
+        ({"option": ("epochs=2", "learning_rate=0.5")}, {"epochs": 2, "learning_rates": (0.5,)}),
+        ({"epochs": 4, "learning_rate": (0.1, 0.2)}, {"epochs": 4, "learning_rates": (0.1, 0.2)}),
+    ],
+)
+def test_what_an_option_leaves_out_is_the_recipes_or_the_default(options, fields):
+    study = Comparison(("relu",), **options).study()
+    assert study.recipe.epochs == fields["epochs"]
+    assert study.learning_rates == fields["learning_rates"]
+
+
+def test_a_folder_of_an_earlier_format_has_options_too():
+    options = {"model": "cuda_convnet", "dataset": "cifar10"}
+    check_options(Study(("relu", "elu"), recipe=Recipe(10, 128), **options), STORED)
+    with pytest.raises(fa.InputError, match=r"epochs was 10, is 11\. Choose another folder"):
+        check_options(Study(("relu",), recipe=Recipe(11, 128), **options), STORED)
+
+
+def test_a_field_that_is_given_twice_is_refused():
+    with pytest.raises(fa.InputError, match="batch_size is given by --batch-size and by --option"):
+        Comparison(("relu",), batch_size=8, option=("batch_size=9",)).study()
 
 
 @pytest.mark.slow

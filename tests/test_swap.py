@@ -197,7 +197,7 @@ def test_softmax_refuses_what_is_no_axis_or_no_mask(name):
     for call, said in (
         (lambda: getattr(fa, name)(x, 2), r"of shape \(4, 3\) has no axis 2"),
         (lambda: getattr(fa, name)(x, (0, -3)), r"has no axis -3"),
-        (lambda: getattr(fa, name)(x, 1.5), "needs a whole number as axis, not float 1.5"),
+        (lambda: getattr(fa, name)(x, 1.5), "needs a whole number as axis, not 1.5"),
         (lambda: getattr(fa, name)(1.5), r"of shape \(\) has no axis -1"),
         (lambda: getattr(fa, name)(x, where=jnp.ones(4, bool)), "where of shape .4,. does not"),
         (lambda: getattr(fa, name)(x, where="all"), "takes a real number or array as where"),

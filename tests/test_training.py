@@ -1,6 +1,7 @@
 """The step and the evaluation, against the same by hand; what a training is, whatever its data."""
 
 import dataclasses
+import re
 
 import chex
 import jax
@@ -218,8 +219,8 @@ def test_a_step_too_long_leaves_finite_weights(optimizer, rate):
     assert np.isnan(last.train_loss[0])
 
 
-def test_the_plateaus_infinity_is_no_divergence():
-    """Its best loss is infinite before the first epoch has ended."""
+def test_the_plateaus_start_is_no_divergence():
+    """Its best loss is the largest number before the first epoch has ended."""
     found, arrays = trained(DENSE, dataclasses.replace(RECIPE, schedule="plateau"), SMALL, [0, 1])
     assert np.isfinite(found["train_loss"][1:]).all()
     assert (arrays["diverged_at"] == -1).all()
@@ -260,6 +261,18 @@ def test_the_same_seed_gives_the_same_run():
     assert_same_bits(one, two)
     other = trained(CONVOLUTIONAL, RECIPE, SMALL, [6])[1]
     assert not np.array_equal(one["key"], other["key"])
+
+
+def test_an_epoch_names_its_members_and_is_printed_in_a_line():
+    members = [Member(0, 0.1), Member(1, 0.1)]
+    for epoch in train(DENSE, dataclasses.replace(RECIPE, epochs=1), SMALL, members):
+        assert epoch.members == tuple(members)
+    assert re.fullmatch(
+        r"Epoch\(1, members=2, train_error=\[\S+, \S+\], test_error=\[\S+, \S+\]\)", repr(epoch)
+    )
+    assert len(repr(epoch.states)) < 500
+    assert len(repr(SMALL)) < 120
+    assert repr(SMALL.train).startswith("Split(images=uint8 (")
 
 
 def test_batches_are_a_new_permutation_each_epoch_and_equal_for_all_nets():

@@ -10,8 +10,8 @@ import pytest
 from flax import linen as nn
 
 from benchmarks import models
+from flaxact.layers import Conv, Dense
 from flaxact.models import create_model
-from flaxact.weighted import Conv, Dense
 
 WEIGHTED = (Conv, Dense, nn.Conv, nn.Dense, nn.BatchNorm)
 WIDTHS = {"cuda_convnet": 0.25, "alexnet_one_weird_trick": 0.03, "resnet20": 0.25}

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from trainings import DENSE, RECIPE, SMALL
 
-from flaxact.training import Member, folder, run
-from flaxact.training._work import Work
-from flaxact.training.checkpoints import Checkpoints
+from flaxact.training import Member, run
+from flaxact.training.folder import run as folder
+from flaxact.training.folder.checkpoints import Checkpoints
+from flaxact.training.group import Groups
 
 NET, DATA = DENSE, SMALL
 CHILD = RECIPE.from_toml("epochs = 6\nbatch_size = 16\nlearning_rate = 0.01")
@@ -74,11 +75,13 @@ def on_replacing(name, after):
 
 
 PLACES = {
-    "step": lambda n: setattr(Work, "advance", counted(Work.advance, n, lambda *_: kill())),
+    "step": lambda n: setattr(Groups, "advance", counted(Groups.advance, n, lambda *_: kill())),
     "in a save": lambda n: setattr(
         Checkpoints, "save", counted(Checkpoints.save, n, when_a_checkpoint_is_half_written)
     ),
-    "in a row": lambda n: setattr(folder, "append", counted(folder.append, n, half_a_row)),
+    "in a row": lambda n: setattr(
+        folder, "append_line", counted(folder.append_line, n, half_a_row)
+    ),
     "after config.json": lambda n: on_replacing("config.json", after=True),
     "before result.json": lambda n: on_replacing("result.json", after=False),
     "after result.json": lambda n: on_replacing("result.json", after=True),

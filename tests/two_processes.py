@@ -20,7 +20,7 @@ from flaxact.data import open_stream
 from flaxact.data.streamed import Streamed
 from flaxact.net import from_linen
 from flaxact.training import Recipe, run, updates
-from flaxact.training.devices import initialize
+from flaxact.training.distributed import initialize
 
 NET = from_linen(eight_devices.Mixed())
 RECIPE = replace(eight_devices.RECIPE, epochs=6)  # of three steps

@@ -12,7 +12,8 @@ from flaxact.activations import _spec
 from flaxact.activations._define import activation
 from flaxact.activations._describe import cite, describe
 from flaxact.activations._get import bind, get
-from flaxact.activations._spec import Activation, names
+from flaxact.activations._spec import Activation, Spec, names
+from flaxact.errors import hint, nearest
 
 if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
     from flaxact.activations.channel import *  # noqa: F403
@@ -43,13 +44,19 @@ for _module in pkgutil.iter_modules(__path__):
 
 # pyright: reportUnsupportedDunderAll=false
 __all__ = [  # noqa: PLE0604
-    "Activation", "activation", "bind", "cite", "describe", "get", "names",
+    "Activation", "Spec", "activation", "bind", "cite", "describe", "get", "names",
     *names("activation"), *names("transform"),
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    spec = _spec.find(name)
+    spec = _spec.catalogue.get(name)
     if spec is None or not spec.function.__module__.startswith(f"{__name__}."):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        close = None if name.startswith("_") else nearest(name, __all__)
+        said = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(said + hint(close) if close else said)
     return getattr(sys.modules[spec.function.__module__], spec.name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

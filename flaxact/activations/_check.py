@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import math
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
-from flaxact._lazy import jax, jnp
+from flaxact._grammar import as_kind, plain, shown, type_names
+from flaxact._lazy import jax, jnp, np
 from flaxact.activations._spec import OPTIONS, Activation, Spec, takes_activation, takes_axes
 from flaxact.errors import InputError
 
@@ -21,6 +24,9 @@ def check_domain(spec: Spec, given: Mapping[str, Any]) -> None:
     for name in spec.unit:
         if name in numbers and not 0 <= numbers[name] <= 1:
             raise InputError(f"{spec.name} needs {name} from 0 to 1, not {numbers[name]}")
+    for name, value in numbers.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{spec.name} needs a number as {name}, not {value}")
     if spec.ordered:
         low, high = (given.get(k, spec.hyperparameters[k].default) for k in spec.ordered)
         if isinstance(low, Real) and isinstance(high, Real) and low > high:
@@ -28,16 +34,54 @@ def check_domain(spec: Spec, given: Mapping[str, Any]) -> None:
             raise InputError(f"{spec.name} needs {names}, not {low} and {high}")
 
 
-def check_floating(name: str, x: Any) -> None:
-    """Raise where the input is no floating array."""
-    if isinstance(x, float):
-        return
-    if not hasattr(x, "dtype"):
+def checked_number(spec: Spec, parameter: inspect.Parameter, value: Any) -> bool | int | float:
+    """A number as of the kind that the hyperparameter's default is."""
+    kind = type(parameter.default)
+    try:
+        return as_kind(value, kind)
+    except TypeError:
+        said = _shown(value) if hasattr(value, "dtype") else shown(value)
+        wanted = f"{spec.name} needs {type_names[kind]} as {parameter.name}"
+        raise InputError(f"{wanted}, not {said}") from None
+
+
+def real_input(spec: Spec, x: Any) -> jax.Array:
+    """The input as an array of floating dtype, or of whole numbers for what keeps them.
+
+    Numbers, NumPy's arrays and variables of a module (``nnx.Param``) become arrays; whole numbers and
+    booleans become floats of JAX's default width.
+    """
+    if not isinstance(x, jax.Array):
+        x = _as_array(spec, x)
+    if x.aval.memory_space is not jax.memory.Space.Device:
         raise InputError(
-            f"{name} takes an array of floating dtype, not {type(x).__name__} {x!r:.40}"
+            f"{spec.name} computes in device memory: bring the array there, as by "
+            "jax.device_put(x, jax.memory.Space.Device)"
         )
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise InputError(f"{name} takes an array of floating dtype, not {x.dtype}")
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x
+    if jnp.issubdtype(x.dtype, jnp.integer) or _is_mask(x):
+        return x if spec.keeps_integers else x.astype(float)
+    raise InputError(f"{spec.name} takes an array of real numbers, not of {x.dtype}")
+
+
+def _as_array(spec: Spec, x: Any) -> jax.Array:
+    try:
+        if isinstance(x, bool | int) and not spec.keeps_integers:
+            x = float(x)
+        if isinstance(x, jax.Array | np.ndarray | np.generic | bool | int | float):
+            return jnp.asarray(x)  # of weak type where it is a Python number
+    except (TypeError, OverflowError):  # a dtype, or a size, that JAX does not have
+        pass
+    raise InputError(f"{spec.name} takes an array of real numbers, not {_shown(x)}")
+
+
+def unwrapped(value: Any) -> Any:
+    """What a module's variable holds; all else as it is."""
+    if isinstance(value, jax.Array):
+        return value
+    hook = getattr(value, "__jax_array__", None)
+    return hook() if hook else value
 
 
 def check_axis(spec: Spec, given: Mapping[str, Any], x: Any) -> None:
@@ -52,20 +96,22 @@ def check_axis(spec: Spec, given: Mapping[str, Any], x: Any) -> None:
             raise InputError(f"{spec.name}: the input of shape {jnp.shape(x)} has no axis {one}")
 
 
-def check_value(spec: Spec, name: str, value: Any, x: Any) -> None:
-    """Raise where a hyperparameter in a call is of a kind or shape that it cannot have."""
-    parameter = spec.hyperparameters.get(name)
+def checked_value(spec: Spec, name: str, value: Any, x: Any) -> Any:
+    """An argument of a call, a number as of its kind.
+
+    Raises:
+      InputError: it is of a kind or shape that it cannot have.
+    """
+    parameter, value = spec.hyperparameters.get(name), plain(value)
     kind = type(parameter.default) if parameter else None
     if parameter and takes_activation(parameter) and callable(value):
-        return
+        return value
     if parameter and takes_axes(parameter) and (value is None or isinstance(value, tuple)):
-        return
-    if name in spec.static and not isinstance(value, Real):
-        raise InputError(f"{spec.name} needs a number as {name}, not {_shown(value)}")
-    if kind is int and (isinstance(value, bool) or not isinstance(value, Integral)):
-        raise InputError(f"{spec.name} needs a whole number as {name}, not {_shown(value)}")
-    if isinstance(value, Real) and not (kind is float and isinstance(value, bool)):
-        return
+        return value if value is None else tuple(map(plain, value))
+    if parameter and (kind in (bool, int) or name in spec.static):
+        return checked_number(spec, parameter, value)
+    if isinstance(value, bool | int | float) and not (kind is float and isinstance(value, bool)):
+        return as_kind(value, float) if kind is float else value
     if not _is_real_array(value) or (kind is float and _is_mask(value)):
         raise InputError(f"{spec.name} takes a real number or array as {name}, not {_shown(value)}")
     shape, wanted = jnp.shape(value), jnp.shape(x)
@@ -73,6 +119,33 @@ def check_value(spec: Spec, name: str, value: Any, x: Any) -> None:
         a not in (1, b) for a, b in zip(shape[::-1], wanted[::-1], strict=False)
     ):
         raise InputError(f"{spec.name}: {name} of shape {shape} does not broadcast to {wanted}")
+    return value
+
+
+def aligned(spec: Spec, given: Mapping[str, Any], x: jax.Array) -> dict[str, Any]:
+    """The arguments with arrays of as many axes as the input, so that no rank is promoted."""
+    found = dict(given)
+    for name, value in list(given.items())[1:]:
+        shape = jnp.shape(value) if isinstance(value, jax.Array | np.ndarray) else ()
+        if not shape or name == "key":
+            continue
+        if name not in spec.learned or name in spec.hyperparameters:
+            found[name] = jnp.reshape(value, (1,) * (x.ndim - len(shape)) + shape)
+        elif not (spec.coupled or spec.is_transform) and x.ndim:
+            # The channels are the last axis, and what is before it is counted off.
+            shape = (*shape[:-1], *(1,) * (x.ndim - 1), shape[-1])
+            found[name] = jnp.reshape(value, shape)
+    return found
+
+
+def check_key(spec: Spec, key: Any) -> None:
+    """Raise where a random activation is called with what is neither None nor a key."""
+    if key is None or (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        return
+    if not (hasattr(key, "dtype") and key.dtype == jnp.uint32 and jnp.ndim(key) == 1):
+        raise InputError(
+            f"{spec.name} needs a key of jax.random as key, as of jax.random.key(0), not {_shown(key)}"
+        )
 
 
 def check_learned(spec: Spec, name: str, given: Mapping[str, Any], x: Any) -> None:
@@ -106,7 +179,7 @@ def _static(spec: Spec, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]
     return tuple(chosen)
 
 
-@functools.cache
+@functools.lru_cache(256)
 def _initial_shapes(
     spec: Spec, width: int, chosen: tuple[tuple[str, Any], ...]
 ) -> dict[str, tuple[int, ...]]:
@@ -129,4 +202,5 @@ def _is_mask(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return f"{type(value).__name__} {value!r:.40}"
+    text = shown(value) if isinstance(value, int) else repr(value)
+    return f"{type(value).__name__} {text:.40}"

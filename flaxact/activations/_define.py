@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from numbers import Integral
+from dataclasses import fields
 from typing import Any
 
 from flaxact._lazy import jax, jnp
+from flaxact._own_code import check_free
 from flaxact.activations._check import (
+    aligned,
     check_axis,
     check_domain,
-    check_floating,
+    check_key,
     check_learned,
-    check_value,
+    checked_value,
+    real_input,
+    unwrapped,
 )
+from flaxact.activations._describe import check_source
+from flaxact.activations._eager import eager
 from flaxact.activations._get import bind_values
+from flaxact.activations._numerics import Parts
 from flaxact.activations._spec import OPTIONS, Activation, Interval, Spec, catalogue
 from flaxact.errors import InputError, unknown
 
@@ -31,30 +39,38 @@ def activation(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     r"""Define an activation: a function of an array, ``f(x, **hyperparameters)``, and its facts.
 
-    It is then known to ``get``, ``names``, the tests, the documentation and the command line. A
-    function that takes an ``Activation`` becomes a transform: called with one, it gives another. One
+    It is then known to ``get``, ``names``, ``facts.select`` and, with ``flaxact --import my.py``, to the
+    command line. The facts that you declare are compared with the values when it is first used.
+
+    A function that takes an ``Activation`` becomes a transform: called with one, it gives another. One
     that takes ``key=None`` is stochastic: with a key it draws, without one it does what it does in
     testing. Other arguments that default to None are arrays which it learns.
 
     Args:
       formula: LaTeX, in ``x`` and the hyperparameters.
-      source: key in ``references.bib`` of the paper that defines it.
-      range: the interval that its values fill.
+      source: where it comes from: a key in ``references.bib``, a BibTeX entry, or a text; may be empty.
+      range: the interval that its values fill, or a function of the hyperparameters that gives it.
       per_channel: for one that learns its hyperparameters: whether each channel has its own, unless
         ``f(per_channel=...)`` says otherwise.
-      **facts: what else is known: see ``Spec``.
+      **facts: what else is known, such as ``kinks``, ``monotonic``, ``positive`` and ``learned``: the
+        attributes of ``flaxact.Spec``.
 
     Raises:
-      InputError: another definition has the name already.
+      InputError: another definition has the name already, a fact that there is none of, or a fact about
+        a hyperparameter that the function does not have.
 
-    >>> import math, flaxact
-    >>> @flaxact.activation(r"x^3", source="", range=(-math.inf, math.inf))
-    ... def cube(x):
-    ...     "The cube."
-    ...     return x**3
-    >>> float(flaxact.get("cube")(2.0))
-    8.0
-    >>> _ = catalogue.pop("cube")
+    >>> import math
+    >>> import flaxact as fa
+    >>> import jax.numpy as jnp
+    >>> @fa.activation(
+    ...     r"x + \beta \sin x", source="", range=(-math.inf, math.inf),
+    ...     monotonic=lambda beta: abs(beta) <= 1, learned=("beta",), per_channel=False,
+    ... )
+    ... def wavy(x, beta: float = 0.5):
+    ...     "A wave along the identity."
+    ...     return x + beta * jnp.sin(x)
+    >>> fa.get("wavy(beta=2.0)").monotonic, fa.get("wavy").parameters(width=3)
+    (False, {'beta': Array(0.5, dtype=float32)})
     """
 
     def define(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,28 +79,36 @@ def activation(
         hyperparameters = {p.name: p for p in parameters if p.default is not None}
 
         @functools.wraps(function)
-        def checked(*args: Any, **kwargs: Any) -> jax.Array:
+        def traced(*args: Any, **kwargs: Any) -> jax.Array:
             given = _bound(spec, signature, args, kwargs)
             given.pop("per_channel", None)
-            return function(**_with_initial(spec, given))
+            given = _with_initial(spec, given)
+            if jax.config.jax_numpy_rank_promotion != "allow":  # type: ignore[attr-defined]
+                given = aligned(spec, given, next(iter(given.values())))
+            return function(**given)
 
-        checked.__signature__ = signature  # type: ignore[attr-defined]
-        checked.__doc__ = _docstring(function.__doc__ or "", signature, facts.get("coupled", False))
+        traced.__signature__ = signature  # type: ignore[attr-defined]
+        traced.__doc__ = _docstring(function.__doc__ or "", signature, facts.get("coupled", False))
+        _check_facts(function.__name__, parameters, formula, source, facts)
         spec = Spec(
             name=function.__name__,
-            function=checked,
+            function=traced,
             formula=formula,
             source=source,
             range=range,
             hyperparameters=hyperparameters,
             **facts,
         )
+        checked = eager(spec, signature, traced)
+        spec = dataclasses.replace(spec, function=checked)
         _register(spec)
         return _factory(spec) if spec.is_transform else checked
 
     return define
 
 
+# What a Spec has from the function and from the arguments of ``activation``.
+_GIVEN = ("name", "function", "formula", "source", "range", "hyperparameters")
 _OPTIONS_SAY = {
     "per_channel": "whether each channel learns its own, or all share one; the value is the same.",
     "exact_derivative": "the derivative from the input, with all its digits, not from the output, of "
@@ -103,11 +127,12 @@ def _docstring(text: str, signature: inspect.Signature, coupled: bool) -> str:
         before += f"\n  {option}: {_OPTIONS_SAY[option]}"
     body = before + returns + after
     if not coupled:
-        body = body.replace("  x: the input", "  x: any shape; floating dtype, kept", 1)
+        x = "  x: any shape; floating dtype, kept (whole numbers become floats)"
+        body = body.replace("  x: the input", x, 1)
     if "Returns:" not in body:
         kept = "dtype" if coupled else "shape and dtype"
         body += f"\n\nReturns:\n  An array of the same {kept}; nan where ``x`` is."
-    body += "\n\nRaises:\n  InputError: not a floating array, or a parameter out of its domain."
+    body += "\n\nRaises:\n  InputError: no array of real numbers, or a parameter out of its domain."
     return f"{body}\n\n{prompt}{examples}"
 
 
@@ -132,17 +157,39 @@ def _factory(spec: Spec) -> Callable[..., Activation]:
     return make
 
 
+def _check_facts(
+    name: str,
+    parameters: list[inspect.Parameter],
+    formula: str,
+    source: str,
+    facts: dict[str, Any],
+) -> None:
+    """Raise for a fact that there is none of, or that is about what the function does not have."""
+    known = [f.name for f in fields(Spec) if f.name not in _GIVEN]
+    for fact in facts:
+        if fact not in known:
+            raise unknown(f"fact of {name}", fact, known)
+    for fact, text in (("formula", formula), ("source", source)):
+        if not isinstance(text, str):
+            raise InputError(f"the {fact} of {name} must be a text, not {text!r}")
+    if source:
+        check_source(source)
+    taken = [p.name for p in parameters]
+    for fact in ("positive", "unit", "ordered", "static", "learned", "aliases"):
+        values = facts.get(fact) or ()
+        if isinstance(values, str):
+            raise InputError(f"{fact} of {name} must be names, as ({values!r},), not {values!r}")
+        for value in values if fact != "aliases" else ():
+            if value not in taken:
+                raise unknown(f"hyperparameter of {name} in {fact}", value, taken)
+
+
 def _register(spec: Spec) -> None:
     for name in (spec.name, *spec.aliases):
         other = catalogue.get(name)
-        if other and _origin(other) != _origin(spec):
-            raise InputError(f"activation {name!r} is defined already, in {_origin(other)[0]}")
+        check_free("activation", name, spec.function, other and other.function)
     for name in (spec.name, *spec.aliases):
         catalogue[name] = spec
-
-
-def _origin(spec: Spec) -> tuple[str, str]:
-    return spec.function.__module__, spec.function.__qualname__
 
 
 def _bound(
@@ -152,17 +199,21 @@ def _bound(
     for name in kwargs:
         if name not in signature.parameters:
             raise unknown(f"parameter of {spec.name}", name, list(signature.parameters)[1:])
-    given = signature.bind(*args, **kwargs).arguments
-    x = next(iter(given.values()))
-    check_floating(spec.name, x)
+    bound = signature.bind(*args, **kwargs).arguments
+    given = {name: unwrapped(value) for name, value in bound.items()}
+    first = next(iter(given))
+    x = given[first] = real_input(spec, given[first])
+    given |= {name: unwrapped(value) for name, value in given.items() if name != first}
     for name, value in list(given.items())[1:]:
         if name in spec.learned and name not in spec.hyperparameters:
             if value is not None:
                 check_learned(spec, name, given, x)
-        elif name in spec.hyperparameters or (name != "key" and value is not None):
-            check_value(spec, name, value, x)
-            if isinstance(value, Integral) and not isinstance(value, bool):
-                given[name] = int(value)  # NumPy's whole numbers are static too
+        elif isinstance(value, Parts):
+            continue
+        elif name == "key":
+            check_key(spec, value)
+        elif name in spec.hyperparameters or value is not None:
+            given[name] = checked_value(spec, name, value, x)
     check_axis(spec, given, x)
     check_domain(spec, given)
     return given

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from flaxact.activations._get import get
-from flaxact.activations._spec import Activation, Spec, catalogue, is_transform
+from flaxact.activations._spec import Activation, Spec, catalogue
+from flaxact.errors import InputError, hint, nearest
 
 
 def describe(activation: str | Activation | Callable[..., Any]) -> str:
@@ -32,8 +33,8 @@ def describe(activation: str | Activation | Callable[..., Any]) -> str:
       note                 The default slope is 0.01 here, ...
       source               Maas, Hannun, Ng 2013: Rectifier Nonlinearities Improve ... Models
     """
-    name = activation if _bare(activation) else str(get(activation))
-    spec = catalogue[activation] if _bare(activation) else get(activation).spec
+    name = activation if is_bare_transform(activation) else str(get(activation))
+    spec = catalogue[activation] if is_bare_transform(activation) else get(activation).spec
     rows = known(activation).items()
     return "\n".join([f"{name}: {spec.summary}", *(f"  {k:<20} {v}" for k, v in rows)])
 
@@ -47,7 +48,7 @@ def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
     >>> known("relu")["range"]
     '(0, inf)'
     """
-    if _bare(activation):
+    if is_bare_transform(activation):
         spec, facts = catalogue[activation], _signature(catalogue[activation])
     else:
         spec, facts = get(activation).spec, _facts(get(activation))
@@ -61,9 +62,13 @@ def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
     return rows
 
 
-def _bare(activation: Any) -> TypeGuard[str]:
+def is_bare_transform(activation: Any) -> TypeGuard[str]:
     """Whether it is the name of a transform, without the activations that it is to be made of."""
-    return isinstance(activation, str) and is_transform(activation)
+    return (
+        isinstance(activation, str)
+        and activation in catalogue
+        and catalogue[activation].is_transform
+    )
 
 
 def cite(activation: str | Activation | Callable[..., Any]) -> str:
@@ -72,8 +77,25 @@ def cite(activation: str | Activation | Callable[..., Any]) -> str:
     >>> print(cite("elu").splitlines()[0])
     @inproceedings{clevert2015elu,
     """
-    spec = catalogue[activation] if _bare(activation) else get(activation).spec
-    return references().get(spec.source, "")
+    spec = catalogue[activation] if is_bare_transform(activation) else get(activation).spec
+    return references().get(spec.source, spec.source)
+
+
+def check_source(source: str) -> None:
+    """Raise for a source that is neither empty, a key, a BibTeX entry nor words to be shown as they are.
+
+    Raises:
+      InputError: it looks like a key, and there is none.
+
+    >>> check_source("smith2026")
+    Traceback (most recent call last):
+    flaxact.errors.InputError: unknown source 'smith2026'; did you mean ... Give a key of ...
+    """
+    if source and re.fullmatch(r"\S+", source) and source not in references():
+        raise InputError(
+            f"unknown source {source!r}{hint(nearest(source, references()))} Give a key of "
+            "references.bib, a BibTeX entry, a text such as 'Smith 2026: A title', or ''"
+        )
 
 
 @functools.cache
@@ -92,7 +114,8 @@ def families() -> dict[str, list[Spec]]:
     found: dict[str, list[Spec]] = {}
     specs = [spec for name, spec in sorted(catalogue.items()) if name == spec.name]
     for spec in sorted(specs, key=lambda s: (s.is_transform, s.coupled, s.function.__module__)):
-        doc = sys.modules[spec.function.__module__].__doc__ or "Defined elsewhere."
+        module = spec.function.__module__
+        doc = sys.modules[module].__doc__ or "" if spec.ours else f"Your own, defined in {module}."
         found.setdefault(doc.split("\n")[0], []).append(spec)
     return found
 
@@ -118,12 +141,14 @@ def _signature(transform: Spec) -> dict[str, str]:
 
 
 def citation(key: str) -> str:
-    """Authors, year and title of an entry of ``references.bib``."""
-    entry = _letters(references()[key])
-    fields = (
+    """Authors, year and title of an entry of ``references.bib`` or of BibTeX; other texts as they are."""
+    entry = _letters(references().get(key, key))
+    fields = [
         re.search(rf"^ *{f} = \{{(.*?)\}},?$", entry, re.M | re.S)
         for f in ("author", "year", "title")
-    )
+    ]
+    if not any(fields):
+        return entry
     author, year, title = (
         re.sub(r"\s+", " ", re.sub(r"[{}]", "", found[1])) if found else "" for found in fields
     )

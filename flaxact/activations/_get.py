@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from flaxact import _grammar
-from flaxact.activations._check import check_domain
+from flaxact._grammar import shown
+from flaxact.activations._check import check_domain, checked_number
 from flaxact.activations._spec import Activation, Spec, catalogue, takes_activation
 from flaxact.errors import InputError, hint, nearest, unknown
 
@@ -97,17 +97,12 @@ def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
 
 def _checked_value(spec: Spec, parameter: inspect.Parameter, value: Any) -> Any:
     if takes_activation(parameter):
-        if isinstance(value, bool | int | float):
-            raise InputError(f"{spec.name} needs an activation as {parameter.name}, not {value}")
+        if isinstance(_grammar.plain(value), bool | int | float):
+            raise InputError(
+                f"{spec.name} needs an activation as {parameter.name}, not {shown(value)}"
+            )
         return _checked_inner(spec, get(value))
-    kind = type(parameter.default)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise InputError(
-            f"{spec.name} needs {_grammar.type_names[kind]} as {parameter.name}, not {value}"
-        )
-    return value
+    return checked_number(spec, parameter, value)
 
 
 def _checked_inner(spec: Spec, inner: Activation) -> Activation:

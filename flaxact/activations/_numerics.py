@@ -3,15 +3,62 @@
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
-from flaxact._lazy import jax, jnp
+from flaxact._lazy import jax, jnp, np
+
+
+class Parts(NamedTuple):
+    """A number as two of float32, so that it keeps its digits as an argument of a program."""
+
+    near: Any
+    rest: Any
+
+    @classmethod
+    def of(cls, number: float) -> Parts:
+        near = np.float32(number)
+        return cls(near, np.float32(number - float(near)))
+
+
+def widened(x: jax.Array) -> jax.Array:
+    """``x`` in at least float32, cast explicitly: strict promotion and float8 ask for it."""
+    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
+
+
+def along_last(values: jax.Array, ndim: int) -> jax.Array:
+    """Values for the last of so many axes: they broadcast without a promotion of their rank."""
+    return values.reshape((1,) * (ndim - values.ndim) + values.shape)
 
 
 def finite(x: jax.Array) -> jax.Array:
     """``x`` with the largest finite number for an infinite one: ∞ · 0 and ∞ / ∞ would be nan."""
-    # Not jnp.clip, which halves the derivative at the largest finite number itself.
-    top = float(jnp.finfo(x.dtype).max)
+    return _within(x, float(jnp.finfo(x.dtype).max))
+
+
+def settled(x: jax.Array, *hyperparameters: Any) -> jax.Array:
+    """``x`` within ±10⁹ where a hyperparameter is an array, for a part that is at its limit there.
+
+    Its derivative by the hyperparameter, which is 0 there, would be ∞ · 0. (Not where all are numbers,
+    by which nothing is differentiated.)
+    """
+    return _within(x, 1e9) if _any_array(hyperparameters) else x
+
+
+def _within(x: jax.Array, top: float) -> jax.Array:
+    """``x`` cut at ±top. Not jnp.clip, which halves the derivative at the ends and has no rule in jet."""
     return jnp.where(x > top, top, jnp.where(x < -top, -top, x))
+
+
+def settled_sigmoid(z: jax.Array, *hyperparameters: Any) -> jax.Array:
+    """The logistic sigmoid of ``z``, likewise, for a product with what grows without bound."""
+    if not _any_array(hyperparameters):
+        return jax.nn.sigmoid(z)
+    near = ~(abs(z) >= 800)  # beyond, it is 0 or 1 in float64 too
+    return jnp.where(near, jax.nn.sigmoid(jnp.where(near, z, 0)), jnp.where(z < 0, 0.0, 1.0))
+
+
+def _any_array(values: tuple[Any, ...]) -> bool:
+    return any(isinstance(value, jax.Array) for value in values)
 
 
 def lifted(x: jax.Array) -> jax.Array:

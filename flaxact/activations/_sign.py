@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flaxact._lazy import jax, jnp
-from flaxact.activations._grad import keeps_input, rounded
+from flaxact.activations._grad import in_jet, in_kernel, keeps_input, rounded
+from flaxact.activations._numerics import along_last, widened
 
 Function = Callable[..., Any]
 
@@ -18,7 +19,8 @@ def keeps_sign(tangent: Function) -> Callable[[Function], Function]:
     ``tangent(y, above, parameter, dx, dparameter)``, where ``above`` says whether ``x > 0``, and
     ``dparameter`` is None where nothing is differentiated by the parameter. Keeping
     the input, as the derivative by a learned slope asks for, would cost an array a layer more.
-    (Scalars and float16, which is short of room for what stands for 0, keep the input.)
+    (Scalars, float16, which is short of room for what stands for 0, and arrays whose last axis is
+    split over devices keep the input.)
     """
 
     def decorate(function: Function) -> Function:
@@ -27,7 +29,7 @@ def keeps_sign(tangent: Function) -> Callable[[Function], Function]:
 
         @functools.wraps(function)
         def call(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
-            if jnp.result_type(x) == jnp.float16 or jnp.ndim(x) == 0:
+            if not x.ndim or x.dtype == jnp.float16 or _split(x) or in_jet(x) or in_kernel():
                 return from_input(x, *args, **kwargs)
             parameter = (*args, *kwargs.values(), *(function.__defaults__ or ()))[0]
             return lean()(x, jnp.asarray(parameter))
@@ -37,11 +39,17 @@ def keeps_sign(tangent: Function) -> Callable[[Function], Function]:
     return decorate
 
 
+def _split(x: jax.Array) -> bool:
+    """Whether an explicit sharding splits the last axis, along which the bits are packed."""
+    return jax.typeof(x).sharding.spec[-1] is not None
+
+
 def _lean(function: Function, tangent: Function) -> Function:
     def again(y: jax.Array, bits: jax.Array, parameter: jax.Array, dx: Any, d: Any) -> jax.Array:
         above = _unpacked(bits, y.shape[-1])
-        wide = y.astype(jnp.promote_types(y.dtype, jnp.float32))
-        return tangent(wide, above, parameter, dx, d).astype(y.dtype)
+        wide = widened(y)
+        moved = None if d is None else widened(d)
+        return tangent(wide, above, widened(parameter), widened(dx), moved).astype(y.dtype)
 
     @jax.custom_jvp
     def lean(x: jax.Array, parameter: jax.Array) -> jax.Array:
@@ -63,10 +71,17 @@ def _lean(function: Function, tangent: Function) -> Function:
 def _packed(bits: jax.Array) -> jax.Array:
     """Eight booleans a byte along the last axis; of ``jnp.packbits`` XLA keeps four bytes for one."""
     padded = jnp.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, -bits.shape[-1] % 8)])
-    eights = padded.reshape(*padded.shape[:-1], -1, 8).astype(jnp.uint8)
-    return (eights << jnp.arange(8, dtype=jnp.uint8)).sum(-1, dtype=jnp.uint8)
+    shape = (*padded.shape[:-1], padded.shape[-1] // 8, 8)
+    eights = padded.reshape(shape).astype(jnp.uint8)
+    return (eights << _places(len(shape))).sum(-1, dtype=jnp.uint8)
 
 
 def _unpacked(packed: jax.Array, count: int) -> jax.Array:
-    bits = (packed[..., None] >> jnp.arange(8, dtype=jnp.uint8)) & jnp.uint8(1)
-    return bits.reshape(*packed.shape[:-1], -1)[..., :count].astype(bool)
+    bits = (packed[..., None] >> _places(packed.ndim + 1)) & jnp.uint8(1)
+    shape = (*packed.shape[:-1], 8 * packed.shape[-1])
+    return bits.reshape(shape)[..., :count].astype(bool)
+
+
+def _places(ndim: int) -> jax.Array:
+    """0 to 7 along the last axis."""
+    return along_last(jnp.arange(8, dtype=jnp.uint8), ndim)

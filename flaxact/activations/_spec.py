@@ -24,7 +24,7 @@ OPTIONS = ("per_channel", "exact_derivative")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Spec:
-    """The facts about an activation, or about a transform of activations.
+    """The facts about an activation, or about a transform of activations; see ``activation``.
 
     Each of ``range``, ``kinks``, ``jumps``, ``monotonic`` and ``smoothness`` is a value, or a function
     of the hyperparameters by name where it depends on them.
@@ -39,11 +39,16 @@ class Spec:
       unit: hyperparameters that must lie from 0 to 1.
       ordered: two hyperparameters of which the first must not be above the second.
       static: hyperparameters that must be numbers: what follows from them is computed before any array.
+      exact: hyperparameters of which digits beyond float32 count, such as a frequency.
       learned: the parameters that training changes.
       initial: ``initial(key, width, **hyperparameters)`` gives them, where they are not numbers.
       coupled: whether an output depends on more than the input at its place, or on the place.
+      keeps_integers: whether whole numbers stay whole numbers, and are not made floats.
       width: the output's width for an input's, and the hyperparameters by name.
       note: where libraries or papers disagree.
+      aliases: further names.
+      surrogate: whether its derivative is meant to be another than that of its values.
+      fixed: of a transform: whether it takes only activations that learn nothing.
     """
 
     name: str
@@ -60,12 +65,14 @@ class Spec:
     unit: tuple[str, ...] = ()
     ordered: tuple[str, str] | None = None
     static: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
     learned: tuple[str, ...] = ()
     initial: Callable[..., dict[str, Any]] | None = None
     coupled: bool = False
     width: Callable[..., int] | None = None
     fixed: bool = False
     surrogate: bool = False
+    keeps_integers: bool = False
     note: str = ""
     hyperparameters: Mapping[str, inspect.Parameter]
 
@@ -78,6 +85,11 @@ class Spec:
     def stochastic(self) -> bool:
         """Whether it draws from a ``key`` while training."""
         return "key" in inspect.signature(self.function).parameters
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is one of flaxact's own, whose facts the tests hold."""
+        return self.function.__module__.startswith("flaxact.")
 
     @property
     def summary(self) -> str:
@@ -111,24 +123,29 @@ class Activation:
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None, **parameters: Any):
         """Apply it: any shape, floating dtype; both are kept unless it changes the width.
 
+        Whole numbers and booleans become floats (but in relu, hard_tanh and identity).
+
         Args:
           x: the input.
           key: for a stochastic activation in training; without one it does what it does in testing.
           parameters: what training has learned, as from ``parameters``; the initial values otherwise.
-            Also values, traced ones too, of hyperparameters that may be arrays.
+            Also values of hyperparameters, traced ones too of those that may be arrays.
 
         Raises:
-          InputError: an array of another dtype, or a parameter that it does not have.
+          InputError: no array of real numbers, an unknown parameter, wrong facts of your own activation.
         """
+        self._verify()
         chosen = dict(self.changed)
+        if key is None and not parameters:
+            return self.spec.function(x, **chosen)
         for place, (name, inner) in enumerate(self.inner.items()):
             learned = parameters.pop(name, {})
             own = None if key is None else jax.random.fold_in(key, place)
             if learned or (own is not None and inner.stochastic):
                 chosen[name] = functools.partial(inner, key=own, **learned)
         for name in parameters:
-            if name not in self.spec.learned and name not in self.continuous:
-                allowed = (*self.spec.learned, *self.inner, *self.continuous)
+            if name not in self.spec.learned and name not in self.spec.hyperparameters:
+                allowed = (*self.spec.learned, *self.spec.hyperparameters)
                 raise unknown(f"parameter of {self}", name, allowed)
         if key is not None and self.spec.stochastic:
             chosen["key"] = key
@@ -171,17 +188,17 @@ class Activation:
     @property
     def range(self) -> Interval:
         """The open or closed interval its values fill."""
-        return self._fact(self.spec.range)
+        return self._declared("range")
 
     @property
     def kinks(self) -> tuple[float, ...]:
         """The inputs at which its derivative jumps."""
-        return self._fact(self.spec.kinks)
+        return self._declared("kinks")
 
     @property
     def jumps(self) -> tuple[float, ...]:
         """The inputs at which its value jumps."""
-        return self._fact(self.spec.jumps)
+        return self._declared("jumps")
 
     @property
     def breaks(self) -> tuple[float, ...]:
@@ -191,7 +208,7 @@ class Activation:
     @property
     def monotonic(self) -> bool:
         """Whether it never decreases."""
-        return self._fact(self.spec.monotonic)
+        return self._declared("monotonic")
 
     @property
     def smoothness(self) -> float:
@@ -200,7 +217,7 @@ class Activation:
             return -1
         if self.spec.smoothness is None:
             return 0 if self.kinks else math.inf
-        return self._fact(self.spec.smoothness)
+        return self._declared("smoothness")
 
     @property
     def stochastic(self) -> bool:
@@ -243,6 +260,16 @@ class Activation:
     def _facts(self) -> dict[str, Any]:
         return {k: v for k, v in self.hyperparameters.items() if k not in OPTIONS}
 
+    def _declared(self, name: str) -> Any:
+        self._verify()
+        return self._fact(getattr(self.spec, name))
+
+    def _verify(self) -> None:
+        if not self.spec.ours:
+            from flaxact.activations._verify import verify
+
+            verify(self)
+
     def _fact(self, fact: Any) -> Any:
         return fact(**self._facts()) if callable(fact) else fact
 
@@ -251,9 +278,8 @@ def names(kind: Kind = "activation") -> tuple[str, ...]:
     """The names of all activations, or of one kind, in alphabetical order.
 
     Args:
-      kind: ``activation`` for all that are no transforms; of these ``pointwise`` (each output depends
-        on the input at its place alone), ``coupled`` (the rest), ``learned`` (with parameters that
-        training changes), ``stochastic``; or ``transform``.
+      kind: ``activation`` for all but the transforms; of these ``pointwise`` (each output depends on one
+        input), ``coupled`` (the rest), ``learned``, ``stochastic``; or ``transform``.
 
     Raises:
       InputError: an unknown kind.
@@ -272,13 +298,3 @@ def names(kind: Kind = "activation") -> tuple[str, ...]:
     if kind not in tests:
         raise unknown("kind", kind, get_args(Kind))
     return tuple(sorted({s.name for s in catalogue.values() if tests[kind](s)}))
-
-
-def find(name: str) -> Spec | None:
-    """The facts filed under a name or alias, or None."""
-    return catalogue.get(name)
-
-
-def is_transform(name: str) -> bool:
-    """Whether a name is that of a transform."""
-    return name in catalogue and catalogue[name].is_transform

@@ -11,6 +11,7 @@ from flaxact.activations._grad import keeps_input
 from flaxact.activations._numerics import finite, square_root
 from flaxact.activations._spec import Learned
 from flaxact.activations.gated import check_divisible
+from flaxact.errors import InputError
 
 INF = math.inf
 _AXIS = {"monotonic": False, "coupled": True}
@@ -20,11 +21,11 @@ def _blocks(name: str, x: jax.Array, axis: int, size: int) -> jax.Array:
     """The axis last, cut into blocks of neighbours: (..., blocks, size)."""
     check_divisible(name, x, axis, size)
     moved = jnp.moveaxis(x, axis, -1)
-    return moved.reshape(*moved.shape[:-1], -1, size)
+    return moved.reshape(*moved.shape[:-1], moved.shape[-1] // size, size)
 
 
 def _joined(blocks: jax.Array, axis: int) -> jax.Array:
-    flat = blocks.reshape(*blocks.shape[:-2], -1)
+    flat = blocks.reshape(*blocks.shape[:-2], math.prod(blocks.shape[-2:]))
     return jnp.moveaxis(flat, -1, axis)
 
 
@@ -133,8 +134,13 @@ def k_winners(x: jax.Array, density: float = 0.25, axis: int = -1) -> jax.Array:
         count = math.ceil(density * width - 1e-9)  # 0.07 * 100 is more than 7
         least = jax.lax.top_k(moved, count)[0][..., -1:] if count else moved
     else:
-        index = width - jnp.clip(jnp.ceil(density * width - 1e-5), 1, width).astype(int)
-        least = jnp.take(jnp.sort(moved, -1), index, -1)[..., None]
+        shares = jnp.reshape(density, (1,) * (x.ndim - jnp.ndim(density)) + jnp.shape(density))
+        shares = jnp.moveaxis(shares, axis, -1)
+        if shares.shape[-1] > 1:
+            raise InputError(f"k_winners takes one density for all of axis {axis}")
+        index = width - jnp.clip(jnp.ceil(shares * width * (1 - 3e-7)), 1, width).astype(int)
+        index = jnp.broadcast_to(index, (*moved.shape[:-1], 1))
+        least = jnp.take_along_axis(jnp.sort(moved, -1), index, -1)
     return jnp.moveaxis(jnp.where(moved < least, 0, moved), -1, axis)
 
 
@@ -166,7 +172,7 @@ def squash(x: jax.Array, axis: int = -1) -> jax.Array:
 def _largest(x: jax.Array, axis: int) -> jax.Array:
     """The largest size along the axis, a constant to differentiation; its inverse is normal too."""
     most = float(1 / jnp.finfo(x.dtype).tiny)
-    return jax.lax.stop_gradient(jnp.minimum(jnp.max(abs(x), axis, keepdims=True), most))
+    return jax.lax.stop_gradient(jnp.minimum(jnp.max(abs(x), axis, keepdims=True, initial=0), most))
 
 
 def _polynorm_initial(key: Any, width: int, axis: int) -> dict[str, jax.Array]:

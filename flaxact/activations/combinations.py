@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation as define
-from flaxact.activations._gaussian import crossings, evaluate, merged
 from flaxact.activations._grad import keeps_input
+from flaxact.activations._numerics import along_last
 from flaxact.activations._spec import Activation, Interval
+from flaxact.quadrature import crossings, evaluate, merged
 
 
 @define(
@@ -35,7 +36,7 @@ def bipolar(x: jax.Array, activation: Activation) -> jax.Array:
     Array([ 0., -1.,  2., -0.], dtype=float32)
     """
     even = jnp.arange(x.shape[-1]) % 2 == 0
-    sign = jnp.where(even, 1, -1).astype(x.dtype)
+    sign = along_last(jnp.where(even, 1, -1).astype(x.dtype), x.ndim)
     return sign * activation(sign * x)
 
 

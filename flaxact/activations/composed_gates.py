@@ -174,7 +174,7 @@ def golu(x: jax.Array) -> jax.Array:
 def bsilu_slope(x: jax.Array, alpha: float) -> jax.Array:
     """The derivative of ``bsilu``, which ``sugar`` borrows."""
     gate, rest = sigmoids(x)
-    return gate * (1 + (finite(x) + alpha) * rest)
+    return gate * (1 + (jnp.clip(x, -1e4, 1e4) + alpha) * rest)  # beyond, the rest is 0
 
 
 @activation(

@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output
-from flaxact.activations._numerics import below_zero, expm1, hypotenuse, square_root
+from flaxact.activations._numerics import below_zero, expm1, hypotenuse, settled, square_root
 
 INF = math.inf
 
@@ -90,7 +90,7 @@ def celu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     >>> [round(float(y), 4) for y in celu(jnp.array([-1.0, 2.0]), 0.5)]
     [-0.4323, 2.0]
     """
-    return jnp.where(x > 0, x, alpha * expm1(below_zero(x) / alpha))
+    return jnp.where(x > 0, x, alpha * expm1(settled(below_zero(x), alpha) / alpha))
 
 
 @activation(
@@ -154,7 +154,7 @@ def isru(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     positive=("alpha",),
 )
 @keeps_output(
-    lambda y, alpha: jnp.where(y > 0, 1, square_root(1 - alpha * y * y) ** 3),
+    lambda y, alpha: jnp.where(y > 0, 1, square_root(1 - alpha * below_zero(y) ** 2) ** 3),
     exact=lambda x, alpha: hypotenuse(alpha**0.5 * below_zero(jnp.clip(x, -1e13, 1e13)), 1) ** -3,
 )
 def isrlu(x: jax.Array, alpha: float = 1.0) -> jax.Array:

@@ -8,7 +8,13 @@ from typing import Any
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_output
-from flaxact.activations._numerics import below_zero, expm1, minus_abs, sech_squared
+from flaxact.activations._numerics import (
+    below_zero,
+    expm1,
+    minus_abs,
+    sech_squared,
+    settled,
+)
 from flaxact.activations._sign import keeps_sign
 
 INF = math.inf
@@ -24,7 +30,8 @@ def _prelu_tangent(y: jax.Array, above: jax.Array, slope: jax.Array, dx: jax.Arr
     slope = _not_zero(slope)
     # The input, y / slope, spelt so that nothing but y and the bits can be made before the cotangent
     # is there: XLA would make it early, and keep it.
-    below = slope * dx if ds is None else slope * dx + y * (ds / slope)
+    # Chosen before the product too: in reverse mode that is after it, when an infinite y has met a 0.
+    below = slope * dx if ds is None else slope * dx + y * jnp.where(above, 0, ds / slope)
     return jnp.where(above, dx, below)
 
 
@@ -104,7 +111,9 @@ def pelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array =
     >>> [round(float(y), 4) for y in pelu(jnp.array([-1.0, 2.0]), 1.0, 2.0)]
     [-0.3935, 1.0]
     """
-    return jnp.where(x > 0, alpha / beta * x, alpha * expm1(below_zero(x) / beta))
+    below = settled(below_zero(x), beta)
+    above = jnp.where(x > 0, x, 0)
+    return jnp.where(x > 0, alpha / beta * above, alpha * expm1(below / beta))
 
 
 @activation(
@@ -205,7 +214,7 @@ def parametric_softplus(
     note="Other functions are called TReLU too: ReLU with a threshold, and a clip between two numbers.",
 )
 @keeps_output(
-    lambda y, alpha: jnp.where(y > 0, 1, alpha * (1 - y) * (1 + y)),
+    lambda y, alpha: jnp.where(y > 0, 1, alpha * (1 - below_zero(y) ** 2)),
     exact=lambda x, alpha: jnp.where(x > 0, 1, alpha * sech_squared(alpha * below_zero(x))),
 )
 def trelu(x: jax.Array, alpha: float | jax.Array = 1.0) -> jax.Array:
@@ -218,7 +227,7 @@ def trelu(x: jax.Array, alpha: float | jax.Array = 1.0) -> jax.Array:
     >>> [round(float(y), 4) for y in trelu(jnp.array([-1.0, 2.0]))]
     [-0.7616, 2.0]
     """
-    return jnp.where(x > 0, x, jnp.tanh(alpha * below_zero(x)))
+    return jnp.where(x > 0, x, jnp.tanh(alpha * settled(below_zero(x), alpha)))
 
 
 @activation(
@@ -259,4 +268,4 @@ def dyt(
     >>> [round(float(y), 4) for y in dyt(jnp.array([-1.0, 2.0]))]
     [-0.4621, 0.7616]
     """
-    return gamma * jnp.tanh(alpha * x) + beta
+    return gamma * jnp.tanh(alpha * settled(x, alpha)) + beta

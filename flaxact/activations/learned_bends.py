@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output
-from flaxact.activations._numerics import below_zero, expm1, finite, sigmoids
+from flaxact.activations._numerics import below_zero, expm1, finite, settled_sigmoid, sigmoids
 
 INF = math.inf
 # What the softplus turns into 0.8 and 0.3.
@@ -180,5 +180,5 @@ def acon_c(
     [-0.4906, 1.7264]
     """
     x = finite(x)
-    line = (p1 - p2) * x
-    return line * jax.nn.sigmoid(beta * line) + p2 * x
+    line = finite((p1 - p2) * x)
+    return line * settled_sigmoid(beta * line, p1, p2, beta) + p2 * x

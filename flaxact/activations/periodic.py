@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import finite
+from flaxact.activations._grad import in_jet, keeps_input
+from flaxact.activations._numerics import Parts, finite
 
 INF = math.inf
 
 
-def _waves(frequency: float, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _near(frequency: Any) -> Any:
+    return frequency.near if isinstance(frequency, Parts) else frequency
+
+
+def _split(frequency: Any) -> tuple[Any, Any]:
+    """A frequency as one of 11 digits, so that its product with one of 12 is exact, and the rest."""
+    if isinstance(frequency, float):
+        grain = math.ldexp(1.0, math.frexp(frequency)[1] - 11)
+        high = round(frequency / grain) * grain
+        return high, frequency - high
+    near = jnp.asarray(_near(frequency), jnp.float32)
+    high = jax.lax.reduce_precision(near, exponent_bits=8, mantissa_bits=11)
+    rest = near - high
+    return high, rest + frequency.rest if isinstance(frequency, Parts) else rest
+
+
+def _waves(frequency: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Sin and cos of frequency · x, with what the product's rounding has lost (Dekker 1971)."""
-    product = frequency * x
-    if not isinstance(frequency, float) or frequency == 1 or x.dtype != jnp.float32:
+    product = _near(frequency) * x
+    is_exact = isinstance(frequency, float) and frequency == 1
+    if is_exact or x.dtype != jnp.float32 or in_jet(x):  # which cannot reduce a precision
         return jnp.sin(product), jnp.cos(product)
-    grain = math.ldexp(1.0, math.frexp(frequency)[1] - 11)
-    f_high = round(frequency / grain) * grain
-    f_rest = frequency - f_high
+    f_high, f_rest = _split(frequency)
     x_high = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11)
     x_rest = x - x_high
     lost = ((f_high * x_high - product) + f_high * x_rest + f_rest * x_high) + f_rest * x_rest
@@ -37,9 +53,10 @@ def _waves(frequency: float, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     source="parascandolo2016taming",
     range=(-1.0, 1.0),
     monotonic=False,
+    exact=("frequency",),
     aliases=("sin",),
 )
-@keeps_input(lambda x, frequency: frequency * _waves(frequency, x)[1])
+@keeps_input(lambda x, frequency: _near(frequency) * _waves(frequency, x)[1])
 def sine(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     r"""Sine.
 
@@ -58,9 +75,10 @@ def sine(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     source="sitzmann2020siren",
     range=(-1.0, 1.0),
     monotonic=False,
+    exact=("frequency",),
     note="The paper draws weights within ±√(6/n)/ω for it, those of the first layer within ±1/n.",
 )
-@keeps_input(lambda x, frequency: frequency * _waves(frequency, x)[1])
+@keeps_input(lambda x, frequency: _near(frequency) * _waves(frequency, x)[1])
 def siren(x: jax.Array, frequency: float = 30.0) -> jax.Array:
     r"""Sine of the frequency that SIREN uses for images and scenes.
 
@@ -111,6 +129,7 @@ def gcu(x: jax.Array) -> jax.Array:
     monotonic=True,
     learned=("frequency",),
     per_channel=True,
+    exact=("frequency",),
     positive=("frequency",),
     note="The slope, 1 + sin(2ax) = (sin ax + cos ax)², never goes below 0: it never decreases.",
 )
@@ -128,4 +147,4 @@ def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     [-0.2919, 2.8268]
     """
     wave = _waves(frequency, finite(x))[0]
-    return x + wave * wave / frequency
+    return x + wave * wave / _near(frequency)

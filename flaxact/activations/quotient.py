@@ -8,15 +8,15 @@ from typing import Any
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation as define
-from flaxact.activations._gaussian import evaluate
 from flaxact.activations._grad import keeps_input
 from flaxact.activations._spec import Activation, Learned
+from flaxact.quadrature import evaluate
 
 INF = math.inf
 REACH = 3.0
 
 
-@functools.cache
+@functools.lru_cache(256)
 def _fitted(activation: Activation) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Least squares over [-3, 3], with a denominator that is even, so that it needs no absolute value."""
     x = np.linspace(-REACH, REACH, 1201)

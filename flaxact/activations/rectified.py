@@ -17,6 +17,7 @@ INF = math.inf
     source="nair2010relu",
     range=(0.0, INF),
     kinks=(0.0,),
+    keeps_integers=True,
     note="The derivative at 0 is 0 in flaxact, jax.nn and PyTorch.",
 )
 @keeps_output(lambda y: jnp.where(y > 0, 1, 0).astype(y.dtype))
@@ -28,9 +29,10 @@ def relu(x: jax.Array) -> jax.Array:
     >>> [round(float(y), 4) for y in relu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]
     """
-    # Not max(x, 0): XLA turns "its output is above 0" back into "its input is above 0" and keeps
-    # the input as well. Written with <= so that nan stays nan.
-    return jnp.where(x <= 0, 0, x)
+    # Not max(x, 0) on the CPU: XLA turns "its output is above 0" back into "its input is above 0" and
+    # keeps the input as well. On a TPU it is the other form that costs: a stack of convolutions keeps
+    # three times as much (benchmarks/tpu.py). Written with <= so that nan stays nan.
+    return jnp.maximum(x, 0) if jax.default_backend() == "tpu" else jnp.where(x <= 0, 0, x)
 
 
 def _leaky_slope(y: jax.Array, negative_slope: float) -> jax.Array:
@@ -38,6 +40,10 @@ def _leaky_slope(y: jax.Array, negative_slope: float) -> jax.Array:
 
 
 def _leaky(x: jax.Array, negative_slope: float | jax.Array) -> jax.Array:
+    # On a TPU a maximum moves two thirds of the bytes, as for relu (benchmarks/tpu.py).
+    is_maximum = isinstance(negative_slope, float) and 0 <= negative_slope <= 1
+    if is_maximum and jax.default_backend() == "tpu":
+        return jnp.maximum(x, negative_slope * x)
     return jnp.where(x > 0, x, negative_slope * x)
 
 
@@ -152,12 +158,13 @@ def displaced_relu(x: jax.Array, displacement: float = 0.05) -> jax.Array:
     range=(0.0, INF),
     smoothness=1,
 )
-@keeps_output(lambda y: 2 * square_root(finite(y)))
+@keeps_output(lambda y: 2 * square_root(finite(y)), narrow=lambda x: 2 * jnp.where(x > 0, x, 0))
 def squared_relu(x: jax.Array) -> jax.Array:
     """Square of the rectified linear unit.
 
     The derivative is read from the output as twice its root, so it stays at 3.7e19 where the square
-    has overflowed (above 1.8e19 in float32).
+    has overflowed (above 1.8e19 in float32). In float16 and float8, whose squares overflow early (above
+    255 and 21), it is read from the input.
 
     >>> [float(y) for y in squared_relu(jnp.array([-1.0, 3.0]))]
     [0.0, 9.0]

@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import finite, lifted, sigmoids
+from flaxact.activations._numerics import finite, lifted, settled_sigmoid, sigmoids
 
 INF = math.inf
 _TANH_SCALE = math.sqrt(2 / math.pi)
@@ -61,7 +61,8 @@ def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
 def _swish_slope(x: jax.Array, beta: float) -> jax.Array:
     z = beta * x
     gate, rest = sigmoids(z)
-    return gate * (1 + finite(z) * rest)
+    # Beyond, the rest is 0 in float64 too; and what is to come may be multiplied with.
+    return gate * (1 + jnp.clip(z, -1e4, 1e4) * rest)
 
 
 def _silu_slope(x: jax.Array) -> jax.Array:
@@ -108,7 +109,7 @@ def swish_beta(x: jax.Array, beta: float = 1.0) -> jax.Array:
     >>> [round(float(y), 4) for y in swish_beta(jnp.array([-1.0, 2.0]), 2.0)]
     [-0.1192, 1.964]
     """
-    return finite(x) * jax.nn.sigmoid(beta * x)
+    return finite(x) * settled_sigmoid(beta * x, beta)
 
 
 @activation(

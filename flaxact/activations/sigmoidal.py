@@ -15,6 +15,7 @@ from flaxact.activations._numerics import (
     minus_abs,
     sech,
     sech_squared,
+    settled,
     sigmoids,
 )
 
@@ -82,7 +83,7 @@ def lecun_tanh(x: jax.Array, scale: float = 1.7159, frequency: float = 2 / 3) ->
     [-1.0, 1.493]
     """
     # The product as one side of a choice: alone, XLA keeps the tanh beside it for the backward pass.
-    z = frequency * x
+    z = frequency * settled(x, frequency)
     return jnp.where(abs(z) > 20, jnp.sign(z) * scale, scale * jnp.tanh(z))
 
 
@@ -197,7 +198,7 @@ def erf(x: jax.Array) -> jax.Array:
 
 
 @activation(r"-\log(1 + e^{-x})", source="kunc2024survey", range=(-INF, 0.0))
-@keeps_output(lambda y: -jnp.expm1(y))
+@keeps_output(lambda y: -expm1(y))
 def log_sigmoid(x: jax.Array) -> jax.Array:
     """Logarithm of the logistic sigmoid.
 
@@ -257,7 +258,7 @@ def elliot(x: jax.Array) -> jax.Array:
 @keeps_output(
     lambda y, a, b, c, d: jnp.where(y > 0, (a - y) / b, (c + y) / d),
     exact=lambda x, a, b, c, d: jnp.where(
-        x > 0, a / b * jnp.exp(-abs(x) / b), c / d * jnp.exp(-abs(x) / d)
+        x > 0, a / b * jnp.exp(-abs(x) / b), c / d * jnp.exp(below_zero(x) / d)
     ),
 )
 def hexpo(
@@ -275,4 +276,5 @@ def hexpo(
     >>> [round(float(y), 4) for y in hexpo(jnp.array([-1.0, 2.0]))]
     [-0.6321, 0.8647]
     """
+    x = settled(x, b, d)
     return jnp.where(x > 0, -a * expm1(-abs(x) / b), c * expm1(below_zero(x) / d))

@@ -9,7 +9,7 @@ from typing import Any
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_output_whole
-from flaxact.activations._numerics import square_root
+from flaxact.activations._numerics import along_last, square_root
 from flaxact.activations._spec import Axes
 
 INF = math.inf
@@ -32,7 +32,10 @@ def _masked(
     axes = tuple(range(jnp.ndim(x))) if axis is None else axis
     if where is None:
         return function(x, axes)
-    return jnp.where(where, function(jnp.where(where, x, -INF), axes), beyond)
+    # Where nothing is left anything finite will do: of -∞ alone the result, which is not used, is nan.
+    left = jnp.any(jnp.broadcast_to(where, x.shape), axes, keepdims=True)
+    filled = jnp.where(where, x, jnp.where(left, -INF, 0).astype(x.dtype))
+    return jnp.where(where, function(filled, axes), beyond)
 
 
 @activation(r"e^{x_i} / \sum_j e^{x_j}", source="bridle1990softmax", range=(0.0, 1.0), **_AXIS)
@@ -80,7 +83,10 @@ def _above(
     ``thresholds(ordered, count)`` are those that hold if so many of the values are above.
     """
     ordered = _from_the_top(x, axis)
-    found = thresholds(ordered, jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype))
+    if not x.shape[axis]:
+        return x
+    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
+    found = thresholds(ordered, along_last(count, x.ndim))
     size = jnp.sum(found <= ordered, -1, keepdims=True)
     return jnp.maximum(x - jnp.moveaxis(jnp.take_along_axis(found, size - 1, -1), -1, axis), 0)
 
@@ -108,7 +114,7 @@ def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
     >>> [round(float(y), 4) for y in sparsemax(jnp.array([0.0, 0.5, 2.0]))]
     [0.0, 0.0, 1.0]
     """
-    x = x - jnp.max(x, axis, keepdims=True)
+    x = x - jnp.max(x, axis, keepdims=True, initial=-INF)
     return _above(x, axis, lambda ordered, count: (jnp.cumsum(ordered, -1) - 1) / count)
 
 
@@ -135,7 +141,7 @@ def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
     >>> [round(float(y), 4) for y in entmax15(jnp.array([0.0, 0.5, 2.0]))]
     [0.0, 0.0504, 0.9496]
     """
-    x = (x - jnp.max(x, axis, keepdims=True)) / 2
+    x = (x - jnp.max(x, axis, keepdims=True, initial=-INF)) / 2
 
     def thresholds(ordered: jax.Array, count: jax.Array) -> jax.Array:
         mean = jnp.cumsum(ordered, -1) / count

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output
-from flaxact.activations._numerics import expm1, finite, hypotenuse, sech, sech_squared
+from flaxact.activations._numerics import (
+    expm1,
+    finite,
+    hypotenuse,
+    sech,
+    sech_squared,
+    settled,
+)
 
 INF = math.inf
 
 
-@activation("x", source="", range=(-INF, INF), aliases=("linear",))
+@activation("x", source="", range=(-INF, INF), aliases=("linear",), keeps_integers=True)
 def identity(x: jax.Array) -> jax.Array:
     """The identity: no activation, so a stack of layers is one linear layer.
 
@@ -82,6 +90,24 @@ def _soft_exponential_slope(y: jax.Array, alpha: float) -> jax.Array:
     return jnp.exp(alpha * y) if alpha < 0 else 1 + alpha * (y - alpha)
 
 
+def _soft_exponential_branches(x: jax.Array, alpha: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Alpha, and the values for one above and below zero, each with finite derivatives everywhere."""
+    alpha = jnp.asarray(alpha, jnp.result_type(x, jnp.float32))
+    above, below = alpha > 0, alpha < 0
+    a, b = jnp.where(above, alpha, 1), jnp.where(below, alpha, -1)
+    z = a * jnp.where(above, settled(x, alpha), 0)
+    over = z > math.log(float(jnp.finfo(z.dtype).max))
+    exponential = jnp.where(over, INF, expm1(jnp.where(over, 0, z)) / a + a)
+    logarithm = -jnp.log1p(-b * (jnp.where(below, x, 1) + b)) / b
+    return alpha, exponential, logarithm
+
+
+def _soft_exponential_slope_of_input(x: jax.Array, alpha: jax.Array) -> jax.Array:
+    alpha, exponential, logarithm = _soft_exponential_branches(x, alpha)
+    below = jnp.exp(jnp.where(alpha < 0, alpha * logarithm, 0))
+    return jnp.where(alpha > 0, 1 + alpha * (exponential - alpha), below)
+
+
 @activation(
     r"(e^{\alpha x} - 1) / \alpha + \alpha \text{ if } \alpha > 0, \; x \text{ if } \alpha = 0, \;"
     r" -\log(1 - \alpha (x + \alpha)) / \alpha \text{ if } \alpha < 0",
@@ -91,7 +117,7 @@ def _soft_exponential_slope(y: jax.Array, alpha: float) -> jax.Array:
     per_channel=True,
     note="Not defined below (1 - alpha²)/alpha where alpha is negative: nan there.",
 )
-@keeps_output(_soft_exponential_slope)
+@keeps_output(_soft_exponential_slope, arrays=_soft_exponential_slope_of_input)
 def soft_exponential(x: jax.Array, alpha: float = 0.0) -> jax.Array:
     r"""Soft exponential: from a logarithm over the identity to an exponential, by one parameter.
 
@@ -102,21 +128,22 @@ def soft_exponential(x: jax.Array, alpha: float = 0.0) -> jax.Array:
     >>> [round(float(y), 4) for y in soft_exponential(jnp.array([-1.0, 2.0]), 1.0)]
     [0.3679, 7.3891]
     """
-    shape = jnp.asarray(alpha, jnp.result_type(x, jnp.float32))
-    above, below = shape > 0, shape < 0
-    a, b = jnp.where(above, shape, 1), jnp.where(below, shape, -1)
-    exponential = expm1(a * x) / a + a
-    logarithm = -jnp.log1p(-b * (x + b)) / b
+    kind, exponential, logarithm = _soft_exponential_branches(x, alpha)
     # At 0 the derivative by alpha is that of the series, 1 + x²/2.
     near = jnp.clip(x, -1e9, 1e9)
-    between = x + shape * (1 + near * near / 2)
-    return jnp.where(above, exponential, jnp.where(below, logarithm, between))
+    between = x + alpha * (1 + near * near / 2)
+    return jnp.where(kind > 0, exponential, jnp.where(kind < 0, logarithm, between))
 
 
 def _aria2_slope(y: jax.Array, alpha: float, beta: float) -> jax.Array:
     # Far below zero 1 - y^(1/alpha) is 1, and its derivatives would overflow.
     above = y > 1e-9**alpha
     return alpha * beta * y * jnp.where(above, -expm1(jnp.log(jnp.where(above, y, 1)) / alpha), 1)
+
+
+def _aria2_exact_slope(x: jax.Array, alpha: float, beta: float) -> jax.Array:
+    z = -beta * settled(x, alpha, beta)
+    return alpha * beta * jnp.exp(-alpha * jnp.logaddexp(z, 0)) * jax.nn.sigmoid(z)
 
 
 @activation(
@@ -127,9 +154,7 @@ def _aria2_slope(y: jax.Array, alpha: float, beta: float) -> jax.Array:
 )
 @keeps_output(
     _aria2_slope,
-    exact=lambda x, alpha, beta: (
-        alpha * beta * jnp.exp(-alpha * jnp.logaddexp(-beta * x, 0)) * jax.nn.sigmoid(-beta * x)
-    ),
+    exact=_aria2_exact_slope,
 )
 def aria2(x: jax.Array, alpha: float = 1.5, beta: float = 2.0) -> jax.Array:
     """ARiA2, a case of Richards' curve: a sigmoid whose two tails differ.
@@ -142,7 +167,7 @@ def aria2(x: jax.Array, alpha: float = 1.5, beta: float = 2.0) -> jax.Array:
     >>> [round(float(y), 4) for y in aria2(jnp.array([-1.0, 2.0]))]
     [0.0412, 0.9731]
     """
-    return jnp.exp(-alpha * jnp.logaddexp(-beta * x, 0))
+    return jnp.exp(-alpha * jnp.logaddexp(-beta * settled(x, alpha, beta), 0))
 
 
 def _nelu_slope(x: jax.Array, alpha: float) -> jax.Array:

@@ -19,7 +19,7 @@ LOG2 = math.log(2)
     range=(0.0, INF),
     note="PyTorch's has a factor beta, and returns x itself where beta x > 20.",
 )
-@keeps_output(lambda y: -jnp.expm1(-y))
+@keeps_output(lambda y: -expm1(-y))
 def softplus(x: jax.Array) -> jax.Array:
     r"""Softplus, a smooth rectifier; its derivative is the logistic sigmoid.
 

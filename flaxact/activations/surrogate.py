@@ -7,13 +7,13 @@ import math
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation as define
-from flaxact.activations._grad import keeps_input
+from flaxact.activations._grad import in_kernel, keeps_input, recomputed
 from flaxact.activations._spec import Activation
 from flaxact.activations.composed_gates import bsilu_slope
 
 
-@functools.cache
-def _surrogate(activation: Activation, derivative: Activation):
+@functools.lru_cache(256)
+def _surrogate(activation: Activation, derivative: Activation, kernel: bool):
     def tangent(x: jax.Array, dx: jax.Array) -> jax.Array:
         return jax.jvp(derivative, (x,), (dx,))[1]
 
@@ -23,7 +23,7 @@ def _surrogate(activation: Activation, derivative: Activation):
 
     @function.defjvp
     def _(primals, tangents):
-        again = jax.checkpoint(tangent, prevent_cse=False)
+        again = recomputed(tangent, kernel)
         return function(*primals), again(*primals, *tangents)
 
     return function
@@ -58,7 +58,7 @@ def with_surrogate_derivative(
     >>> float(lent(-1.0)), round(float(jax.grad(lent)(-1.0)), 4)
     (0.0, 0.4007)
     """
-    return _surrogate(activation, derivative)(x)
+    return _surrogate(activation, derivative, in_kernel())(x)
 
 
 @define(

@@ -9,10 +9,10 @@ from typing import Any
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation as define
-from flaxact.activations._gaussian import evaluate, rule
 from flaxact.activations._grad import keeps_input, keeps_output
 from flaxact.activations._spec import Activation, Interval
 from flaxact.errors import InputError
+from flaxact.quadrature import evaluate, rule
 
 INF = math.inf
 
@@ -24,7 +24,7 @@ def leaky_correlation(correlation: float, negative_slope: float) -> float:
     return c + weight * (math.sqrt(1 - c * c) - c * math.acos(c))
 
 
-@functools.cache
+@functools.lru_cache(256)
 def tailored_slope(depth: int, eta: float) -> float:
     """The slope with which two inputs of correlation 0 leave ``depth`` layers with correlation ``eta``.
 
@@ -133,7 +133,7 @@ def _solved(name: str, activation: Activation, residual: Callable[..., Any]) -> 
     )
 
 
-@functools.cache
+@functools.lru_cache(256)
 def _dks(activation: Activation, depth: int, zeta: float) -> Shape:
     def residual(activation: Activation, a: float, b: float):
         m = _averages(activation, a, b)
@@ -145,7 +145,7 @@ def _dks(activation: Activation, depth: int, zeta: float) -> Shape:
     return _solved("tailored_dks", activation, residual)
 
 
-@functools.cache
+@functools.lru_cache(256)
 def _tat(activation: Activation, depth: int, tau: float) -> Shape:
     def residual(activation: Activation, a: float, b: float):
         m = _averages(activation, a, b)
@@ -194,6 +194,7 @@ def _shape_facts(solve: Callable[..., Shape]) -> dict[str, Any]:
     r"c\,(f(a x + b) + d)",
     source="martens2021dks",
     positive=("depth", "zeta"),
+    static=("zeta",),
     **_shape_facts(_dks),
 )
 @keeps_input()
@@ -225,6 +226,7 @@ def tailored_dks(
     r"c\,(f(a x + b) + d)",
     source="zhang2022tat",
     positive=("depth", "tau"),
+    static=("tau",),
     **_shape_facts(_tat),
 )
 @keeps_input()

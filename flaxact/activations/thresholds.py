@@ -53,6 +53,7 @@ def relu_n(x: jax.Array, maximum: float = 1.0) -> jax.Array:
     source="collobert2004thesis",
     range=(-1.0, 1.0),
     kinks=(-1.0, 1.0),
+    keeps_integers=True,
     note="The derivative at -1 and 1 is 0, as in PyTorch; jax.nn takes 1.",
 )
 @keeps_output(lambda y: jnp.where(abs(y) < 1, 1, 0).astype(y.dtype))
@@ -62,6 +63,8 @@ def hard_tanh(x: jax.Array) -> jax.Array:
     >>> [float(y) for y in hard_tanh(jnp.array([-3.0, 0.5, 2.0]))]
     [-1.0, 0.5, 1.0]
     """
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return jnp.where(x > 0, 1, jnp.where(x < 0, -1, x))  # unsigned ones have no -1
     return jnp.where(x <= -1, -1, jnp.where(x >= 1, 1, x))
 
 

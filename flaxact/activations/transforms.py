@@ -7,9 +7,9 @@ from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation as define
-from flaxact.activations._gaussian import crossings, gaussian_mean, gaussian_std, merged
 from flaxact.activations._grad import keeps_input
 from flaxact.activations._spec import Activation, Interval
+from flaxact.quadrature import crossings, gaussian_mean, gaussian_std, merged
 
 INF = math.inf
 
@@ -35,6 +35,7 @@ def _centered_range(activation: Activation, mean: float, std: float) -> Interval
     source="",
     range=_centered_range,
     positive=("std",),
+    static=("mean", "std"),
     fixed=True,
     **_SAME_SHAPE,
 )
@@ -75,6 +76,7 @@ def _standardized_range(activation: Activation, mean: float, std: float) -> Inte
     source="",
     range=_standardized_range,
     positive=("std",),
+    static=("mean", "std"),
     fixed=True,
     **_SAME_SHAPE,
 )

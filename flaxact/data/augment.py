@@ -178,16 +178,17 @@ def rotate(
       nearest: take the nearest pixel, as torchvision's RandomRotation does by default (which is
         what Mish was published with); the four around are interpolated otherwise.
     """
-    angle = jnp.deg2rad(jax.random.uniform(key, minval=-degrees, maxval=degrees))
+    angle = jnp.deg2rad(jax.random.uniform(key, (), jnp.float32, -degrees, degrees))
     return turned(image, angle, nearest)
 
 
 def turned(image: jax.Array, angle: jax.Array, nearest: bool = False) -> jax.Array:
     """An image (height, width, channels) turned counter-clockwise by an angle in radians."""
     height, width, channels = image.shape
-    down = (jnp.arange(height) - (height - 1) / 2)[:, None]
-    right = (jnp.arange(width) - (width - 1) / 2)[None, :]
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    down = (jnp.arange(height, dtype=angle.dtype) - (height - 1) / 2)[:, None]
+    right = (jnp.arange(width, dtype=angle.dtype) - (width - 1) / 2)[None, :]
+    cos = jnp.cos(angle)
+    sin = jnp.sin(angle)
     row = cos * down + sin * right + (height - 1) / 2
     column = cos * right - sin * down + (width - 1) / 2
     # Gathers of whole pixels: a third of the time of jax.scipy.ndimage.map_coordinates on the CPU.
@@ -200,8 +201,10 @@ def turned(image: jax.Array, angle: jax.Array, nearest: bool = False) -> jax.Arr
 
     if nearest:
         return pixel(jnp.round(row), jnp.round(column))
-    top, left = jnp.floor(row), jnp.floor(column)
-    lower, righter = (row - top)[..., None], (column - left)[..., None]
+    top = jnp.floor(row)
+    left = jnp.floor(column)
+    lower = (row - top)[..., None]
+    righter = (column - left)[..., None]
     upper_row = (1 - righter) * pixel(top, left) + righter * pixel(top, left + 1)
     lower_row = (1 - righter) * pixel(top + 1, left) + righter * pixel(top + 1, left + 1)
     return ((1 - lower) * upper_row + lower * lower_row).astype(image.dtype)
@@ -232,7 +235,8 @@ def colour_components(images: Any) -> dict[str, Any]:
     implementations, the first component changes photographs by about 5 of 255 levels.
     """
     channels = images.shape[-1]
-    total, products = np.zeros(channels), np.zeros((channels, channels))
+    total = np.zeros(channels)
+    products = np.zeros((channels, channels))
     for start in range(0, len(images), FIT_BATCH):
         pixels = np.asarray(images[start : start + FIT_BATCH], np.float64).reshape(-1, channels)
         total += pixels.sum(0)
@@ -261,7 +265,9 @@ def pca_noise(
       values: the eigenvalues (channels,) of the covariance of the channels.
       vectors: its eigenvectors (channels, channels), as columns.
     """
-    values, vectors = jnp.asarray(values), jnp.asarray(vectors)
-    factors = std * jax.random.normal(key, values.shape)
+    values = jnp.asarray(values, jnp.float32)
+    vectors = jnp.asarray(vectors, jnp.float32)
+    factors = std * jax.random.normal(key, values.shape, jnp.float32)
     # A sum, not a product of matrices, which an accelerator would round.
-    return image + jnp.sum(vectors * (factors * values), axis=1).astype(image.dtype)
+    noise = jnp.sum(vectors * (factors * values)[None], axis=1)
+    return image + noise.astype(image.dtype)[None, None]

@@ -53,7 +53,8 @@ class Batches:
         return ENDLESS
 
     def __getitem__(self, number: Any) -> Batch:
-        plan, (index, processes) = self.plan, self.shard
+        plan = self.plan
+        (index, processes) = self.shard
         rows = plan.batch_size // processes
         batch = self.start + int(number)
         epoch, step = divmod(batch, plan.batches(len(self.source)))
@@ -94,7 +95,8 @@ def random_resized(
     for _ in range(TRIES):
         area = width * height * rng.uniform(*scale)
         ratio = math.exp(rng.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
-        across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        across = round(math.sqrt(area * ratio))
+        down = round(math.sqrt(area / ratio))
         if 0 < across <= width and 0 < down <= height:
             left = int(rng.integers(width - across + 1))
             top = int(rng.integers(height - down + 1))

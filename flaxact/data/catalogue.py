@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+from flaxact import _own_code, _packages
 from flaxact.data.sets import Dataset
 from flaxact.data.sources import NETWORK_ERRORS, SOURCES, downloads
 from flaxact.errors import InputError, hint, nearest
 
 EMBEDDED = "mnist5k"
 PATIENCE = 5.0  # seconds for a host to answer
+Load = TypeVar("Load", bound=Callable[..., Dataset])
+own: dict[str, Callable[..., Dataset]] = {}  # filled by @register
+
+
+def register(load: Load) -> Load:
+    """Make a data set of your own known to ``load``, ``names`` and the command line, by decoration.
+
+    Args:
+      load: gives a ``Dataset``; its name is the data set's. It may take ``image_size`` and ``data_dir``
+        as keyword arguments, which are then handed on.
+
+    Raises:
+      InputError: another data set has the name.
+
+    >>> import numpy as np
+    >>> from flaxact.data import Dataset, Split
+    >>> @register
+    ... def stripes():
+    ...     labels = np.arange(100) % 2
+    ...     images = np.zeros((100, 8, 8, 1), np.uint8) + 200 * labels[:, None, None, None]
+    ...     return Dataset("stripes", Split(images, labels), Split(images, labels), num_classes=2)
+    >>> len(load("stripes").train.labels)
+    100
+    """
+    name = load.__name__
+    taken = name == EMBEDDED or name in SOURCES
+    _own_code.check_free("data set", name, load, register if taken else own.get(name))
+    own[name] = load
+    return load
 
 
 def names() -> tuple[str, ...]:
@@ -21,9 +54,10 @@ def names() -> tuple[str, ...]:
     >>> names()
     ('cifar10', 'cifar100', 'fashion_mnist', 'mnist', 'mnist5k')
     """
-    return tuple(sorted((EMBEDDED, *SOURCES)))
+    return tuple(sorted((EMBEDDED, *SOURCES, *own)))
 
 
+@_packages.explained()
 def load(
     name: str = EMBEDDED,
     *,
@@ -54,6 +88,8 @@ def load(
     if image_size is not None and image_size < 1:
         raise InputError(f"the image size must be 1 or more, not {image_size}")
     check(name, data_dir=data_dir)
+    if name in own:
+        return _own(name, {"data_dir": data_dir, "image_size": image_size})
     if name == EMBEDDED:
         from flaxact.data.embedded import mnist5k
 
@@ -67,13 +103,24 @@ def load(
     return read(name, found, image_size)
 
 
+def _own(name: str, options: dict[str, object]) -> Dataset:
+    taken = inspect.signature(own[name]).parameters
+    given = {option: value for option, value in options.items() if value is not None}
+    if "image_size" in given.keys() - taken.keys():
+        raise InputError(f"the data set {name!r} takes no image size; leave it out")
+    data = own[name](**{option: value for option, value in given.items() if option in taken})
+    if not isinstance(data, Dataset):
+        raise InputError(f"the data set {name!r} must give a Dataset, not {type(data).__name__}")
+    return data
+
+
 def check(name: str, *, data_dir: str | Path | None = None) -> None:
     """Whether ``load`` can work, found out in seconds and without jax.
 
     Raises:
       InputError: an unknown name, or a set that is neither prepared nor reachable.
     """
-    if name == EMBEDDED:
+    if name in own or name == EMBEDDED:
         return
     folder = data_folder(data_dir)
     if prepared(name, folder):
@@ -106,15 +153,13 @@ def _unknown(name: str, folder: Path) -> InputError:
     known = sorted({*names(), *here})
     where = _said(folder)
     close = nearest(name, known)
-    if not close:
-        import tensorflow_datasets as tfds
-
-        stock = tfds.list_builders(with_community_datasets=False)
+    if not close:  # TFDS takes seconds to import
+        stock = _packages.tfds().list_builders(with_community_datasets=False)
         if name.split("/", maxsplit=1)[0] in stock:
             return InputError(
-                f"data set {name!r} of TFDS is not prepared under {where}, and preparing it needs "
-                "TensorFlow: do that where it is installed, with file_format='array_record', and "
-                f"give the folder as --data-dir. Ready to take: {', '.join(known)}"
+                f"data set {name!r} is not prepared under {where}; preparing it needs TensorFlow: do "
+                "it where that is, with file_format='array_record', and give the folder as "
+                f"--data-dir. Ready: {', '.join(known)}"
             )
         close = nearest(name, stock)
     return InputError(

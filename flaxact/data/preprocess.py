@@ -20,7 +20,8 @@ from flaxact.data.sets import Dataset, Split, combined
 
 Apply = Callable[[Any], Any]  # images to images of the same shape, in float32 or float64
 catalogue: dict[str, Entry] = {}  # by name; filled by @preprocessing
-NOT_NEGATIVE, POSITIVE = (0.0, math.inf), (5e-324, math.inf)
+NOT_NEGATIVE = (0.0, math.inf)
+POSITIVE = (5e-324, math.inf)
 BATCH = 1000  # images at a time
 
 
@@ -64,6 +65,7 @@ def preprocess(texts: Sequence[str], data: Dataset) -> Dataset:
         name="+".join((data.name, *done)),
         train=Split(train, data.train.labels),
         test=Split(test, data.test.labels),
+        preprocessed=True,
         note="; ".join((data.note, f"preprocessed by {', '.join(done)}")),
     )
     text_digests = (hashlib.sha256(text.encode()).hexdigest() for text in done)

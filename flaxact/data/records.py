@@ -1,4 +1,4 @@
-"""Encoded images one by one: of a prepared TFDS set or of a folder, named where one cannot be read."""
+"""Encoded images one by one: of a prepared TFDS set, named where one cannot be read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from flaxact.errors import InputError
+from flaxact import _packages
+from flaxact.errors import InputError, one_line
 
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+LONGEST = 500  # characters of a message that has a folder and what to do
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by channels
+GREY = ("1", "L", "LA", "La", "I")  # and I;16 of either byte order
 
 
 class Source(Protocol):
@@ -47,20 +49,38 @@ def picture(source: Source, number: int) -> tuple[Image.Image, int]:
     """A decoded image with the source's channels, and its label.
 
     Raises:
-      InputError: it cannot be read or decoded; names the file and the example.
+      InputError: it cannot be read or decoded, is in colour where the source is grey, or has no
+        class; names the file and the example.
     """
     try:
         content, label = source[number]
         with Image.open(io.BytesIO(content)) as image:
-            return image.convert(MODES[source.channels]), int(label)
+            if source.channels == 1 and not is_grey(image):
+                raise ValueError("it is in colour, and the others are grey")
+            if not 0 <= label < len(source.class_names):
+                raise ValueError(f"its label {label} is none of {len(source.class_names)} classes")
+            return _eight_bits(image).convert(MODES[source.channels]), int(label)
     except Exception as error:  # of array_record, TFDS, Pillow: of any type
         raise InputError(
-            f"cannot read {source.where(number)}: {_reason(error)}; {source.remedy()}"
+            f"cannot read {source.where(number)}: {_reason(error)}; {source.remedy()}", LONGEST
         ) from None
 
 
+def is_grey(image: Image.Image) -> bool:
+    """Whether an image, of which only the head has to be read, has one channel."""
+    return image.mode in GREY or image.mode.startswith("I;16")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """An image of 16 bits a pixel from 0 to 255, where Pillow would cut off what is above 255."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8))
+
+
 def _reason(error: Exception) -> str:
-    return str(error) or "it is not whole"  # array_record may say nothing
+    """What a library says, cut: the rest of the message has the remedy. array_record may say nothing."""
+    return one_line(str(error), 48) or "it is not whole"
 
 
 def pixels(image: Image.Image) -> np.ndarray:
@@ -72,9 +92,11 @@ def resized(image: Image.Image, size: int) -> np.ndarray:
     """The short side scaled to ``size``, the centre cropped to a square: uint8."""
     width, height = image.size
     scale = size / min(height, width)
-    width, height = max(size, round(width * scale)), max(size, round(height * scale))
+    width = max(size, round(width * scale))
+    height = max(size, round(height * scale))
     scaled = pixels(image.resize((width, height), Image.Resampling.BILINEAR))
-    top, left = (height - size) // 2, (width - size) // 2
+    top = (height - size) // 2
+    left = (width - size) // 2
     return scaled[top : top + size, left : left + size]
 
 
@@ -93,14 +115,15 @@ class Records:
           InputError: no image or class label among its features, no such split, another file
             format, or files that are missing or cut short.
         """
-        import tensorflow_datasets as tfds
-
-        self.name, self.prepared = name, prepared
+        tfds = _packages.tfds()
+        self.name = name
+        self.prepared = prepared
         try:
             builder: Any = tfds.builder_from_directory(prepared)
         except Exception as error:  # broken JSON, a feature that is unknown: of any type
             raise InputError(
-                f"cannot read what {prepared} says of data set {name!r}: {error}; {self.remedy()}"
+                f"cannot read what is said of data set {name!r}: {_reason(error)}; {self.remedy()}",
+                LONGEST,
             ) from None
         self.split = _split(name, split, builder.info.splits)
         self.image, self.label = _features(name, builder.info.features, tfds)
@@ -133,13 +156,15 @@ class Records:
                 reader.close()
             except Exception as error:
                 raise InputError(
-                    f"cannot read {file} of data set {self.name!r}: {_reason(error)}; "
-                    f"{self.remedy()}"
+                    f"cannot read {file.name} of data set {self.name!r}: {_reason(error)}; "
+                    f"{self.remedy()}",
+                    LONGEST,
                 ) from None
             if found != length:
                 raise InputError(
-                    f"{file} of data set {self.name!r} holds {found} of {length} examples; "
-                    f"{self.remedy()}"
+                    f"{file.name} of data set {self.name!r} holds {found} of {length} examples; "
+                    f"{self.remedy()}",
+                    LONGEST,
                 )
 
     def __reduce__(self):
@@ -159,7 +184,7 @@ class Records:
         record = number - ends[shard] + self.lengths[shard]
         return (
             f"example {number} of the split {self.split!r} of data set {self.name!r}, which is "
-            f"record {record} of {self.files[shard]}"
+            f"record {record} of {Path(self.files[shard]).name}"
         )
 
     def remedy(self) -> str:
@@ -169,7 +194,7 @@ class Records:
         again = (
             "it is made anew by the next run"
             if self.name in SOURCES
-            else "prepare the data set again with file_format='array_record'"
+            else "prepare the data again with file_format='array_record'"
         )
         return f"delete the folder {self.prepared}, and {again}"
 
@@ -206,66 +231,3 @@ def _features(name: str, features: Any, tfds: Any) -> tuple[str, str]:
             )
         found.append(usual if usual in keys else keys[0])
     return found[0], found[1]
-
-
-class Folder:
-    """Images in a folder a class: ``root/class/*.png`` or ``root/split/class/*.png``; JPEG, WebP."""
-
-    def __init__(self, root: Path, split: str):
-        """List a split; the classes are those of ``train`` where there is one, sorted.
-
-        Raises:
-          InputError: no such split, no images, or a class that training does not have.
-        """
-        self.root, self.split = root, split
-        place = _split_folder(root, split)
-        training = root / "train" if (root / "train").is_dir() else place
-        self.class_names = tuple(sorted(p.name for p in training.iterdir() if p.is_dir()))
-        self.files, self.labels = [], []
-        for folder in sorted(p for p in place.iterdir() if p.is_dir()):
-            if folder.name not in self.class_names:
-                raise InputError(f"{folder} is of a class that {training} does not have")
-            files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
-            self.files += files
-            self.labels += [self.class_names.index(folder.name)] * len(files)
-        if not self.files:
-            raise InputError(
-                f"no images in {place}: they are looked for in a folder for each class, as "
-                f"{place}/cat/1.png, with the endings {', '.join(SUFFIXES)}"
-            )
-        self.channels = 3
-        self.channels = 1 if self._is_grey() else 3
-
-    def _is_grey(self) -> bool:
-        picture(self, 0)  # names the file if it is not an image
-        with Image.open(self.files[0]) as image:
-            return image.mode in ("1", "L", "LA", "I", "I;16")
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, number: int) -> tuple[bytes, int]:
-        return self.files[number].read_bytes(), self.labels[number]
-
-    def where(self, number: int) -> str:
-        """The example and the file that it is in."""
-        return f"{self.files[number]} (example {number} of the split {self.split!r})"
-
-    def remedy(self) -> str:
-        """What to do where one cannot be read."""
-        return "replace the file, or delete it"
-
-    def digest(self) -> str:
-        """SHA-256 over the names of the files and their folders."""
-        named = sorted(f"{file.parent.name}/{file.name}" for file in self.files)
-        return hashlib.sha256("\n".join(named).encode()).hexdigest()
-
-
-def _split_folder(root: Path, split: str) -> Path:
-    named = (split, "val", "validation") if split == "test" else (split,)
-    for name in named:
-        if (root / name).is_dir():
-            return root / name
-    if split == "train" and not (root / "test").is_dir():
-        return root  # one folder a class, without splits
-    raise InputError(f"{root} has no folder for the split {split!r}: looked for {', '.join(named)}")

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
 from flaxact._lazy import np
+from flaxact.data.checks import checked_count, checked_images, checked_labels
+from flaxact.errors import InputError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """Images (number, height, width, channels) in uint8 and labels (number,) in int32.
+    """Images (number, height, width, channels) and labels (number,); ``Dataset`` checks them.
 
-    Images are in float32 after ``preprocess``.
+    >>> Split(np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1]))
+    Split(images=uint8 (2, 8, 8, 1), labels=int64 (2,))
     """
 
     images: np.ndarray
     labels: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Split(images={_shape(self.images)}, labels={_shape(self.labels)})"
+
+
+def _shape(values: object) -> str:
+    """The dtype and shape of an array; of anything else its type."""
+    if hasattr(values, "dtype") and hasattr(values, "shape"):
+        return f"{values.dtype} {values.shape}"  # type: ignore[attr-defined]
+    return type(values).__name__
 
 
 def few(split: Split, count: int | None) -> Split:
@@ -28,25 +42,91 @@ def few(split: Split, count: int | None) -> Split:
     return Split(split.images[chosen], split.labels[chosen])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """A training and a test split, with what is known of them.
+    """A training and a test split, with what is known of them; own arrays enter here.
 
-    ``note`` says where the images come from, and on which terms as far as that is known.
+    Attributes:
+      name: what to call it.
+      train: images (number, height, width, channels): pixels from 0 to 255, whole numbers of any width
+        (kept in uint8) or floats (in float32); labels (number,): whole numbers of any width (in int32),
+        counted from 0.
+      test: likewise, of the same height, width, channels and kind.
+      num_classes: 1 or more.
+      class_names: one for each class, or none.
+      note: where the images come from, and on which terms as far as that is known.
+      preprocessed: whether images in floats are meant as they are, whatever their range.
+
+    Raises:
+      InputError: what cannot be trained on, before anything is compiled.
+
+    >>> x, y = np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1])
+    >>> Dataset("own", Split(x, y), Split(x, y), num_classes=2)
+    Dataset('own', 2 training and 2 test images of 8 × 8 × 1, uint8, 2 classes)
+    >>> Dataset("own", Split(x, y + 1), Split(x, y), num_classes=2)
+    Traceback (most recent call last):
+    flaxact.errors.InputError: data set 'own': training labels run from 1 to 2; ...
     """
 
     name: str
     train: Split
     test: Split
     num_classes: int
-    class_names: tuple[str, ...]
-    note: str
+    class_names: tuple[str, ...] = ()
+    note: str = ""
+    preprocessed: bool = False
+
+    def __post_init__(self):
+        classes = checked_count(self.num_classes, f"data set {self.name!r}: num_classes")
+        set_field = functools.partial(object.__setattr__, self)
+        set_field("num_classes", classes)
+        set_field("class_names", tuple(self.class_names))
+        if len(self.class_names) not in (0, classes):
+            raise InputError(
+                f"data set {self.name!r} has {classes} classes and {len(self.class_names)} class names"
+            )
+        for field, kind in (("train", "training"), ("test", "test")):
+            split = getattr(self, field)
+            what = f"data set {self.name!r}: {kind}"
+            if not isinstance(split, Split):
+                raise InputError(
+                    f"data set {self.name!r} needs Split(images, labels) as {field}, not "
+                    f"{type(split).__name__}"
+                )
+            images = checked_images(split.images, what, preprocessed=self.preprocessed)
+            labels = checked_labels(split.labels, what, len(images), classes)
+            if images is not split.images or labels is not split.labels:
+                set_field(field, Split(images, labels))
+        check_alike(self.name, *(_kind(split) for split in (self.train, self.test)))
+
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.train.images.shape[1:]))
+        counts = f"{len(self.train.labels):,} training and {len(self.test.labels):,} test images"
+        kind = f"{size}, {self.train.images.dtype}, {self.num_classes} classes"
+        return f"Dataset({self.name!r}, {counts} of {kind})"
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over images and labels of both splits, in hex."""
         arrays = (self.train.images, self.train.labels, self.test.images, self.test.labels)
         return combined(*map(array_digest, arrays))
+
+
+def _kind(split: Split) -> str:
+    return f"{split.images.shape[1:]} {split.images.dtype}"
+
+
+def check_alike(name: str, train: str, test: str) -> None:
+    """Whether training and test images are of the same shape and dtype.
+
+    Raises:
+      InputError: they differ.
+    """
+    if train != test:
+        raise InputError(
+            f"data set {name!r} has training images {train} and test images {test}; a net takes "
+            "one kind"
+        )
 
 
 def array_digest(array: np.ndarray) -> str:

@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from flaxact import _packages
 from flaxact.data.batches import Batch, Batches, Plan
-from flaxact.data.catalogue import EMBEDDED, check, data_folder, prepared
-from flaxact.data.records import Folder, Records, Source
+from flaxact.data.catalogue import EMBEDDED, check, data_folder, own, prepared
+from flaxact.data.folder import Folder
+from flaxact.data.records import Records, Source
 from flaxact.errors import InputError
 
 AHEAD = 2  # batches that ``put`` has been called on before they are asked for
@@ -65,11 +67,16 @@ class Stream:
         shard: tuple[int, int] = (0, 1),
         put: Callable[[Batch], Any] | None = None,
     ):
-        self.plan, self.length = plan, len(source)
+        self.plan = plan
+        self.length = len(source)
         self.batches = plan.batches(self.length)
-        self.class_names, self.num_classes = source.class_names, len(source.class_names)
+        self.class_names = source.class_names
+        self.num_classes = len(source.class_names)
         self.image_shape = (plan.image_size, plan.image_size, source.channels)
-        self._source, self._workers, self.shard, self._put = source, workers, shard, put
+        self._source = source
+        self._workers = workers
+        self.shard = shard
+        self._put = put
         self._iterator: Any = None
         self._ahead: deque[Any] = deque()
         self._next = 0
@@ -94,6 +101,7 @@ class Stream:
         for _ in range(self.batches):
             yield next(self)
 
+    @_packages.explained()
     def _open(self) -> Any:
         import grain
 
@@ -124,7 +132,8 @@ class Stream:
         Raises:
           InputError: the state is one of other data, or of a stream opened with other arguments.
         """
-        ours, theirs = self.state()["of"], state.get("of", {})
+        ours = self.state()["of"]
+        theirs = state.get("of", {})
         different = [
             f"{name} was {theirs.get(name)}, is {value}"
             for name, value in ours.items()
@@ -146,6 +155,7 @@ class Stream:
         self._ahead.clear()
 
 
+@_packages.explained()
 def open_stream(
     name: str | Path,
     *,
@@ -209,8 +219,8 @@ def _source(name: str | Path, split: str, folder: Path) -> Source:
         return Records(str(name), found, split)
     if Path(name).is_dir():
         return Folder(Path(name), split)
-    if name == EMBEDDED:
-        raise InputError(f"{EMBEDDED} fits in memory: load it")
+    if name == EMBEDDED or name in own:
+        raise InputError(f"{name} fits in memory: load it, without a stream")
     check(str(name), data_dir=folder)
     from flaxact.data.tfds import prepare
 

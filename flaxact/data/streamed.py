@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flaxact._lazy import np
+from flaxact.data.sets import check_alike
 from flaxact.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,17 +41,25 @@ class Streamed:
         """Whether a recipe can be followed on it.
 
         Raises:
-          InputError: another batch size, a preprocessing, which would need all images at once, or
-            training and test images of different shapes.
+          InputError: another batch size, a preprocessing, which would need all images at once, streams
+            of the wrong splits, or training and test images of different shapes or classes.
         """
+        for stream, field in ((self.train, "train"), (self.test, "test")):
+            if stream.plan.training != (field == "train"):
+                raise InputError(
+                    f"data set {self.name!r} has a stream of the split {stream.plan.split!r} as {field}"
+                )
+        if self.train.class_names != self.test.class_names:
+            raise InputError(
+                f"data set {self.name!r} has other classes in training ({self.train.num_classes}) than "
+                f"in testing ({self.test.num_classes}), or in another order"
+            )
         ours = self.train.plan.batch_size
         if recipe.batch_size != ours:
             raise InputError(
                 f"the recipe's batches are of {recipe.batch_size}, the stream's of {ours}"
             )
-        shapes = self.train.image_shape, self.test.image_shape
-        if shapes[0] != shapes[1]:
-            raise InputError(f"training images are {shapes[0]} and test images {shapes[1]}")
+        check_alike(self.name, str(self.train.image_shape), str(self.test.image_shape))
         if recipe.preprocess:
             raise InputError(
                 "a stream cannot be preprocessed: that needs all of its images at once"
@@ -58,7 +67,9 @@ class Streamed:
 
     def sample(self) -> tuple[Any, Any]:
         """Images and labels of the first batches; the stream stays where it is."""
-        at, batches, seen = self.train.state(), [], 0
+        at = self.train.state()
+        batches = []
+        seen = 0
         while seen < SAMPLE and len(batches) < self.train.batches:
             batches.append(next(self.train))
             seen += len(batches[-1][1])

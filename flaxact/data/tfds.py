@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from flaxact import _packages
 from flaxact.data.records import Records, picture, pixels, resized
 from flaxact.data.sets import Dataset, Split, array_digest, combined
 from flaxact.data.sources import SOURCES
@@ -33,6 +34,7 @@ def prepare(name: str, folder: Path) -> Path:
     Raises:
       InputError: a download that failed, or a folder that cannot be written.
     """
+    _packages.tfds()
     from flaxact.data.builders import BUILDERS
 
     try:
@@ -80,17 +82,20 @@ def _writable(folder: Path) -> bool:
 def _decode(
     name: str, prepared: Path, image_size: int | None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    arrays, facts = {}, {}
+    arrays = {}
+    facts = {}
     for split in ("train", "test"):
         source = Records(name, prepared, split)
         images, labels = _gather(source, image_size)
-        arrays[f"{split}_images"], arrays[f"{split}_labels"] = images, labels
+        arrays[f"{split}_images"] = images
+        arrays[f"{split}_labels"] = labels
         facts = {"num_classes": len(source.class_names), "class_names": source.class_names}
     return arrays, facts
 
 
 def _gather(source: Records, image_size: int | None) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = None, np.empty(len(source), np.int32)
+    images = None
+    labels = np.empty(len(source), np.int32)
     for i in range(len(source)):
         opened, labels[i] = picture(source, i)
         image = pixels(opened) if image_size is None else resized(opened, image_size)
@@ -114,7 +119,9 @@ def _save(place: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> 
         for name, array in arrays.items():
             np.save(partial / f"{name}.npy", array)
         digests = {name: array_digest(array) for name, array in arrays.items()}
-        (partial / "cache.json").write_text(json.dumps({**facts, "digests": digests}, indent=1))
+        (partial / "cache.json").write_text(
+            json.dumps({**facts, "digests": digests}, indent=1), "utf-8"
+        )
         partial.chmod(0o755)
         partial.rename(place)
     except OSError:
@@ -126,7 +133,7 @@ def _save(place: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> 
 
 def _load(name: str, place: Path) -> Dataset:
     try:
-        facts = json.loads((place / "cache.json").read_text())
+        facts = json.loads((place / "cache.json").read_text("utf-8"))
         arrays = {f: np.load(place / f"{f}.npy", mmap_mode="r") for f in FILES}
         wrong = [f for f in FILES if array_digest(arrays[f]) != facts["digests"][f]]
     except (OSError, ValueError, KeyError) as error:

@@ -124,7 +124,8 @@ def ten(images: jax.Array, size: int) -> jax.Array:
     """
     height, width = images.shape[1:3]
     corner = functools.partial(_slice, images, size=size)
-    below, right = height - size, width - size
+    below = height - size
+    right = width - size
     places = ((0, 0), (0, right), (below, 0), (below, right), (below // 2, right // 2))
     crops = jnp.stack([corner(row, column) for row, column in places])
     return jnp.concatenate([crops, crops[:, :, :, ::-1]])

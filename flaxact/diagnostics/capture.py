@@ -9,10 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
+from jax.core import Tracer
 
 from flaxact.activations import Activation, get
+from flaxact.data.checks import check_range
+from flaxact.errors import InputError
 from flaxact.layers import LEARNED, Act
-from flaxact.net import Variables, train_flag
+from flaxact.net import Variables, apply_module
+
+USES = "flaxact_uses"  # the collection in which sites keep their arrays for a probe
 
 
 @jax.tree_util.register_dataclass
@@ -59,54 +65,91 @@ def capture(
       module: the model.
       variables: its variables.
       images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
-      labels: (batch,); with them the mean cross-entropy is propagated back too.
+      labels: (batch,), whole numbers; with them the mean cross-entropy is propagated back too.
       train: whether batch norm takes the batch's statistics, dropout drops and activations draw.
       key: for that.
+
+    Raises:
+      InputError: labels that are not those of the logits.
     """
     images = images.astype(jnp.float32)
-    order: list[str] = []
+    order: dict[str, int] = {}  # sites in the order of the data, with the number of their uses
 
     def forward(params: Any, added: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
-        found: dict[str, tuple[jax.Array, jax.Array, jax.Array | None]] = {}
+        order.clear()
 
         def watch(next_fun, args, kwargs, context):
             y = next_fun(*args, **kwargs)
-            if not isinstance(context.module, Act) or context.method_name != "__call__":
+            act = context.module
+            if not isinstance(act, Act) or context.method_name != "__call__":
                 return y
-            site = "/".join(context.module.path)
-            name = f"{site}:{sum(other.rpartition(':')[0] == site for other in found)}"
-            learned = context.module.variables.get("params", {}).get(LEARNED, {})
-            found[name] = args[0], y, derivative(get(context.module.act), args[0], learned)
+            site = "/".join(act.path)
+            order[site] = order.get(site, 0) + 1
+            learned = act.variables.get("params", {}).get(LEARNED, {})
+            # Kept as a variable, which comes out of nn.remat too.
+            act.sow(USES, "uses", (args[0], y, derivative(get(act.act), args[0], learned)))
+            name = f"{site}:{order[site] - 1}"
             return y + added[name] if name in added else y
 
         rngs = {} if key is None else {"dropout": key, "activation": jax.random.fold_in(key, 1)}
         changing = [k for k in variables if k != "params"] if train else []
         with nn.intercept_methods(watch):
-            logits, _ = module.apply(
-                {**variables, "params": params}, images, **train_flag(module, train), rngs=rngs,
-                mutable=changing,
+            logits, updates = apply_module(
+                module, {**variables, "params": params}, images, train=train, rngs=rngs,
+                mutable=[*changing, USES],
             )  # fmt: skip
-        order[:] = found
-        loss = jnp.zeros(())
+        loss = jnp.zeros((), jnp.float32)
         if labels is not None:
+            check_labels(labels, logits)
             loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-        return loss, (found, logits)
+        return loss, (_by_use(updates.get(USES, {}), order), logits)
 
     params = variables.get("params", {})
-    shapes = jax.eval_shape(forward, params, {})[1][0]
-    zeros = {name: jnp.zeros(y.shape, y.dtype) for name, (_, y, _) in shapes.items()}
     if labels is None:
         _, (found, logits) = forward(params, {})
-        gradients, back = None, {}
+        gradients = None
+        back = {}
     else:
+        shapes = jax.eval_shape(forward, params, {})[1][0]
+        zeros = {name: jnp.zeros(y.shape, y.dtype) for name, (_, y, _) in shapes.items()}
         (gradients, back), (found, logits) = jax.grad(forward, (0, 1), has_aux=True)(params, zeros)
     sites: dict[str, list[Site]] = {}
-    for name in order:  # dictionaries come back from JAX in the order of the alphabet
-        pre, post, slope = found[name]
-        site = Site(pre, post, slope, back[name] * len(images) if back else None)
-        sites.setdefault(name.rpartition(":")[0], []).append(site)
+    for site, count in order.items():  # JAX gives dictionaries back in the order of the alphabet
+        for name in (f"{site}:{use}" for use in range(count)):
+            gradient = back[name] * len(images) if back else None
+            pre, post, slope = found[name]
+            sites.setdefault(site, []).append(Site(pre, post, slope, gradient))
     joined = {name: together(uses) for name, uses in sites.items()}
     return Captured(joined, gradients, logits)
+
+
+def _by_use(kept: Any, order: dict[str, int]) -> dict[str, tuple]:
+    """What the sites have kept, by site and number of use."""
+    by_site: dict[str, Any] = {
+        "/".join(path[:-1]): uses for path, uses in flatten_dict(kept).items()
+    }
+    for site in {**order, **by_site}:
+        if len(by_site.get(site, ())) != order.get(site):
+            raise InputError(
+                f"cannot probe {site}: it is inside nn.scan, nn.vmap or nn.jit, which call it on their "
+                "own; nn.remat, and layers one by one, can be probed"
+            )
+    return {f"{site}:{i}": use for site, uses in by_site.items() for i, use in enumerate(uses)}
+
+
+def check_labels(labels: jax.Array, logits: jax.Array) -> None:
+    """Whether labels are whole numbers, one for each row of logits; their range only outside of jit.
+
+    Raises:
+      InputError: they are not.
+    """
+    if labels.shape != logits.shape[:-1] or not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise InputError(
+            f"the labels are {labels.dtype} {labels.shape}, and the logits {logits.shape}; give whole "
+            f"numbers {logits.shape[:-1]}"
+        )
+    if not isinstance(labels, Tracer):
+        check_range(labels, "the", logits.shape[-1])
 
 
 def derivative(act: Activation, x: jax.Array, learned: dict[str, Any]) -> jax.Array | None:

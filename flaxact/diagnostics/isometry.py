@@ -11,11 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxact._lazy import listing
 from flaxact.activations import get
-from flaxact.activations._gaussian import evaluate, rule
 from flaxact.errors import InputError
 from flaxact.net import Net, Variables
+from flaxact.quadrature import evaluate, rule
 from flaxact.theory import edge_of_chaos, fixed_point
+
+__dir__ = listing(__name__)
 
 Layers = dict[str, jax.Array]
 
@@ -46,7 +49,8 @@ class DeepNet:
         """Kernels (depth, width, width) and biases (depth, width)."""
         # One draw for all: the program that draws takes longer to compile than the net.
         drawn = jax.random.normal(key, (self.depth, self.width + 1, self.width))
-        kernels, biases = drawn[:, :-1], self.bias_std * drawn[:, -1]
+        kernels = drawn[:, :-1]
+        biases = self.bias_std * drawn[:, -1]
         if self.orthogonal:
             bases, triangles = jnp.linalg.qr(kernels)
             signs = jnp.sign(jnp.diagonal(triangles, axis1=1, axis2=2))
@@ -65,7 +69,10 @@ class DeepNet:
         return jax.lax.scan(layer, x, layers)[0]  # a loop compiles in the time of one layer
 
     def jacobian(self, seed: int) -> np.ndarray:
-        """Singular values of the Jacobian of a random net at a Gaussian input, from large to small."""
+        """Singular values of the Jacobian of a random net at a Gaussian input, from large to small.
+
+        They are computed in float32; those below their ``resolution`` are rounding noise.
+        """
         matrix = _jacobian(self, jax.random.key(seed))
         return np.linalg.svd(np.asarray(matrix), compute_uv=False)
 
@@ -73,9 +80,11 @@ class DeepNet:
         """The net between a Gaussian first layer, for inputs of mean square 1, and a layer of logits."""
 
         def init(key: jax.Array, images: Any) -> Variables:
-            inputs, (key, own) = math.prod(images.shape[1:]), jax.random.split(key)
+            inputs = math.prod(images.shape[1:])
+            (key, own) = jax.random.split(key)
             drawn = jax.random.normal(own, (inputs + classes, self.width))
-            first, last = drawn[:inputs] * math.sqrt(self.q / inputs), drawn[inputs:].T
+            first = drawn[:inputs] * math.sqrt(self.q / inputs)
+            last = drawn[inputs:].T
             last = {"kernel": last * self.width**-0.5, "bias": jnp.zeros(classes)}
             return {
                 "params": {"first": {"kernel": first}, "last": last, "hidden": self.layers(key)}
@@ -118,6 +127,19 @@ def critical(
             f"{act} has pre-activations of second moment {q} at its edge: give a bias_std"
         )
     return DeepNet(act, depth, width, orthogonal, weight_std, bias_std, q)
+
+
+def resolution(singular_values: Any) -> float:
+    """The least singular value of a float32 matrix that is more than rounding noise.
+
+    Of smaller ones only this bound is known. It is the largest one times the number of values and
+    float32's epsilon, as in ``numpy.linalg.matrix_rank``.
+
+    >>> round(resolution([2.0, 1.0, 1e-9]) * 1e7, 2)
+    7.15
+    """
+    values = np.asarray(singular_values, np.float64)
+    return float(values.max() * len(values) * np.finfo(np.float32).eps)
 
 
 def relative_variance(singular_values: Any) -> float:

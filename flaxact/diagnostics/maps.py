@@ -11,8 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flaxact._lazy import listing
 from flaxact.activations import Activation, get
 from flaxact.theory import correlation_map
+
+__dir__ = listing(__name__)
 
 
 def measured_correlation_map(

@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
+from flaxact._lazy import listing
 from flaxact.diagnostics.capture import Site
 from flaxact.errors import unknown
+
+__dir__ = listing(__name__)
 
 Measure = Callable[[Site], jax.Array]
 catalogue: dict[str, Measure] = {}  # by name; filled by @measure
@@ -51,6 +54,24 @@ def summary(name: str) -> str:
     'Share of outputs that are exactly 0.'
     """
     return (inspect.getdoc(catalogue[name]) or "").split("\n")[0]
+
+
+LABELS = {
+    "pre_mean": "mean of the inputs", "pre_variance": "variance of the inputs",
+    "pre_second_moment": "mean square of the inputs", "mean_to_std": "bias shift (mean ÷ deviation)",
+    "zeros": "share of exact zeros", "dead": "share of dead units",
+    "saturated_low": "share saturated below 0", "saturated_high": "share saturated above 0",
+    "slope_second_moment": "mean square of the slope", "gradient_norm": "length of the gradient",
+}  # fmt: skip
+
+
+def label(name: str) -> str:
+    """What a measure is called beside an axis.
+
+    >>> label("gradient_norm"), label("effective_rank")
+    ('length of the gradient', 'effective rank')
+    """
+    return LABELS.get(name, name.replace("_", " "))
 
 
 @measure
@@ -120,7 +141,8 @@ def mean_to_std(site: Site) -> jax.Array:
     0 for outputs that are centred unit by unit (Clevert et al. 2016, §2: what a unit's mean adds to the
     units above acts like a bias that moves with every update).
     """
-    means, deviations = site.post.mean((0, 1)), site.post.var((0, 1))
+    means = site.post.mean((0, 1))
+    deviations = site.post.var((0, 1))
     return jnp.sqrt(jnp.mean(means**2) / jnp.mean(deviations))
 
 
@@ -214,7 +236,8 @@ def cosine(site: Site) -> jax.Array:
     rows = site.post.reshape(len(site.post), -1)
     lengths = jnp.linalg.norm(rows, axis=1, keepdims=True)
     units = jnp.where(lengths > 0, rows / jnp.where(lengths > 0, lengths, 1), 0)
-    total, n = jnp.sum(units.sum(0) ** 2), len(rows)
+    total = jnp.sum(units.sum(0) ** 2)
+    n = len(rows)
     return (total - jnp.sum(units**2)) / (n * (n - 1))
 
 

@@ -13,14 +13,17 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict
 from jax.flatten_util import ravel_pytree
 
+from flaxact._lazy import listing
 from flaxact.activations import Activation, get
-from flaxact.activations._gaussian import evaluate
 from flaxact.diagnostics.capture import capture
 from flaxact.errors import InputError
 from flaxact.layers import Act
-from flaxact.net import Variables, train_flag
+from flaxact.net import Variables, apply_module
+from flaxact.quadrature import evaluate
 from flaxact.training import Recipe
 from flaxact.training.optimizers import make_optimizer
+
+__dir__ = listing(__name__)
 
 
 def jacobian_singular_values(
@@ -136,7 +139,8 @@ def linear_regions(
     """
     if points < 2:
         raise InputError(f"linear_regions needs 2 points or more, not {points}")
-    start, end = jnp.asarray(start, jnp.float32), jnp.asarray(end, jnp.float32)
+    start = jnp.asarray(start, jnp.float32)
+    end = jnp.asarray(end, jnp.float32)
     share = jnp.linspace(0, 1, points).reshape(-1, *(1,) * start.ndim)
     line = start + share * (end - start)
     breaks = {site: _breaks(act) for site, act in _activations(module, variables, line).items()}
@@ -162,9 +166,7 @@ def _activations(module: nn.Module, variables: Variables, images: Any) -> dict[s
         return next_fun(*args, **kwargs)
 
     with nn.intercept_methods(watch):
-        jax.eval_shape(
-            lambda v, x: module.apply(v, x, **train_flag(module, False)), variables, images
-        )
+        jax.eval_shape(lambda v, x: apply_module(module, v, x, train=False), variables, images)
     return found
 
 
@@ -234,7 +236,8 @@ def parameter_figures(
 
     @jax.jit
     def norms(variables: Variables, images: jax.Array, labels: jax.Array) -> Any:
-        found, params = capture(module, variables, images, labels), variables["params"]
+        found = capture(module, variables, images, labels)
+        params = variables["params"]
         loss = optax.softmax_cross_entropy_with_integer_labels(found.logits, labels).mean()
         steps, _ = optimizer.update(found.gradients, optimizer.init(params), params, value=loss)
         return [jax.tree.map(jnp.linalg.norm, _flat(t)) for t in (params, found.gradients, steps)]

@@ -10,10 +10,14 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from flaxact.diagnostics.capture import Captured, Site, derivative, together
+from flaxact._lazy import listing
+from flaxact._versions import check_nnx_capture
+from flaxact.diagnostics.capture import Captured, Site, check_labels, derivative, together
 from flaxact.diagnostics.measures import Measure, applied, chosen
-from flaxact.diagnostics.probe import DEFAULT, Figures
+from flaxact.diagnostics.probe import DEFAULT, Figures, batch
 from flaxact.nnx import Act, values
+
+__dir__ = listing(__name__)
 
 
 def capture(module: nnx.Module, images: jax.Array, labels: jax.Array | None = None) -> Captured:
@@ -27,7 +31,11 @@ def capture(module: nnx.Module, images: jax.Array, labels: jax.Array | None = No
       module: called with images, gives logits.
       images: (batch, ...), as the module takes them.
       labels: (batch,); with them the mean cross-entropy is propagated back too.
+
+    Raises:
+      InputError: labels that are not those of the logits, or Flax older than 0.12.6.
     """
+    check_nnx_capture()
     structure, params, rest = nnx.split(module, nnx.Param, ...)
 
     def forward(params: Any, added: Any) -> tuple[jax.Array, Any]:
@@ -36,8 +44,9 @@ def capture(module: nnx.Module, images: jax.Array, labels: jax.Array | None = No
         kinds = nnx.Perturbation, nnx.Intermediate
         run: Any = nnx.capture(lambda m, x: m(x), *kinds, init=added)
         logits, zeros, found = run(copy, images)
-        loss = jnp.zeros(())
+        loss = jnp.zeros((), jnp.float32)
         if labels is not None:
+            check_labels(labels, logits)
             loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         return loss, (nnx.to_pure_dict(found), zeros, logits)
 
@@ -64,7 +73,8 @@ def probe(
     """As ``flaxact.diagnostics.probe``, of a module whose activations are ``flaxact.nnx.Act``.
 
     Raises:
-      InputError: an unknown measure.
+      InputError: an unknown measure, images that are not finite, or labels that are not those of the
+        logits.
 
     >>> class Net(nnx.Module):
     ...     def __init__(self, rngs):
@@ -75,9 +85,7 @@ def probe(
     {'act': {'zeros': 1.0, 'dead': 1.0}}
     """
     functions = chosen(measures)
-    sites = capture(
-        module, jnp.asarray(images), None if labels is None else jnp.asarray(labels)
-    ).sites
+    sites = capture(module, *batch(images, labels)).sites
     found = applied(functions, sites)
     return {site: {name: float(v) for name, v in of.items()} for site, of in found.items()}
 
@@ -89,6 +97,7 @@ def _at(tree: Any, path: tuple[Any, ...]) -> Any:
 
 
 def _site(act: Act, inputs: Any, outputs: Any, gradient: jax.Array | None) -> Site:
-    learned, known = values(act.learned), gradient if len(inputs) == 1 else None
+    learned = values(act.learned)
+    known = gradient if len(inputs) == 1 else None
     pairs = zip(inputs, outputs, strict=True)
     return together([Site(x, y, derivative(act.act, x, learned), known) for x, y in pairs])

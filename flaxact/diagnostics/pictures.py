@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flaxact._figures import COLOURS, INK, MARKERS, figure
+from flaxact import _figures
+from flaxact._figures import COLOURS, INK, MARKERS, WIDTH, figure
 from flaxact.activations import Activation, get
-from flaxact.activations._gaussian import evaluate
+from flaxact.diagnostics.measures import label as measure_label
+from flaxact.quadrature import evaluate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from flaxact._lazy import listing
+
+__dir__ = listing(__name__)
 
 SHADES = "viridis"
 
@@ -29,16 +34,31 @@ def layers_by_epoch(rows: Sequence[Mapping[str, Any]], measure: str, member: int
     values = np.array(
         [[row["sites"][site][measure][member] for row in rows] for site in sites], dtype=float
     )
-    made, axes = figure(1.6 + 0.32 * max(8, len(rows)), 1.1 + 0.32 * len(sites))
-    image = axes.imshow(values, aspect="auto", cmap=SHADES, interpolation="nearest")
+    made, axes = figure(WIDTH, 1.1 + 0.2 * max(3, len(sites)))
     axes.grid(visible=False)
+    image = axes.imshow(
+        values, aspect="auto", cmap=SHADES, interpolation="nearest", norm=_shading(values)
+    )
     axes.set_yticks(range(len(sites)), sites)
-    every = max(1, len(rows) // 8)
+    every = -(-len(rows) // 8)
     unit = "epoch" if "epoch" in rows[0] else "step"
     axes.set_xticks(range(0, len(rows), every), [row[unit] for row in rows[::every]])
     axes.set_xlabel(unit)
-    made.colorbar(image, ax=axes, label=measure)
+    axes.set_title(measure_label(measure), loc="left")
+    made.colorbar(image, ax=axes).ax.tick_params(labelsize=9, colors=INK)
     return made
+
+
+def _shading(values: np.ndarray) -> Any:
+    """A log scale for numbers that span more than a factor of 20; 0 is blank there."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return Normalize(0, 1)
+    if _figures.is_wide(known, 20) and known.min() >= 0:
+        return LogNorm(known[known > 0].min(), known.max())
+    return Normalize(known.min(), known.max())
 
 
 def ridgelines(values: Mapping[str, Any], label: str = "input of the activation") -> Figure:
@@ -49,20 +69,21 @@ def ridgelines(values: Mapping[str, Any], label: str = "input of the activation"
       label: of the horizontal axis.
     """
     flat = {site: np.ravel(np.asarray(array, float)) for site, array in values.items()}
-    ends = np.array([np.quantile(array, [0.001, 0.999]) for array in flat.values()])
-    edges = np.linspace(ends[:, 0].min(), ends[:, 1].max(), 121)
-    made, axes = figure(7.2, 1.0 + 0.45 * len(flat))
-    for i, (site, array) in enumerate(flat.items()):
-        height, _ = np.histogram(array, edges, density=True)
+    flat = {site: array[np.isfinite(array)] for site, array in flat.items()}
+    ends = [np.quantile(array, [0.001, 0.999]) for array in flat.values() if len(array)]
+    low, high = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 1.0)
+    edges = np.linspace(low, high, 81)
+    made, axes = figure(WIDTH, 0.8 + 0.3 * len(flat))
+    for i, array in enumerate(flat.values()):
+        height, _ = np.histogram(array, edges, density=len(array) > 0)
         base = len(flat) - 1 - i
         top = base + 1.3 * height / max(height.max(), 1e-30)
         middle = (edges[1:] + edges[:-1]) / 2
-        axes.fill_between(middle, base, top, color=COLOURS[0], alpha=0.6, linewidth=0, zorder=i)
-        axes.plot(middle, top, color=INK, linewidth=0.7, zorder=i)
-        axes.annotate(
-            site, (edges[0], base), (2, 2), textcoords="offset points", fontsize=8, color=INK
-        )
-    axes.set_yticks([])
+        axes.fill(
+            [low, *middle, high], [base, *top, base], facecolor=f"{COLOURS[0]}99", edgecolor=INK,
+            linewidth=0.7, zorder=i,
+        )  # fmt: skip
+    axes.set_yticks(range(len(flat)), list(flat)[::-1], verticalalignment="bottom")
     axes.axvline(0, color=INK, linewidth=0.6, linestyle=":")
     axes.set_xlabel(label)
     return made
@@ -81,21 +102,23 @@ def predicted_and_measured(
       measure: its name; sites without it are left out.
     """
     sites = list(measured)
-    made, axes = figure(2.2 + 0.35 * max(8, len(sites)), 3.4)
+    made, axes = figure(WIDTH, 3.2)
     for found, style, name in (
         (predicted, {"linestyle": "-", "color": COLOURS[1]}, "theory"),
         (measured, {"linestyle": "", "marker": MARKERS[0], "color": COLOURS[0]}, "measured"),
     ):
         ys = np.array([found.get(site, {}).get(measure) for site in sites], float)
         axes.plot(range(len(sites)), ys, label=name, **style)
-    axes.set_xticks(range(len(sites)), sites, rotation=60, ha="right")
-    axes.set_ylabel(measure)
-    values = np.array([measured[site].get(measure) for site in sites], float)
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 20 * values.min():
-        axes.set_yscale("log")
-    axes.legend(frameon=False, fontsize=9)
+    _finish(made, axes, sites, measure)
     return made
+
+
+def _finish(figure: Figure, axes: Any, sites: Sequence[str], measure: str) -> None:
+    """The axes of a plot of a measure over sites, and its legend."""
+    _figures.site_axis(axes, sites)
+    axes.set_ylabel(measure_label(measure))
+    _figures.log_where_wide(axes)
+    _figures.legend_below(figure, axes)
 
 
 def over_depth(
@@ -108,17 +131,12 @@ def over_depth(
       measure: its name; sites at which it is None are left out.
     """
     sites = list(dict.fromkeys(site for found in curves.values() for site in found))
-    made, axes = figure(3.6 + 0.4 * max(8, len(sites)), 3.4)
+    made, axes = figure(WIDTH, 3.2)
     for i, (name, found) in enumerate(curves.items()):
         ys = [found.get(site, {}).get(measure) for site in sites]
-        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-        axes.plot(range(len(sites)), [np.nan if y is None else y for y in ys], label=name, **style)
-    axes.set_xticks(range(len(sites)), sites, rotation=60, ha="right")
-    axes.set_ylabel(measure)
-    low, high = axes.dataLim.intervaly
-    if 0 < 20 * low < high:
-        axes.set_yscale("log")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+        shown = [np.nan if y is None else y for y in ys]
+        axes.plot(range(len(sites)), shown, label=name, **_figures.style(i), markersize=5)
+    _finish(made, axes, sites, measure)
     return made
 
 

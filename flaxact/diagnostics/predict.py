@@ -11,14 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from flaxact._lazy import listing
 from flaxact.activations import Activation, get
 from flaxact.diagnostics.probe import Figures, probe
 from flaxact.layers import LEARNED, Act
-from flaxact.net import Variables, train_flag
+from flaxact.net import Variables, apply_module
 from flaxact.theory import gaussian_moments
 
+__dir__ = listing(__name__)
+
 MOMENTS = ("pre_mean", "pre_variance", "pre_second_moment", "mean", "variance", "second_moment")
-_ROWS, _VALUES = 1024, 2**22  # of noise: at most so many rows, and so many values if that is less
+# of noise: at most so many rows, and so many values if that is less
+_ROWS = 1024
+_VALUES = 2**22
 _NORMALISING = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm, nn.RMSNorm)
 Moment = tuple[float, float]  # mean and second moment
 
@@ -77,14 +82,15 @@ def _calls(module: nn.Module, variables: Variables, images: jax.Array) -> list[_
     found: list[_Call] = []
 
     def watch(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
-        y, layer = next_fun(*args, **kwargs), context.module
+        y = next_fun(*args, **kwargs)
+        layer = context.module
         if context.method_name == "__call__" and args and isinstance(y, jax.Array) and layer.path:
             free = layer.clone(parent=None), layer.variables
             found.append(_Call("/".join(layer.path), *free, args[0], y, (args[1:], kwargs)))
         return y
 
     with nn.intercept_methods(watch):
-        module.apply(variables, images, **train_flag(module, False))
+        apply_module(module, variables, images, train=False)
     return found
 
 
@@ -117,19 +123,23 @@ class _Walk:
         return float(jnp.mean(x)), float(jnp.mean(x**2))
 
     def _activation(self, layer: Act, call: _Call) -> Moment:
-        act, (mean, second) = get(layer.act), self.moments(call.x)
+        act = get(layer.act)
+        (mean, second) = self.moments(call.x)
         variance = second - mean**2
         mean_out = variance_out = second_out = math.nan
         if variance > 0 and _as_made(act, call):
             found = gaussian_moments(act, mean, math.sqrt(variance))
-            mean_out, variance_out, second_out = found.mean, found.variance, found.second_moment
+            mean_out = found.mean
+            variance_out = found.variance
+            second_out = found.second_moment
         figures = (mean, variance, second, mean_out, variance_out, second_out)
         self.sites.setdefault(call.site, []).append(figures)
         return mean_out, second_out
 
     def _weighted(self, call: _Call) -> Moment:
         """A layer of weights: n E w² is what it makes of noise of variance 1, whatever its kind."""
-        x, (_, second) = call.x, self.moments(call.x)
+        x = call.x
+        (_, second) = self.moments(call.x)
         rows = max(1, min(_ROWS, _VALUES // x[0].size))
         noise = jax.random.rademacher(jax.random.key(0), (rows, *x.shape[1:]), x.dtype)
         bias = call.again(jnp.zeros_like(x[:1]))
@@ -147,7 +157,8 @@ class _Walk:
 
 def _normalised(variables: Variables) -> Moment:
     params = variables.get("params", {})
-    scale, bias = params.get("scale", jnp.ones(1)), params.get("bias", jnp.zeros(1))
+    scale = params.get("scale", jnp.ones(1))
+    bias = params.get("bias", jnp.zeros(1))
     return float(bias.mean()), float(jnp.mean(scale**2) + jnp.mean(bias**2))
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
+from flaxact.data.checks import check_range
 from flaxact.diagnostics.capture import capture
 from flaxact.diagnostics.measures import Measure, applied, chosen
-from flaxact.net import Variables
+from flaxact.errors import InputError
+from flaxact.net import Variables, cached_by_module
 
 DEFAULT = (
     "mean", "variance", "mean_to_std", "zeros", "dead", "saturated_low", "saturated_high",
@@ -46,7 +48,8 @@ def probe(
       without an ``Act``.
 
     Raises:
-      InputError: an unknown measure.
+      InputError: an unknown measure, images that are not finite, labels that are not those of the
+        logits, or a site inside ``nn.scan``.
 
     >>> from flaxact.models import create_model
     >>> model, images = create_model("cuda_convnet", "relu"), jnp.zeros((2, 8, 8, 1))
@@ -54,9 +57,32 @@ def probe(
     >>> list(figures), figures["act1"]["zeros"]
     (['act1', 'act2', 'act3', 'act4'], 1.0)
     """
-    measure, sites = _program(module, tuple(measures), train)
-    rows = measure(variables, jnp.asarray(images), None if labels is None else jnp.asarray(labels))
+    measure, sites, classes = _program(module, tuple(measures), train)
+    images, labels = batch(images, labels)
+    measure.trace(variables, images, labels)
+    if labels is not None:
+        check_range(labels, "the", classes[0])
+    with jax.debug_nans(False):  # a measure that has no meaning is nan
+        rows = jax.device_get(measure(variables, images, labels))
     return {site: {k: float(v) for k, v in rows[site].items()} for site in sites}
+
+
+def batch(images: Any, labels: Any) -> tuple[jax.Array, jax.Array | None]:
+    """A batch as arrays, once its images are finite numbers.
+
+    Raises:
+      InputError: they are not.
+    """
+    found = []
+    for name, given in (("images", images), ("labels", labels)):
+        array = given if given is None or isinstance(given, jax.Array) else np.asarray(given)
+        if isinstance(array, np.ndarray) and array.dtype.kind in "OSU":
+            raise InputError(f"the {name} are of dtype {array.dtype}; give numbers")
+        found.append(jax.device_put(array))  # None stays so
+    images, labels = found
+    if jnp.issubdtype(images.dtype, jnp.inexact) and not np.isfinite(jax.device_get(images)).all():
+        raise InputError("the images hold values that are not finite")
+    return images, labels
 
 
 def make_probe(
@@ -79,18 +105,21 @@ def make_probe(
     return measure
 
 
-@functools.lru_cache(maxsize=16)
+@cached_by_module(maxsize=16)
 def _program(
     module: nn.Module, measures: tuple[str | Measure, ...], train: bool
-) -> tuple[Any, list[str]]:
-    measure, sites = make_probe(module, measures, train=train), []
+) -> tuple[Any, list[str], list[int]]:
+    """The compiled probe; and when it was traced, the sites' names and the number of classes."""
+    functions = chosen(measures)
+    sites = []
+    classes = []
 
     @jax.jit
     def measured(variables: Variables, images: jax.Array, labels: jax.Array | None) -> Any:
-        found = measure(variables, images, labels)
-        sites[:] = (
-            found  # in the order of the data, which a dictionary loses on the way through JAX
-        )
-        return found
+        key = jax.random.key(0) if train else None
+        found = capture(module, variables, images, labels, train=train, key=key)
+        sites[:] = found.sites  # in the order of the data, which a dictionary loses in JAX
+        classes[:] = found.logits.shape[-1:]
+        return applied(functions, found.sites)
 
-    return measured, sites
+    return measured, sites, classes

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 
-from flaxact._files import finite
+from flaxact._lazy import listing
 from flaxact.diagnostics.measures import Measure
-from flaxact.diagnostics.probe import DEFAULT, make_probe
-from flaxact.training.engine import Update
+from flaxact.diagnostics.probe import DEFAULT, batch, make_probe
+from flaxact.errors import InputError
+from flaxact.layers import LEARNED
+from flaxact.stored.files import (
+    append_line,
+    finite,
+    from_json,
+    make_folder,
+    read_bytes,
+    write_whole,
+)
+from flaxact.stored.schema import Count, Positive, decode
+from flaxact.training.loop import Update
+from flaxact.training.state import over_members
+
+__dir__ = listing(__name__)
 
 
 class Recorder:
     """Probes every member of a training on the same images; the ``watch`` of ``flaxact.training.run``.
 
-    Each line of the file is one probe: "step", "seconds" (that it took) and "sites", by site and measure
-    a list over members, None for what is not finite. A run that goes on writes those after its
-    checkpoint anew.
+    Each line of the file is one probe: "step", "seconds" (that it took), "sites", by site and measure
+    a list over members, None for what is not finite; and, where activations learn, "learned": by site and
+    parameter its "mean", "min" and "max" over channels, likewise. A run that resumes writes those after
+    its checkpoint anew.
 
     Args:
       file: ``folder / "probes.jsonl"``, as a rule.
@@ -49,18 +64,20 @@ class Recorder:
         measures: Sequence[str | Measure] = DEFAULT,
         steps: int | None = None,
     ):
-        self.file, self.steps, self.seconds, self.begun = file, steps, 0.0, False
-        self._images = jnp.asarray(images)
-        self._labels = None if labels is None else jnp.asarray(labels)
+        self.file = file
+        self.steps = steps
+        self.seconds = 0.0
+        self.begun = False
+        self._images, self._labels = batch(images, labels)
         measure = make_probe(module, measures)
         self._order: list[str] = []
 
         def one(variables: Any, images: Any, labels: Any) -> Any:
             found = measure(variables, images, labels)
             self._order[:] = found
-            return found
+            return found, learned(variables.get("params", {}))
 
-        self._one, self._many = jax.jit(one), jax.jit(jax.vmap(one, (0, None, None)))
+        self._measure = jax.jit(over_members(one))
 
     def __call__(self, update: Update) -> None:
         """Probe, where it is time to."""
@@ -73,35 +90,84 @@ class Recorder:
         groups = [state.variables for state in update.groups]
         jax.block_until_ready(groups)
         start = time.perf_counter()
-        found = self._measured(groups, update.mapped)
+        found, learned_by_site = self._measured(groups)
         seconds = time.perf_counter() - start
         self.seconds += seconds if self.done else 0.0  # the first one's compilation left out
         sites = {site: {k: _listed(v) for k, v in found[site].items()} for site in self._order}
         row = {"step": update.step, "seconds": round(seconds, 6), "sites": sites}
-        with self.file.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        if learned_by_site:
+            by_site = {
+                site: learned_by_site[site] for site in self._order if site in learned_by_site
+            }
+            row["learned"] = jax.tree.map(_listed, by_site)
+        append_line(self.file, row)
         self.done.add(update.step)
 
-    def _measured(self, groups: list[Any], mapped: bool) -> Any:
-        """By site and measure, (members, ...): each where it is trained, as it is trained."""
-        program = self._many if mapped else self._one
-        found = jax.device_get([program(group, self._images, self._labels) for group in groups])
-        return jax.tree.map(lambda *v: (np.concatenate if mapped else np.stack)(v), *found)
+    def _measured(self, groups: list[Any]) -> Any:
+        """By site and measure, (members, ...): each on the devices where it is trained."""
+        with jax.transfer_guard("allow"):  # images go to where a group is
+            measured = [self._measure(group, self._images, self._labels) for group in groups]
+            measured = jax.device_get(measured)
+        return jax.tree.map(lambda *values: np.concatenate(values), *measured)
 
     def _begin(self, step: int) -> None:
         """Keep what was written before the step at which a run goes on."""
         self.begun = True
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        lines = self.file.read_text().splitlines(True) if self.file.exists() and step else []
-        rows = [(json.loads(line)["step"], line) for line in lines if line.endswith("\n")]
-        kept = [(at, line) for at, line in rows if at <= step]
-        self.file.write_text("".join(line for _, line in kept))
+        make_folder(self.file.parent)
+        lines = read_bytes(self.file).splitlines(True) if self.file.exists() and step else []
+        whole = [line for line in lines if line.endswith(b"\n")]
+        rows = zip(_rows(whole, self.file), whole, strict=True)
+        kept = [(row["step"], line) for row, line in rows if row["step"] <= step]
+        write_whole(self.file, b"".join(line for _, line in kept))
         self.done = {at for at, _ in kept}
 
 
+@dataclass(frozen=True)
+class Probed:
+    """A row of a recording: by site and measure a list over members."""
+
+    step: Count
+    seconds: Positive
+    sites: dict[str, dict[str, tuple[Any, ...]]]
+    learned: dict[str, dict[str, dict[str, tuple[Any, ...]]]] = field(default_factory=dict)
+
+
+def learned(params: Any) -> dict[str, dict[str, dict[str, jax.Array]]]:
+    """By site and name what activations have learned: its "mean", "min" and "max" over channels.
+
+    >>> found = learned({"act1": {"activation": {"alpha": jax.numpy.array([1.0, 3.0])}}})
+    >>> {name: float(value) for name, value in found["act1"]["alpha"].items()}
+    {'mean': 2.0, 'min': 1.0, 'max': 3.0}
+    """
+    found: dict[str, dict[str, dict[str, jax.Array]]] = {}
+    leaves: dict[tuple[str, ...], Any] = flatten_dict(params)
+    for path, values in leaves.items():
+        if LEARNED in path[:-1] and values.size:
+            at = path.index(LEARNED)
+            site, name = "/".join(path[:at]), "/".join(path[at + 1 :])
+            spread = {"mean": values.mean(), "min": values.min(), "max": values.max()}
+            found.setdefault(site, {})[name] = spread
+    return found
+
+
 def read(file: Path) -> list[dict[str, Any]]:
-    """The rows that a ``Recorder`` has written."""
-    return [json.loads(line) for line in file.read_text().splitlines()]
+    """The rows that a ``Recorder`` has written.
+
+    Raises:
+      InputError: the file is not there, or a line of it is not such a row.
+    """
+    try:
+        return _rows(read_bytes(file).splitlines(), file)
+    except FileNotFoundError:
+        raise InputError(f"there is no recording {file}") from None
+
+
+def _rows(lines: Sequence[bytes], file: Path) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(lines, 1):
+        rows.append(from_json(line, f"{file}, line {number}"))
+        decode(Probed, rows[-1], f"{file}, line {number}")
+    return rows
 
 
 def _listed(values: Any) -> list[Any]:

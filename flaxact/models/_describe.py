@@ -1,17 +1,37 @@
-"""A model as text: its layers, its size, its cost and where it comes from."""
+"""A model as text: its arguments, its layers, its size, its cost and where it comes from."""
 
 from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from flax.linen.summary import tabulate
+from flax.traverse_util import flatten_dict
 
-from flaxact._kernels import kernel_layer
-from flaxact.activations import Activation
+from flaxact.activations import Activation, get
 from flaxact.activations._describe import citation
-from flaxact.models import create_model, input_shape, parse, source
-from flaxact.weighted import LocalConv
+from flaxact.layers import Act, LocalConv
+from flaxact.layers._inspect import kernel_layer
+from flaxact.models._catalogue import entry, parse
+from flaxact.models._create import choices, chosen_arguments, create_model
+
+WIDTH = 100  # of lines of prose; those of the table are as wide as they have to be
+
+
+@dataclass
+class Layer:
+    """A module of a model that computes something itself: its kind, and for one image its figures."""
+
+    kind: str
+    output: tuple[int, ...]
+    parameters: int = 0
+    multiply_accumulates: int = 0
 
 
 def parameters(model: nn.Module, shape: tuple[int, int, int]) -> int:
@@ -21,7 +41,7 @@ def parameters(model: nn.Module, shape: tuple[int, int, int]) -> int:
     145578
     """
     found = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape), jnp.uint8))
-    return sum(leaf.size for leaf in jax.tree.leaves(found["params"]))
+    return sum(leaf.size for leaf in jax.tree.leaves(found.get("params", {})))
 
 
 def multiply_accumulates(model: nn.Module, shape: tuple[int, int, int]) -> int:
@@ -33,29 +53,49 @@ def multiply_accumulates(model: nn.Module, shape: tuple[int, int, int]) -> int:
     >>> multiply_accumulates(create_model("cuda_convnet", "relu"), (32, 32, 3))
     12354176
     """
-    counted: list[int] = []
+    return sum(layer.multiply_accumulates for layer in layers(model, shape).values())
 
-    def count(next_fun, args, kwargs, context):
-        y, layer = next_fun(*args, **kwargs), context.module
-        if outputs := kernel_layer(context, y):
-            kernel = layer.get_variable("params", "kernel")
-            local = isinstance(layer, LocalConv)  # a kernel for each place
-            counted.append(kernel.size if local else y.size * (kernel.size // outputs))
+
+def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
+    """The layers by their paths, in the order of the data, for images (height, width, channels).
+
+    A module that only calls others is left out. One that is used several times is one layer.
+    """
+    found: dict[tuple[str, ...], Layer] = {}
+    calling: set[tuple[str, ...]] = set()
+
+    def watch(next_fun: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+        y, module = next_fun(*args, **kwargs), context.module
+        calling.update(module.path[:end] for end in range(len(module.path)))
+        if context.method_name == "__call__" and isinstance(y, jax.Array):
+            kind = str(module.act) if isinstance(module, Act) else type(module).__name__
+            layer = found.setdefault(module.path, Layer(kind, y.shape[1:]))
+            if outputs := kernel_layer(context, y):
+                kernel = module.get_variable("params", "kernel")
+                local = isinstance(module, LocalConv)  # a kernel for each place
+                uses = kernel.size if local else y.size * (kernel.size // outputs)
+                layer.multiply_accumulates += uses
         return y
 
-    def forward(key):
+    def forward(key: jax.Array) -> Any:
         images = jnp.zeros((1, *shape), jnp.uint8)
         variables = jax.eval_shape(model.init, key, images)
+        learned.update(flatten_dict(variables.get("params", {})))
         blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), variables)
-        with nn.intercept_methods(count):
+        with nn.intercept_methods(watch):
             return model.apply(blank, images)
 
+    learned: dict[tuple[str, ...], Any] = {}
     jax.eval_shape(forward, jax.random.key(0))
-    return sum(counted)
+    for path, leaf in learned.items():
+        owner = max((p for p in found if p == path[: len(p)]), key=len)
+        found[owner].parameters += leaf.size
+    kept = {p: v for p, v in found.items() if p not in calling or v.parameters}
+    return {"/".join(path) or "(whole)": layer for path, layer in kept.items()}
 
 
 def describe(text: str, act: str | Activation = "relu") -> str:
-    """What is known of a model, as lines of text, with a table of its layers.
+    """What is known of a model, as lines of text, with its arguments and a table of its layers.
 
     Args:
       text: as ``create_model`` takes it.
@@ -64,28 +104,66 @@ def describe(text: str, act: str | Activation = "relu") -> str:
     Raises:
       InputError: as ``create_model``.
     """
-    model, shape = create_model(text, act), input_shape(text)
-    summary = (type(model).__doc__ or "").strip().split("\n")[0]
+    found, model = entry(text), create_model(text, act)
+    table = layers(model, found.input_shape)
+    summary = (inspect.getdoc(found.loaded()) or "").split("\n")[0]
     facts = {
-        "input": " × ".join(map(str, shape)),
-        "parameters": f"{parameters(model, shape):,}",
-        "multiply-accumulates": f"{multiply_accumulates(model, shape):,} an image",
-        "source": citation(source(text)),
+        "input": " × ".join(map(str, found.input_shape)),
+        "parameters": f"{sum(layer.parameters for layer in table.values()):,}",
+        "multiply-accumulates": f"{sum(v.multiply_accumulates for v in table.values()):,} per image",
     }
-    lines = [
-        f"{parse(text)} with {model.act}: {summary}",
-        *(f"  {k:<21} {v}" for k, v in facts.items()),
-    ]
-    return "\n".join([*lines, _table(model, shape)])
-
-
-def _table(model: nn.Module, shape: tuple[int, int, int]) -> str:
-    """The layers in the order of the data, by Flax."""
-    draw = tabulate(
-        model,
-        jax.random.key(0),
-        depth=1,
-        column_kwargs={"no_wrap": False},
-        console_kwargs={"width": 110, "force_terminal": False},
+    if found.source:
+        facts["source"] = citation(found.source)
+    return "\n".join(
+        [
+            f"{parse(text)} with {get(act)}: {summary}",
+            *(f"  {name:<21} {value}" for name, value in facts.items()),
+            *_arguments(text),
+            *_table(table),
+        ]
     )
-    return draw(jnp.zeros((1, *shape), jnp.uint8)).rstrip()
+
+
+def _arguments(text: str) -> Iterator[str]:
+    """The arguments with their values, what they are, and what they may be."""
+    found, said = entry(text), _documented(entry(text).loaded())
+    chosen, listed = chosen_arguments(text), choices(found)
+    if found.arguments():
+        yield "  arguments"
+    for name, parameter in found.arguments().items():
+        value, meaning = chosen.get(name, parameter.default), said.get(name, "")
+        if any(str(choice) not in meaning for choice in listed.get(name, ())):
+            allowed = f"one of {', '.join(map(str, listed[name]))}"
+            meaning = f"{meaning.rstrip('.')}; {allowed}" if meaning else allowed
+        first = f"    {f'{name}={value}':<19} "
+        yield (
+            textwrap.fill(meaning, WIDTH, initial_indent=first, subsequent_indent=" " * 24) or first
+        )
+
+
+def _documented(make: Callable[..., Any]) -> dict[str, str]:
+    """What the docstring of a function, or of a class and those it inherits, says of arguments."""
+    said: dict[str, str] = {}
+    for documented in reversed(inspect.getmro(make)) if inspect.isclass(make) else [make]:
+        text = inspect.cleandoc(documented.__doc__ or "")
+        _, _, after = text.partition("Attributes:\n" if inspect.isclass(make) else "Args:\n")
+        for name, meaning in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", after, re.MULTILINE):
+            said[name] = re.sub(r"\s+", " ", meaning).replace("``", "")
+    return said
+
+
+def _table(table: dict[str, Layer]) -> Iterator[str]:
+    """The layers, a line each."""
+    rows = [("layer", "kind", "output", "parameters", "multiply-accumulates")]
+    rows += [
+        (
+            name, layer.kind, " × ".join(map(str, layer.output)), f"{layer.parameters:,}",
+            f"{layer.multiply_accumulates:,}",
+        )
+        for name, layer in table.items()
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        left = (f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=False))
+        right = (f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True))
+        yield "  " + "  ".join([*left, *right])

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from flaxact.errors import InputError
+from flaxact.layers import Conv
 from flaxact.models._zoo import ZooModel
-from flaxact.weighted import Conv
 
 
 def class_maps(
@@ -28,7 +28,8 @@ def class_maps(
     Raises:
       InputError: an activation that gives no such number of channels.
     """
-    options, features = model._options(site, init, 0.0), Fraction(model.num_classes)
+    options = model._options(site, init, 0.0)
+    features = Fraction(model.num_classes)
     if site:
         act = model.at(site)
         features /= Fraction(act.width(5040), 5040)

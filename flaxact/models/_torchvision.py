@@ -21,7 +21,8 @@ from flaxact.models import input_shape
 from flaxact.models._zoo import ZooModel
 
 # Of ImageNet's pixels, by channel, as TorchVision normalises them once they are divided by 255.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 
 Leaf = tuple[str, ...]  # a place among a model's variables: ("params", "conv1", "kernel")
 
@@ -55,9 +56,11 @@ def load_torchvision(model: ZooModel, path: str | Path) -> VariableDict:
       InputError: a model that TorchVision has no weights for, a file that cannot be read, or one whose
         names or shapes are not those of the model.
     """
-    layers, state = _layers(model), _read(Path(path))
+    layers = _layers(model)
+    state = _read(Path(path))
     shape = input_shape(type(model).__module__.rpartition(".")[2])
-    key, images = jax.random.key(0), jnp.zeros((2, *shape), jnp.uint8)
+    key = jax.random.key(0)
+    images = jnp.zeros((2, *shape), jnp.uint8)
     wanted = _flat(jax.eval_shape(model.init, key, images))
     found = _converted(layers, wanted, state)
     for name, values in (("mean", MEAN), ("std", STD)):
@@ -128,7 +131,9 @@ def _converted(
       InputError: a name that either has alone, or a shape that is another.
     """
     state = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
-    found, channels = {}, 0  # channels: of the image that the next dense layer flattens; 0 for none
+    # channels: of the image that the next dense layer flattens; 0 for none
+    found = {}
+    channels = 0
     for layer, torch_name in layers.items():
         leaves = [leaf for leaf in wanted if leaf[1] == layer and len(leaf) == 3]
         for leaf in sorted(leaves, key=lambda leaf: leaf[2] != "kernel"):

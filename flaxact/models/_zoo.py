@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -16,30 +14,11 @@ from jax.nn.initializers import Initializer
 from flaxact import initializers
 from flaxact.activations import Activation
 from flaxact.errors import InputError
-from flaxact.layers import Act
-from flaxact.weighted import Conv, Dense, LocalConv, MeanOnlyBatchNorm, Weights
+from flaxact.layers import Act, Conv, Dense, LocalConv, MeanOnlyBatchNorm
+from flaxact.layers.conv_dense import Weights
+from flaxact.models._sites import Sites
 
 LSUV_IMAGES = 256  # a model made with kernel_init="lsuv" measures on the first few it is given
-
-
-@dataclass(frozen=True)
-class Sites:
-    """Which activation is at which site: of patterns as in file names the first that fits counts."""
-
-    rules: tuple[tuple[str, Activation], ...]
-
-    def at(self, site: str) -> Activation:
-        """The activation at a site.
-
-        Raises:
-          InputError: no pattern fits.
-        """
-        for pattern, act in self.rules:
-            if fnmatch.fnmatchcase(site, pattern):
-                return act
-        raise InputError(
-            f"no pattern fits the site {site!r}: give {', '.join(p for p, _ in self.rules)} and '*'"
-        )
 
 
 class ZooModel(nn.Module):
@@ -51,6 +30,7 @@ class ZooModel(nn.Module):
       norm: ``none``; ``batch``, ``layer`` (over a whole image, or each token), ``group`` (32 or fewer
         groups); or of the weights: ``weight``, ``weight_mean_only_batch``.
       norm_place: ``before`` the activation or ``after`` it.
+      norm_affine: whether batch, layer and group normalization learn a scale and a bias per channel.
       kernel_init: ``paper``, ``he``, ``xavier``, ``lecun``, ``orthogonal``, ``lsuv`` or
         ``variance_preserving``, by the activation that a layer feeds.
       dropout: the share that is dropped wherever the net drops any; None for what is published.
@@ -63,6 +43,7 @@ class ZooModel(nn.Module):
     num_classes: int = 10
     norm: str = "none"
     norm_place: str = "before"
+    norm_affine: bool = True
     kernel_init: str = "paper"
     dropout: float | None = None
     matched: str = "width"
@@ -103,7 +84,7 @@ class ZooModel(nn.Module):
           site: of the activation that it feeds; none for what goes elsewhere.
           init: the paper's.
           bias: what biases start as, a number or an initializer; None for none.
-          shape: ``stride``, ``padding`` and ``groups``, as ``flaxact.weighted.Conv`` takes them.
+          shape: ``stride``, ``padding`` and ``groups``, as ``flaxact.layers.Conv`` takes them.
         """
         features = self.before(site, self.scaled(features), shape.get("groups", 1))
         options = self._options(site, init, bias)
@@ -121,11 +102,11 @@ class ZooModel(nn.Module):
         bias: float | Initializer | None = 0.0,
     ) -> jax.Array:
         """A dense layer, with arguments as ``conv``; an image is made flat."""
-        x = x.reshape(x.shape[0], -1) if x.ndim == 4 else x
+        x = jax.lax.collapse(x, 1) if x.ndim == 4 else x
         features = self.before(site, self.scaled(features))
         return self._measured(Dense(features, name=name, **self._options(site, init, bias)), x)
 
-    def logits(
+    def output_layer(
         self,
         x: jax.Array,
         *,
@@ -134,7 +115,7 @@ class ZooModel(nn.Module):
         bias: float | Initializer | None = 0.0,
     ) -> jax.Array:
         """The last dense layer, whose outputs are as many as the classes."""
-        x = x.reshape(x.shape[0], -1) if x.ndim == 4 else x
+        x = jax.lax.collapse(x, 1) if x.ndim == 4 else x
         options = self._options("", init, bias)
         options["weights"] = "plain"
         return self._measured(Dense(self.num_classes, name=name, **options), x)
@@ -142,8 +123,10 @@ class ZooModel(nn.Module):
     @property
     def free_bias(self) -> float | None:
         """What a layer's bias starts as: None where the normalisation that follows adds one."""
-        follows = self.norm not in ("none", "weight") and self.norm_place == "before"
-        return None if follows else 0.0
+        adds_bias = self.norm == "weight_mean_only_batch" or (
+            self.norm in ("batch", "layer", "group") and self.norm_affine
+        )
+        return None if adds_bias and self.norm_place == "before" else 0.0
 
     def activate(
         self, x: jax.Array, site: str, *, train: bool, skip: jax.Array | None = None
@@ -165,12 +148,13 @@ class ZooModel(nn.Module):
 
     def normalise(self, x: jax.Array, name: str, *, train: bool) -> jax.Array:
         """What ``norm`` says, of ``x`` (batch, ..., channels)."""
+        options: Any = {"name": name, **dict.fromkeys(("use_scale", "use_bias"), self.norm_affine)}
         if self.norm == "batch":
-            return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name=name)(x)
+            return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, **options)(x)
         if self.norm == "layer":
-            return nn.LayerNorm(reduction_axes=(1, 2, 3) if x.ndim == 4 else -1, name=name)(x)
+            return nn.LayerNorm(reduction_axes=(1, 2, 3) if x.ndim == 4 else -1, **options)(x)
         if self.norm == "group":
-            return nn.GroupNorm(math.gcd(32, x.shape[-1]), name=name)(x)
+            return nn.GroupNorm(math.gcd(32, x.shape[-1]), **options)(x)
         if self.norm == "weight_mean_only_batch":
             return MeanOnlyBatchNorm(not train, name=name)(x)
         return x
@@ -204,7 +188,8 @@ class ZooModel(nn.Module):
         Raises:
           InputError: it changes the width.
         """
-        act, width = self.at(site), x.shape[-1]
+        act = self.at(site)
+        width = x.shape[-1]
         if act.width(width) != width:
             raise InputError(
                 f"{type(self).__name__} cannot have {act} at {site}: what follows adds {width} "
@@ -212,17 +197,32 @@ class ZooModel(nn.Module):
             )
         return x
 
+    def pixels(self, x: jax.Array) -> jax.Array:
+        """Images in float32, once they have the four axes (batch, height, width, channels).
+
+        Raises:
+          InputError: they have not.
+        """
+        if jnp.ndim(x) != 4:
+            raise InputError(
+                f"{type(self).__name__} needs images (batch, height, width, channels), not of shape "
+                f"{jnp.shape(x)}"
+            )
+        return jnp.asarray(x, jnp.float32)
+
     def centred(self, x: jax.Array) -> jax.Array:
         """Images minus the mean, pixel by pixel, of those that the model was initialised with."""
-        x = jnp.asarray(x, jnp.float32)
-        return self._first(x - self.variable("inputs", "mean", lambda: x.mean(axis=0)).value)
+        x = self.pixels(x)
+        return self._first(x - self.variable("inputs", "mean", lambda: x.mean(axis=0)).value[None])
 
     def standardised(self, x: jax.Array) -> jax.Array:
         """Images with mean 0 and standard deviation 1 by channel, over those it was initialised with."""
-        x = jnp.asarray(x, jnp.float32)
-        mean = self.variable("inputs", "mean", lambda: x.mean(axis=(0, 1, 2))).value
+        x = self.pixels(x)
+        mean = self.variable("inputs", "mean", lambda: x.mean(axis=(0, 1, 2))).value[
+            None, None, None
+        ]
         std = self.variable("inputs", "std", lambda: x.std(axis=(0, 1, 2)) + 1e-3).value
-        return self._first((x - mean) / std)
+        return self._first((x - mean) / std[None, None, None])
 
     def fixed(self, x: jax.Array, mean: Any, std: Any) -> jax.Array:
         """Images minus a published mean, over a published standard deviation, by channel.
@@ -232,12 +232,13 @@ class ZooModel(nn.Module):
         Raises:
           InputError: another number of channels.
         """
-        x = jnp.asarray(x, jnp.float32)
+        x = self.pixels(x)
         if x.shape[-1] not in (1, len(mean)):
             raise InputError(
                 f"{type(self).__name__} takes images of {len(mean)} channels, or 1, not {x.shape[-1]}"
             )
-        return self._first((x - jnp.asarray(mean)) / jnp.asarray(std))
+        mean, std = (jnp.asarray(value, jnp.float32) for value in ([[[mean]]], [[[std]]]))
+        return self._first((x - mean) / std)
 
     def at_least(self, x: jax.Array, pixels: int) -> jax.Array:
         """Images (batch, height, width, channels), once they are large enough for the net.
@@ -245,6 +246,7 @@ class ZooModel(nn.Module):
         Raises:
           InputError: they are not.
         """
+        x = self.pixels(x)
         if min(x.shape[1:3]) < pixels:
             raise InputError(
                 f"{type(self).__name__} needs images of {pixels} × {pixels} or more, "

@@ -65,12 +65,13 @@ class AlexNet(InGroups):
             site = f"act{place}"
             x = self.dense(x, 4096, name=f"fc{place}", site=site, init=weights, bias=1.0)
             x = self.drop(self.activate(x, site, train=train), 0.5, train=train)
-        return self.logits(x, init=weights)
+        return self.output_layer(x, init=weights)
 
     def _conv(
         self, x: jax.Array, features: int, size: int, place: int, train: bool, **options: Any
     ) -> jax.Array:
-        site, weights = f"act{place}", nn.initializers.normal(0.01)
+        site = f"act{place}"
+        weights = nn.initializers.normal(0.01)
         x = self.conv(x, features, size, name=f"conv{place}", site=site, init=weights, **options)
         return self.activate(x, site, train=train)
 

@@ -77,10 +77,11 @@ class AlexNetOneWeirdTrick(ZooModel):
         x = self.activate(self._conv(x, 256, 3, 5), "act5", train=train)
         x = adaptive_avg_pool(_whole_windows(x), 6)
         for place in (6, 7):
-            x, site = self.drop(x, 0.5, train=train), f"act{place}"
+            x = self.drop(x, 0.5, train=train)
+            site = f"act{place}"
             x = self.dense(x, 4096, name=f"fc{place}", site=site, init=_TORCH)
             x = self.activate(x, site, train=train)
-        return self.logits(x, init=_TORCH)
+        return self.output_layer(x, init=_TORCH)
 
     def _cuda(self, x: jax.Array, train: bool) -> jax.Array:
         x = self.centred(x)
@@ -99,7 +100,7 @@ class AlexNetOneWeirdTrick(ZooModel):
             site = f"act{place}"
             x = self.dense(x, 4096, name=f"fc{place}", site=site, init=weights, bias=1.0)
             x = self.drop(self.activate(x, site, train=train), 0.5, train=train)
-        return self.logits(x, init=weights, bias=-7.0)
+        return self.output_layer(x, init=weights, bias=-7.0)
 
     def _conv(
         self, x: jax.Array, features: int, size: int, place: int, std: float = 0, **options: Any

@@ -27,7 +27,8 @@ class CaffeNet128(InGroups):
     117, 124 of Caffe's order BGR) is subtracted and the rest multiplied by 0.04; initialised by LSUV,
     with ``kernel_init="paper"`` from the Gaussians of the files (standard deviation 0.01, and 0.005 of
     the hidden dense layers); biases 0; dropout 0.5 after both hidden dense layers. Their rows with
-    batch normalisation after the activation are ``norm="batch", norm_place="after"``.
+    batch normalization after the activation are ``norm="batch", norm_place="after",
+    norm_affine=False``: without scale and bias.
 
     With ``maxout`` and ``matched="parameters"`` the layers have the widths of their row "maxout, √2
     narrower" (68, 182, 272, 272, ·, 1448, 1448 after it) but for the fifth, which has 172 there and 182
@@ -59,15 +60,17 @@ class CaffeNet128(InGroups):
         x = self._conv(x, 384, 3, 4, train, groups=2)
         x = pool(self._conv(x, 256, 3, 5, train, stride=stride, groups=2))
         for place in (6, 7):
-            site, weights = f"act{place}", nn.initializers.normal(0.005)
+            site = f"act{place}"
+            weights = nn.initializers.normal(0.005)
             x = self.dense(x, 2048, name=f"fc{place}", site=site, init=weights)
             x = self.drop(self.activate(x, site, train=train), 0.5, train=train)
-        return self.logits(x, init=nn.initializers.normal(0.01))
+        return self.output_layer(x, init=nn.initializers.normal(0.01))
 
     def _conv(
         self, x: jax.Array, features: int, size: int, place: int, train: bool, **options: Any
     ) -> jax.Array:
-        site, half = f"act{place}", size // 2
+        site = f"act{place}"
+        half = size // 2
         options = {
             "padding": ((half, half), (half, half))
         } | options  # as Caffe's, with a stride too

@@ -47,7 +47,7 @@ class CifarFull(ZooModel):
         x = respond(avg_pool(x, 3, 2))
         x = self.activate(self._conv(x, 64, 0.01, "3"), "act3", train=train)
         x = self.drop(avg_pool(x, 3, 2), 0, train=train)
-        return self.logits(x, name="ip1", init=nn.initializers.normal(0.01))
+        return self.output_layer(x, name="ip1", init=nn.initializers.normal(0.01))
 
     def _conv(self, x: jax.Array, features: int, std: float, place: str) -> jax.Array:
         weights = nn.initializers.normal(std)

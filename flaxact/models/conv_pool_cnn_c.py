@@ -5,9 +5,8 @@ from __future__ import annotations
 import jax
 from flax import linen as nn
 
-from flaxact.layers import max_pool
+from flaxact.layers import Dense, max_pool
 from flaxact.models._zoo import ZooModel
-from flaxact.weighted import Dense
 
 SOURCE = "salimans2016weightnorm"
 INPUT = (32, 32, 3)
@@ -45,8 +44,10 @@ class ConvPoolCNNC(ZooModel):
         if train and self.noise:
             x = x + 0.15 * jax.random.normal(self.make_rng("dropout"), x.shape, x.dtype)
         for place in range(1, 10):
-            features, size = 96 if place < 4 else 192, 3 if place < 8 else 1
-            site, padding = f"act{place}", "VALID" if place == 7 else "SAME"
+            features = 96 if place < 4 else 192
+            size = 3 if place < 8 else 1
+            site = f"act{place}"
+            padding = "VALID" if place == 7 else "SAME"
             x = self.conv(
                 x, features, size, name=f"conv{place}", site=site, init=_WEIGHTS, padding=padding
             )

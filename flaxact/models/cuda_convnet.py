@@ -5,9 +5,8 @@ from __future__ import annotations
 import jax
 from flax import linen as nn
 
-from flaxact.layers import avg_pool, cross_map_response_norm, max_pool, response_norm
+from flaxact.layers import LocalConv, avg_pool, cross_map_response_norm, max_pool, response_norm
 from flaxact.models._zoo import ZooModel
-from flaxact.weighted import LocalConv
 
 SOURCE = "krizhevsky2011cudaconvnet"
 INPUT = (32, 32, 3)
@@ -48,11 +47,13 @@ class CudaConvnet(ZooModel):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         if self.variant in _VARIANTS:
-            x, std = self._shared(self.centred(x), train), _VARIANTS[self.variant][1]
+            x = self._shared(self.centred(x), train)
+            std = _VARIANTS[self.variant][1]
         else:
-            x, std = self._unshared(self.centred(x), train), 0.01
+            x = self._unshared(self.centred(x), train)
+            std = 0.01
         x = self.drop(x, 0, train=train)
-        return self.logits(x, name="fc10", init=nn.initializers.normal(std))
+        return self.output_layer(x, name="fc10", init=nn.initializers.normal(std))
 
     def _shared(self, x: jax.Array, train: bool) -> jax.Array:
         hidden, dense_std, responses = _VARIANTS[self.variant]

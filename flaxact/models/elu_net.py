@@ -62,7 +62,8 @@ class ELUNet(ZooModel):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x, place = self.standardised(x), 0
+        x = self.standardised(x)
+        place = 0
         for stack, rate in zip(_STACKS[self.depth], _DROPOUT, strict=False):
             for features, size in ((f, s) for layers, f, s in stack for _ in range(layers)):
                 place += 1

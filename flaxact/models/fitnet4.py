@@ -39,14 +39,15 @@ class FitNet4(ZooModel):
         x = self.drop(self.standardised(x), 0.2, train=train)
         for stage, widths in enumerate(_STAGES, 1):
             for place, features in enumerate(widths, 1):
-                name, site = f"conv{stage}_{place}", f"act{stage}_{place}"
+                name = f"conv{stage}_{place}"
+                site = f"act{stage}_{place}"
                 x = self.conv(x, features, 3, name=name, site=site, init=weights)
                 x = self.activate(x, site, train=train)
             x = max_pool(x, 2, 2) if stage < 3 else x.max((1, 2))
             x = self.drop(x, 0.2, train=train)
         x = self.dense(x, 500, name="ip1", site="act4", init=weights)
         x = self.drop(self.activate(x, "act4", train=train), 0.2, train=train)
-        return self.logits(x, name="clf", init=weights)
+        return self.output_layer(x, name="clf", init=weights)
 
 
 Model = FitNet4

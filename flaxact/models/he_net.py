@@ -67,10 +67,11 @@ class HeNet(ZooModel):
                 x = self.activate(x, f"act{place}", train=train)
         x = spatial_pyramid_pool(x, pyramid)
         for name in ("1", "2"):
-            site, weights = f"act_fc{name}", nn.initializers.normal(0.01)
+            site = f"act_fc{name}"
+            weights = nn.initializers.normal(0.01)
             x = self.dense(x, 4096, name=f"fc{name}", site=site, init=weights)
             x = self.drop(self.activate(x, site, train=train), 0.5, train=train)
-        return self.logits(x, name="fc3", init=nn.initializers.normal(0.001))
+        return self.output_layer(x, name="fc3", init=nn.initializers.normal(0.001))
 
 
 def spatial_pyramid_pool(x: jax.Array, levels: tuple[int, ...]) -> jax.Array:
@@ -86,9 +87,7 @@ def spatial_pyramid_pool(x: jax.Array, levels: tuple[int, ...]) -> jax.Array:
     >>> spatial_pyramid_pool(jnp.zeros((2, 18, 18, 256)), (6, 3, 2, 1)).shape
     (2, 12800)
     """
-    return jnp.concatenate(
-        [adaptive_max_pool(x, n).reshape(x.shape[0], -1) for n in levels], axis=-1
-    )
+    return jnp.concatenate([jax.lax.collapse(adaptive_max_pool(x, n), 1) for n in levels], axis=-1)
 
 
 def _whole_windows(x: jax.Array, size: int) -> jax.Array:

@@ -42,11 +42,11 @@ class LeNet5(ZooModel):
         )
         x = avg_pool(self.activate(x, "act2", train=train), 2, 2)
         for name, units, site in (("c5", 120, "act3"), ("f6", 84, "act4")):
-            x = x.reshape(x.shape[0], -1)
+            x = jax.lax.collapse(x, 1)
             x = self.dense(x, units, name=name, site=site, init=within(2.4 / x.shape[-1]))
             x = self.activate(x, site, train=train)
         x = self.drop(x, 0, train=train)
-        return self.logits(x, name="output", init=within(2.4 / x.shape[-1]))
+        return self.output_layer(x, name="output", init=within(2.4 / x.shape[-1]))
 
 
 Model = LeNet5

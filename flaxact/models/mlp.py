@@ -38,7 +38,7 @@ PRESETS = {
 def unit_columns(key: jax.Array, shape: Any, dtype: Any = jnp.float32, _: Any = None) -> jax.Array:
     """Gaussian weights (inputs, outputs), scaled so that those of each output have length 1."""
     kernel = jax.random.normal(key, shape, dtype)
-    return kernel / jnp.linalg.norm(kernel, axis=0)
+    return kernel / jnp.linalg.norm(kernel, axis=0, keepdims=True)
 
 
 class MLP(ZooModel):
@@ -75,16 +75,16 @@ class MLP(ZooModel):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x = self._inputs(jnp.asarray(x, jnp.float32))
-        x = x.reshape(x.shape[0], -1)
-        hidden, weights = self.hidden or x.shape[-1], self._weights()
+        x = jax.lax.collapse(self._inputs(self.pixels(x)), 1)
+        hidden = self.hidden or x.shape[-1]
+        weights = self._weights()
         for place in range(1, self.depth + 1):
             site = f"act{place}"
             x = self.dense(
                 x, hidden, name=f"dense{place}", site=site, init=weights, bias=self.free_bias
             )
             x = self.drop(self.activate(x, site, train=train), 0, train=train)
-        return self.logits(x, init=weights)
+        return self.output_layer(x, init=weights)
 
     def _weights(self) -> Initializer:
         return {
@@ -97,10 +97,10 @@ class MLP(ZooModel):
 
     def _inputs(self, x: jax.Array) -> jax.Array:
         if self.variant == "bn":
-            return self._first(jnp.where(x > 127, 1.0, 0.0))
+            return self._first(jnp.asarray(x > 127, jnp.float32))
         if self.variant == "selu":  # scikit-learn's StandardScaler, which leaves constant pixels be
             std = self.variable("inputs", "std", lambda: _std(x)).value
-            return self.centred(x) / std
+            return self.centred(x) / std[None]
         return self._first(x / 255)
 
 

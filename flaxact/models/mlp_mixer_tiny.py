@@ -5,9 +5,8 @@ from __future__ import annotations
 import jax
 from flax import linen as nn
 
-from flaxact.layers import Act
+from flaxact.layers import Act, Dense
 from flaxact.models._zoo import ZooModel
-from flaxact.weighted import Dense
 
 SOURCE = "tolstikhin2021mixer"
 INPUT = {"*": (32, 32, 3), "mlp_mixer_s16": (224, 224, 3)}
@@ -54,7 +53,7 @@ class MLPMixer(ZooModel):
         """Images to logits."""
         x = self.standardised(x)
         x = self.conv(x, self.hidden, self.patch, stride=self.patch, name="patches")
-        x = x.reshape(x.shape[0], -1, x.shape[-1])
+        x = jax.lax.collapse(x, 1, 3)
         for block in range(1, self.depth + 1):
             for part in ("token", "channel"):
                 name = f"norm{block}_{part}"
@@ -66,11 +65,12 @@ class MLPMixer(ZooModel):
         if self.norm_place == "before":
             x = self.normalise(x, "norm", train=train)
         x = self.drop(x.mean(axis=1), 0, train=train)
-        return self.logits(x, init=nn.initializers.zeros_init())
+        return self.output_layer(x, init=nn.initializers.zeros_init())
 
     def _perceptron(self, x: jax.Array, place: str, ratio: float) -> jax.Array:
         """Two dense layers over the last axis, whose width stays."""
-        width, site = x.shape[-1], f"act{place}"
+        width = x.shape[-1]
+        site = f"act{place}"
         x = self.dense(x, round(ratio * self.hidden), name=f"expand{place}", site=site)
         x = Act(self.at(site), name=site)(x)  # normalised before the branch, so not here
         # No factor on the width: it is that of the tokens, or has it already.

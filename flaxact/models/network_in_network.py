@@ -53,7 +53,8 @@ class NetworkInNetwork(ZooModel):
         self, x: jax.Array, widths: tuple[int, ...], size: int, train: bool, *, first: int
     ) -> jax.Array:
         for place, features in enumerate(widths, first):
-            window, site = size if place == first else 1, f"act{place}"
+            window = size if place == first else 1
+            site = f"act{place}"
             x = self.conv(x, features, window, name=f"conv{place}", site=site, init=_WEIGHTS)
             x = self.activate(x, site, train=train)
         return x

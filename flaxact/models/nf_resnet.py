@@ -67,7 +67,8 @@ class NFResNet(ZooModel):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        large, variance = self.depth in IMAGENET, 1.0
+        large = self.depth in IMAGENET
+        variance = 1.0
         x = self._conv(
             self.standardised(x), 64 if large else 16, (7, 2) if large else (3, 1), "_stem"
         )
@@ -80,7 +81,7 @@ class NFResNet(ZooModel):
                 x = self._block(x, features, stride, f"{stage}_{block}", **size)
                 variance = (1 if block == 1 else variance) + self.alpha**2
         x = self._activate(x, "act_final", train=train).mean(axis=(1, 2))
-        return self.logits(self.drop(x, 0, train=train), init=nn.initializers.normal(0.01))
+        return self.output_layer(self.drop(x, 0, train=train), init=nn.initializers.normal(0.01))
 
     def _block(
         self, x: jax.Array, features: int, stride: int, place: str, *, std: float, train: bool
@@ -105,7 +106,8 @@ class NFResNet(ZooModel):
     def _conv(
         self, x: jax.Array, features: int, window: tuple[int, int], place: str, site: str = ""
     ) -> jax.Array:
-        name, (size, stride) = f"conv{place}", window
+        name = f"conv{place}"
+        (size, stride) = window
         return self.conv(x, features, size, stride=stride, name=name, site=site)
 
     def _activate(self, x: jax.Array, site: str, *, train: bool) -> jax.Array:

@@ -86,7 +86,9 @@ class ResNet(ZooModel):
                 features = (64 if large else 16) * 2 ** (stage - 1)
                 x = self._block(x, features, stride, f"{stage}_{block}", train=train)
         x = self.drop(x.mean(axis=(1, 2)), 0, train=train)
-        return self.logits(x, init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"))
+        return self.output_layer(
+            x, init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+        )
 
     def _block(
         self, x: jax.Array, features: int, stride: int, place: str, *, train: bool

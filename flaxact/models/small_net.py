@@ -34,14 +34,15 @@ class SmallNet(ZooModel):
         """Images to logits."""
         x = self.standardised(x)
         for place, features in enumerate((32, 64, 128), 1):
-            name, site = f"conv{place}", f"act{place}"
+            name = f"conv{place}"
+            site = f"act{place}"
             x = self.conv(x, features, 3, name=name, site=site, init=he("fan_out"), bias=None)
             x = max_pool(self.activate(x, site, train=train), 2, 2)
             x = self.drop(x, 0.2, train=train)
         weights = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
         x = self.dense(x, 512, name="fc4", site="act4", init=weights)
         x = self.drop(self.activate(x, "act4", train=train), 0.5, train=train)
-        return self.logits(x, name="fc5", init=weights)
+        return self.output_layer(x, name="fc5", init=weights)
 
 
 Model = SmallNet

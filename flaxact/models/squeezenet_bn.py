@@ -18,7 +18,8 @@ FAMILY = "convolutional"
 # Maps after each fire module, and between its layers.
 _FIRES = {2: (128, 16), 3: (128, 16), 4: (256, 32), 5: (256, 32),
           6: (384, 48), 7: (384, 48), 8: (512, 64), 9: (512, 64)}  # fmt: skip
-_SKIPPED, _POOLED = (3, 5, 7), (4, 8)
+_SKIPPED = (3, 5, 7)
+_POOLED = (4, 8)
 
 
 class SqueezeNetBN(ZooModel):
@@ -60,7 +61,8 @@ class SqueezeNetBN(ZooModel):
         return x.mean((1, 2))
 
     def _layer(self, x: jax.Array, features: int, size: int, place: str, train: bool) -> jax.Array:
-        site, fan_in = f"act{place}", size * size * x.shape[-1]
+        site = f"act{place}"
+        fan_in = size * size * x.shape[-1]
         bias = within(fan_in**-0.5)
         x = self.conv(x, features, size, name=f"conv{place}", site=site, init=_TORCH, bias=bias)
         return self.activate(x, site, train=train)

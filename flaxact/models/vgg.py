@@ -70,11 +70,13 @@ class VGG(ZooModel):
             x = self.dense(x, 4096, name=f"fc{place}", site=f"act{place}", init=weights)
             x = Act(self.at(f"act{place}"), name=f"act{place}")(x)
             x = self.drop(x, 0.5, train=train)
-        return self.logits(x, name="fc8", init=weights)
+        return self.output_layer(x, name="fc8", init=weights)
 
     def torchvision_layers(self) -> dict[str, str]:
         """By layer, the name of its weights in TorchVision's state dict; in the order of the data."""
-        names, place, batch = {}, 0, self.norm == "batch"
+        names = {}
+        place = 0
+        batch = self.norm == "batch"
         for stage, layers in enumerate(_STAGES[self.depth], 1):
             for layer in (f"{stage}_{i + 1}" for i in range(layers)):
                 names[f"conv{layer}"] = f"features.{place}"

@@ -63,7 +63,7 @@ class VisionTransformer(ZooModel):
         uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
         x = self.standardised(x)
         x = self.conv(x, 192, self.patch, stride=self.patch, name="patches", init=uniform)
-        x = x.reshape(x.shape[0], -1, x.shape[-1])
+        x = jax.lax.collapse(x, 1, 3)
         token = self.param("class_token", WEIGHTS, (1, 1, x.shape[-1]), jnp.float32)
         x = jnp.concatenate([jnp.tile(token, (x.shape[0], 1, 1)), x], axis=1)
         x = x + self.param("positions", WEIGHTS, (1, *x.shape[1:]), jnp.float32)
@@ -72,7 +72,7 @@ class VisionTransformer(ZooModel):
             x = self._added(x, self._feed_forward, "mlp", block, train=train)
         if self.norm_place == "before":
             x = self.normalise(x, "norm", train=train)
-        return self.logits(self.drop(x[:, 0], 0, train=train), init=WEIGHTS)
+        return self.output_layer(self.drop(x[:, 0], 0, train=train), init=WEIGHTS)
 
     def _added(
         self, x: jax.Array, branch: Callable, part: str, block: int, *, train: bool

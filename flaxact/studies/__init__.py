@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from flaxact._lazy import attach
 from flaxact.studies.study import Study
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports matplotlib
+    from flaxact.studies._folder import held
+    from flaxact.studies.kept import load_trained
     from flaxact.studies.report import write_report
-    from flaxact.studies.runs import Progress, check, finished, missing, run
+    from flaxact.studies.runs import Progress, check, finished, missing, run, run_held
 
-_HOME: dict[str, str] = {
-    **dict.fromkeys(("Progress", "check", "finished", "missing", "run"), "runs"),
-    "write_report": "report",
-}
-__all__ = ["Progress", "Study", "check", "finished", "missing", "run", "write_report"]
-
-
-def __getattr__(name: str) -> Any:
-    # A study can be checked without jax; running it imports jax, reporting it matplotlib.
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = [
+    "Progress", "Study", "check", "finished", "held", "load_trained", "missing", "run",
+    "run_held", "write_report",
+]  # fmt: skip
+__getattr__, __dir__ = attach(__name__)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 from typing import Any
+
+from flaxact._figures import GRID, INK, PAPER
 
 
 def page(template: str, **values: Any) -> str:
@@ -17,8 +20,15 @@ def page(template: str, **values: Any) -> str:
     return environment.from_string(text).render(**values)
 
 
+# The colours of a figure's text, lines and paper, as the variables of a page, which is light or dark.
+OF_PAGE = {INK: "--ink", "#000000": "--ink", GRID: "--line", PAPER: "--paper"}
+
+
 def inline(svg: str) -> Any:
     """An SVG for inside a page, which has a prologue of its own; matplotlib has escaped its text."""
     from markupsafe import Markup
 
-    return Markup(svg[svg.index("<svg") :])
+    svg = svg[svg.index("<svg") :]
+    for color, variable in OF_PAGE.items():
+        svg = re.sub(rf"(fill|stroke): {color}\b", rf"\1: var({variable})", svg)
+    return Markup(svg)

@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flaxact import _own_code
 from flaxact.data import Dataset, load
 from flaxact.errors import InputError
-from flaxact.studies.runs import missing, run_cell, write_results
+from flaxact.studies._folder import recover
+from flaxact.studies._results import check_options, write_results
+from flaxact.studies.runs import epoch_text, missing, missing_cells, run_cell
 from flaxact.studies.study import Study
-from flaxact.training.devices import use_cores
-from flaxact.training.folder import STOPPED
+from flaxact.training.distributed import use_cores
+from flaxact.training.folder.interrupt import STOPPED
 
 CLUSTERS = ("slurm", "local")
 CONTINUED = 50  # times that a job may run out of its minutes and go on in another
@@ -57,16 +60,27 @@ class Cell:
     folder: Path
     activation: str
     data_dir: Path | None = None
+    own_code: tuple[str, ...] = ()  # files and modules that define what the study names
 
     def __call__(self) -> None:
         """Train what is missing of it."""
+        for name in self.own_code:
+            _own_code.load(name)
         use_cores()
         study = self.study
         data = load(study.dataset, data_dir=self.data_dir, image_size=study.image_size)
-        members = missing(study, data, self.folder).get(self.activation, [])
+        recover(self.folder)
+        todo = [
+            cell for cell in missing_cells(study, data, self.folder)
+            if cell.activation == self.activation
+        ]  # fmt: skip
         with _saved_before_it_goes_on_elsewhere():
-            for epoch in run_cell(study, data, self.folder, self.activation, members):
-                print(f"epoch {epoch.number}", flush=True)
+            for cell in todo:
+                trained = run_cell(
+                    study, data, self.folder, self.activation, cell.members, cell.stored
+                )
+                for epoch in trained:
+                    print(epoch_text(self.activation, cell.members, epoch), flush=True)
 
     def checkpoint(self) -> Any:
         """How submitit sends it again, when its time is over or the node is needed for others."""
@@ -162,6 +176,7 @@ def launch(
     Raises:
       InputError: submitit is not installed, or there is no such cluster here.
     """
+    check_options(study, folder)
     sent = Sent(list(missing(study, data, folder)))
     submit = executor(cluster, folder, machine or Machine()).submit
     limit = at_once or (1 if cluster == "local" else len(sent.waiting))
@@ -170,7 +185,9 @@ def launch(
             while sent.waiting and (len(sent.going) < limit or not wait):
                 activation = sent.waiting.pop(0)
                 where = None if data_dir is None else data_dir.absolute()
-                job = submit(Cell(study, folder.absolute(), activation, where))
+                job = submit(
+                    Cell(study, folder.absolute(), activation, where, tuple(_own_code.names))
+                )
                 sent.going[activation] = job
                 yield Job(activation, job.job_id, "sent")
             if wait:

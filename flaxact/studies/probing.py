@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from flaxact import models
-from flaxact._files import finite, write_json, write_whole
 from flaxact.activations import get
 from flaxact.data import Dataset, few
 from flaxact.errors import InputError
+from flaxact.stored.files import finite, write_json, write_whole
 from flaxact.studies._page import inline, page
 from flaxact.studies.study import check_folder
 
@@ -29,6 +29,7 @@ SHOWN = (
     "gradient_norm",
 )  # on a terminal
 DRAWN = ("pre_variance", "mean_to_std", "zeros", "gradient_norm")
+NAMES = ("activation", "init", "norm")  # of what a cell is
 Cell = dict[str, Any]
 
 
@@ -85,14 +86,22 @@ def build(probing: Probing, activation: str, init: str, norm: str, num_classes: 
     )
 
 
-def measure(probing: Probing, data: Dataset) -> Iterator[Cell]:
+def measure(
+    probing: Probing,
+    data: Dataset,
+    started: Callable[[int, int, str], object] = lambda done, total, text: None,
+) -> Iterator[Cell]:
     """Each cell with its figures: by site and measure, the mean over seeds; and a sample of inputs.
+
+    Args:
+      probing: what to measure.
+      data: from which the images are.
+      started: called before each cell with how many are done, how many there are, and what it is.
 
     Raises:
       InputError: a model that cannot be built so, before anything is measured.
     """
     import jax
-    import jax.numpy as jnp
     import numpy as np
 
     from flaxact.diagnostics import capture, probe
@@ -100,12 +109,15 @@ def measure(probing: Probing, data: Dataset) -> Iterator[Cell]:
     from flaxact.net import from_linen
 
     chosen = few(data.train, probing.images)
-    images, labels = jnp.asarray(chosen.images), jnp.asarray(chosen.labels)
+    images, labels = jax.device_put((chosen.images, chosen.labels))
     modules = {}
     for cell in probing.cells():
         modules[cell] = build(probing, *cell, data.num_classes)
-        jax.eval_shape(from_linen(modules[cell]).init, jax.random.key(0), images)
-    for (activation, init, norm), module in modules.items():
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        jax.eval_shape(from_linen(modules[cell]).init, key, images)
+
+    @jax.transfer_guard("allow")  # which is for what happens in every step of a training
+    def figures_of(cell: tuple[str, str, str], module: Any) -> Cell:
         figures = []
         variables: Any = None
         start = jax.jit(from_linen(module).init)
@@ -115,12 +127,17 @@ def measure(probing: Probing, data: Dataset) -> Iterator[Cell]:
         key = jax.random.key(0)
         sites = capture(module, variables, images[:64], train=True, key=key).sites
         expected, measured = predict_layer_moments(module, variables, images[:64])
-        yield {
-            "activation": activation, "init": init, "norm": norm,
+        return {
+            **dict(zip(NAMES, cell, strict=True)),
             "sites": {site: _averaged([f[site] for f in figures]) for site in figures[0]},
             "expected": _finite(expected), "measured": _finite(measured),
             "inputs": {name: _sample(np.asarray(site.pre)) for name, site in sites.items()},
         }  # fmt: skip
+
+    for done, (cell, module) in enumerate(modules.items()):
+        started(done, len(modules), title(dict(zip(NAMES, cell, strict=True))))
+        yield figures_of(cell, module)
+    started(len(modules), len(modules), "done")
 
 
 def write(
@@ -132,6 +149,7 @@ def write(
       InputError: nothing can be written there.
     """
     from flaxact._figures import rendered
+    from flaxact.diagnostics.measures import label
 
     check_folder(folder)
     described = {"probing": asdict(probing), "dataset": data.name, "command": command}
@@ -140,7 +158,8 @@ def write(
     pictures = [(inline(rendered(figure, "svg").decode()), text) for figure, text in _drawn(cells)]
     filled = page(
         "probe.html.jinja",
-        heading=f"{probing.model} on {data.name}, before training", measures=MEASURES,
+        heading=f"{probing.model} on {data.name}, before training",
+        measures=[label(name) for name in MEASURES],
         tables=[(title(cell), table(cell)) for cell in cells], pictures=pictures, command=command,
         seeds=len(probing.seeds), images=probing.images, meanings=_meanings(),
     )  # fmt: skip
@@ -162,9 +181,9 @@ def table(cell: Cell, measures: Sequence[str] = MEASURES) -> list[tuple[str, lis
 
 
 def _meanings() -> list[tuple[str, str]]:
-    from flaxact.diagnostics.measures import summary
+    from flaxact.diagnostics.measures import label, summary
 
-    return [(name, summary(name)) for name in MEASURES]
+    return [(f"{label(name)} ({name})", summary(name)) for name in MEASURES]
 
 
 def _averaged(rows: Sequence[dict[str, float]]) -> dict[str, float | None]:
@@ -189,7 +208,7 @@ def _drawn(cells: Sequence[Cell]) -> Iterator[tuple[Any, str]]:
     for name in DRAWN:
         curves = {title(cell): cell["sites"] for cell in cells}
         if any(row[name] is not None for sites in curves.values() for row in sites.values()):
-            yield pictures.over_depth(curves, name), f"{name}: {summary(name)}"
+            yield pictures.over_depth(curves, name), summary(name)
     for cell in cells:
         yield (
             pictures.ridgelines(cell["inputs"]),

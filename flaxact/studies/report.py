@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-import json
 import math
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flaxact._files import write_whole
 from flaxact.errors import InputError
 from flaxact.statistics import Interval, first_crossing
-from flaxact.studies import summary
+from flaxact.stored.files import make_folder, remove_partial, write_whole
+from flaxact.studies import learned, summary
 from flaxact.studies._page import inline, page
-from flaxact.studies.study import FORMAT
-from flaxact.studies.summary import Results, Row
+from flaxact.studies._records import Results, read_results
+from flaxact.studies.summary import Row
+from flaxact.training.folder.lock import InUseError, locked
 
 COLUMNS = (
     ("activation", ""),
     ("learning rate", "of those tried, the one with the lowest mean training error in the last "
      "epoch"),
     ("training error", "in the last epoch: running mean over its batches, as cuda-convnet printed it; "
-     "mean over seeds [95% Student-t interval]"),
-    ("test error", "after the last epoch, a clean pass; mean over seeds [95% Student-t interval]"),
+     "mean over seeds [95% Student-t interval, cut to the 0% to 100% that an error can be]"),
+    ("test error", "after the last epoch, a clean pass; mean over seeds [interval as before]"),
     ("epochs to target", "until the training error came down to the target, interpolated between "
      "epochs; median over seeds (lowest–highest)"),
     ("seconds an epoch", "median wall-clock time of training for one seed, without compilation and "
@@ -44,43 +46,38 @@ def write_report(folder: Path) -> Path:
     from flaxact._figures import rendered
     from flaxact.studies import plots
 
-    results = _read(folder / "results.json")
+    try:
+        results = read_results(folder / "results.json")
+    except FileNotFoundError:
+        raise InputError(f"no results.json in {str(folder)!r}: flaxact compare writes it") from None
     figures = {
         name: ({kind: rendered(figure, kind) for kind in ("svg", "png")}, caption)
         for name, (figure, caption) in plots.all_plots(results).items()
     }
-    try:
-        (folder / "plots").mkdir(exist_ok=True)
-        for name, (images, _) in figures.items():
-            for kind, image in images.items():
-                write_whole(folder / "plots" / f"{name}.{kind}", image)
-        write_whole(folder / "results.csv", _csv(results).encode())
-        write_whole(folder / "results.md", _markdown(results).encode())
-        pictures = {n: (i["svg"].decode(), caption) for n, (i, caption) in figures.items()}
-        write_whole(folder / "report.html", _html(results, pictures).encode())
-    except OSError as error:
-        raise InputError(f"cannot write the report to {str(folder)!r}: {error.strerror}") from None
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(InUseError):  # a comparison is at work there, or calls this
+            stack.enter_context(locked(folder))
+            remove_partial(folder / "plots")
+        _write(folder, results, figures)
     return folder / "report.html"
 
 
-def _read(path: Path) -> Results:
-    try:
-        results = json.loads(path.read_text())
-        if results["format"] != FORMAT:
-            raise InputError(
-                f"{path} has format {results['format']}; this flaxact reads format {FORMAT}"
-            )
-        if not results["study"]["activations"] or not isinstance(results["runs"], list):
-            raise KeyError("runs")
-    except FileNotFoundError:
-        raise InputError(
-            f"no results.json in {str(path.parent)!r}: flaxact compare writes it"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a results file of flaxact: {error!r}") from None
-    return results
+def table(folder: Path) -> tuple[list[str], list[list[str]]]:
+    """The titles and rows of a folder's main table, as text; raises as ``write_report``."""
+    results = read_results(folder / "results.json")
+    titles = [_title(results, name) for name, _ in COLUMNS]
+    return titles, [cells(results, row) for row in summary.rows(results)]
+
+
+def _write(folder: Path, results: Results, figures: dict[str, Any]) -> None:
+    make_folder(folder / "plots")
+    for name, (images, _) in figures.items():
+        for kind, image in images.items():
+            write_whole(folder / "plots" / f"{name}.{kind}", image)
+    write_whole(folder / "results.csv", _csv(results).encode())
+    write_whole(folder / "results.md", _markdown(results).encode())
+    pictures = {n: (i["svg"].decode(), caption) for n, (i, caption) in figures.items()}
+    write_whole(folder / "report.html", _html(results, pictures).encode())
 
 
 def cells(results: Results, row: Row) -> list[str]:
@@ -102,13 +99,13 @@ def _interval(interval: Interval | None) -> str:
     mean, low, high = (f"{100 * v:.1f}" for v in (interval.mean, interval.low, interval.high))
     if math.isnan(interval.low):
         return f"{mean}% (one seed)"
-    return f"{mean}% [{max(0.0, float(low)):.1f}, {high}]"
+    return f"{mean}% [{low}, {high}]"
 
 
 def _epochs_to(results: Results, row: Row) -> str:
     reached, seeds = sorted(row.epochs_to), len(row.runs)
     if not reached:
-        return f"not in {results['study']['epochs']}"
+        return f"not in {results.study.epochs}"
     text = f"{statistics.median(reached):.1f}"
     if len(reached) > 1:
         text += f" ({reached[0]:.1f}–{reached[-1]:.1f})"
@@ -121,20 +118,22 @@ def _csv(results: Results) -> str:
     """A line a run."""
     file = io.StringIO()
     metrics = ("train_error", "train_loss", "test_error", "test_loss")
-    config = list(results["runs"][0]["config"]) if results["runs"] else []
+    config = list(results.runs[0].config) if results.runs else []
     derived = ("epochs_to_target", "seconds_an_epoch", "compile_seconds", "diverged_at")
+    of_learned = learned.columns(results)
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["id", *config, *metrics, *derived])
-    for run in results["runs"]:
-        last = run["epochs"][-1]
-        crossing = first_crossing(
-            summary.curve(run, "train_error"), results["study"]["target_error"]
-        )
+    writer.writerow(["id", *config, *metrics, *derived, *(name for name, _ in of_learned)])
+    for run in results.runs:
+        last = run.epochs[-1]
+        crossing = first_crossing(summary.curve(run, "train_error"), results.study.target_error)
         seconds = statistics.median(summary.curve(run, "seconds"))  # type: ignore[type-var]
-        values = (crossing, seconds, run["compile_seconds"], run["diverged_at"])
-        writer.writerow(
-            [run["id"], *(run["config"][c] for c in config), *(last[m] for m in metrics), *values]
-        )
+        values = [
+            run.id,
+            *(run.config.get(c) for c in config),
+            *(getattr(last, m) for m in metrics),
+        ]
+        values += [crossing, seconds, run.compile_seconds, run.diverged_at]
+        writer.writerow([*values, *(value(run) for _, value in of_learned)])
     return file.getvalue()
 
 
@@ -148,71 +147,105 @@ def _markdown(results: Results) -> str:
     lines += [line(cells(results, row)) for row in summary.rows(results)]
     for row in summary.rows(results):
         lines += ["", f"## {row.activation}, layer by layer (before → after training)", ""]
-        lines += [line(LAYER_COLUMNS), line(["---"] * len(LAYER_COLUMNS))]
-        lines += [line(layer) for layer in layer_cells(row)]
+        titles, layers = layer_table(row)
+        lines += [line(titles), line(["---"] * len(titles)), *map(line, layers)]
+    for row in summary.rows(results):
+        if of_row := learned.cells(row):
+            lines += ["", f"## What {row.activation} learned", "", line(learned.TITLES)]
+            lines += [line(["---"] * len(learned.TITLES)), *map(line, of_row)]
     lines += ["", *(f"- {name}: {value}" for name, value in _provenance(results))]
     return "\n".join(lines) + "\n"
 
 
-LAYER_COLUMNS = ["site", "mean", "variance", "mean ÷ deviation", "exact zeros", "gradient"]
+LAYER_COLUMNS = {
+    "mean": ("mean", ".3g"), "variance": ("variance", ".3g"),
+    "mean ÷ deviation": ("mean_to_std", ".3g"), "exact zeros": ("zeros", ".1%"),
+    "gradient": ("gradient_norm", ".3g"),
+}  # fmt: skip
 
 
-def layer_cells(row: Row) -> list[list[str]]:
-    """The rows of an activation's layer table as text: before → after training."""
+def layer_table(row: Row) -> tuple[list[str], list[list[str]]]:
+    """The titles and rows of an activation's layers: before → after training, of what was measured."""
+    layers = summary.layer_rows(row)
+
+    def measured(name: str) -> bool:
+        return any(layer[f"{when}_{name}"] is not None for layer in layers for when in WHEN)
 
     def both(layer: dict[str, Any], name: str, form: str) -> str:
-        values = (layer[f"{when}_{name}"] for when in ("initial", "final"))
+        values = (layer[f"{when}_{name}"] for when in WHEN)
         return " → ".join("–" if v is None else format(v, form) for v in values)
 
-    return [
-        [layer["site"], both(layer, "mean", ".3g"), both(layer, "variance", ".3g"),
-         both(layer, "mean_to_std", ".3g"), both(layer, "zeros", ".1%"),
-         both(layer, "gradient_norm", ".3g")]
-        for layer in summary.layer_rows(row)
-    ]  # fmt: skip
+    chosen = {title: column for title, column in LAYER_COLUMNS.items() if measured(column[0])}
+    rows = [
+        [layer["site"], *(both(layer, *column) for column in chosen.values())] for layer in layers
+    ]
+    return ["site", *chosen], rows
+
+
+WHEN = ("initial", "final")
 
 
 def _inner(results: Results, row: Row) -> list[tuple[Any, str]]:
     """What went on inside, in pictures."""
-    from flaxact._figures import rendered
     from flaxact.studies import plots
 
-    found = plots.inner(results, row).items()
-    return [(inline(rendered(figure, "svg").decode()), caption) for caption, figure in found]
+    return _inlined((figure, caption) for caption, figure in plots.inner(results, row).items())
+
+
+def _inlined(figures: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
+    from flaxact._figures import rendered
+
+    return [(inline(rendered(figure, "svg").decode()), caption) for figure, caption in figures]
 
 
 def _title(results: Results, column: str) -> str:
-    target = f"epochs to {100 * results['study']['target_error']:g}%"
+    target = f"epochs to {100 * results.study.target_error:g}%"
     return target if column == "epochs to target" else column
 
 
 def _heading(results: Results) -> str:
-    study = results["study"]
-    return f"{study['model']} on {study['dataset']}: {', '.join(study['activations'])}"
+    study = results.study
+    return f"{study.model} on {study.dataset}: {summary.listed(study.activations)}"
 
 
 def _provenance(results: Results) -> list[tuple[str, str]]:
-    study, environment, dataset = (results[k] for k in ("study", "environment", "dataset"))
-    rates = ", ".join(f"{rate:g}" for rate in study["learning_rates"])
-    at_once = sorted({run["runs_at_once"] for run in results["runs"]})
+    study, environment, dataset = results.study, results.environment, results.dataset
+    rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
+    at_once = sorted({run.runs_at_once for run in results.runs})
     absent = summary.missing_runs(results)
     rows = [
-        ("command", environment["command"] or "(none: made from Python)"),
-        ("model", f"{study['model']}, {results['model']['parameters']:,} parameters"),
-        ("data", f"{dataset['name']}, {dataset['train_images']:,} training and "
-         f"{dataset['test_images']:,} test images of {dataset['image_shape']}; {dataset['note']}"),
-        ("training", f"SGD, momentum {study['momentum']:g}, {study['schedule']} schedule, batches of "
-         f"{study['batch_size']}, {study['epochs']} epochs, learning rates {rates}, seeds "
-         f"{', '.join(map(str, study['seeds']))}; for equal seeds every activation sees the same "
+        ("command", environment.command or "(none: made from Python)"),
+        ("model", f"{study.model}, {results.model.parameters:,} parameters"),
+        ("data", f"{dataset.name}, {dataset.train_images:,} training and "
+         f"{dataset.test_images:,} test images of {list(dataset.image_shape)}; {dataset.note}"),
+        ("training", f"{_recipe(results)}, learning rates {rates}, seeds "
+         f"{', '.join(map(str, study.seeds))}; for equal seeds every activation sees the same "
          "batches"),
         ("timing", f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
          "divided by their number; the activations one after another on one machine, so small "
          "differences mean little"),
-        ("versions", f"flaxact {environment['flaxact']}, jax {environment['jax']}, "
-         f"flax {environment['flax']}, Python {environment['python']}"),
-        ("device, date", f"{environment['device']}, {environment['date']}"),
+        ("versions", f"flaxact {environment.flaxact}, jax {environment.jax}, "
+         f"flax {environment.flax}, Python {environment.python}"),
+        ("device, date", f"{environment.device}, {environment.date}"),
     ]  # fmt: skip
-    return rows + [("not run yet", "; ".join(absent))] * bool(absent)
+    return rows + [("not run yet", summary.listed(absent, "; "))] * bool(absent)
+
+
+def _recipe(results: Results) -> str:
+    """How it was trained, in words."""
+    study, said = results.study, {"epochs", "batch_size", "momentum", "schedule", "optimizer"}
+    more = [
+        f"{k.replace('_', ' ')} {_text(v)}" for k, v in study.recipe.items() if v and k not in said
+    ]
+    words = [
+        study.recipe.get("optimizer", "SGD"), f"momentum {study.momentum:g}",
+        f"{study.schedule} schedule", f"batches of {study.batch_size}", f"{study.epochs} epochs", *more,
+    ]  # fmt: skip
+    return ", ".join(words)
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
@@ -224,7 +257,12 @@ def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
         titles=[(_title(results, name), meaning) for name, meaning in COLUMNS],
         rows=[cells(results, row) for row in rows],
         pictures=[(name, inline(svg), caption) for name, (svg, caption) in pictures.items()],
-        layer_titles=LAYER_COLUMNS,
-        layers=[(row.activation, layer_cells(row), _inner(results, row)) for row in rows],
+        layers=[(row.activation, *layer_table(row), _inner(results, row)) for row in rows],
+        learned_titles=learned.TITLES,
+        learned=[
+            (row.activation, found, _inlined(learned.figures(row)))
+            for row in rows
+            if (found := learned.cells(row))
+        ],
         provenance=_provenance(results),
     )

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import shutil
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import jax
 import numpy as np
 
-from flaxact import models
-from flaxact._environment import environment
-from flaxact._files import finite, write_json
-from flaxact.activations import get
-from flaxact.data import Dataset, few
-from flaxact.diagnostics.measures import input_quantiles
-from flaxact.diagnostics.probe import DEFAULT
-from flaxact.diagnostics.record import Recorder, read
+from flaxact.data import Dataset
 from flaxact.errors import InputError
-from flaxact.net import from_linen
-from flaxact.studies.study import FORMAT, Study, identity
+from flaxact.stored.files import DIGEST, read_json
+from flaxact.studies._cell import run_cell
+from flaxact.studies._folder import StoredRuns, held, is_config
+from flaxact.studies._records import read_results
+from flaxact.studies._results import (
+    PATH,
+    check_options,
+    described,
+    grid,
+    reported,
+    sizes_of,
+    write_results,
+)  # fmt: skip
+from flaxact.studies.study import Study, identity
 from flaxact.training import Epoch, Member
-from flaxact.training import run as train_in_folder
 
-METRICS = ("train_error", "train_loss", "test_error", "test_loss")
-PROBE_IMAGES = 256  # of the training set, the same for every run, at every epoch
+REPORTS = ("report.html", "results.csv", "results.md", "plots")  # beside results.json
+_log = logging.getLogger("flaxact")
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,81 @@ def check(study: Study, data: Dataset) -> None:
             f"a batch of {study.recipe.batch_size} is larger than the {count} training images of "
             f"{data.name}; give at most {count}"
         )
-    _sizes(study, data)
+    sizes_of(study, data)
+
+
+def _stored(study: Study, folder: Path) -> StoredRuns:
+    return StoredRuns(folder, with_variables=study.keep_params)
 
 
 def missing(study: Study, data: Dataset, folder: Path) -> dict[str, list[Member]]:
     """For each activation the seeds and learning rates that have no stored result; none left out."""
     absent: dict[str, list[Member]] = {}
-    for activation, rate in study.cells():
-        for seed in study.seeds:
-            if not _result(study, data, folder, activation, rate, seed).exists():
-                absent.setdefault(activation, []).append(Member(seed, rate))
+    stored = _stored(study, folder)
+    for activation, member, config in grid(study, data):
+        if stored.run(config) is None:
+            absent.setdefault(activation, []).append(member)
     return absent
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Runs of an activation that are trained together, and which of them are stored.
+
+    All of them, unless some are stored already: those whose results were lost are trained again among
+    those that they were trained with, because the last bits depend on that.
+    """
+
+    activation: str
+    members: tuple[Member, ...]
+    stored: tuple[Member, ...]
+
+
+def missing_cells(study: Study, data: Dataset, folder: Path) -> list[Cell]:
+    """What is to be trained; warns of every result that was stored and is not there, or not as it was."""
+    stored, known = _stored(study, folder), reported(folder)
+    together: dict[tuple[str, Member], tuple[Member, ...]] = {}
+    absent = []
+    for activation, member, config in grid(study, data):
+        among = tuple(Member(m.seed, m.learning_rate) for m in stored.together(config))
+        together |= {(activation, one): among for one in among}
+        if stored.run(config) is None:
+            absent.append((activation, member, config))
+    for loss in stored.losses:
+        _log.warning("%s: trained again", loss)
+    new: dict[str, list[Member]] = {}
+    again: dict[tuple[str, tuple[Member, ...]], list[Member]] = {}
+    for activation, member, config in absent:
+        among = together.get((activation, member))
+        if among is None:
+            new.setdefault(activation, []).append(member)
+        else:
+            again.setdefault((activation, among), []).append(member)
+        path = folder / "runs" / identity(config) / "result.json"
+        if (among or identity(config) in known) and not path.exists():
+            _log.warning("%s is lost: trained again", path)
+    cells = [Cell(activation, among, tuple(lost)) for (activation, among), lost in again.items()]
+    return cells + [Cell(name, tuple(members), tuple(members)) for name, members in new.items()]
 
 
 def finished(study: Study, data: Dataset, folder: Path) -> bool:
     """Whether every run is stored, and the report that is there is this study's."""
+    path = folder / PATH
     try:
-        reported = json.loads((folder / "results.json").read_text())["study"]
-    except (OSError, ValueError, KeyError):
+        read_results(path)
+        value = read_json(path)
+    except (FileNotFoundError, InputError):
         return False
-    same = reported == json.loads(json.dumps(_described(study)))
-    return same and (folder / "report.html").exists() and not missing(study, data, folder)
+    if value["study"] != json.loads(json.dumps(described(study))) or DIGEST not in value:
+        return False
+    if not all((folder / name).exists() for name in REPORTS):
+        return False
+    if missing(study, data, folder):
+        return False
+    configs = [config for _, _, config in grid(study, data)]
+    stored = StoredRuns(folder)
+    as_stored = value["runs"] == [stored.fields(config) for config in configs]
+    return as_stored and all(is_config(folder, config) for config in configs)
 
 
 def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iterator[Progress]:
@@ -86,22 +141,35 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
 
     Yields:
       After every epoch of every activation, and at the end.
+
+    Raises:
+      InputError: another process is at work in the folder, it holds a study with other options, or
+        nothing can be written there.
     """
-    todo = missing(study, data, folder)
-    total, done = sum(map(len, todo.values())) * study.recipe.epochs, 0
-    for activation, members in todo.items():
-        yield Progress(done, total, f"{activation}: compiling")
-        for epoch in run_cell(study, data, folder, activation, members):
+    with held(folder):
+        yield from run_held(study, data, folder, command=command)
+
+
+def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iterator[Progress]:
+    """As ``run``, in a folder that the caller holds."""
+    check_options(study, folder)
+    todo = missing_cells(study, data, folder)
+    total, done = sum(len(cell.members) for cell in todo) * study.recipe.epochs, 0
+    for cell in todo:
+        yield Progress(done, total, f"{cell.activation}: compiling")
+        for epoch in run_cell(study, data, folder, cell.activation, cell.members, cell.stored):
             yield Progress(
-                done + epoch.number * len(members), total, _text(activation, members, epoch)
-            )
-        done += study.recipe.epochs * len(members)
+                done + epoch.number * len(cell.members), total,
+                epoch_text(cell.activation, cell.members, epoch),
+            )  # fmt: skip
+        done += study.recipe.epochs * len(cell.members)
         write_results(study, data, folder, command)
     write_results(study, data, folder, command)
     yield Progress(done, total, "done")
 
 
-def _text(activation: str, members: Sequence[Member], epoch: Epoch) -> str:
+def epoch_text(activation: str, members: Sequence[Member], epoch: Epoch) -> str:
+    """What is said of an epoch while it trains: the errors of the member with the lowest test error."""
     best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
     of = f"{len(members)} run{'s' * (len(members) > 1)}"
     if not epoch.number:
@@ -110,130 +178,3 @@ def _text(activation: str, members: Sequence[Member], epoch: Epoch) -> str:
         f"training error {epoch.train_error[best]:.1%}, test error {epoch.test_error[best]:.1%}"
     )
     return f"{activation}, epoch {epoch.number}, best of {of}: {errors}"
-
-
-def _result(
-    study: Study, data: Dataset, folder: Path, activation: str, rate: float, seed: int
-) -> Path:
-    config = study.config(activation, rate, seed, data.digest)
-    return folder / "runs" / identity(config) / "result.json"
-
-
-def run_cell(
-    study: Study, data: Dataset, folder: Path, activation: str, members: Sequence[Member]
-) -> Iterator[Epoch]:
-    """Train an activation's members together; their results are there when it ends.
-
-    Until then they have a folder under ``cells/``, in which they go on after a stop.
-    """
-    module = _module(study, data, activation)
-    net = from_linen(module)
-    configs = [
-        study.config(activation, m.learning_rate or 0.0, m.seed, data.digest) for m in members
-    ]
-    cell = folder / "cells" / identity({"runs": [identity(config) for config in configs]})
-    name = f"{study.model} with {activation}"
-    measures = (*DEFAULT, input_quantiles)
-    probed = few(data.train, PROBE_IMAGES)
-    recorder = Recorder(
-        cell / "probes.jsonl", module, probed.images, probed.labels, measures=measures
-    )
-    yield from train_in_folder(net, study.recipe, data, members, cell, model=name, watch=recorder)
-    found, probes = json.loads((cell / "result.json").read_text()), read(cell / "probes.jsonl")
-    for i, config in enumerate(configs):
-        path = folder / "runs" / identity(config)
-        path.mkdir(parents=True, exist_ok=True)
-        rows = [_row(row, i) for row in found["epochs"][1:]]
-        diverged = [row["epoch"] for row in rows if row["train_loss"] is None]
-        write_json(path / "config.json", config)
-        write_json(path / "result.json", {
-            "epochs": rows, "compile_seconds": found["epochs"][0]["compile_seconds"],
-            "runs_at_once": len(members), "diverged_at": diverged[0] if diverged else None,
-            "probes": [_probe(row, epoch, i) for epoch, row in enumerate(probes)],
-            "inputs": {
-                site: [_short(v) for v in measures[input_quantiles.__name__][i]]
-                for site, measures in probes[-1]["sites"].items()
-            },
-        })  # fmt: skip
-    shutil.rmtree(cell)
-
-
-def _module(study: Study, data: Dataset, activation: str) -> Any:
-    return models.create_model(study.model, activation, num_classes=data.num_classes)
-
-
-def _row(row: dict[str, Any], i: int) -> dict[str, Any]:
-    """An epoch of one member."""
-    metrics = {name: row[name][i] for name in METRICS}
-    return {"epoch": row["epoch"], **metrics, "seconds": row["seconds"] / len(row["test_loss"])}
-
-
-def _probe(row: dict[str, Any], epoch: int, i: int) -> dict[str, Any]:
-    """A probe of one member."""
-    sites = {
-        site: {name: _short(measures[name][i]) for name in DEFAULT}
-        for site, measures in row["sites"].items()
-    }
-    return {"epoch": epoch, "sites": sites}
-
-
-def _short(value: float | None) -> float | None:
-    """To six digits, which float32 has."""
-    return None if value is None else float(f"{value:.6g}")
-
-
-def write_results(study: Study, data: Dataset, folder: Path, command: str) -> None:
-    """Bring ``results.json`` up to date with the runs that are stored."""
-    sizes, runs = _sizes(study, data), []
-    for activation, rate in study.cells():
-        for seed in study.seeds:
-            path = _result(study, data, folder, activation, rate, seed)
-            if path.exists():
-                config = study.config(activation, rate, seed, data.digest)
-                runs.append(
-                    {"id": path.parent.name, "config": config, **json.loads(path.read_text())}
-                )
-    write_json(folder / "results.json", {
-        "format": FORMAT,
-        "study": _described(study),
-        "environment": {**environment("flaxact", "jax", "flax"), "command": command},
-        "dataset": {
-            "name": data.name, "train_images": len(data.train.labels),
-            "test_images": len(data.test.labels), "image_shape": data.train.images.shape[1:],
-            "num_classes": data.num_classes, "note": data.note,
-        },
-        "model": {
-            "name": study.model, "parameters": sizes[study.activations[0]],
-            "source": models.source(study.model),
-        },
-        "activations": {name: _facts(name) for name in study.activations},
-        "runs": runs,
-    })  # fmt: skip
-
-
-def _described(study: Study) -> dict[str, Any]:
-    described = asdict(study)
-    del described["recipe"]
-    recipe = study.recipe.changed()
-    del recipe["learning_rate"]
-    return recipe | described
-
-
-@functools.lru_cache(maxsize=1)  # asked for after each activation
-def _sizes(study: Study, data: Dataset) -> dict[str, int]:
-    """The number of trained parameters by activation."""
-    images = jax.ShapeDtypeStruct((1, *data.train.images.shape[1:]), np.uint8)
-    sizes = {}
-    for name in study.activations:
-        module = models.create_model(study.model, name, num_classes=data.num_classes)
-        shapes = jax.eval_shape(from_linen(module).init, jax.random.key(0), images)
-        sizes[name] = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
-    return sizes
-
-
-def _facts(name: str) -> dict[str, Any]:
-    activation = get(name)
-    return {
-        "formula": activation.spec.formula, "source": activation.spec.source,
-        "range": [finite(end) for end in activation.range],
-    }  # fmt: skip

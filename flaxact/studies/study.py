@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flaxact import models
-from flaxact.activations import get
+from flaxact import _own_code, models
+from flaxact.activations import Activation, get
 from flaxact.errors import InputError
+from flaxact.models._catalogue import entry
 from flaxact.training.recipe import Recipe
 
 Config = dict[str, Any]
-FORMAT = 2  # of what is stored of a run; results of another are not read
+FORMAT = 2  # part of a run's identity; another where runs of old are not to be kept
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Study:
       recipe: the rest of how they are trained; its learning rate is not used.
       target_error: training error, as a fraction, for "epochs to".
       image_size: side to which images of different sizes are brought, in pixels.
+      keep_params: whether each run's trained variables are kept, for ``load_trained``.
 
     Raises:
       InputError: an unknown name, a repeated activation, or a value out of its range.
@@ -45,6 +47,7 @@ class Study:
     recipe: Recipe = field(default_factory=Recipe)
     target_error: float = 0.05
     image_size: int | None = None
+    keep_params: bool = False
 
     def __post_init__(self):
         if not self.activations:
@@ -74,16 +77,33 @@ class Study:
                 yield activation, learning_rate
 
     def config(self, activation: str, learning_rate: float, seed: int, digest: str) -> Config:
-        """The resolved configuration of one run; ``digest`` is the data set's."""
+        """The resolved configuration of one run; ``digest`` is the data set's.
+
+        Where an activation or the model is a user's own, its source is part of it: changed, it is
+        trained anew.
+        """
         recipe = self.recipe.changed() | {"learning_rate": learning_rate}
+        own = list(own_definitions(activation, self.model))
+        code = {"own_code": _own_code.digest(own)} if own else {}
         return {
             "activation": activation, "model": self.model, "dataset": self.dataset,
-            "data": digest[:12], "image_size": self.image_size, "seed": seed, **recipe,
+            "data": digest[:12], "image_size": self.image_size, "seed": seed, **recipe, **code,
         }  # fmt: skip
 
 
+def own_definitions(activation: str | Activation, model: str) -> Iterator[Callable[..., Any]]:
+    """What a user has defined of an activation, of those it is made of, and of a model."""
+    chosen = get(activation)
+    if not chosen.spec.ours:
+        yield chosen.spec.function
+    for inner in chosen.inner.values():
+        yield from own_definitions(inner, "")
+    if model and (make := entry(model).make):
+        yield make
+
+
 def identity(config: Config) -> str:
-    """The name of a run's folder: a hash of its configuration, and of the format.
+    """The name of a run's folder: a hash of its configuration, and of ``FORMAT``.
 
     >>> identity({"seed": 0, "activation": "relu"}) == identity({"activation": "relu", "seed": 0})
     True

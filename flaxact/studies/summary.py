@@ -1,4 +1,4 @@
-"""From a study's results to the rows of its tables; plain data in, plain data out."""
+"""From a study's results to the rows of its tables; values in, values out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flaxact.statistics import Interval, first_crossing, mean_interval, ratio_of_medians
-
-Results = dict[str, Any]
-Run = dict[str, Any]
+from flaxact.studies._records import Results, Run
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,13 @@ class Row:
     @property
     def diverged(self) -> int:
         """How many of the seeds diverged."""
-        return sum(run["diverged_at"] is not None for run in self.runs)
+        return sum(run.diverged_at is not None for run in self.runs)
 
 
 def rows(results: Results) -> list[Row]:
     """A row for every activation that has runs, in the order of the study."""
     found = []
-    for activation in results["study"]["activations"]:
+    for activation in results.study.activations:
         rate = best_rate(results, activation)
         if rate is not None:
             found.append(_row(results, activation, rate, found[0] if found else None))
@@ -53,7 +51,7 @@ def best_rate(results: Results, activation: str) -> float | None:
     A rate at which fewer seeds diverged goes before it, and one with all of its seeds run before
     that; the training loss decides between equals. None without runs.
     """
-    rates = results["study"]["learning_rates"]
+    rates = results.study.learning_rates
     tried = [rate for rate in rates if runs_of(results, activation, rate)]
     return min(tried, key=lambda rate: _merit(runs_of(results, activation, rate)), default=None)
 
@@ -61,18 +59,18 @@ def best_rate(results: Results, activation: str) -> float | None:
 def runs_of(results: Results, activation: str, rate: float) -> tuple[Run, ...]:
     """The runs of an activation at a learning rate, by seed."""
     config = {"activation": activation, "learning_rate": rate}
-    found = [r for r in results["runs"] if config.items() <= r["config"].items()]
-    return tuple(sorted(found, key=lambda run: run["config"]["seed"]))
+    found = [r for r in results.runs if config.items() <= r.config.items()]
+    return tuple(sorted(found, key=lambda run: run.config["seed"]))
 
 
 def missing_runs(results: Results) -> list[str]:
     """The runs of the study that have no result yet, in words."""
-    study = results["study"]
+    study = results.study
     absent = []
-    for activation in study["activations"]:
-        for rate in study["learning_rates"]:
-            have = {run["config"]["seed"] for run in runs_of(results, activation, rate)}
-            seeds = [str(seed) for seed in study["seeds"] if seed not in have]
+    for activation in study.activations:
+        for rate in study.learning_rates:
+            have = {run.config["seed"] for run in runs_of(results, activation, rate)}
+            seeds = [str(seed) for seed in study.seeds if seed not in have]
             if seeds:
                 absent.append(f"{activation} at {rate:g}, seed {', '.join(seeds)}")
     return absent
@@ -80,23 +78,23 @@ def missing_runs(results: Results) -> list[str]:
 
 def _merit(runs: Sequence[Run]) -> tuple[float, ...]:
     def mean(metric: str) -> float:
-        last = [run["epochs"][-1][metric] for run in runs if run["diverged_at"] is None]
+        last = [getattr(run.epochs[-1], metric) for run in runs if run.diverged_at is None]
         return statistics.fmean(last) if last else float("inf")
 
-    diverged = sum(run["diverged_at"] is not None for run in runs)
+    diverged = sum(run.diverged_at is not None for run in runs)
     return -len(runs), diverged, mean("train_error"), mean("train_loss")
 
 
 def _row(results: Results, activation: str, rate: float, first: Row | None) -> Row:
     runs = runs_of(results, activation, rate)
-    seconds = [epoch["seconds"] for run in runs for epoch in run["epochs"]]
+    seconds = [epoch.seconds for run in runs for epoch in run.epochs]
     reference = seconds
     if first is not None:
-        reference = [epoch["seconds"] for run in first.runs for epoch in run["epochs"]]
-    target = results["study"]["target_error"]
+        reference = [epoch.seconds for run in first.runs for epoch in run.epochs]
+    target = results.study.target_error
     crossings = [first_crossing(curve(run, "train_error"), target) for run in runs]
     return Row(
-        activation, rate, _edge(results["study"]["learning_rates"], rate), runs,
+        activation, rate, _edge(results.study.learning_rates, rate), runs,
         train_error=_final(runs, "train_error"),
         test_error=_final(runs, "test_error"),
         epochs_to=tuple(c for c in crossings if c is not None),
@@ -107,12 +105,24 @@ def _row(results: Results, activation: str, rate: float, first: Row | None) -> R
 
 def curve(run: Run, metric: str) -> list[float | None]:
     """A metric of a run by epoch."""
-    return [epoch[metric] for epoch in run["epochs"]]
+    return [getattr(epoch, metric) for epoch in run.epochs]
+
+
+def by_epoch(row: Row, metric: str) -> dict[int, list[float]]:
+    """By epoch a metric of the seeds that have it; of the test's also before training, as epoch 0."""
+    found: dict[int, list[float]] = {}
+    for run in row.runs:
+        points = [(0, getattr(run.untrained, metric, None)), *enumerate(curve(run, metric), 1)]
+        for epoch, value in points:
+            if value is not None:
+                found.setdefault(epoch, []).append(value)
+    return dict(sorted(found.items()))
 
 
 def _final(runs: Sequence[Run], metric: str) -> Interval | None:
-    values = [run["epochs"][-1][metric] for run in runs if run["diverged_at"] is None]
-    return mean_interval(values) if values else None
+    """The mean of an error over seeds, in an interval that is cut to what an error can be."""
+    values = [getattr(run.epochs[-1], metric) for run in runs if run.diverged_at is None]
+    return mean_interval(values).clipped(0.0, 1.0) if values else None
 
 
 def _edge(rates: Sequence[float], chosen: float) -> str:
@@ -123,7 +133,7 @@ def _edge(rates: Sequence[float], chosen: float) -> str:
 
 def layer_rows(row: Row) -> list[dict[str, Any]]:
     """The figures of every site of a row's runs, averaged over seeds: before and after training."""
-    sites = list(dict.fromkeys(site for run in row.runs for site in run["probes"][0]["sites"]))
+    sites = list(dict.fromkeys(site for run in row.runs for site in run.probes[0].sites))
     found = []
     for site in sites:
         entry: dict[str, Any] = {"site": site}
@@ -135,17 +145,31 @@ def layer_rows(row: Row) -> list[dict[str, Any]]:
 
 
 def _average(runs: Sequence[Run], site: str, place: int, figure: str) -> float | None:
-    values = [run["probes"][place]["sites"][site][figure] for run in runs]
+    values = [run.probes[place].sites[site][figure] for run in runs]
     finite = [value for value in values if value is not None]
     return statistics.fmean(finite) if finite else None
 
 
+MOST = 6  # activations that a sentence names
+
+
+def listed(texts: Sequence[str], separator: str = ", ") -> str:
+    """Texts one after another; of many the first, and how many more there are.
+
+    >>> listed(["relu", "elu"]), listed(list("abcdefghi"))
+    ('relu, elu', 'a, b, c, d, e, f and 3 more')
+    """
+    if len(texts) <= MOST + 1:
+        return separator.join(texts)
+    return f"{separator.join(texts[:MOST])} and {len(texts) - MOST} more"
+
+
 def answer(results: Results) -> list[str]:
     """What the figures say, in sentences, and what they do not resolve."""
-    found, target = rows(results), results["study"]["target_error"]
+    found, target = rows(results), results.study.target_error
     if not found:
         return ["No run has finished yet."]
-    seeds = len(results["study"]["seeds"])
+    seeds = len(results.study.seeds)
     of = f"{seeds} seed{'s' * (seeds > 1)}"
     sentences = [_speed(found, f"{100 * target:g}%", of)]
     tested = [row for row in found if row.test_error is not None]
@@ -154,12 +178,12 @@ def answer(results: Results) -> list[str]:
     edges = [f"{row.activation} ({row.edge})" for row in found if row.edge]
     if edges:
         sentences.append(
-            f"For {', '.join(edges)} the best learning rate is at the edge of those tried: a better "
+            f"For {listed(edges)} the best learning rate is at the edge of those tried: a better "
             "one may lie beyond."
         )
     diverged = [f"{row.activation} ({row.diverged} of {of})" for row in found if row.diverged]
     if diverged:
-        sentences.append(f"Seeds diverged at every rate tried: {', '.join(diverged)}.")
+        sentences.append(f"Seeds diverged at every rate tried: {listed(diverged)}.")
     return sentences
 
 
@@ -174,15 +198,15 @@ def _speed(found: list[Row], target: str, of: str) -> str:
         f"{statistics.median(best.epochs_to):.1f} epochs (median of {of})"
     )
     if others:
-        ratios = (
+        ratios = [
             f"{row.activation} took {ratio_of_medians(row.epochs_to, best.epochs_to):.1f} times as "
             "many" + (", the ranges over seeds overlapping" if _ranges_overlap(best, row) else "")
             for row in others
-        )
-        text += "; " + "; ".join(ratios)
+        ]
+        text += "; " + listed(ratios, "; ")
     late = [row.activation for row in found if len(row.epochs_to) < len(row.runs)]
     if late:
-        text += f". Not within these epochs with every seed: {', '.join(late)}"
+        text += f". Not within these epochs with every seed: {listed(late)}"
     return text + "."
 
 
@@ -198,5 +222,5 @@ def _accuracy(tested: list[Row], of: str) -> str:
     if len(best.runs) < 2:
         return text + "; one seed says nothing of how sure that is."
     if same:
-        text += f"; from it {of} do not tell apart {', '.join(same)} (95% intervals overlap)"
+        text += f"; from it {of} do not tell apart {listed(same)} (95% intervals overlap)"
     return text + "."

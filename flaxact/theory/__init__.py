@@ -1,5 +1,6 @@
 """What follows from an activation before any data: moments, maps of wide random nets, their phases."""
 
+from flaxact._lazy import attach
 from flaxact.theory.maps import correlation_map, variance_map
 from flaxact.theory.moments import Moments, fixed_point, gaussian_moments, lends_slope
 from flaxact.theory.phases import (
@@ -23,3 +24,4 @@ __all__ = [
     "lends_slope",
     "variance_map",
 ]
+__getattr__, __dir__ = attach(__name__)

@@ -63,7 +63,8 @@ class LinearLayer:
 
         if not enough(MOST):
             return math.inf
-        low, high = 0, MOST
+        low = 0
+        high = MOST
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if enough(middle) else (middle, high)
@@ -71,7 +72,8 @@ class LinearLayer:
 
     def descend(self, rate: float, tolerance: float, most: int = 100_000) -> float:
         """As ``steps``, by making them; inf for more than ``most``."""
-        off, slope = self.off, self.hessian @ self.off
+        off = self.off
+        slope = self.hessian @ self.off
         aim = tolerance * np.sum(off * slope)
         for step in range(1, most + 1):
             off = off - rate * slope
@@ -93,7 +95,8 @@ def linear_layer(inputs: Any, targets: Any) -> LinearLayer:
     >>> round(layer.condition_number, 9), layer.descend(layer.best_rate, 0.01)
     (9.0, 11)
     """
-    x, y = np.asarray(inputs, np.float64), np.asarray(targets, np.float64)
+    x = np.asarray(inputs, np.float64)
+    y = np.asarray(targets, np.float64)
     hessian = x.T @ x / len(x)
     values, vectors = np.linalg.eigh(hessian)
     kept = values > values[-1] * len(values) * np.finfo(float).eps

@@ -9,8 +9,8 @@ from typing import Any
 
 from flaxact._lazy import np
 from flaxact.activations import Activation
-from flaxact.activations._gaussian import NODES, evaluate, rule
 from flaxact.errors import InputError
+from flaxact.quadrature import NODES, evaluate, rule
 from flaxact.theory.moments import pointwise
 
 # Nearer to a correlation of ±1 than this, or less for steep functions, the map is continued by powers of
@@ -45,7 +45,8 @@ def variance_map(
     >>> variance_map("relu", [0.0, 2.0], weight_std=3.0, bias_std=0.5).round(9).tolist()
     [0.25, 9.25]
     """
-    activation, q = pointwise(activation), np.asarray(q, np.float64)
+    activation = pointwise(activation)
+    q = np.asarray(q, np.float64)
     if not np.all((q >= 0) & np.isfinite(q)):
         raise InputError(f"variance_map needs second moments of 0 or more, not {q}")
     second = [_second_moment(activation, float(each)) for each in q.ravel()]
@@ -78,7 +79,8 @@ def correlation_map(
     >>> correlation_map("relu", [-1.0, 0.0, 1.0]).round(9).tolist()  # 0, 1/π, 1
     [0.0, 0.318309886, 1.0]
     """
-    activation, c = pointwise(activation), np.asarray(c, np.float64)
+    activation = pointwise(activation)
+    c = np.asarray(c, np.float64)
     if not (np.all(abs(c) <= 1) and 0 < q < math.inf):
         raise InputError(
             f"correlation_map needs correlations from -1 to 1 and a q above 0: {c}, {q}"
@@ -114,7 +116,8 @@ def _splits(activation: Activation, q: float) -> int:
     found = math.nan
     for splits in (1, 2, 4, 16, 64):
         x, weights = rule(0.0, math.sqrt(q), activation.breaks, splits)
-        coarse, found = found, float(weights @ evaluate(activation, x) ** 2)
+        coarse = found
+        found = float(weights @ evaluate(activation, x) ** 2)
         if abs(found - coarse) <= 1e-13 * found:
             return max(1, splits // 2) if splits < 16 else splits // 4
     return 64
@@ -129,7 +132,8 @@ def _second_moment(activation: Activation, q: float) -> float:
 
 def _product(activation: Activation, c: float, q: float) -> float:
     """E f(u) f(v)."""
-    sign, distance = math.copysign(1.0, c), 1 - abs(c)
+    sign = math.copysign(1.0, c)
+    distance = 1 - abs(c)
     near = _NEAR / _splits(activation, q)
     if distance >= near:
         return _integral(activation, c, q, _density)
@@ -154,7 +158,8 @@ def _continued(
 
     ``near`` is the least of these, with the sign of the correlation.
     """
-    unit, sign = abs(near), math.copysign(1.0, near)
+    unit = abs(near)
+    sign = math.copysign(1.0, near)
     steps = np.array([1, 4, 16])
     drops = [_integral(activation, sign * (1 - k * unit), q, _density) - end for k in steps]
     # In units of the first distance, so that the equations are well conditioned.
@@ -175,7 +180,8 @@ def _integral(
     x, values = _on_panels(activation, q, width)
     first = np.searchsorted(x, c * x - _BAND * width)
     count = int((np.searchsorted(x, c * x + _BAND * width) - first).max())
-    first, total = np.minimum(first, x.size - count), 0.0
+    first = np.minimum(first, x.size - count)
+    total = 0.0
     size = np.abs(values) * np.exp(-x * x / 2)
     (felt,) = np.nonzero(size > 1e-25 * size.max())
     for rows in np.array_split(felt, math.ceil(felt.size * count / _ROWS)):

@@ -9,8 +9,8 @@ from typing import Any
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations import Activation, get
-from flaxact.activations._gaussian import evaluate, panel_slopes, rule
 from flaxact.errors import InputError
+from flaxact.quadrature import evaluate, panel_slopes, rule
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def gaussian_moments(
         raise InputError(f"a Gaussian needs a finite mean and a std above 0, not {mean} and {std}")
     found = _moments(activation, mean, std, 1)
     for splits in (4, 16, 64):  # finer panels until it makes no difference
-        coarse, found = found, _moments(activation, mean, std, splits)
+        coarse = found
+        found = _moments(activation, mean, std, splits)
         if np.allclose(astuple(found), astuple(coarse), rtol=1e-12, atol=1e-14, equal_nan=True):
             break
     return found
@@ -78,7 +79,8 @@ def _moments(activation: Activation, mean: float, std: float, splits: int) -> Mo
     x, weights = rule(mean, std, activation.breaks, splits)
     y = evaluate(activation, x)
     slope = evaluate(lambda x: jax.jvp(activation, (x,), (jnp.ones_like(x),))[1], x)
-    output_mean, second = float(weights @ y), float(weights @ y**2)
+    output_mean = float(weights @ y)
+    second = float(weights @ y**2)
     lean = float(weights @ (y * (x - mean))) / std  # std · E f' by Stein's identity, jumps included
     lent = float(weights @ slope**2)
     steep = float(weights @ panel_slopes(x, y) ** 2) if lends_slope(activation) else lent
@@ -144,9 +146,11 @@ def fixed_point(
     if not first:
         return start
     factor = 2.0 if first > 0 else 0.5
-    here, there = start, start * factor
+    here = start
+    there = start * factor
     while growth(there) * first >= 0:
-        here, there = there, there * factor
+        here = there
+        there = there * factor
         if not 1e-9 < there < 1e9:
             return math.inf if first > 0 else 0.0
     for _ in range(50):

@@ -13,7 +13,9 @@ from flaxact.errors import InputError
 from flaxact.theory.maps import correlation_map, correlation_slope, sampled
 from flaxact.theory.moments import fixed_point, gaussian_moments, pointwise
 
-_SMALL, _LARGE = 1e-10, 1e9  # second moments that stand for 0 and for infinity
+# second moments that stand for 0 and for infinity
+_SMALL = 1e-10
+_LARGE = 1e9
 _CRITICAL = 1e-9  # a slope of a map so near to 1 is 1
 
 
@@ -107,7 +109,8 @@ def edge_of_chaos(
     if not bias_std and abs(excess(math.log(least))) < 1e-3:
         return 1 / math.sqrt(_slopes(activation, least)[1])
     grid = np.arange(math.log(least), math.log(_LARGE), 1.0)
-    low, below = grid[0], excess(grid[0])
+    low = grid[0]
+    below = excess(grid[0])
     for high in grid[1:]:
         above = excess(high)
         if below < 0 <= above and above > 1e-9:
@@ -115,7 +118,8 @@ def edge_of_chaos(
             weight_std = 1 / math.sqrt(_slopes(activation, q)[1])
             if _growth(activation, weight_std, q) < 1 + _CRITICAL:
                 return weight_std
-        low, below = high, above
+        low = high
+        below = above
     return None
 
 
@@ -150,7 +154,8 @@ def depth_scales(
             f"second moments of {activation} grow without end at {weight_std}, {bias_std}"
         )
     q = max(limit, _SMALL)
-    slope, c = weight_std**2 * _slopes(activation, q)[1], 1.0
+    slope = weight_std**2 * _slopes(activation, q)[1]
+    c = 1.0
     if slope > 1 + _CRITICAL:
         c = _mixed(activation, weight_std, bias_std, q)
     if c < 1:

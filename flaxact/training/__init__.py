@@ -1,42 +1,25 @@
-"""Training: a pure step, epochs of them, many members at once; runs in folders that go on."""
+"""Training: a pure step, epochs of them, many members at once; runs in folders that resume."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from flaxact._lazy import attach
 from flaxact.training.members import Member, grid
 from flaxact.training.recipe import Recipe
 
-if TYPE_CHECKING:
-    from flaxact.training.engine import Epoch, train, updates
-    from flaxact.training.folder import final_states, run
+if TYPE_CHECKING:  # a recipe can be checked without jax
+    from flaxact.training import distributed, folder
+    from flaxact.training.folder.record import rows_of
+    from flaxact.training.folder.run import final_states, run
+    from flaxact.training.loop import Epoch, train, updates
     from flaxact.training.optimizers import labels, make_optimizer
-    from flaxact.training.step import (
-        State,
-        make_evaluate,
-        make_init,
-        make_order,
-        make_step,
-        member_values,
-    )
+    from flaxact.training.state import State, make_init, member_values
+    from flaxact.training.step import make_evaluate, make_order, make_step
 
-_HOME = (
-    dict.fromkeys(("Epoch", "train", "updates"), "engine")
-    | dict.fromkeys(("labels", "make_optimizer"), "optimizers")
-    | dict.fromkeys(
-        ("State", "make_evaluate", "make_init", "make_order", "make_step", "member_values"), "step"
-    )
-    | dict.fromkeys(("final_states", "run"), "folder")
-)
 __all__ = [
-    "Epoch", "Member", "Recipe", "State", "final_states", "grid", "labels", "make_evaluate", "make_init",
-    "make_optimizer", "make_order", "make_step", "member_values", "run", "train", "updates",
+    "Epoch", "Member", "Recipe", "State", "distributed", "final_states", "folder", "grid", "labels",
+    "make_evaluate", "make_init", "make_optimizer", "make_order", "make_step", "member_values",
+    "rows_of", "run", "train", "updates",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    # A recipe can be checked without jax.
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = attach(__name__)

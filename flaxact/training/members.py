@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+from flaxact._grammar import as_kind, shown
 from flaxact.errors import InputError
 
 
@@ -37,6 +38,11 @@ class Member:
         if not whole or not -(2**31) <= self.seed < 2**31:
             raise InputError(f"a seed must be a whole number of 32 bits, not {self.seed!r}")
         object.__setattr__(self, "seed", int(self.seed))  # NumPy's has no JSON
+        for name in ("learning_rate", "momentum"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _number(name, getattr(self, name)))
+        numbers = tuple((name, _number(name, value)) for name, value in self.hyperparameters)
+        object.__setattr__(self, "hyperparameters", numbers)
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning_rate must be above 0, not {self.learning_rate!r}")
         if self.momentum is not None and not 0 <= self.momentum < 1:
@@ -53,6 +59,17 @@ class Member:
         if self.hyperparameters:
             said["hyperparameters"] = dict(self.hyperparameters)
         return said
+
+
+def _number(name: str, value: Any) -> float:
+    """As Python's, which JSON has too."""
+    try:
+        number = as_kind(value, float)
+    except TypeError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{name} must be a number, not {shown(value)}")
+    return number
 
 
 def as_members(members: Sequence[Member | int]) -> list[Member]:

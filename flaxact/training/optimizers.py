@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -56,11 +57,10 @@ def make_optimizer(
     decay = _only_if(recipe.weight_decay, lambda share: optax.add_decayed_weights(share, _decays))
     rate = [optax.scale_by_learning_rate(lambda count: learning_rate * factor(count))]
     if recipe.schedule == "plateau":
-        rate.append(
-            reduce_on_plateau(
-                recipe.decay_factor, recipe.patience, accumulation_size=steps_per_epoch
-            )
+        plateau = reduce_on_plateau(
+            recipe.decay_factor, recipe.patience, accumulation_size=steps_per_epoch
         )
+        rate.append(_with_finite_start(plateau))
     velocity = [] if momentum is None else [optax.trace(momentum)]
     ahead = [] if momentum is None else [optax.trace(momentum, nesterov=True)]
     rule = {
@@ -71,7 +71,33 @@ def make_optimizer(
         "adamw": lambda: [optax.scale_by_adam(beta1, beta2), *decay, *rate],
         "lion": lambda: [optax.scale_by_lion(beta1, beta2), *decay, *rate],
     }[recipe.optimizer]()
-    return optax.with_extra_args_support(optax.chain(*clip, *rule))
+    return _of_any_promotion(optax.chain(*clip, *rule))
+
+
+def _with_finite_start(
+    plateau: optax.GradientTransformationExtraArgs,
+) -> optax.GradientTransformationExtraArgs:
+    """With the largest number for the best loss so far, which ``jax_debug_infs`` lets pass."""
+    return optax.GradientTransformationExtraArgs(
+        lambda params: jax.tree.map(jnp.nan_to_num, plateau.init(params)), plateau.update
+    )
+
+
+def _of_any_promotion(
+    chain: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
+    """Optax, which promotes dtypes and ranks, where a user forbids that to JAX to check a net."""
+    chain = optax.with_extra_args_support(chain)
+
+    def within(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+                return function(*args, **options)
+
+        return call
+
+    return optax.GradientTransformationExtraArgs(within(chain.init), within(chain.update))
 
 
 def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[Any], jax.Array]:
@@ -79,7 +105,8 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[Any], jax.A
 
     The warm-up is linear, over the first steps and up to 1, and multiplies what the schedule gives.
     """
-    total, warm = recipe.epochs * steps_per_epoch, round(recipe.warmup_epochs * steps_per_epoch)
+    total = recipe.epochs * steps_per_epoch
+    warm = round(recipe.warmup_epochs * steps_per_epoch)
     ends = [round(epoch * steps_per_epoch) for epoch in recipe.milestones]
     ends = jnp.asarray(ends or [int(0.8 * total), int(0.9 * total)])
     schedule = {

@@ -11,6 +11,10 @@ from numbers import Integral, Real
 from typing import Any
 
 from flaxact._grammar import parse, type_names
+from flaxact.data.augment import catalogue as augmentations
+from flaxact.data.options import bound
+from flaxact.data.preprocess import catalogue as preprocessings
+from flaxact.data.views import catalogue as views_of_images
 from flaxact.errors import InputError, unknown
 
 OPTIMIZERS = ("sgd", "nesterov", "cuda_convnet", "adam", "adamw", "lion")
@@ -90,6 +94,11 @@ class Recipe:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
+        for name, (kind, catalogue) in _SPECS.items():
+            texts = getattr(self, name)
+            for text in (texts,) if isinstance(texts, str) else texts:
+                if text:
+                    bound(kind, text, catalogue)
 
     @classmethod
     def from_toml(cls, *texts: str) -> Recipe:
@@ -103,17 +112,7 @@ class Recipe:
         >>> Recipe.from_toml('epochs = 3\nschedule = "cosine"') == Recipe(epochs=3, schedule="cosine")
         True
         """
-        given: dict[str, Any] = {}
-        for text in texts:
-            try:
-                given |= tomllib.loads(text)
-            except tomllib.TOMLDecodeError as error:
-                raise InputError(f"cannot read the recipe as TOML: {error}") from None
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in given:
-            if name not in known:
-                raise unknown("field of a recipe", name, known)
-        return cls(**given)
+        return cls(**fields_in(*texts))
 
     def to_toml(self) -> str:
         """The text that ``from_toml`` reads: every field but those that are None.
@@ -144,6 +143,28 @@ class Recipe:
         return {name: getattr(self, name) for name in chosen}
 
 
+def fields_in(*texts: str) -> dict[str, Any]:
+    """The fields of a recipe that TOML texts say; a later text overrides an earlier one.
+
+    Raises:
+      InputError: it is not TOML, or names an unknown field.
+
+    >>> fields_in("epochs = 3", "epochs = 5")
+    {'epochs': 5}
+    """
+    fields: dict[str, Any] = {}
+    for text in texts:
+        try:
+            fields |= tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"cannot read the recipe as TOML: {error}") from None
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in fields:
+        if name not in known:
+            raise unknown("field of a recipe", name, known)
+    return fields
+
+
 _Range = tuple[Callable[[Any], bool], str]
 _ABOVE_0: _Range = (lambda x: 0 < x < math.inf, "above 0")
 _FROM_0: _Range = (lambda x: 0 <= x < math.inf, "0 or more")
@@ -161,7 +182,11 @@ _RANGES: dict[str, _Range] = {
     ),
 }
 _CHOICES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
-_SPECS = ("augment", "preprocess", "views")
+_SPECS = {  # the field: what an entry is called, and the entries by name
+    "augment": ("augmentation", augmentations),
+    "preprocess": ("preprocessing", preprocessings),
+    "views": ("view", views_of_images),
+}
 
 
 def _typed(name: str, value: Any, wanted: str) -> Any:

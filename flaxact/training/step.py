@@ -5,112 +5,22 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from flaxact.data.augment import Augment
-from flaxact.data.views import Views, shape
-from flaxact.errors import InputError, unknown
+from flaxact.data.views import Views
+from flaxact.errors import InputError
 from flaxact.layers import HYPERPARAMETERS
 from flaxact.net import Net, Variables
-from flaxact.training.members import Member
-from flaxact.training.optimizers import make_optimizer
 from flaxact.training.recipe import Recipe
+from flaxact.training.state import Metrics, State, state_optimizer
 
 Batch = tuple[jax.Array, jax.Array]
-Metrics = dict[str, jax.Array]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class State:
-    """All that a run carries from step to step.
-
-    Batch order, augmentation and dropout are functions of ``key`` and ``step``, so nothing else has to
-    be kept for a run to go on as if it had not stopped.
-
-    Attributes:
-      step: steps done.
-      variables: of the net.
-      opt_state: of the optimiser.
-      key: what is random in training follows from it.
-      rates: "learning_rate" and "momentum"; values, so that a sweep compiles once.
-      totals: sums over the steps of this epoch of "loss" and "error".
-      diverged_at: the step whose loss, gradient or outcome was not finite, counted from 0; -1 for none.
-        From then on nothing changes but ``step``.
-    """
-
-    step: jax.Array
-    variables: Variables
-    opt_state: Any
-    key: jax.Array
-    rates: dict[str, jax.Array]
-    totals: Metrics
-    diverged_at: jax.Array
-
-
-def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
-    """``init(seed, images) -> State``: for equal seeds, equal weights and batch order.
-
-    In place of the seed it takes what ``member_values`` gives of a member.
-    """
-
-    def init(seed: Any, images: Any) -> State:
-        member: dict[str, Any] = (
-            seed
-            if isinstance(seed, dict)
-            else member_values(Member(), recipe) | {"seed": jnp.asarray(seed, jnp.int32)}
-        )
-        weights_key, key = jax.random.split(jax.random.key(member["seed"]))
-        variables = net.init(weights_key, as_seen(recipe, images))
-        variables = _with_hyperparameters(variables, member["hyperparameters"])
-        opt_state = _optimizer(recipe, 1, member["rates"]).init(variables["params"])
-        return State(
-            step=jnp.zeros((), jnp.int32), variables=variables, opt_state=opt_state, key=key,
-            rates=member["rates"], totals={"loss": jnp.zeros(()), "error": jnp.zeros(())},
-            diverged_at=jnp.full((), -1, jnp.int32),
-        )  # fmt: skip
-
-    return init
-
-
-def as_seen(recipe: Recipe, images: Any) -> Any:
-    """The centre of the images, of the size that augmentation and views give the net."""
-    height, width, _ = shape(recipe.augment, recipe.views, images.shape[1:])
-    top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
-    return images[:, top : top + height, left : left + width]
-
-
-def member_values(member: Member, recipe: Recipe) -> dict[str, Any]:
-    """A member as arrays; what it leaves open is the recipe's."""
-    rates = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum}
-    own = {name: getattr(member, name) for name in rates if getattr(member, name) is not None}
-    return {
-        "seed": jnp.int32(member.seed),
-        "rates": {name: jnp.float32(value) for name, value in (rates | own).items()},
-        "hyperparameters": {name: jnp.float32(value) for name, value in member.hyperparameters},
-    }
-
-
-def _with_hyperparameters(variables: Variables, values: dict[str, Any]) -> Variables:
-    sites = flatten_dict(variables.get(HYPERPARAMETERS, {}))
-    swept = {path[-1] for path in sites}
-    for name in values:
-        if name not in swept:
-            raise unknown("hyperparameter of the net", name, swept)
-    if missing := swept - set(values):
-        raise InputError(
-            f"a member must say its {', '.join(sorted(missing))}, which the net leaves open"
-        )
-    if not swept:
-        return variables
-    said = unflatten_dict({path: values[path[-1]] for path in sites})
-    return {**variables, HYPERPARAMETERS: said}
 
 
 def make_order(recipe: Recipe, count: int) -> Callable[[State], jax.Array]:
@@ -146,23 +56,26 @@ def make_step(
 
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:
         params = state.variables["params"]
-        (loss, (error, variables)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(
+        (loss, (error, variables)), grads = jax.value_and_grad(loss_fn, has_aux=True)(
             params, state, batch
         )
-        optimizer = _optimizer(recipe, steps_per_epoch, state.rates)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, params, value=loss)
+        optimizer = state_optimizer(recipe, steps_per_epoch, state.rates)
+        updates, opt_state = optimizer.update(grads, state.opt_state, params, value=loss)
         variables = {**variables, "params": optax.apply_updates(params, updates)}
-        going = jnp.isfinite(loss) & _finite(variables, opt_state) & (state.diverged_at < 0)
-        metrics = {"loss": loss, "error": jnp.asarray(error, jnp.float32)}
-        metrics = {k: jnp.where(going, v, jnp.nan) for k, v in metrics.items()}
-        anew = state.step % steps_per_epoch == 0
+        trained = {name: tree for name, tree in variables.items() if name != HYPERPARAMETERS}
+        is_sound = jnp.isfinite(loss) & _finite(trained, opt_state) & (state.diverged_at < 0)
+        metrics = {"loss": loss.astype(jnp.float32), "error": error.astype(jnp.float32)}
+        metrics = {k: jnp.where(is_sound, v, jnp.nan) for k, v in metrics.items()}
+        begins_epoch = state.step % steps_per_epoch == 0
         new = replace(
             state,
             step=state.step + 1,
-            variables=_chosen(going, variables, state.variables),
-            opt_state=_chosen(going, opt_state, state.opt_state),
-            totals={k: jnp.where(anew, 0, state.totals[k]) + v for k, v in metrics.items()},
-            diverged_at=jnp.where(going | (state.diverged_at >= 0), state.diverged_at, state.step),
+            variables=_select(is_sound, variables, state.variables),
+            opt_state=_select(is_sound, opt_state, state.opt_state),
+            totals={k: jnp.where(begins_epoch, 0, state.totals[k]) + v for k, v in metrics.items()},
+            diverged_at=jnp.where(
+                is_sound | (state.diverged_at >= 0), state.diverged_at, state.step
+            ),
         )
         return new, metrics
 
@@ -181,7 +94,8 @@ def _make_loss(net: Net, recipe: Recipe, augment: Augment | None) -> Callable[..
         capture = {"capture": True}
 
     def loss_fn(params: Any, state: State, batch: Batch) -> tuple[jax.Array, Any]:
-        (images, labels), key = batch, jax.random.fold_in(state.key, 1)
+        (images, labels) = batch
+        key = jax.random.fold_in(state.key, 1)
         key = jax.random.fold_in(key, state.step)
         images = images.astype(jnp.float32)
         if augment is not None:
@@ -209,7 +123,8 @@ def make_evaluate(
     recipe = recipe or Recipe()
 
     def evaluate(variables: Variables, batch: Batch, mask: jax.Array) -> Metrics:
-        (images, labels), key = batch, jax.random.key(0)
+        (images, labels) = batch
+        key = jax.random.key(0)
         images = images.astype(jnp.float32)
         seen = images[None] if views is None else views(images)
         flat = seen.reshape(-1, *seen.shape[2:])
@@ -217,20 +132,15 @@ def make_evaluate(
         if len(seen) > 1:
             each = jax.nn.log_softmax(logits).reshape(len(seen), len(images), -1)
             logits = jax.nn.logsumexp(each, 0) - jnp.log(len(seen))
+        loss = _cross_entropy(logits, labels, 0)
         wrong = logits.argmax(-1) != labels
+        weights = jnp.asarray(mask, loss.dtype)
         return {
-            "loss": jnp.sum(_cross_entropy(logits, labels, 0) * mask),
-            "error": jnp.sum(wrong * mask),
+            "loss": jnp.sum(loss * weights),
+            "error": jnp.sum(wrong.astype(loss.dtype) * weights),
         }
 
     return evaluate
-
-
-def _optimizer(recipe: Recipe, steps_per_epoch: int, rates: dict[str, jax.Array]):
-    momentum = rates["momentum"] if recipe.momentum else None
-    return make_optimizer(
-        recipe, steps_per_epoch, learning_rate=rates["learning_rate"], momentum=momentum
-    )
 
 
 def _apply(
@@ -260,7 +170,9 @@ def _cast(dtype: Callable[[Any], Any], tree: Any) -> Any:
 def _cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:
     if not smoothing:
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
+    targets = optax.smooth_labels(
+        jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype), smoothing
+    )
     return optax.softmax_cross_entropy(logits, targets)
 
 
@@ -278,6 +190,6 @@ def _finite(variables: Variables, opt_state: Any) -> jax.Array:
     return jnp.isfinite(sum(sums, jnp.zeros(())))
 
 
-def _chosen(first: jax.Array, new: Any, old: Any) -> Any:
-    """The new tree, or the old one; of one structure, random keys included."""
-    return jax.tree.map(lambda n, o: jnp.where(first, n, o), new, old)
+def _select(first: jax.Array, new: Any, old: Any) -> Any:
+    """The new tree, or the old one; of one structure, random keys included, and of the old dtypes."""
+    return jax.tree.map(lambda n, o: jnp.where(first, n.astype(o.dtype), o), new, old)

@@ -1,0 +1,136 @@
+"""A user's own code, which ``flaxact --import`` names: activations, models, data sets."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+
+from flaxact.errors import InputError
+
+OPTION = "--import"
+names: list[
+    str
+] = []  # of what was imported, files by their absolute paths, so that jobs can do it too
+
+
+def imported(arguments: list[str]) -> list[str]:
+    """The arguments without the ``--import``s at their start, once what these name is imported.
+
+    Raises:
+      InputError: as ``load``; or a name is left out.
+    """
+    while arguments and arguments[0].partition("=")[0] == OPTION:
+        first, *rest = arguments
+        name, given = first.partition("=")[2], rest
+        if "=" not in first:
+            name, given = rest[0] if rest else "", rest[1:]
+        load(name)
+        arguments = given
+    return arguments
+
+
+def load(name: str) -> None:
+    """Import a Python file, or a module by its name; folders are looked through as by ``python``.
+
+    Raises:
+      InputError: there is none, or it raises: says what, and at which line.
+    """
+    if not name:
+        raise InputError(f"{OPTION} needs a Python file or a module, as in {OPTION} my.py")
+    if name.endswith(".py") or "/" in name:
+        path = Path(name).expanduser().absolute()
+        _guarded(name, path.parent, lambda: _from_file(path))
+        name = str(path)
+    else:
+        _guarded(name, Path.cwd(), lambda: importlib.import_module(name))
+    if name not in names:
+        names.append(name)
+
+
+def check_free(kind: str, name: str, new: Callable[..., object], old: object) -> None:
+    """Raise where another definition has a name; the same one again, as in a notebook's cell, is fine.
+
+    Raises:
+      InputError: says where the other is.
+    """
+    places = [(getattr(f, "__module__", ""), getattr(f, "__qualname__", "")) for f in (old, new)]
+    if old is not None and places[0] != places[1]:
+        raise InputError(f"{kind} {name!r} is defined already, in {places[0][0] or 'flaxact'}")
+
+
+def digest(definitions: Iterable[Callable[..., object]]) -> str:
+    """A digest of the source of functions and classes; of one typed at a prompt, of its name alone."""
+    found = hashlib.sha256()
+    for one in definitions:
+        try:
+            found.update(inspect.getsource(inspect.unwrap(one)).encode())
+        except (OSError, TypeError):
+            found.update(one.__qualname__.encode())
+    return found.hexdigest()[:12]
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise InputError(f"cannot import {path}: there is no such file")
+    there = sys.modules.get(path.stem)
+    if there is not None:
+        if getattr(there, "__file__", None) == str(path):
+            return there
+        raise InputError(
+            f"cannot import {path}: another module {path.stem!r} is there already; rename the file"
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    return module
+
+
+def _guarded(name: str, folder: Path, load: Callable[[], ModuleType]) -> None:
+    """Import something, with its folder first among those that Python looks through."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        load()
+    except InputError as error:
+        if error.__traceback__ and (place := _place(error)):
+            raise InputError(f"{place}: {error}") from None
+        raise
+    except ModuleNotFoundError as error:
+        if error.name == name.partition(".")[0] or error.name == name:
+            raise InputError(
+                f"cannot import {name}: there is no such module in {folder} or where Python looks; for "
+                "a file say its whole name, as my.py"
+            ) from None
+        raise _failed(name, error) from None
+    except (Exception, SystemExit) as error:
+        raise _failed(name, error) from None
+
+
+def _failed(name: str, error: BaseException) -> InputError:
+    place = _place(error)
+    where = f" (at {place})" if place else ""
+    return InputError(f"cannot import {name}: {type(error).__name__}: {error}{where}")
+
+
+def _place(error: BaseException) -> str:
+    """The last line of the user's own that an error passed through, as ``my.py:3``; or nothing."""
+    ours = str(Path(__file__).parent)
+    outside = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((ours, "<frozen", sys.prefix, sys.base_prefix))
+    ]
+    return f"{Path(outside[-1].filename).name}:{outside[-1].lineno}" if outside else ""

@@ -1,0 +1,154 @@
+"""Calls outside of any program: one compiled program for an activation, whatever its numbers are.
+
+A call with an array, and not with what a program is traced with, goes through ``jax.jit`` as a whole.
+Its checks run when that traces it, once for each shape and dtype. Numbers other than the defaults are
+arguments of the program, so that another value compiles nothing; JAX bounds the programs that it keeps.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from flaxact._grammar import as_float, plain
+from flaxact._lazy import jax, np
+from flaxact.activations._check import check_domain, real_input, unwrapped
+from flaxact.activations._numerics import Parts
+from flaxact.activations._spec import Activation, Spec
+
+Function = Callable[..., Any]
+# The transformations that call a function as it is, where others trace it into a program.
+_CALLING = {"EvalTrace", "JVPTrace", "LinearizeTrace", "BatchTrace"}
+_STATIC = (bool, int, float, tuple, Activation, type(None))
+
+
+def eager(spec: Spec, signature: inspect.Signature, traced: Function) -> Function:
+    """``traced``, which checks its arguments and applies the activation, compiled for eager calls."""
+    arguments = _Arguments(spec, signature)
+    array: type | None = None  # of JAX, which is not imported before the first call
+    program: Function = traced
+
+    @functools.wraps(traced)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal array, program
+        if len(args) == 1 and not kwargs and type(args[0]) is array:
+            return program(args[0])
+        if program is traced:
+            program = jax.jit(traced, static_argnames=arguments.static, inline=True)
+        if array is None and args and isinstance(args[0], jax.Array) and not _is_traced(args[0]):
+            array = type(args[0])
+        passed = arguments.passed(args, kwargs, array)
+        if passed is None:
+            return traced(*args, **kwargs)
+        x, named = passed
+        try:
+            if len(named) == 1 and arguments.second in named:
+                return program(x, named[arguments.second])  # quicker than by name
+            return program(x, **named)
+        except jax.errors.JaxRuntimeError:  # a transfer guard lets no number through as an argument
+            return traced(*args, **kwargs)
+
+    return call
+
+
+class _Arguments:
+    """What the program gets of a call's arguments."""
+
+    def __init__(self, spec: Spec, signature: inspect.Signature):
+        parameters = list(signature.parameters.values())
+        self._spec = spec
+        self._names = [p.name for p in parameters]
+        self._in_order = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self._limits = {
+            name: (parameter.default, *_limits(spec, name))
+            for name, parameter in spec.hyperparameters.items()
+            if type(parameter.default) is float and name not in spec.static
+        }
+        self.static = [name for name in spec.hyperparameters if name not in self._limits]
+        self.second = next(iter(self._in_order[1:]), None)
+
+    def passed(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], array: type | None
+    ) -> tuple[Any, dict[str, Any]] | None:
+        """The input, and the arguments that are not as by default.
+
+        None for a call that is traced into a program, and for one that is not as it should be.
+        """
+        given = dict(zip(self._in_order, args, strict=False))
+        given.update(kwargs)
+        x = given.pop(self._names[0], None)
+        if x is None or len(given) + 1 < len(args) + len(kwargs):
+            return None
+        if type(x) is not array:
+            x = unwrapped(x)
+            if not _called(x):
+                return None
+            x = real_input(self._spec, x)
+        named: dict[str, Any] = {}
+        for name, value in given.items():
+            if not self._take(name, value, named):
+                return None
+        if self._spec.ordered:
+            check_domain(self._spec, named)
+        if self._spec.exact and x.dtype != np.float64:
+            named = {k: Parts.of(v) if type(v) is float else v for k, v in named.items()}
+        return x, named
+
+    def _take(self, name: str, value: Any, named: dict[str, Any]) -> bool:
+        """Add an argument that is not as by default; False where it is not as it should be."""
+        if name in self._limits:
+            default, low, high = self._limits[name]
+            if type(value) is not float:
+                value = plain(unwrapped(value))
+                value = as_float(value) if type(value) is int else value
+            if type(value) is float:
+                if value != default:
+                    named[name] = value
+                return low <= value <= high
+            named[name] = value
+            return _is_array(value)
+        value = plain(unwrapped(value))
+        parameter = self._spec.hyperparameters.get(name)
+        default = parameter.default if parameter else None
+        if name == "per_channel" and type(value) is bool:
+            return True  # which says only how it is trained
+        if type(value) is not type(default) or value != default:
+            named[name] = value
+        if parameter:
+            return isinstance(value, _STATIC)
+        return name in self._names and (value is None or _is_array(value))
+
+
+def _limits(spec: Spec, name: str) -> tuple[float, float]:
+    """The lowest and the highest value of a number."""
+    low, high = (0.0, 1.0) if name in spec.unit else (-sys.float_info.max, sys.float_info.max)
+    return math.ulp(0.0) if name in spec.positive else low, high
+
+
+def _is_array(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "biuf"
+    return isinstance(value, jax.Array) and _called(value)
+
+
+def _is_traced(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer)  # type: ignore[attr-defined]
+
+
+def _called(value: Any) -> bool:
+    """Whether a function of it is called, and not traced into a program.
+
+    By what JAX's tracers hold; of those that do not hold it, and of all other traces, this says no.
+    """
+    if not _is_traced(value):
+        return True
+    trace = getattr(value, "_trace", None)
+    while trace is not None:
+        if type(trace).__name__ not in _CALLING:
+            return False
+        trace = getattr(trace, "parent_trace", None)
+    return hasattr(value, "_trace")

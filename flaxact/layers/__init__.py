@@ -1,0 +1,14 @@
+"""Linen layers: the one door an activation enters a net by, and what the zoo's nets are made of."""
+
+from flaxact._lazy import listing
+from flaxact.layers.act import HYPERPARAMETERS, LEARNED, Act
+from flaxact.layers.conv_dense import Conv, Dense, LocalConv, MeanOnlyBatchNorm
+from flaxact.layers.pooling import adaptive_avg_pool, adaptive_max_pool, avg_pool, max_pool
+from flaxact.layers.response_norm import cross_map_response_norm, response_norm
+
+__all__ = [
+    "HYPERPARAMETERS", "LEARNED", "Act", "Conv", "Dense", "LocalConv", "MeanOnlyBatchNorm",
+    "adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "cross_map_response_norm", "max_pool",
+    "response_norm",
+]  # fmt: skip
+__dir__ = listing(__name__)

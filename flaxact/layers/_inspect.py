@@ -1,0 +1,73 @@
+"""The kernels of a Linen net: what their layers give out, and the net with one of them changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import traverse_util
+
+from flaxact.errors import InputError
+
+Path = tuple[str, ...]
+
+
+def kernel_layer(context: Any, y: Any) -> int | None:
+    """The outputs, of one place and example, of a layer with a kernel; None for another call.
+
+    Args:
+      context: of the call, as ``nn.intercept_methods`` gives it.
+      y: what it returned.
+    """
+    layer = context.module
+    is_layer = context.method_name == "__call__" and layer.has_variable("params", "kernel")
+    if not is_layer or not isinstance(y, jax.Array):
+        return None
+    return math.prod(jax.tree.leaves(getattr(layer, "features", y.shape[-1])))
+
+
+def layer_variances(
+    module: nn.Module, variables: Any, batch: Any, call_kwargs: dict[str, Any]
+) -> tuple[Callable[[Any, Any], jax.Array], dict[Path, int]]:
+    """The outputs' variances as a compiled function; the kernels in order, each with its width."""
+    kernels: dict[Path, int] = {}
+
+    def watch(next_fun, args, kwargs, context):
+        y = next_fun(*args, **kwargs)
+        layer = context.module
+        if outputs := kernel_layer(context, y):
+            path = ("params", *layer.path, "kernel")
+            variance = jnp.var(y.astype(jnp.promote_types(y.dtype, jnp.float32)))
+            # Sown, so that it gets out of nn.remat; of several calls the first one's stays.
+            first = {"init_fn": tuple, "reduce_fn": lambda kept, new: kept or (new,)}
+            if not layer.sow("lsuv", "variance", variance, **first):
+                raise InputError(f"lsuv cannot see into the nn.scan or nn.vmap of {'/'.join(path)}")
+            kernels.setdefault(path, outputs)
+        return y
+
+    @jax.jit
+    def measure(variables, batch):
+        changing = ["lsuv", *(name for name in variables if name != "params")]
+        with nn.intercept_methods(watch):
+            _, state = module.apply(variables, batch, mutable=changing, **call_kwargs)
+        if not kernels:
+            raise InputError(f'lsuv found no layer with a "kernel" in {type(module).__name__}')
+        seen: dict[Any, Any] = traverse_util.flatten_dict(state["lsuv"])
+        return jnp.stack([seen[*path[1:-1], "variance"][0] for path in kernels])
+
+    jax.eval_shape(measure, variables, batch)
+    return measure, kernels
+
+
+def with_kernel(variables: Any, path: Path, change: Callable[..., jax.Array], *args: Any) -> Any:
+    """The variables with one kernel changed, in whatever containers and boxes they are."""
+
+    def visit(keys: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+        at = tuple(getattr(key, "key", None) for key in keys[: len(path)])
+        return change(jnp.asarray(leaf), *args) if at == path else leaf
+
+    return jax.tree_util.tree_map_with_path(visit, variables)

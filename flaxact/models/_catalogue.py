@@ -1,0 +1,244 @@
+"""Which models there are, and what is known of each without importing it.
+
+A file of the zoo holds ``Model``, a Linen module (see ``_zoo.ZooModel``), and these literals, which are
+read without importing it: ``SOURCE``, its key in ``references.bib``; ``INPUT``, the shape of the images
+it was published for; ``FAMILY``; where there are any, ``PRESETS``, further names with the arguments that
+they stand for; and ``CHOICES``, the values that an argument may have, by argument. ``SOURCE`` and
+``INPUT`` may be by name where presets differ, ``"*"`` for the rest.
+"""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import functools
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flaxact import _grammar, _own_code
+from flaxact.activations._describe import check_source
+from flaxact.errors import InputError, unknown
+
+Make = TypeVar("Make", bound=Callable[..., Any])
+LITERALS = ("SOURCE", "INPUT", "FAMILY", "PRESETS", "CHOICES")
+own: dict[str, Entry] = {}  # filled by @register
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A name of the catalogue.
+
+    Attributes:
+      file: of the zoo; empty for a model of a user's own.
+      make: what gives the model, for one of a user's own; a file is imported when it is made.
+      source: key in ``references.bib``, or a text.
+      input_shape: height, width and channels of the images that it was published for.
+      family: which of the ``families`` it is of.
+      preset: arguments that the name stands for.
+      choices: the values that an argument may have, by argument.
+    """
+
+    file: str = ""
+    make: Callable[..., Any] | None = None
+    source: str
+    input_shape: tuple[int, int, int]
+    family: str
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def loaded(self) -> Callable[..., Any]:
+        """The function, or the module's class, that gives the model."""
+        return self.make or importlib.import_module(f"flaxact.models.{self.file}").Model
+
+    def arguments(self) -> dict[str, inspect.Parameter]:
+        """What may be chosen, beside the activation and the number of classes."""
+        parameters = inspect.signature(self.loaded()).parameters
+        left_out = ("parent", "name", "act", "num_classes")
+        return {name: p for name, p in parameters.items() if name not in left_out}
+
+
+def entries() -> dict[str, Entry]:
+    """Every model by its name."""
+    return _zoo() | own
+
+
+@functools.cache
+def _zoo() -> dict[str, Entry]:
+    found = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if not module.name.startswith("_"):
+            facts = _literals(module.name)
+            names = {module.name: {}} | facts.get("PRESETS", {})
+            found |= {
+                name: _entry(module.name, name, preset, facts) for name, preset in names.items()
+            }
+    return found
+
+
+def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, Any]) -> Entry:
+    def of_it(fact: Any) -> Any:
+        return fact.get(name, fact["*"]) if isinstance(fact, dict) else fact
+
+    return Entry(
+        file=file, source=of_it(facts["SOURCE"]), input_shape=of_it(facts["INPUT"]),
+        family=facts["FAMILY"], preset=preset, choices=facts.get("CHOICES", {}),
+    )  # fmt: skip
+
+
+def _literals(file: str) -> dict[str, Any]:
+    """The constants of a model file, without importing it, and so without jax."""
+    tree = ast.parse((Path(__file__).parent / f"{file}.py").read_text("utf-8"))
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in LITERALS
+    }
+
+
+def register(
+    *,
+    input_shape: tuple[int, int, int],
+    source: str = "",
+    family: str = "own",
+    choices: Mapping[str, tuple[Any, ...]] | None = None,
+) -> Callable[[Make], Make]:
+    """Make a model of your own known to ``create_model``, ``list_models`` and the command line.
+
+    It decorates a Linen module's class, or a function that gives a Linen module. Either takes ``act`` and
+    ``num_classes``; further arguments have numbers, texts or booleans as defaults, and can then be chosen
+    in a spec text. A function's name is the model's; ``TinyNet`` becomes ``tiny_net``. The module applies
+    ``act`` by ``flaxact.layers.Act``. One that inherits ``flaxact.models.ZooModel`` takes another
+    activation at each site, and ``norm``, ``kernel_init``, ``dropout`` and ``width``, as the zoo's do.
+
+    Args:
+      input_shape: height, width and channels of the images that it is meant for.
+      source: key in ``references.bib``, or a text that says where it comes from.
+      family: to list it under.
+      choices: the values that an argument may have, by argument.
+
+    Raises:
+      InputError: another model has the name, or an argument is missing or has no default.
+
+    >>> from flax import linen as nn
+    >>> from flaxact.layers import Act
+    >>> @register(input_shape=(8, 8, 1))
+    ... def tiny(act, num_classes=10, hidden=16):
+    ...     return nn.Sequential([lambda x: x.reshape(len(x), -1) / 255, nn.Dense(hidden), Act(act),
+    ...                           nn.Dense(num_classes)])
+    >>> from flaxact.models import create_model
+    >>> create_model("tiny(hidden=4)", "gelu").layers[1].features
+    4
+    """
+
+    def define(make: Make) -> Make:
+        name = _name(make)
+        there = entries().get(name)
+        _own_code.check_free("model", name, make, there and (there.make or register))
+        check_source(source)
+        own[name] = entry = Entry(
+            make=make, source=source, input_shape=input_shape, family=family, choices=choices or {}
+        )
+        try:
+            _check_arguments(name, entry)
+        except InputError:
+            del own[name]
+            raise
+        return make
+
+    return define
+
+
+def _name(make: Callable[..., Any]) -> str:
+    name = make.__name__
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() if inspect.isclass(make) else name
+
+
+def _check_arguments(name: str, entry: Entry) -> None:
+    for needed in ("act", "num_classes"):
+        if needed not in inspect.signature(entry.loaded()).parameters:
+            raise InputError(f"the model {name!r} needs the arguments act and num_classes")
+    for argument, parameter in entry.arguments().items():
+        if parameter.default is parameter.empty:
+            raise InputError(f"the model {name!r} needs a default for its argument {argument!r}")
+
+
+def list_models(pattern: str = "*", *, family: str | None = None) -> tuple[str, ...]:
+    """The names that ``create_model`` takes, in alphabetical order; does not import jax.
+
+    Args:
+      pattern: with ``*`` and ``?`` as in file names.
+      family: only those of a family, see ``families``.
+
+    Raises:
+      InputError: an unknown family, or a pattern that nothing fits.
+
+    >>> list_models("cuda*")
+    ('cuda_convnet',)
+    """
+    names = sorted(entries())
+    if family is not None:
+        if family not in families():
+            raise unknown("family", family, families())
+        names = [n for n in names if entries()[n].family == family]
+    fitting = tuple(fnmatch.filter(names, pattern))
+    if not fitting:
+        raise unknown("model", pattern, names)
+    return fitting
+
+
+def families() -> tuple[str, ...]:
+    """The families that models are of.
+
+    >>> "alexnet" in families()
+    True
+    """
+    return tuple(sorted({entry.family for entry in entries().values()}))
+
+
+def parse(text: str) -> _grammar.Call:
+    """The name and arguments of a model's spec text; does not import jax.
+
+    Raises:
+      InputError: an unknown model, or a text that is not a spec.
+
+    >>> str(parse("cuda_convnet(variant=18pct)"))
+    'cuda_convnet(variant=18pct)'
+    """
+    call = _grammar.parse(text)
+    if call.name not in entries():
+        raise unknown("model", call.name, entries())
+    if call.args:
+        raise InputError(f"{text!r}: name the arguments of a model, as in cuda_convnet(width=0.5)")
+    return call
+
+
+def entry(text: str) -> Entry:
+    """What is known of the model that a spec text names."""
+    return entries()[parse(text).name]
+
+
+def family(text: str) -> str:
+    """Which of the ``families`` a model is of."""
+    return entry(text).family
+
+
+def source(text: str) -> str:
+    """Where a model comes from: its paper's key in ``references.bib``, or a text."""
+    return entry(text).source
+
+
+def input_shape(text: str) -> tuple[int, int, int]:
+    """Height, width and channels of the images that a model was published for.
+
+    >>> input_shape("cuda_convnet")
+    (32, 32, 3)
+    """
+    return entry(text).input_shape

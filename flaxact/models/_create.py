@@ -1,0 +1,171 @@
+"""Models of the catalogue by their names, with an activation at every site."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from flaxact import _grammar
+from flaxact.activations import Activation, get
+from flaxact.errors import InputError, hint, nearest, unknown
+from flaxact.models._catalogue import Entry, entry, parse
+
+if TYPE_CHECKING:
+    from flaxact.models._zoo import ZooModel
+
+_CHOICES = {
+    "norm": ("none", "batch", "layer", "group", "weight", "weight_mean_only_batch"),
+    "norm_place": ("before", "after"),
+    "kernel_init": ("paper", "he", "xavier", "lecun", "orthogonal", "lsuv", "variance_preserving"),
+    "matched": ("width", "parameters"),
+}
+
+
+def create_model(
+    text: str,
+    act: str | Activation | Mapping[str, Any],
+    *,
+    num_classes: int | None = None,
+    api: Literal["linen", "nnx"] = "linen",
+    rngs: Any = None,
+    **arguments: Any,
+) -> Any:
+    """A model of the zoo with an activation at every site.
+
+    Args:
+      text: a name from ``list_models``, or a spec text with arguments: ``cuda_convnet(width=0.5)``.
+      act: what ``flaxact.get`` takes, for every site; or a mapping from patterns of site names to
+        that, of which the first that fits a site counts: ``{"act1": "tanh", "*": "relu"}``.
+      num_classes: number of logits; None for what is published.
+      api: ``linen``, or ``nnx`` for an NNX module through Flax's bridge, to be initialised with
+        ``lazy_init(images)``. With batch normalization, a training pass through the bridge is
+        ``model(images, train=True, mutable=["batch_stats"])``, which updates the running averages.
+      rngs: ``nnx.Rngs`` for that; by default of seed 0.
+      arguments: more of those that a spec text may hold, which they replace.
+
+    Returns:
+      A Linen module, called with images (batch, height, width, channels), pixels from 0 to 255, and
+      ``train``; or an NNX module of it.
+
+    Raises:
+      InputError: an unknown model, activation, argument or choice, a value of the wrong kind, or a
+        pattern that fits no site.
+
+    >>> create_model("cuda_convnet(variant=18pct)", "relu", norm="batch").norm
+    'batch'
+    """
+    if api not in ("linen", "nnx"):
+        raise unknown("api", str(api), ("linen", "nnx"))
+    found, chosen = entry(text), chosen_arguments(text, arguments)
+    if num_classes is not None:
+        chosen["num_classes"] = _checked(parse(text).name, "num_classes", num_classes, 10)
+    model = found.loaded()(act=_acts(act), **chosen)
+    if isinstance(act, Mapping):
+        _check_patterns(parse(text).name, model, act, found.input_shape)
+    if api == "linen":
+        return model
+    from flax import nnx
+
+    return nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0) if rngs is None else rngs)
+
+
+def choices(found: Entry) -> dict[str, tuple[Any, ...]]:
+    """The values that an argument of a model may have, by argument, where they are counted."""
+    of_the_zoo = found.file or hasattr(found.make, "activate")
+    return (_CHOICES if of_the_zoo else {}) | dict(found.choices)
+
+
+def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The arguments that a spec text and more of them give a model, checked."""
+    call, found = parse(text), entry(text)
+    allowed, listed = found.arguments(), choices(found)
+    chosen = dict(found.preset)
+    for name, value in (dict(call.kwargs) | dict(arguments or {})).items():
+        if name not in allowed:
+            raise InputError(
+                f"{call.name} has no argument {name!r}{hint(nearest(name, allowed))} "
+                f"It takes: {', '.join(allowed) or 'none'}"
+            )
+        least = 1e-9 if found.file or name == "width" else -math.inf
+        chosen[name] = _checked(call.name, name, value, allowed[name].default, least)
+        if name in listed and chosen[name] not in listed[name]:
+            raise _not_a_choice(call.name, name, chosen[name], listed[name])
+    return chosen
+
+
+def sites(model: ZooModel, shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+    """The sites of a Linen model in the order of the data, with the shape of one image's output.
+
+    Args:
+      model: from ``create_model``.
+      shape: of an image: height, width, channels.
+
+    >>> sites(create_model("cuda_convnet", "relu"), (32, 32, 3))["act1"]
+    (16, 16, 32)
+    """
+    import jax
+    from flax.traverse_util import flatten_dict
+
+    def outputs(key: Any) -> Any:
+        images = jax.numpy.zeros((2, *shape), jax.numpy.uint8)
+        variables = model.init(key, images)
+        return model.apply(variables, images, mutable=["intermediates"])[1]["intermediates"]
+
+    sown: dict[Any, Any] = flatten_dict(jax.eval_shape(outputs, jax.random.key(0)))
+    return {"/".join(p[:-1]): v[0].shape[1:] for p, v in sown.items() if p[-1] == "output"}
+
+
+def _acts(act: Any) -> Any:
+    if not isinstance(act, Mapping):
+        return get(act)
+    from flaxact.models._sites import Sites
+
+    if not act:
+        raise InputError("a mapping of activations needs a pattern, such as '*'")
+    return Sites(tuple((str(pattern), get(value)) for pattern, value in act.items()))
+
+
+def _check_patterns(
+    name: str, model: ZooModel, act: Mapping[str, Any], shape: tuple[int, int, int]
+) -> None:
+    if not hasattr(model, "activate"):
+        raise InputError(
+            f"{name} takes one activation for all its sites; to choose by site, inherit "
+            "flaxact.models.ZooModel and write each site as self.activate(x, name, train=train)"
+        )
+    there = tuple(sites(model, shape))
+    for pattern in act:
+        if not fnmatch.filter(there, pattern):
+            raise unknown("site", pattern, there)
+
+
+def _not_a_choice(model: str, name: str, value: Any, allowed: Any) -> InputError:
+    if all(isinstance(v, str) for v in allowed):
+        return unknown(f"{name} of {model}", value, allowed)
+    return InputError(f"{model} has no {name} {value}; allowed: {', '.join(map(str, allowed))}")
+
+
+def _checked(model: str, name: str, value: Any, default: Any, least: float = 1e-9) -> Any:
+    """A value of an argument, once it is of the kind that its default is."""
+    kind = float if default is None else type(default)
+    if value is None and (default is None or kind is str):
+        return None if default is None else "none"
+    value = str(value) if kind is str and isinstance(value, _grammar.Call) else value
+    if kind in (bool, int, float):
+        with contextlib.suppress(TypeError):  # of another kind, as which it is refused below
+            value = _grammar.as_kind(value, kind)
+    least = 0 if name == "dropout" else least
+    most = 2**63 if kind is int else math.inf
+    good = type(value) is kind and (kind not in (int, float) or least <= value < most)
+    if not good or (name == "dropout" and value >= 1):
+        above = " above 0" if least > 0 else ""
+        expected = {
+            str: "a name", int: f"a whole number{above}", bool: "True or False",
+            float: "a number from 0 to 1" if name == "dropout" else f"a number{above}",
+        }  # fmt: skip
+        wanted = expected.get(kind, kind)
+        raise InputError(f"{model} needs {wanted} as {name}, not {_grammar.shown(value)}")
+    return value

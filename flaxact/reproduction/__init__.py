@@ -1,0 +1,1 @@
+"""Reproductions: a paper's claims, run in pieces that are stored, judged, and written up as pages."""

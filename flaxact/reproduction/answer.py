@@ -1,0 +1,129 @@
+"""An answer to a question: its sentences, each with the claims that bear on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flaxact.errors import unknown
+from flaxact.reproduction import papers
+from flaxact.reproduction.claim import NOT_MEASURED, Judged, Outcome, format_interval
+
+JudgedRuns = Mapping[str, Mapping[str, Judged]]  # by run and key of the claim
+
+
+class Vote(StrEnum):
+    """What a primary claim says of its sentence."""
+
+    FOR = "for"
+    AGAINST = "against"
+    OPEN = "open"
+
+
+VOTES = {Outcome.INSIDE: Vote.FOR, Outcome.OUTSIDE: Vote.AGAINST, Outcome.OPEN: Vote.OPEN}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """A sentence of an answer, and the claims that bear on it.
+
+    Claims are named "paper.key", or "paper@scale.key" for the run of one scale. In the texts of the
+    conclusion such a name in braces stands for the measured interval.
+
+    Attributes:
+      text: the sentence.
+      primary: the claim that decides: *for* if it holds, *against* if it does not.
+      conclusion: what follows, in one or two lines, by what the primary claim says: for, against, open;
+        and ``unmeasured``, where there is more to say than that it has not been run.
+      also: claims that are listed below it, and that limit or support it.
+      note: what has to be known besides.
+    """
+
+    text: str
+    primary: str
+    conclusion: Mapping[str, str]
+    also: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """The names of all its claims, the primary one first."""
+        return (self.primary, *self.also)
+
+    def vote(self, judged_runs: JudgedRuns) -> Vote:
+        """What the primary claim says; a re-test, a retired or an unmeasured claim leaves it open."""
+        judged = lookup(self.primary, judged_runs)
+        return VOTES[judged.outcome] if judged is not None and judged.decides else Vote.OPEN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """A line of the box at the top.
+
+    Attributes:
+      text: with names of claims in braces.
+      otherwise: the text while one of them is not measured.
+    """
+
+    text: str
+    otherwise: str
+
+    def filled_in(self, judged_runs: JudgedRuns) -> str:
+        """The line for what has been measured."""
+        line = fill_in(self.text, judged_runs)
+        return fill_in(self.otherwise, judged_runs) if NOT_MEASURED in line else line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A line of the forest plot.
+
+    Attributes:
+      claim: "paper@scale.key" of a claim whose quantity is a ratio.
+      label: what is compared.
+      size: of the run, in words.
+      published: the published ratio; None if none is published.
+    """
+
+    claim: str
+    label: str
+    size: str
+    published: float | None = None
+
+
+def parse_claim_name(name: str) -> tuple[str, str]:
+    """The run ("paper" or "paper@scale") and the key of a claim's name.
+
+    Raises:
+      InputError: no such claim.
+    """
+    run, _, key = name.partition(".")
+    paper = paper_of(run)
+    keys = [claim.key for claim in papers.load(paper).CLAIMS]
+    if key not in keys:
+        raise unknown(f"claim of {paper}", key, keys)
+    return run, key
+
+
+def fill_in(text: str, judged_runs: JudgedRuns) -> str:
+    """A text with the measured interval in place of each "{paper.key}"."""
+
+    def interval(match: re.Match[str]) -> str:
+        parse_claim_name(match[1])
+        judged = lookup(match[1], judged_runs)
+        return format_interval(None if judged is None else judged.interval)
+
+    return re.sub(r"\{([a-z0-9_@]+\.[^{}]+)\}", interval, text)
+
+
+def paper_of(run: str) -> str:
+    """The paper of a run: "paper" of "paper@scale"."""
+    return run.partition("@")[0]
+
+
+def lookup(name: str, judged_runs: JudgedRuns) -> Judged | None:
+    """The claim of a name, judged; None if it has not been run."""
+    run, key = parse_claim_name(name)
+    return judged_runs.get(run, {}).get(key)

@@ -1,0 +1,48 @@
+"""What the figures of papers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from flaxact.reproduction.tuning import Tuned
+
+
+def draw_band(
+    axes: Any,
+    curves: Sequence[Sequence[float | None]],
+    *,
+    color: str,
+    first_epoch: int = 1,
+    **options: Any,
+) -> None:
+    """The median over seeds by epoch, and the range; it ends where a run has diverged.
+
+    Args:
+      axes: to draw on.
+      curves: by seed, a value of every epoch; None once the run has diverged.
+      color: of the median and the range.
+      first_epoch: of the curves.
+      options: of ``axes.plot`` for the median.
+    """
+    values = np.array(curves, float)
+    epochs = range(first_epoch, first_epoch + values.shape[1])
+    axes.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.2, lw=0)
+    axes.plot(epochs, np.median(values, 0), color=color, **options)
+
+
+def draw_search(axes: Any, tuned: Tuned | None, style: str, **options: Any) -> None:
+    """The score over the rate, of the rates whose runs have one; nothing without a search.
+
+    Args:
+      axes: to draw on.
+      tuned: the search; None while it is not complete.
+      style: of the line and its marks.
+      options: of ``axes.plot``.
+    """
+    tried = [each for each in tuned.rates if not each.score[0]] if tuned is not None else []
+    if tried:
+        rates = [each.rate for each in tried]
+        axes.plot(rates, [each.score[1] for each in tried], style, **options)

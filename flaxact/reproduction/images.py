@@ -1,0 +1,88 @@
+"""Parts of data sets: middles of images, subsets of a seed, images held out for validation."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from flaxact.data import Dataset, Split, few
+from flaxact.reproduction.workspace import Workspace
+
+
+def cropped(split: Split, side: int | None) -> Split:
+    """The middle square of every image, ``side`` pixels wide; all of it for None."""
+    if side is None:
+        return split
+    first = (split.images.shape[1] - side) // 2
+    middle = slice(first, first + side)
+    return Split(split.images[:, middle, middle], split.labels)
+
+
+def with_clean_pass(
+    workspace: Workspace, name: str, count: int | None, *, side: int | None, clean: int
+) -> Dataset:
+    """Part of a set's training images, and as test images a part of those, for the clean pass.
+
+    Args:
+      workspace: loads the data.
+      name: of the data set.
+      count: of training images, at equal distances; None for all.
+      side: of the square that is cut out of their middle, in pixels; None for all of them.
+      clean: how many images the clean pass is over.
+    """
+    data = workspace.data(name, count, 1)
+    train = cropped(data.train, side)
+    return replace(data, train=train, test=few(train, clean))
+
+
+def with_validation(data: Dataset, count: int | None, validation: int, *, tuning: bool) -> Dataset:
+    """A data set of which some training images are held out.
+
+    Args:
+      data: whose training images are divided.
+      count: training images, at equal distances; None for all that are not held out.
+      validation: images that are held out, at equal distances among those.
+      tuning: whether the images that are held out take the place of the test images.
+    """
+    total = len(data.train.labels)
+    used = np.linspace(0, total - 1, min(total, (count or total) + validation)).astype(int)
+    held_out = np.zeros(len(used), bool)
+    held_out[np.linspace(0, len(used) - 1, validation).astype(int)] = True
+    test = _part(data.train, used[held_out]) if tuning else data.test
+    return replace(data, train=_part(data.train, used[~held_out][:count]), test=test)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnImages:
+    """Settings of images that a seed draws.
+
+    Attributes:
+      dataset: the name of the set.
+      images: for training.
+      validation: other training images, by whose error rates are chosen.
+      test: images that evaluation seeds are tested on; None for all.
+      side: of the square that is cut out of the middle of every image, in pixels.
+    """
+
+    dataset: str = "cifar10"
+    images: int
+    validation: int
+    test: int | None = None
+    side: int
+
+
+def drawn_by_seed(workspace: Workspace, settings: DrawnImages, seed: int) -> tuple[Dataset, Split]:
+    """The set with a seed's own random training images, and its validation images."""
+    data = workspace.data(settings.dataset)
+    order = np.random.default_rng(seed).permutation(len(data.train.labels))
+    train = _part(data.train, order[: settings.images])
+    held_out = _part(data.train, order[settings.images :][: settings.validation])
+    cut = functools.partial(cropped, side=settings.side)
+    return replace(data, train=cut(train), test=cut(data.test)), cut(held_out)
+
+
+def _part(split: Split, chosen: Any) -> Split:
+    return Split(split.images[chosen], split.labels[chosen])

@@ -1,0 +1,173 @@
+"""The page of a paper, in Markdown: what is published beside ours, and the verdict of each claim."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flaxact.activations._describe import references
+from flaxact.errors import InputError
+from flaxact.reproduction.claim import (
+    EVIDENCE,
+    Claim,
+    Judged,
+    Kind,
+    Outcome,
+    Table,
+    format_interval,
+    judge,
+)
+from flaxact.reproduction.papers import Paper, results_of
+from flaxact.stored.files import DIGEST
+
+ABOUT = {
+    Kind.REPRODUCTION: "A *reproduction* is of a published claim at the published size.",
+    Kind.RETEST: "A *re-test* is of a published claim at another size: its figure is an estimate, and it "
+    "neither confirms nor refutes what is published.",
+    Kind.OWN: "An *own* claim is ours, at the size of this run.",
+}
+CLAIM_HEADER = ("claim", "kind", "quantity", "published", "ours [95%]", "holds if", "verdict")
+
+
+def title(paper: Paper) -> str:
+    """The first line of a paper's docstring."""
+    return (inspect.getdoc(paper) or "").split("\n")[0].rstrip(".")
+
+
+def paper_page(paper: Paper, stored: Mapping[str, Any], figures: Mapping[str, str]) -> str:
+    """The page of a paper at a scale.
+
+    Args:
+      paper: its module.
+      stored: what ``reproduce`` wrote as JSON.
+      figures: the file of each, by title.
+    """
+    settings = stored["settings"]
+    rest = (inspect.getdoc(paper) or "").split("\n", 1)[1].strip()
+    parts = [f"# {title(paper)}", f"Scale `{stored['scale']}`. {settings['reduced']}".strip()]
+    if stored["scale"] == "smoke":
+        parts.append("This scale only shows that the code runs: its verdicts mean nothing.")
+    if stored.get("missing"):
+        parts.append(_missing(stored["missing"]))
+    parts += ["## Published beside ours", _claims(paper, stored)]
+    parts += [markdown_table(table) for table in paper.tables(results_of(paper, stored))]
+    parts += [f"## {name}\n\n![{name}]({file})" for name, file in figures.items()]
+    parts += ["## Claim and protocol", _blocks(rest)]
+    if paper.SOURCE:
+        bibtex = references().get(paper.SOURCE, paper.SOURCE)
+        parts.append(f"```bibtex\n{bibtex.strip()}\n```")
+    parts += ["## The run", _run(stored), _settings(settings)]
+    return "\n\n".join(parts) + "\n"
+
+
+def judge_paper(paper: Paper, stored: Mapping[str, Any]) -> dict[str, Judged]:
+    """Every claim of a paper with its outcome, from what ``reproduce`` wrote as JSON.
+
+    Raises:
+      InputError: results without a digest, which do not hold what the paper's claims are about.
+    """
+    try:
+        return judge(paper.CLAIMS, paper.measured(results_of(paper, stored)), stored["scale"])
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
+        if DIGEST in stored:
+            raise
+        raise InputError(
+            f"the stored results of {stored['name']}, scale {stored['scale']}, do not hold what its "
+            f"claims are about ({error!r}): reproduce it again"
+        ) from None
+
+
+def claim_cells(judged: Judged) -> tuple[str, ...]:
+    """The cells of a claim under ``CLAIM_HEADER``."""
+    claim = judged.claim
+    return (
+        claim.text,
+        judged.kind.value,
+        claim.quantity,
+        _published(claim),
+        format_interval(judged.interval),
+        claim.rule,
+        _verdict(judged),
+    )
+
+
+def markdown_table(table: Table) -> str:
+    """A table in Markdown, under its title if it has one."""
+    width = len(table.header)
+    lines = [f"## {table.title}\n"] if table.title else []
+    lines += [_line(table.header), _line(("---",) * width)]
+    lines += [_line((*row, *("",) * (width - len(row)))) for row in table.rows]
+    return "\n".join(lines)
+
+
+def _claims(paper: Paper, stored: Mapping[str, Any]) -> str:
+    """The table of claims, and what the kinds in it mean."""
+    judged = judge_paper(paper, stored).values()
+    rows = tuple(claim_cells(each) for each in judged)
+    kinds = dict.fromkeys(each.kind for each in judged)
+    parts = [
+        " ".join(ABOUT[kind] for kind in kinds),
+        markdown_table(Table("", CLAIM_HEADER, rows)),
+    ]
+    families = [each.claim.family for each in judged if each.claim.family]
+    if families:
+        counts = "; ".join(f"{name} ({families.count(name)})" for name in sorted(set(families)))
+        parts.append(
+            "Within a family the verdict uses intervals that are wider than those shown, by Holm's "
+            f"correction: {counts}."
+        )
+    return "\n\n".join(parts)
+
+
+def _verdict(judged: Judged) -> str:
+    """The verdict, bold where it decides something, and why a claim is retired."""
+    if judged.claim.retired:
+        return f"retired: {judged.claim.retired}"
+    decided = judged.decides and judged.measured and judged.outcome is not Outcome.OPEN
+    return f"**{judged.verdict}**" if decided else judged.verdict
+
+
+def _published(claim: Claim) -> str:
+    """What the paper prints, and where."""
+    published = claim.published
+    if published is None:
+        return "–"
+    secondhand = f"; {EVIDENCE['secondhand']}" if published.evidence == "secondhand" else ""
+    return f"{published.text} ({published.source}{secondhand})"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _blocks(text: str) -> str:
+    """A docstring's paragraphs; indented ones are code."""
+    blocks = []
+    for block in text.split("\n\n"):
+        code = block.startswith("    ")
+        blocks.append(f"```\n{textwrap.dedent(block)}\n```" if code else block.replace("``", "`"))
+    return "\n\n".join(blocks)
+
+
+def _missing(names: Sequence[str]) -> str:
+    """What a run that is not complete lacks."""
+    some = ", ".join(f"`{name}`" for name in names[:12]) + ", …" * (len(names) > 12)
+    return f"**Not complete.** {len(names)} pieces that the next step needs are not stored yet: {some}."
+
+
+def _run(stored: Mapping[str, Any]) -> str:
+    about = stored["environment"]
+    packages = ("flaxact", "jax", "flax", "optax", "python")
+    versions = ", ".join(f"{package} {about[package]}" for package in packages)
+    machine = f"{about['devices']} × {about['device']}, {about['cores']} cores"
+    minutes = f"{stored['seconds'] / 60:.0f} minutes of training and measuring"
+    lines = [f"`{about['command']}`", "", f"{about['date']}; {versions}; {machine}; {minutes}."]
+    lines += [f"\n{name}: {note}" for name, note in stored["data"].items() if note]
+    return "\n".join(lines)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    rows = [(f"`{name}`", f"{value}") for name, value in settings.items() if name != "reduced"]
+    return markdown_table(Table("Settings", ("setting", "value"), tuple(rows)))

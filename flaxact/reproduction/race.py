@@ -1,0 +1,247 @@
+"""Epochs to a target training error: a rate search per entry, evaluation seeds, looks.
+
+An entry is an activation in a net. A race compares how many epochs its entries need, each at its own best
+learning rate.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from flaxact.data import Dataset, few
+from flaxact.models import create_model
+from flaxact.net import from_linen
+from flaxact.reproduction.comparisons import speedup
+from flaxact.reproduction.curves import Curve, record_curve
+from flaxact.reproduction.trained import only_variables, rounded
+from flaxact.reproduction.tuning import TUNING_SEED, Score, Search, Tuned, search
+from flaxact.reproduction.workspace import Workspace
+from flaxact.statistics import Crossing, Interval, crossing
+from flaxact.stored.files import finite
+from flaxact.training import Member, Recipe
+
+MEASURES = ("gradient_norm", "zeros", "dead", "saturated_low", "saturated_high", "mean_to_std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What is trained: an activation, options of the model, and the search for its rate."""
+
+    activation: str
+    options: str = ""
+    search: Search
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedCurves:
+    """What is stored of an entry.
+
+    Attributes:
+      tuned: the search for its rate; None while it is not complete.
+      seeds: the curves of evaluation seeds at the best rate; empty while they are not complete.
+    """
+
+    tuned: Tuned | None = None
+    seeds: tuple[Curve, ...] = ()
+
+    def times(self, target: float, *, clean: bool = False) -> list[Crossing]:
+        """When each seed reached a target, by the running mean or by the clean pass."""
+        return [
+            crossing(curve.clean() if clean else curve.running(), target) for curve in self.seeds
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """How entries are trained and when a run ends.
+
+    Attributes:
+      name: of the folder of its pieces.
+      workspace: keeps the pieces.
+      model: the model, without its entry's options, as ``cuda_convnet(variant=80sec)``.
+      load: gives the data; its test images are those of the clean pass.
+      target: the training error to reach, as a fraction.
+      batch_size: images per step.
+      probed: over how many images the measures by layer are taken for evaluation seeds; 0 for none.
+      optimizer: of the recipe.
+    """
+
+    name: str
+    workspace: Workspace
+    model: str
+    load: Callable[[], Dataset]
+    target: float
+    batch_size: int
+    probed: int = 0
+    optimizer: str = "cuda_convnet"
+
+    def tune(self, label: str, entry: Entry) -> Tuned | None:
+        """Search the rate of an entry on the tuning seed; None if pieces are not available."""
+
+        def scores(rates: Sequence[float], epochs: int) -> list[Score]:
+            members = [Member(TUNING_SEED, rate) for rate in rates]
+            curves = self._curves(label, entry, members, epochs=epochs, evaluation=False)
+            return [speed_score(curve, self.target) for curve in curves]
+
+        return self.workspace.attempt(lambda: search(entry.search, scores))
+
+    def evaluate(
+        self, label: str, entry: Entry, *, rate: float, seeds: int, epochs: int
+    ) -> tuple[Curve, ...]:
+        """The curves of seeds from 1, up to the target or to a cap; empty if not available."""
+        members = [Member(seed, rate) for seed in range(1, seeds + 1)]
+        curves = self.workspace.attempt(
+            lambda: self._curves(label, entry, members, epochs=epochs, evaluation=True)
+        )
+        return tuple(curves or ())
+
+    def _curves(
+        self, label: str, entry: Entry, members: Sequence[Member], *, epochs: int, evaluation: bool
+    ) -> list[Curve]:
+        computations = {}
+        for member in members:
+            of = f"seed-{member.seed}" if evaluation else f"rate-{member.learning_rate:g}"
+            run = f"{self.name}/{file_name(label)}/{of}"
+            piece = run if evaluation else f"{run}-to-{epochs}"
+            computations[piece] = functools.partial(
+                self._record, run, entry, member, epochs=epochs, evaluation=evaluation
+            )
+        return [Curve.from_json(value) for value in self.workspace.cached_all(computations)]
+
+    def _record(
+        self, run: str, entry: Entry, member: Member, *, epochs: int, evaluation: bool
+    ) -> dict[str, Any]:
+        name, _, options = self.model.removesuffix(")").partition("(")
+        options = ", ".join(text for text in (options, entry.options) if text)
+        module = create_model(f"{name}({options})", entry.activation)
+        recipe = Recipe(epochs=epochs, batch_size=self.batch_size, optimizer=self.optimizer)
+        data = self.load()
+        self.workspace.log(f"{run}: training to {epochs} epochs at most")
+        curve = record_curve(
+            from_linen(module),
+            recipe,
+            data,
+            member=member,
+            folder=self.workspace.scratch / run,
+            until=functools.partial(_done, target=self.target, clean=evaluation),
+            observe=_observer(module, data, self.probed) if evaluation and self.probed else None,
+        )
+        return asdict(curve)
+
+
+def file_name(label: str) -> str:
+    """An entry's label as a folder's name.
+
+    >>> file_name("leaky_relu, slope 1/3")
+    'leaky_relu-slope-1_3'
+    """
+    return label.replace(", ", "-").replace(" ", "-").replace("/", "_")
+
+
+def _observer(module: Any, data: Dataset, count: int) -> Callable[[Any], dict[str, Any]]:
+    """Measures by layer, and how opposite the filters of the first layer are."""
+    import jax
+
+    from flaxact.diagnostics.network import opposite_pairs
+    from flaxact.diagnostics.probe import make_probe
+
+    probed = few(data.test, count)
+    measure = jax.jit(make_probe(module, MEASURES))
+
+    def observe(update: Any) -> dict[str, Any]:
+        variables = only_variables(update.states())
+        sites = jax.device_get(measure(variables, probed.images, probed.labels))
+        first = jax.tree.leaves(variables["params"]["conv1"]["kernel"])[0]
+        return {
+            "sites": {
+                site: {name: finite(float(f"{value:.4g}")) for name, value in measures.items()}
+                for site, measures in sorted(sites.items())
+            },
+            "most_opposite": rounded(opposite_pairs(first).mean(), 4),
+        }
+
+    return observe
+
+
+def speed_score(curve: Curve, target: float) -> Score:
+    """(0, epochs to the target), or (1, the last running error) where it is not reached."""
+    points = curve.running()
+    reached = crossing(points, target)
+    if math.isfinite(reached.high):
+        return 0, reached.high
+    last = points[-1][1] if points and not curve.has_diverged else None
+    return 1, 1.0 if last is None else last
+
+
+def _done(curve: Curve, *, target: float, clean: bool) -> bool:
+    points = [curve.running(), *([curve.clean()] if clean else [])]
+    return all(math.isfinite(crossing(each, target).high) for each in points)
+
+
+def epochs_ratio(
+    slow: TunedCurves, fast: TunedCurves, target: float, *, clean: bool = False, level: float = 0.95
+) -> Interval:
+    """How many times as many epochs one entry needs as another."""
+    return speedup(slow.times(target, clean=clean), fast.times(target, clean=clean), level)
+
+
+def look(
+    race: Race,
+    entries: Mapping[str, Entry],
+    tuned: Mapping[str, Tuned | None],
+    *,
+    looks: Sequence[tuple[int, float]],
+    cap: int,
+    most: float,
+    edges: Sequence[float],
+) -> tuple[dict[str, TunedCurves], float | None]:
+    """Evaluate a pair of entries, with more seeds until their ratio is decided.
+
+    Args:
+      race: trains.
+      entries: among them the pair.
+      tuned: the searches of the pair, the fast entry's first.
+      looks: numbers of seeds at which the ratio is tested, each with its two-sided error rate.
+      cap: the most epochs of the fast entry.
+      most: the most epochs of the slow entry, in multiples of the fast one's mean at the first look, so
+        that a seed's cap does not depend on later looks.
+      edges: ends of claims' ranges; the ratio is decided when its interval contains none of them.
+
+    Returns:
+      What is stored of the pair, and the fast entry's mean number of epochs at the first look; None if
+      that is not available.
+    """
+    fast, slow = tuned
+    mean = None
+    rows = {name: TunedCurves(tuned=tuned[name]) for name in tuned}
+
+    def curves_of(name: str, seeds: int, epochs: int) -> tuple[Curve, ...]:
+        search_result = tuned[name]
+        if search_result is None:
+            return ()
+        rate = search_result.best
+        return tuple(race.evaluate(name, entries[name], rate=rate, seeds=seeds, epochs=epochs))
+
+    for seeds, error in looks:
+        of_fast = curves_of(fast, seeds, cap)
+        if not of_fast:
+            break
+        if mean is None:
+            rows[fast] = replace(rows[fast], seeds=of_fast)
+            times = rows[fast].times(race.target)
+            mean = statistics.fmean(min(time.high, cap) for time in times)
+        of_slow = curves_of(slow, seeds, math.ceil(most * mean))
+        if not of_slow:
+            break  # the rows stay as they were at the last complete look
+        rows[fast] = replace(rows[fast], seeds=of_fast)
+        rows[slow] = replace(rows[slow], seeds=of_slow)
+        ratio = epochs_ratio(rows[slow], rows[fast], race.target, level=1 - error)
+        is_open = any(ratio.low <= edge <= ratio.high for edge in edges)
+        if ratio.level >= 1 - error and not is_open:
+            break
+    return rows, mean

@@ -1,0 +1,87 @@
+"""Nets of one member: their training by epoch, and their errors on any images."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxact.data import Dataset, Split
+from flaxact.net import Net, Variables
+from flaxact.stored.files import finite
+from flaxact.training import Member, Recipe, make_evaluate, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """One training.
+
+    Attributes:
+      train_error: by epoch, the running mean; None once the run has diverged.
+      test_error: by epoch, likewise.
+      variables: after the last epoch.
+    """
+
+    train_error: tuple[float | None, ...]
+    test_error: tuple[float | None, ...]
+    variables: Variables
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalErrors:
+    """How one training ended; None where it has diverged.
+
+    Attributes:
+      error: on the test images, or with a tuning seed on the validation images.
+      train_error: the running mean of the last epoch.
+      diverged_at: the step; -1 if it has not.
+    """
+
+    error: float | None
+    train_error: float | None
+    diverged_at: int
+
+
+def train_one(net: Net, recipe: Recipe, data: Dataset, member: Member) -> Trained:
+    """Train one member, without checkpoints."""
+    train_error = []
+    test_error = []
+    variables: Variables = {}
+    for epoch in train(net, recipe, data, [member]):
+        if epoch.number:
+            train_error.append(rounded(epoch.train_error[0]))
+            test_error.append(rounded(epoch.test_error[0]))
+            variables = only_variables(epoch.states)
+    return Trained(
+        train_error=tuple(train_error), test_error=tuple(test_error), variables=variables
+    )
+
+
+def only_variables(states: Any) -> Variables:
+    """The variables of the only member of stacked states."""
+    return jax.tree.map(lambda leaf: leaf[0], states.variables)
+
+
+def error_on(net: Net, variables: Variables, split: Split, batch_size: int = 500) -> float:
+    """The share of wrong answers on a split."""
+    count = len(split.labels)
+    wrong = 0.0
+    for first in range(0, count, batch_size):
+        rows = np.arange(first, first + batch_size)
+        batch = split.images[rows % count], split.labels[rows % count]
+        wrong += float(_evaluation(net)(variables, batch, rows < count)["error"])
+    return round(wrong / count, 5)
+
+
+def rounded(value: Any, digits: int = 5) -> float | None:
+    """A number for JSON; None where a run has diverged."""
+    number = finite(float(value))
+    return None if number is None else round(number, digits)
+
+
+@functools.lru_cache(maxsize=8)
+def _evaluation(net: Net) -> Any:
+    return jax.jit(make_evaluate(net))

@@ -1,0 +1,241 @@
+"""Where a study keeps its pieces, so that any process on any machine can add those that are missing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from flaxact.data.sets import Dataset, few
+from flaxact.reproduction._records import read_piece
+from flaxact.stored.environment import commit, environment
+from flaxact.stored.files import make_folder, sealed, write_whole
+from flaxact.training.folder.lock import InUseError, locked
+
+
+class UnavailableError(Exception):
+    """Pieces that are not stored: another process computes them, or none is to be computed now."""
+
+
+@dataclass(kw_only=True)
+class Workspace:
+    """The pieces of a study.
+
+    A piece is a small JSON file, complete or absent. Several processes can work on one study: each locks
+    the piece it computes, and leaves a locked one to its owner.
+
+    Attributes:
+      folder: of the pieces; another scale has another.
+      data_dir: where TFDS keeps its data sets; None for FLAXACT_DATA_DIR or TFDS's own place.
+      log: is told what has been done.
+      compute: False to read only what is stored.
+      seconds: wall-clock time that the requested pieces took to compute.
+      data_notes: on the data sets, by name.
+      missing: names of pieces that were asked for and are not stored.
+      computed: how many pieces this process has computed.
+    """
+
+    folder: Path
+    data_dir: Path | None = None
+    log: Callable[[str], object] = lambda text: None
+    compute: bool = True
+    seconds: float = 0.0
+    data_notes: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    computed: int = 0
+
+    @property
+    def scratch(self) -> Path:
+        """For what need not be kept, such as checkpoints."""
+        return self.folder.with_name(f"{self.folder.name}.work")
+
+    def data(self, name: str, train: int | None = None, test: int | None = None) -> Dataset:
+        """A data set, or so many of its training and test images, taken at equal distances."""
+        from flaxact import data as datasets
+
+        dataset = datasets.load(name, data_dir=self.data_dir)
+        self.data_notes[name] = dataset.note
+        return replace(dataset, train=few(dataset.train, train), test=few(dataset.test, test))
+
+    def stream(self, name: str, *, batch_size: int, image_size: int, workers: int) -> Any:
+        """A data set that is read while it is trained on; a new one begins at its start.
+
+        Args:
+          name: of the set, or a folder of images.
+          batch_size: of both splits.
+          image_size: to which the short side of images is brought, in pixels.
+          workers: processes that read and decode.
+        """
+        from flaxact.data import open_stream
+        from flaxact.data.streamed import Streamed
+
+        self.data_notes[name] = "streamed"
+        train, test = (
+            open_stream(
+                name,
+                split=split,
+                batch_size=batch_size,
+                scale=None,
+                image_size=image_size,
+                workers=workers,
+                data_dir=self.data_dir,
+            )
+            for split in ("train", "test")
+        )
+        return Streamed(name, train, test)
+
+    def cached(self, name: str, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` returns, as JSON has it; read from ``folder/name.json`` once it is stored.
+
+        Raises:
+          UnavailableError: as ``cached_all``.
+        """
+        return self.cached_all({name: compute})[0]
+
+    def cached_all(self, computations: Mapping[str, Callable[[], Any]]) -> list[Any]:
+        """Several pieces that do not depend on each other, in the order of their names.
+
+        Raises:
+          UnavailableError: some are not stored, and are being computed by others or not to be computed.
+        """
+        for name, compute in computations.items():
+            path = self._path(name)
+            if path.exists() or not self.compute:
+                continue
+            with contextlib.suppress(InUseError), locked(self.scratch / "locks" / name):
+                if not path.exists():  # another process may have stored it in between
+                    self._store(name, compute)
+        absent = [name for name in computations if not self._path(name).exists()]
+        if absent:
+            self.missing += absent
+            raise UnavailableError(", ".join(absent))
+        return [self._read(name) for name in computations]
+
+    def attempt(self, part: Callable[[], Any]) -> Any:
+        """What a part of a study returns; None if it needs pieces that are not available now."""
+        try:
+            return part()
+        except UnavailableError:
+            return None
+
+    def check_complete(self) -> None:
+        """Raise if a part of the study that was attempted lacks pieces.
+
+        Raises:
+          UnavailableError: it does.
+        """
+        if self.missing:
+            raise UnavailableError(", ".join(self.missing))
+
+    def train(
+        self, name: str, net: Any, recipe: Any, data: Any, *, members: Sequence[Any], **options: Any
+    ) -> list[dict[str, Any]]:
+        """Train as one piece, in ``scratch/name``, as ``flaxact.training.run`` does.
+
+        Returns:
+          The lines of all epochs, with 0. A line's metrics, such as "train_error", are lists over
+          members, None where one has diverged.
+        """
+        return self.cached(
+            name, lambda: self.train_lines(name, net, recipe, data, members=members, **options)
+        )
+
+    def train_lines(
+        self,
+        label: str,
+        net: Any,
+        recipe: Any,
+        data: Any,
+        *,
+        members: Sequence[Any],
+        **options: Any,
+    ) -> list[dict[str, Any]]:
+        """As ``train``, within a piece: what it returns is not stored."""
+        from flaxact.training import rows_of, run
+
+        folder = self.scratch / label
+        for epoch in run(net, recipe, data, members, folder=folder, model=label, **options):
+            self.log(f"{label}, epoch {epoch.number}, {epoch.seconds:.1f} s: {_errors(epoch)}")
+        return rows_of(folder)
+
+    def train_probed(
+        self,
+        label: str,
+        module: Any,
+        recipe: Any,
+        data: Any,
+        *,
+        members: Sequence[Any],
+        images: Any,
+        measures: Sequence[Any],
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """As ``train_lines``, and the net is probed before training and after each epoch.
+
+        Args:
+          label: of the folder.
+          module: the net.
+          recipe: how it is trained.
+          data: what it is trained on.
+          members: the trainings.
+          images: that it is probed with.
+          measures: of the probes.
+
+        Returns:
+          The lines of all epochs, with 0, and the lines of the probes.
+        """
+        from flaxact.diagnostics.record import Recorder, read
+        from flaxact.net import from_linen
+
+        file = self.scratch / label / "probes.jsonl"
+        watch = Recorder(file, module, images, measures=measures)
+        net = from_linen(module)
+        lines = self.train_lines(label, net, recipe, data, members=members, watch=watch)
+        return lines, read(file)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def _store(self, name: str, compute: Callable[[], Any]) -> None:
+        path = self._path(name)
+        make_folder(path.parent)
+        start = time.perf_counter()
+        value = compute()
+        seconds = time.perf_counter() - start
+        piece = {
+            "seconds": round(seconds, 3),
+            "environment": run_environment(),
+            "data": self.data_notes,
+            "value": value,
+        }
+        write_whole(path, (json.dumps(sealed(piece)) + "\n").encode())
+        self.computed += 1
+        self.log(f"{name}: {seconds:.0f} s")
+
+    def _read(self, name: str) -> Any:
+        piece = read_piece(self._path(name))
+        self.seconds += piece.seconds
+        self.data_notes |= piece.data
+        return piece.value
+
+
+def _errors(epoch: Any) -> str:
+    errors = epoch.train_error if epoch.number else epoch.test_error
+    listed = ", ".join(f"{error:.1%}" for error in errors[:8])
+    return f"{'training' if epoch.number else 'test'} error {listed}{' …' * (len(errors) > 8)}"
+
+
+def run_environment() -> dict[str, Any]:
+    """Versions, machine, commit and date."""
+    import jax
+
+    return {
+        **environment("flaxact", "jax", "flax", "optax", "numpy"),
+        "devices": jax.device_count(),
+        "cores": os.cpu_count(),
+        "commit": commit(),
+    }

@@ -1,0 +1,33 @@
+"""What a stored result says of the machine that it comes from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def environment(*packages: str) -> dict[str, str]:
+    """Versions of packages and of Python, the kind of device, and today's date."""
+    import jax
+
+    return {
+        **{package: importlib.metadata.version(package) for package in packages},
+        "python": platform.python_version(), "device": jax.devices()[0].device_kind,
+        "date": datetime.now(UTC).date().isoformat(),
+    }  # fmt: skip
+
+
+def commit() -> str | None:
+    """The commit of the checkout that flaxact is imported from; None for an installed package."""
+    folder = Path(__file__).parents[1]
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"],
+            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if (folder.parent / ".git").exists() else None

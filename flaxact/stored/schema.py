@@ -1,0 +1,152 @@
+"""Stored values as frozen dataclasses: one reader, which names the place and what was expected."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from flaxact.stored.files import DamagedError, check_seal, read_json
+
+Record = TypeVar("Record")
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """What a number may be: ``Annotated[float, Range(0, 1)]``, both ends included."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"{self.low:g} or more"
+        return f"from {self.low:g} to {self.high:g}"
+
+
+Share = Annotated[float, Range(0, 1)]
+Number = Annotated[float, Range(-1e39, 1e39)]  # float32's and some more
+Positive = Annotated[float, Range(0, 1e39)]
+Count = Annotated[int, Range(0, 2**53)]
+_NAMES = {
+    bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list",
+    dict: "names with values", type(None): "null",
+}  # fmt: skip
+
+
+def read_record(kind: type[Record], path: Path) -> Record:
+    """A record that a file holds as JSON.
+
+    Args:
+      kind: a frozen dataclass.
+      path: of the file.
+
+    Raises:
+      FileNotFoundError: it is not there.
+      DamagedError: it does not hold such a record, or not the one that was stored.
+    """
+    return decode(kind, read_json(path), path)
+
+
+def decode(kind: type[Record], value: Any, path: object = "") -> Record:
+    """A value as JSON or ``dataclasses.asdict`` gives it, as a dataclass; unknown fields are left out.
+
+    Fields may be ``bool``, ``int``, ``float``, ``str``, ``Any``, tuples of one type, dictionaries by
+    text, other dataclasses, one of these ``| None``, and numbers ``Annotated`` with a ``Range``.
+
+    Raises:
+      DamagedError: it does not fit; names the path, the place in the value and what was expected.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Point:
+    ...     x: float
+    ...     names: tuple[str, ...] = ()
+    >>> decode(Point, {"x": 1, "names": ["a"]})
+    Point(x=1.0, names=('a',))
+    >>> decode(Point, {"x": 1, "names": ["a", 2]}, "point.json")
+    Traceback (most recent call last):
+    flaxact.stored.files.DamagedError: point.json, names[1]: expected a text, not 2
+    """
+    check_seal(value, path)
+    return _decoded(kind, value, (str(path), ""))
+
+
+def unexpected(path: object, place: str, expected: str, found: Any) -> DamagedError:
+    """An error for a value at a place of a file."""
+    where = ", ".join(part for part in (str(path), place.removeprefix(".")) if part)
+    return DamagedError(f"{where}: expected {expected}, not {_shown(found)}")
+
+
+def _decoded(kind: Any, value: Any, at: tuple[str, str]) -> Any:
+    origin = typing.get_origin(kind)
+    parts = typing.get_args(kind)
+    if origin is Annotated:
+        return _within(_decoded(parts[0], value, at), parts[1], at)
+    if origin is typing.Union or origin is types.UnionType:
+        (some,) = (part for part in parts if part is not type(None))
+        return None if value is None else _decoded(some, value, at)
+    if origin is tuple:
+        # dataclasses.asdict leaves tuples as they are; JSON makes lists of them.
+        items = enumerate(_checked(list, list(value) if type(value) is tuple else value, at))
+        return tuple(_decoded(parts[0], item, _below(at, f"[{i}]")) for i, item in items)
+    if origin is dict:
+        items = _checked(dict, value, at).items()
+        return {_checked(str, k, at): _decoded(parts[1], v, _below(at, f".{k}")) for k, v in items}
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(kind, _checked(dict, value, at), at)
+    return value if kind is Any else _checked(kind, value, at)
+
+
+def _below(at: tuple[str, str], place: str) -> tuple[str, str]:
+    return at[0], at[1] + place
+
+
+def _within(value: Any, range_: Range, at: tuple[str, str]) -> Any:
+    if value is not None and not range_.low <= value <= range_.high:
+        raise unexpected(*at, str(range_), value)
+    return value
+
+
+def _dataclass(kind: Any, value: dict[str, Any], at: tuple[str, str]) -> Any:
+    given = {}
+    for name, hint, required in _fields(kind):
+        if name in value:
+            given[name] = _decoded(hint, value[name], _below(at, f".{name}"))
+        elif required:
+            raise unexpected(*at, f"a field {name!r}", value)
+    return kind(**given)
+
+
+@functools.cache
+def _fields(kind: Any) -> list[tuple[str, Any, bool]]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    nothing = dataclasses.MISSING
+    return [
+        (f.name, hints[f.name], f.default is nothing and f.default_factory is nothing)
+        for f in dataclasses.fields(kind)
+    ]
+
+
+def _checked(kind: type, value: Any, at: tuple[str, str]) -> Any:
+    if kind is float and type(value) is int and abs(value) < 2**1023:
+        value = float(value)
+    fits = type(value) is kind
+    if fits and isinstance(value, float):
+        fits = math.isfinite(value)
+    if fits and isinstance(value, str):
+        fits = value.replace("\n", "").isprintable()
+    if not fits:
+        raise unexpected(*at, _NAMES[kind], value)
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value in a few words."""
+    if isinstance(value, dict | list):
+        return f"{_NAMES[type(value)]} ({len(value)})"
+    text = repr(value) if not isinstance(value, int) or abs(value) < 2**64 else "a huge number"
+    return text if len(text) <= 40 else f"{text[:36]} ..."

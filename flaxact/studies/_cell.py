@@ -1,0 +1,119 @@
+"""The runs of an activation that are trained together, and what is stored of each."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from flaxact import models
+from flaxact.data import Dataset, few
+from flaxact.diagnostics.measures import input_quantiles
+from flaxact.diagnostics.probe import DEFAULT
+from flaxact.diagnostics.record import Recorder, read
+from flaxact.net import from_linen
+from flaxact.studies._folder import publish_cell
+from flaxact.studies._records import Trained
+from flaxact.studies.kept import packed
+from flaxact.studies.study import Study, identity
+from flaxact.training import Epoch, Member, final_states, rows_of
+from flaxact.training import run as train_in_folder
+from flaxact.training.prepare import preprocessed
+from flaxact.training.state import as_seen
+
+METRICS = ("train_error", "train_loss", "test_error", "test_loss")
+PROBE_IMAGES = 256  # of the training set, the same for every run, at every epoch
+
+
+def run_cell(
+    study: Study, data: Dataset, folder: Path, activation: str, members: Sequence[Member],
+    stored: Sequence[Member] | None = None,
+) -> Iterator[Epoch]:  # fmt: skip
+    """Train an activation's members together; their results are there when it ends, all at once.
+
+    Until then they have a folder under ``cells/``, in which they go on after a stop. Of the members only
+    those in ``stored`` are stored; None for all.
+    """
+    module = _module(study, data, activation)
+    net = from_linen(module)
+    configs = [
+        study.config(activation, m.learning_rate or 0.0, m.seed, data.digest) for m in members
+    ]
+    cell = folder / "cells" / identity({"runs": [identity(config) for config in configs]})
+    name = f"{study.model} with {activation}"
+    measures = (*DEFAULT, input_quantiles)
+    probed = few(preprocessed(study.recipe.preprocess, data).train, PROBE_IMAGES)
+    images = as_seen(study.recipe, probed.images)
+    recorder = Recorder(cell / "probes.jsonl", module, images, probed.labels, measures=measures)
+    yield from train_in_folder(net, study.recipe, data, members, cell, model=name, watch=recorder)
+    rows, probes = rows_of(cell), read(recorder.file)
+    together = [asdict(Trained(m.seed, m.learning_rate or 0.0)) for m in members]
+    chosen = {
+        identity(config): i
+        for i, config in enumerate(configs)
+        if stored is None or members[i] in stored
+    }
+    runs = {
+        name: {"config": configs[i], "members": together, **_run(rows, probes, i)}
+        for name, i in chosen.items()
+    }
+    files: Iterator[tuple[str, bytes]] = iter(())
+    if study.keep_params:
+        states = final_states(cell, net, study.recipe, data, members)
+        trained = jax.device_get(states.variables)
+        members_own = (
+            (name, jax.tree.map(operator.itemgetter(i), trained)) for name, i in chosen.items()
+        )
+        files = ((name, packed(variables)) for name, variables in members_own)
+    publish_cell(folder, cell, runs, files)
+
+
+def _run(rows: list[dict[str, Any]], probes: list[dict[str, Any]], i: int) -> dict[str, Any]:
+    """What is stored of one member."""
+    epochs = [_row(row, i) for row in rows[1:]]
+    diverged = [row["epoch"] for row in epochs if row["train_loss"] is None]
+    return {
+        "epochs": epochs, "compile_seconds": rows[0]["compile_seconds"],
+        "untrained": {name: rows[0][name][i] for name in ("test_error", "test_loss")},
+        "runs_at_once": len(rows[0]["test_loss"]), "diverged_at": diverged[0] if diverged else None,
+        "probes": [_probe(row, epoch, i) for epoch, row in enumerate(probes)],
+        "inputs": {
+            site: [_short(v) for v in measures[input_quantiles.__name__][i]]
+            for site, measures in probes[-1]["sites"].items()
+        },
+    }  # fmt: skip
+
+
+def _module(study: Study, data: Dataset, activation: str) -> Any:
+    return models.create_model(study.model, activation, num_classes=data.num_classes)
+
+
+def _row(row: dict[str, Any], i: int) -> dict[str, Any]:
+    """An epoch of one member."""
+    metrics = {name: row[name][i] for name in METRICS}
+    return {"epoch": row["epoch"], **metrics, "seconds": row["seconds"] / len(row["test_loss"])}
+
+
+def _probe(row: dict[str, Any], epoch: int, i: int) -> dict[str, Any]:
+    """A probe of one member."""
+    sites = {
+        site: {name: _short(measures[name][i]) for name in DEFAULT}
+        for site, measures in row["sites"].items()
+    }
+    learned = {
+        site: {
+            name: {of: _short(values[i]) for of, values in spread.items()}
+            for name, spread in parameters.items()
+        }
+        for site, parameters in row.get("learned", {}).items()
+    }
+    return {"epoch": epoch, "sites": sites, **({"learned": learned} if learned else {})}
+
+
+def _short(value: float | None) -> float | None:
+    """To six digits, which float32 has."""
+    return None if value is None else float(f"{value:.6g}")

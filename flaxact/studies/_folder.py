@@ -1,0 +1,194 @@
+"""The folder of a study: its lock, and the stored runs. Does not import jax.
+
+Of every run it has ``runs/<id>/config.json`` and ``result.json``, and ``variables.npz`` where they are
+kept. The results of a cell, whose members are trained together, become visible at once, in
+``cells/<cell>/runs.json``; from there they are brought to their places, by the next process where this
+one is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from flaxact.stored import files
+from flaxact.stored.files import DIGEST, DamagedError
+from flaxact.stored.schema import unexpected
+from flaxact.studies import _records
+from flaxact.studies._records import FORMAT, Run, Trained
+from flaxact.studies.study import Config, identity
+from flaxact.training.folder.lock import InUseError, locked
+
+_CELL = "runs.json"  # of a cell: what its members are to store
+VARIABLES = "variables.npz"  # of a run; in a cell its name is before it
+_log = logging.getLogger("flaxact")
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a study's folder while the ``with`` block runs; first end what was killed.
+
+    Raises:
+      InUseError: another process holds it; names its number, host and since when.
+    """
+    with locked(folder):
+        files.remove_partial(folder / "plots")
+        recover(folder)
+        yield
+        _remove_if_empty(folder / "cells")
+
+
+def recover(folder: Path) -> None:
+    """Bring the results of cells that are finished to their places."""
+    files.remove_deleting(folder / "cells")
+    for path in sorted(folder.glob(f"cells/*/{_CELL}")):
+        with contextlib.suppress(InUseError), locked(path.parent):
+            publish(folder, path.parent)
+    _remove_if_empty(folder / "cells")
+
+
+def publish_cell(
+    folder: Path,
+    cell: Path,
+    runs: dict[str, dict[str, Any]],
+    variables: Iterable[tuple[str, bytes]] = (),
+) -> None:
+    """Store the results of a cell, by identity: all at once, and then each at its place.
+
+    Args:
+      folder: of the study.
+      cell: where its members were trained.
+      runs: what is stored of each.
+      variables: of each the file that keeps them, if they are kept.
+
+    Raises:
+      InputError: nothing can be written.
+    """
+    with locked(cell):
+        for name, content in variables:
+            files.write_whole(cell / f"{name}{VARIABLES}", content)
+            runs[name]["variables"] = hashlib.sha256(content).hexdigest()
+        sealed = {name: files.sealed({"format": FORMAT, **run}) for name, run in runs.items()}
+        files.write_json(cell / _CELL, files.sealed({"runs": sealed}))
+        publish(folder, cell)
+    _remove_if_empty(folder / "cells")
+
+
+def publish(folder: Path, cell: Path) -> None:
+    """Bring the results of a finished cell to their places, and remove it."""
+    try:
+        runs = _finished_cell(cell / _CELL)
+    except DamagedError as error:  # the rest of its folder says it again
+        _log.warning("%s", error)
+        (cell / _CELL).unlink()
+        return
+    for name, run in runs.items():
+        path = folder / "runs" / name
+        files.make_folder(path)
+        files.remove_partial(path)
+        kept = cell / f"{name}{VARIABLES}"
+        if kept.exists():
+            files.move(kept, path / VARIABLES)
+        files.write_json(path / "config.json", run["config"])
+        files.write_json(path / "result.json", run)
+    files.remove_folder(cell)
+
+
+def _finished_cell(path: Path) -> dict[str, dict[str, Any]]:
+    """The runs of a finished cell by identity."""
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError:  # another process was first
+        return {}
+    files.check_seal(value, path)
+    runs = value.get("runs") if isinstance(value, dict) else None
+    if not isinstance(runs, dict) or DIGEST not in value:
+        raise unexpected(path, "", "the runs of a cell", value)
+    return runs
+
+
+class StoredRuns:
+    """The runs that a folder holds, as they are when this is made.
+
+    Args:
+      folder: of a study.
+      with_variables: whether a run whose variables are not kept counts as not stored.
+
+    ``losses`` has a line for every run that is stored, but not as it was.
+    """
+
+    def __init__(self, folder: Path, *, with_variables: bool = False):
+        self.folder, self.losses = folder, list[str]()
+        self._with_variables = with_variables
+        self._cells: dict[str, dict[str, Any]] = {}
+        for path in folder.glob(f"cells/*/{_CELL}"):
+            with contextlib.suppress(DamagedError):
+                self._cells |= _finished_cell(path)
+
+    def run(self, config: Config) -> Run | None:
+        """The stored run of a configuration; None where there is none, or not as it was stored.
+
+        Raises:
+          InputError: it is of a newer flaxact.
+        """
+        found = self._read(config)
+        return None if found is None or not self._keeps(found[1], identity(config)) else found[1]
+
+    def together(self, config: Config) -> tuple[Trained, ...]:
+        """Those that were trained with a run, if its result is there; raises as ``run``."""
+        found = self._read(config)
+        return () if found is None else found[1].members
+
+    def fields(self, config: Config) -> dict[str, Any]:
+        """What ``results.json`` has of a stored run."""
+        found = self._read(config)
+        assert found is not None
+        left_out = ("format", "members", DIGEST)
+        run = {name: value for name, value in found[0].items() if name not in left_out}
+        return {"id": identity(config), "config": config, **run}
+
+    def _read(self, config: Config) -> tuple[dict[str, Any], Run] | None:
+        name = identity(config)
+        path = self.folder / "runs" / name / "result.json"
+        try:
+            value = self._cells[name] if name in self._cells else files.read_json(path)
+            return value, _records.decode_run(value, path, config)
+        except FileNotFoundError:
+            return None
+        except DamagedError as error:
+            self._lose(str(error))
+            return None
+
+    def _keeps(self, run: Run, name: str) -> bool:
+        """Whether a run's variables are there, if they are asked for."""
+        if not self._with_variables:
+            return True
+        if run.variables is None:
+            return False
+        path = self.folder / "runs" / name / VARIABLES
+        if path.exists() or any(self.folder.glob(f"cells/*/{name}{VARIABLES}")):
+            return True
+        self._lose(f"{path} is lost")
+        return False
+
+    def _lose(self, loss: str) -> None:
+        if loss not in self.losses:
+            self.losses.append(loss)
+
+
+def is_config(folder: Path, config: Config) -> bool:
+    """Whether a run's ``config.json`` is as it was stored."""
+    try:
+        there = files.read_json(folder / "runs" / identity(config) / "config.json")
+    except (FileNotFoundError, DamagedError):
+        return False
+    return files.digest(there) == files.digest(config)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()

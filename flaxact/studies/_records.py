@@ -1,0 +1,272 @@
+"""What is stored of a study, as records: of a run, and of all of them. Does not import jax."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flaxact.errors import InputError
+from flaxact.stored import files
+from flaxact.stored.files import DIGEST
+from flaxact.stored.schema import Count, Number, Positive, Share, decode, unexpected
+from flaxact.studies._lifted import lifted
+
+FORMAT = 3  # sealed with a digest
+READ = (1, 2, FORMAT)  # 1: layers before and after training in place of probes of every epoch
+UNNUMBERED = 2  # the format of a run's first record, which had no number
+LEVELS = 33  # quantiles of the inputs of a site
+# Of these the report speaks; more may be stored.
+MEASURES = (
+    "mean", "variance", "mean_to_std", "zeros", "saturated_high", "slope_second_moment",
+    "gradient_norm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """An epoch of one run; errors are fractions, None where the run has diverged."""
+
+    epoch: Count
+    train_error: Positive | None
+    train_loss: Number | None
+    test_error: Positive | None
+    test_loss: Number | None
+    seconds: Positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What a test pass gave; None where it was not finite."""
+
+    test_error: Positive | None
+    test_loss: Number | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A learned parameter of a site over its channels."""
+
+    mean: Number | None
+    min: Number | None
+    max: Number | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """The measures by site and name, and what was learned, likewise; epoch 0 is before training."""
+
+    epoch: Count
+    sites: dict[str, dict[str, Number | None]]
+    learned: dict[str, dict[str, Spread]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A member of those that were trained together."""
+
+    seed: int
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What is stored of a run.
+
+    Attributes:
+      config: what its outcome depends on.
+      epochs: for which it was trained.
+      compile_seconds: of the program that trained it.
+      runs_at_once: how many runs that program trained.
+      diverged_at: the epoch in which it diverged.
+      probes: of every epoch, from before training on.
+      inputs: by site the quantiles of the activation's inputs at the end.
+      members: those that were trained together; of old runs they are not known.
+      untrained: the test before training; of old runs it is not known.
+      variables: SHA-256 of the file that keeps the trained variables, if one does.
+      id: the name of its folder, in ``results.json``.
+    """
+
+    config: dict[str, Any]
+    epochs: tuple[Epoch, ...]
+    compile_seconds: Positive
+    runs_at_once: Count
+    diverged_at: Count | None
+    probes: tuple[Probe, ...]
+    inputs: dict[str, tuple[Number | None, ...]]
+    members: tuple[Trained, ...] = ()
+    untrained: Tested | None = None
+    variables: str | None = None
+    id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """A study, in ``results.json``."""
+
+    activations: tuple[str, ...]
+    model: str
+    dataset: str
+    seeds: tuple[int, ...]
+    learning_rates: tuple[Positive, ...]
+    target_error: Share
+    epochs: Count
+    batch_size: Count
+    momentum: Number
+    schedule: str
+    image_size: Count | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)  # all of it but the learning rate
+    keep_params: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Versions, device and date of what trained the runs, and the command line."""
+
+    flaxact: str
+    jax: str
+    flax: str
+    python: str
+    device: str
+    date: str
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The data set of a study."""
+
+    name: str
+    train_images: Count
+    test_images: Count
+    image_shape: tuple[Count, ...]
+    num_classes: Count
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The model of a study."""
+
+    name: str
+    parameters: Count
+    source: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What ``results.json`` holds."""
+
+    format: int
+    study: Described
+    environment: Environment
+    dataset: Data
+    model: Model
+    runs: tuple[Run, ...]
+    activations: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def read_results(path: Path) -> Results:
+    """The results of a study.
+
+    Raises:
+      FileNotFoundError: they are not there.
+      InputError: they are of another flaxact; or not such results, or not those that were stored.
+    """
+    value = files.read_json(path)
+    _check_format(value, path)
+    if value.get("format") == 1:
+        value = lifted(value, path, MEASURES)
+    results = decode(Results, value, path)
+    _check_study(results, path)
+    for i, run in enumerate(results.runs):
+        _check_run(run, path, f"runs[{i}]", every_epoch=results.format > 1)
+    return results
+
+
+def decode_run(value: Any, path: Path, config: dict[str, Any]) -> Run:
+    """A run's record.
+
+    Args:
+      value: as JSON gives it.
+      path: of the file that it is from, for messages.
+      config: of the run that it has to be.
+
+    Raises:
+      InputError: it is of another flaxact; or not such a record, or not the one that was stored.
+    """
+    _check_format(value, path)
+    files.check_seal(value, path)
+    held = {"config": config, **value}
+    if files.digest(held["config"]) != files.digest(config):
+        raise unexpected(path, "config", "that of its folder", held["config"])
+    run = decode(Run, {name: of for name, of in held.items() if name != DIGEST}, path)
+    _check_run(run, path, "")
+    return run
+
+
+def _check_format(value: Any, path: Path) -> None:
+    """Whether it is of a format that is read, with what that format has; a run's first had no number."""
+    if not isinstance(value, dict):
+        raise unexpected(path, "", "names with values", value)
+    stored = value.get("format", UNNUMBERED)
+    if isinstance(stored, bool) or stored not in READ:
+        read = f"{', '.join(map(str, READ[:-1]))} and {READ[-1]}"
+        raise InputError(
+            f"{path} has format {stored!r}; this flaxact reads {read}: read it with the flaxact that "
+            "wrote it, or a newer one"
+        )
+    if stored == FORMAT and DIGEST not in value:
+        raise unexpected(path, "", f"a field {DIGEST!r}", value)
+
+
+def _check_study(results: Results, path: Path) -> None:
+    study = results.study
+    for name in ("activations", "seeds", "learning_rates"):
+        values = getattr(study, name)
+        if not values or len({*values}) < len(values):
+            raise unexpected(path, f"study.{name}", "one or more, none of them twice", list(values))
+    keys = [(run.config.get("activation"), run.config.get("learning_rate"), run.config.get("seed"))
+            for run in results.runs]  # fmt: skip
+    if len({*map(repr, keys)}) < len(keys):
+        raise unexpected(path, "runs", "every run once", list(keys))
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What every configuration has."""
+
+    activation: str
+    learning_rate: Positive
+    seed: Count
+
+
+def _check_run(run: Run, path: Path, place: str, *, every_epoch: bool = True) -> None:
+    """What the report takes for granted."""
+    at = f"{place}." if place else ""
+    decode(_Named, run.config, f"{path}, {at}config")
+    if not run.epochs:
+        raise unexpected(path, f"{at}epochs", "one or more", [])
+    if [epoch.epoch for epoch in run.epochs] != list(range(1, len(run.epochs) + 1)):
+        raise unexpected(path, f"{at}epochs", "the epochs 1, 2, ... in order", list(run.epochs))
+    last = run.epochs[-1]
+    if run.diverged_at is None and None in (last.train_error, last.train_loss, last.test_error):
+        raise unexpected(path, f"{at}epochs[{len(run.epochs) - 1}]", "numbers", None)
+    last = len(run.epochs)
+    _check_probes(run, path, at, list(range(last + 1)) if every_epoch else [0, last])
+
+
+def _check_probes(run: Run, path: Path, at: str, epochs: list[int]) -> None:
+    if [probe.epoch for probe in run.probes] != epochs:
+        raise unexpected(path, f"{at}probes", f"{len(epochs)} in order", list(run.probes))
+    sites = list(run.probes[0].sites)
+    for i, probe in enumerate(run.probes):
+        if list(probe.sites) != sites:
+            raise unexpected(path, f"{at}probes[{i}].sites", ", ".join(sites), list(probe.sites))
+        for site, measures in probe.sites.items():
+            absent = [name for name in MEASURES if name not in measures]
+            if absent:
+                raise unexpected(path, f"{at}probes[{i}].sites.{site}", absent[0], measures)
+    for site, values in run.inputs.items():
+        if len(values) != LEVELS or site not in sites:
+            raise unexpected(path, f"{at}inputs.{site}", f"{LEVELS} values", list(values))

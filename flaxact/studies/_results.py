@@ -1,0 +1,145 @@
+"""``results.json``: all that a study has stored, from which its report is made."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from flaxact import models
+from flaxact.activations import get
+from flaxact.data import Dataset
+from flaxact.data import shape as shape_of
+from flaxact.errors import InputError
+from flaxact.net import from_linen
+from flaxact.stored.environment import environment
+from flaxact.stored.files import DamagedError, finite, read_json, sealed, write_json
+from flaxact.studies._folder import StoredRuns, is_config
+from flaxact.studies._records import FORMAT, read_results
+from flaxact.studies.study import Config, Study, identity
+from flaxact.training import Member, Recipe
+
+PATH = "results.json"
+_log = logging.getLogger("flaxact")
+
+
+def grid(study: Study, data: Dataset) -> Iterator[tuple[str, Member, Config]]:
+    """Every run of a study: its activation, its seed and learning rate, and all of its configuration."""
+    for activation, rate in study.cells():
+        for seed in study.seeds:
+            yield activation, Member(seed, rate), study.config(activation, rate, seed, data.digest)
+
+
+def reported(folder: Path) -> set[str]:
+    """The identities of the runs that ``results.json`` lists."""
+    try:
+        return {run.id for run in read_results(folder / PATH).runs}
+    except (FileNotFoundError, InputError):
+        return set()
+
+
+def write_results(study: Study, data: Dataset, folder: Path, command: str) -> None:
+    """Bring ``results.json`` up to date with the runs that are stored."""
+    sizes, stored, runs = sizes_of(study, data), StoredRuns(folder), []
+    for _, _, config in grid(study, data):
+        if stored.run(config) is not None:
+            runs.append(stored.fields(config))
+            path = folder / "runs" / identity(config)
+            if path.exists() and not is_config(folder, config):
+                write_json(path / "config.json", config)
+    write_json(folder / PATH, sealed({
+        "format": FORMAT,
+        "study": described(study),
+        "environment": {**environment("flaxact", "jax", "flax"), "command": command},
+        "dataset": {
+            "name": data.name, "train_images": len(data.train.labels),
+            "test_images": len(data.test.labels), "image_shape": data.train.images.shape[1:],
+            "num_classes": data.num_classes, "note": data.note,
+        },
+        "model": {
+            "name": study.model, "parameters": sizes[study.activations[0]],
+            "source": models.source(study.model),
+        },
+        "activations": {name: _facts(name) for name in study.activations},
+        "runs": runs,
+    }))  # fmt: skip
+
+
+def described(study: Study) -> dict[str, Any]:
+    """A study as ``results.json`` has it: flat, and the recipe once more as one value."""
+    described = asdict(study)
+    recipe = study.recipe.changed()
+    del recipe["learning_rate"]
+    return recipe | described | {"recipe": recipe}
+
+
+# In these the studies of one folder may differ: the runs of all are kept.
+MAY_DIFFER = ("activations", "seeds", "learning_rates", "target_error", "keep_params")
+
+
+def check_options(study: Study, folder: Path) -> None:
+    """Whether a folder's report is of the same options; a word if it is of activations not named now.
+
+    Raises:
+      InputError: it is of others; says in what they differ.
+    """
+    try:
+        there = read_json(folder / PATH)["study"]
+        named = list(map(str, there["activations"]))
+    except (FileNotFoundError, DamagedError, LookupError, TypeError):
+        return
+    was, now = (_options(described) for described in (there, described(study)))
+    names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    if names:
+        differences = "; ".join(f"{n} was {_said(was, n)}, is {_said(now, n)}" for n in names)
+        raise InputError(
+            f"{folder} holds a comparison with other options: {differences}. Choose another folder "
+            "with --out, or give what it was begun with"
+        )
+    if {*named} - {*study.activations}:
+        _log.warning(
+            "the report in %s was of %s: it is made anew, without those not named now; their runs are "
+            "kept", folder, ", ".join(named),
+        )  # fmt: skip
+
+
+def _options(described: dict[str, Any]) -> dict[str, Any]:
+    """Of a study's description what has to be the same in a folder, without what is as by default."""
+    flat = {k: v for k, v in described.items() if k not in (*MAY_DIFFER, "recipe")}
+    options = json.loads(json.dumps(flat | dict(described.get("recipe", {}))))
+    defaults = json.loads(json.dumps({"image_size": None} | vars(Recipe())))
+    return {k: v for k, v in options.items() if k not in defaults or v != defaults[k]}
+
+
+def _said(options: dict[str, Any], name: str) -> str:
+    return json.dumps(options.get(name, getattr(Recipe(), name, None)))
+
+
+@functools.lru_cache(maxsize=1)  # asked for after each activation
+def sizes_of(study: Study, data: Dataset) -> dict[str, int]:
+    """The number of trained parameters by activation."""
+    recipe = study.recipe
+    shape = shape_of(recipe.augment, recipe.views, data.train.images.shape[1:])
+    images = jax.ShapeDtypeStruct((1, *shape), np.uint8)
+    sizes = {}
+    for name in study.activations:
+        module = models.create_model(study.model, name, num_classes=data.num_classes)
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        shapes = jax.eval_shape(from_linen(module).init, key, images)
+        sizes[name] = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    return sizes
+
+
+def _facts(name: str) -> dict[str, Any]:
+    activation = get(name)
+    return {
+        "formula": activation.spec.formula, "source": activation.spec.source,
+        "range": [finite(end) for end in activation.range],
+    }  # fmt: skip

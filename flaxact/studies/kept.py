@@ -1,0 +1,114 @@
+"""The trained variables of runs, one file per run, and the way from them to ``model.apply``."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flaxact._lazy import np
+from flaxact.errors import InputError
+from flaxact.stored import files
+from flaxact.stored.files import DamagedError
+from flaxact.studies import summary
+from flaxact.studies._folder import VARIABLES
+from flaxact.studies._records import Results, Run, read_results
+
+if TYPE_CHECKING:
+    from flax import linen as nn
+
+
+def packed(variables: dict[str, Any]) -> bytes:
+    """Variables as the bytes of an npz file, by path."""
+    from flax.traverse_util import flatten_dict
+
+    buffer = io.BytesIO()
+    arrays = {name: np.asarray(value) for name, value in flatten_dict(variables, sep="/").items()}
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def read_variables(path: Path, digest: str) -> dict[str, Any]:
+    """The variables that a file keeps.
+
+    Args:
+      path: of the file.
+      digest: its SHA-256.
+
+    Raises:
+      DamagedError: it is not there, or not as it was stored.
+    """
+    from flax.traverse_util import unflatten_dict
+
+    try:
+        content = files.read_bytes(path)
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is lost; the same comparison trains its run again") from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise DamagedError(f"{path} was changed or damaged: its SHA-256 is not the stored one")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return unflatten_dict({name: arrays[name] for name in arrays.files}, sep="/")
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise DamagedError(f"{path} cannot be read: {error}") from None
+
+
+def load_trained(
+    folder: Path | str,
+    activation: str,
+    *,
+    seed: int | None = None,
+    learning_rate: float | None = None,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The model of a run that ``flaxact compare --keep-params`` trained, and its variables.
+
+    They are ready for ``model.apply(variables, images, train=False)``, with images as pixels from 0 to
+    255, preprocessed as the recipe says.
+
+    Args:
+      folder: of the comparison.
+      activation: name or spec text.
+      seed: None for the first.
+      learning_rate: None for the one that was best for the activation.
+
+    Raises:
+      InputError: there is no such run, its variables were not kept, or they are damaged.
+    """
+    from flaxact import models
+
+    folder = Path(folder)
+    try:
+        results = read_results(folder / "results.json")
+    except FileNotFoundError:
+        raise InputError(f"no results.json in {str(folder)!r}: flaxact compare writes it") from None
+    run = _run(results, activation, seed, learning_rate)
+    if run.variables is None:
+        raise InputError(
+            f"the variables of {run.config['activation']}, seed {run.config['seed']}, were not kept: "
+            "flaxact compare --keep-params keeps them"
+        )
+    variables = read_variables(folder / "runs" / run.id / VARIABLES, run.variables)
+    model = models.create_model(
+        results.study.model, run.config["activation"], num_classes=results.dataset.num_classes
+    )
+    return model, variables
+
+
+def _run(results: Results, activation: str, seed: int | None, rate: float | None) -> Run:
+    from flaxact.activations import get
+
+    name, study = str(get(activation)), results.study
+    if rate is None:
+        rate = summary.best_rate(results, name)
+    for run in summary.runs_of(results, name, -1.0 if rate is None else rate):
+        if seed is None or run.config["seed"] == seed:
+            return run
+    wanted = "" if seed is None else f", seed {seed}"
+    wanted += "" if rate is None else f", learning rate {rate:g}"
+    rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
+    raise InputError(
+        f"no run of {name}{wanted}; there are {', '.join(study.activations)} with seeds "
+        f"{', '.join(map(str, study.seeds))} and learning rates {rates}"
+    )

@@ -1,0 +1,55 @@
+"""Before JAX starts: the processes of one run, and a CPU device per core."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import jax
+
+from flaxact._lazy import listing
+from flaxact.errors import InputError
+
+__dir__ = listing(__name__)
+
+
+def initialize(
+    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+) -> None:
+    """Join the processes of a run, before anything else is done with JAX.
+
+    On TPU pods, under Slurm and under Open MPI all three follow from the environment. On the CPU the
+    processes communicate through gloo.
+
+    Args:
+      coordinator: ``host:port`` of the first process.
+      processes: how many there are.
+      process: which of them this is, from 0.
+
+    Raises:
+      InputError: only some of the three are given, or the environment doesn't say them.
+    """
+    missing = [argument is None for argument in (coordinator, processes, process)]
+    if any(missing) and not all(missing):
+        raise InputError(
+            "several processes need a coordinator, their number and this one's: give all three"
+        )
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except ValueError as error:
+        raise InputError(
+            f"cannot find the other processes ({error}); give a coordinator, their number and this one's"
+        ) from None
+
+
+def use_cores(count: int | None = None) -> None:
+    """Make a CPU device of every core, before anything else is done with JAX.
+
+    XLA's convolutions use one core well and several badly, so trainings go faster one a device. Does
+    nothing where XLA_FLAGS or JAX_NUM_CPU_DEVICES says how many there are, or where JAX has begun.
+    """
+    is_set = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not is_set and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        with contextlib.suppress(RuntimeError):  # JAX has begun
+            jax.config.update("jax_num_cpu_devices", count or os.cpu_count())

@@ -1,0 +1,99 @@
+"""One run a folder at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from flaxact.errors import InputError
+from flaxact.stored.files import make_folder, remove_partial, why
+
+_HELD: set[IO[str]] = set()
+
+
+class InUseError(InputError):
+    """Another process holds the folder."""
+
+
+def _let_go() -> None:
+    for file in _HELD:
+        file.close()
+    _HELD.clear()
+
+
+# A forked child shares the lock and may outlive its parent, which is the one that holds it.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder, which is made if need be, for as long as the ``with`` block runs.
+
+    The kernel holds the lock (``flock`` on ``folder/lock``) and frees it when the process ends,
+    however it ends; what the file says is for people. The file stays: were it deleted, two runs
+    could hold two files of one name. What writers that were killed have left in the folder is removed.
+
+    Raises:
+      InUseError: another run holds the folder; names its process, host and since when.
+      InputError: the system or its file system has no ``flock``, or nothing can be written there.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        raise InputError("a run needs to lock its folder, which this system cannot do") from None
+    make_folder(folder)
+    path = folder / "lock"
+    try:
+        opened = path.open("a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {why(error)}") from None
+    with opened as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = _holder(file.read())
+            raise InUseError(f"{folder} is in use by {holder}: wait for it or stop it") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            raise InputError(
+                f"the file system of {folder} cannot lock ({error.strerror}): choose a folder on "
+                "another"
+            ) from None
+        _sign(file, path)
+        remove_partial(folder)
+        _HELD.add(file)
+        try:
+            yield
+        finally:
+            _HELD.discard(file)
+
+
+def _sign(file: IO[str], path: Path) -> None:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+        file.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the text is still in the buffer
+            file.close()
+        raise InputError(f"cannot write {path}: {why(error)}") from None
+
+
+def _holder(text: str) -> str:
+    try:
+        who = json.loads(text)
+        return f"process {who['pid']} on {who['host']} since {who['since']}"
+    except (ValueError, KeyError, TypeError):
+        # It has the lock and has not yet written who it is.
+        return "another process"

@@ -1,0 +1,215 @@
+"""A training in a folder: it can be stopped anywhere, and the same call resumes it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+
+from flaxact.data import Dataset
+from flaxact.data.streamed import Streamed
+from flaxact.errors import InputError
+from flaxact.net import Net
+from flaxact.stored.files import append_line
+from flaxact.training.folder import record
+from flaxact.training.folder.checkpoints import Checkpoints, restore
+from flaxact.training.folder.interrupt import STOPPED, stopping
+from flaxact.training.folder.lock import locked
+from flaxact.training.folder.observers import Trace, tensorboard_writer
+from flaxact.training.folder.record import mean
+from flaxact.training.group import states_of
+from flaxact.training.loop import Epoch, Start, Update, updates
+from flaxact.training.members import Member, as_members
+from flaxact.training.placement import Place
+from flaxact.training.recipe import Recipe
+from flaxact.training.state import State, make_init, member_values
+
+STRIDE = 200  # steps between looks at the clock and at signals, where many are one program
+_log = logging.getLogger("flaxact")
+
+
+def run(
+    net: Net,
+    recipe: Recipe,
+    data: Dataset | Streamed,
+    members: Sequence[Member | int],
+    folder: Path,
+    *,
+    model: str = "",
+    save_seconds: float = 60.0,
+    profile: bool = False,
+    tensorboard: bool = False,
+    watch: Callable[[Update], object] | None = None,
+    **options: Any,
+) -> Iterator[Epoch]:
+    """Train as ``train`` does, in a folder that remembers how far it is.
+
+    The folder holds ``config.json``, ``recipe.toml``, ``metrics.jsonl`` (one line per epoch),
+    ``checkpoints/`` (arrays by path, stacked over members, for ``restore`` of
+    ``flaxact.training.folder.checkpoints``), and at the end ``result.json``. Called again, it resumes
+    from the newest whole checkpoint; the result is bit for bit that of an uninterrupted run. A finished
+    run does nothing, unless a record of it was lost or changed, which is named and mended. After SIGTERM
+    it ends the step it is in, saves, and exits with code 143.
+
+    Args:
+      net: the network.
+      recipe: how it is trained.
+      data: what it is trained and tested on.
+      members: one run each; a whole number is a seed.
+      folder: is made if it is not there; one run at a time.
+      model: a name for the net, so that a folder is not resumed with another net.
+      save_seconds: between checkpoints, of which the two newest and the best are kept. Epochs that are
+        the best so far, by mean test error, are saved too; of several processes every epoch is.
+      profile: write a trace of some steps to ``folder/profile``, for TensorBoard or Perfetto.
+      tensorboard: write the metrics to ``folder/tensorboard`` too; needs the extra ``tensorboard``.
+      watch: called with every update, within epochs too. If it has a ``file`` in the folder, as a
+        ``Recorder`` has, that is part of the run: resuming cuts it to what it was at the checkpoint, and
+        where that is lost the run starts over.
+      options: those of ``updates``.
+
+    Yields:
+      The epochs that the folder did not have yet, as ``train``.
+
+    Raises:
+      InputError: a folder of another run, or one in use; a checkpoint that cannot be written, or none
+        that can be read; or as ``updates``.
+    """
+    chosen = as_members(members)
+    first = jax.process_index() == 0  # the one of several processes that writes
+    with contextlib.ExitStack() as stack:
+        if first:
+            stack.enter_context(locked(folder))
+        config = record.configuration(net, recipe, data, chosen, model)
+        record.check_configuration(folder, config)
+        if record.is_finished(folder, config, recipe):
+            return
+        stop = stack.enter_context(stopping())
+        each = []  # of the rows: what is done with it
+        if first:
+            record.write_begin(folder, config, recipe)
+            each.append(functools.partial(append_line, folder / "metrics.jsonl"))
+            if tensorboard:
+                each.append(stack.enter_context(tensorboard_writer(folder, chosen)))
+        trace = stack.enter_context(Trace(folder / "profile" if profile and first else None))
+        start, rows = _start(folder, first)
+        recorded = record.recorded_by(watch, folder)
+        saved = stack.enter_context(_Saved(folder, save_seconds, recorded))
+        watch = watch or (lambda update: None)
+        options = {"steps_per_update": STRIDE, **options}
+        update = None
+        for update in updates(net, recipe, data, chosen, start=start, **options):
+            trace.step(update)
+            watch(update)
+            if update.epoch is not None and len(rows) == update.epoch.number:
+                rows.append(record.row(update))
+                for write_row in each:
+                    write_row(rows[-1])
+                yield update.epoch
+            if stop(update.step):
+                saved.save(update, rows)
+                raise SystemExit(STOPPED)
+            saved.consider(update, rows)
+        assert update is not None
+        saved.save(update, rows)
+        if first:
+            record.write_result(folder, config, rows, update, recorded)
+
+
+class _Saved(contextlib.AbstractContextManager):
+    """The checkpoints of a run, and when it is time for one."""
+
+    def __init__(self, folder: Path, seconds: float, recorded: Sequence[str]):
+        self.folder = folder
+        self.recorded = recorded
+        self.store = Checkpoints(folder / "checkpoints")
+        self.seconds = seconds
+        self.last = time.monotonic()
+        self.best = math.inf
+
+    def consider(self, update: Update, rows: list[dict[str, Any]]) -> None:
+        """Save where it is time to; raises what an earlier save failed with."""
+        self.store.check()
+        if jax.process_count() > 1:  # clocks differ, and all have to save the same step
+            due = update.epoch is not None
+        else:
+            due = time.monotonic() - self.last >= self.seconds
+        if due or (update.epoch is not None and mean(update.epoch.test_error) < self.best):
+            self._save(update, rows)
+
+    def save(self, update: Update, rows: list[dict[str, Any]]) -> None:
+        """Save now, and wait until it is on disk."""
+        self._save(update, rows)
+        self.store.wait()
+
+    def _save(self, update: Update, rows: list[dict[str, Any]]) -> None:
+        metric = None if update.epoch is None else mean(update.epoch.test_error)
+        facts = {
+            "rows": rows, "seconds": update.seconds, "elapsed": update.elapsed,
+            "stream": update.stream, "devices": jax.device_count(),
+            "recorded": record.measured(self.folder, self.recorded),
+        }  # fmt: skip
+        self.store.save(update.step, update.arrays(), facts, metric=metric)
+        self.last = time.monotonic()
+        self.best = min(self.best, math.inf if metric is None else metric)
+
+    def __exit__(self, *error: Any) -> None:
+        self.store.__exit__(*error)
+
+
+def final_states(
+    folder: Path, net: Net, recipe: Recipe, data: Dataset, members: Sequence[Member | int]
+) -> State:
+    """The states that a run has left, stacked over members.
+
+    Args:
+      folder: of a run that has a checkpoint.
+      net: the network, and
+      recipe: its recipe, and
+      data: its data, and
+      members: its members, as the run was given them.
+
+    Raises:
+      InputError: no checkpoint, or one of another run.
+    """
+    found = restore(folder / "checkpoints")
+    if found is None:
+        raise InputError(f"{folder} has no checkpoint")
+    chosen = as_members(members)
+    values = jax.tree.map(lambda *v: np.stack(v), *(member_values(m, recipe) for m in chosen))
+    images = jax.ShapeDtypeStruct(data.train.images.shape, data.train.images.dtype)
+    shapes = jax.eval_shape(jax.vmap(make_init(net, recipe), (0, None)), values, images)
+    at = SingleDeviceSharding(jax.local_devices()[0])
+    return states_of(found.arrays, [shapes], [Place(at, at)])[0]
+
+
+def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]]]:
+    """Where to go on, and the rows until there; those that came after it are written anew."""
+    found = restore(folder / "checkpoints")
+    if found and first and not record.cut(folder, found.facts.get("recorded", {})):
+        shutil.rmtree(folder / "checkpoints")
+        found = None
+    rows = found.facts["rows"] if found else []
+    if first:
+        record.write_rows(folder, rows)
+    if found is None:
+        return None, []
+    for line in found.set_aside:
+        _log.warning("%s", line)
+    facts = found.facts
+    if facts["devices"] != jax.device_count():
+        _log.warning(
+            "this run was saved on %d devices and goes on with %d: the last bits may differ",
+            facts["devices"], jax.device_count(),
+        )  # fmt: skip
+    start = Start(found.arrays, found.step, facts["seconds"], facts["elapsed"], facts["stream"])
+    return start, rows

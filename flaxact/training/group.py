@@ -1,0 +1,232 @@
+"""The groups of members of a training: their states, the programs that advance them, and the data.
+
+A state's leaves have a leading axis of members. On the host, states are arrays by path, stacked over
+the members of all groups.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import keystr, tree_flatten_with_path
+
+from flaxact.data import Dataset, Split
+from flaxact.data.streamed import Streamed
+from flaxact.errors import InputError
+from flaxact.training.members import Member
+from flaxact.training.placement import Place, put, put_rows
+from flaxact.training.programs import EVALUATION_BATCH, Loop, Programs
+from flaxact.training.recipe import Recipe
+from flaxact.training.state import State, member_values
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Group:
+    """Members that are trained by one program, which is compiled, and where their arrays are."""
+
+    members: tuple[Member, ...]
+    programs: Programs
+    place: Place
+
+
+@dataclass(eq=False, kw_only=True)
+class Groups:
+    """All members of a training, in groups, with the data.
+
+    Attributes:
+      groups: in the order of the members.
+      loop: how they are trained.
+      data: preprocessed.
+      recipe: how they are trained.
+      sample: the training images and labels, or a sample of a stream.
+      steps: per epoch.
+      compile_seconds: of the programs.
+      states: of each group; empty before ``start``.
+    """
+
+    groups: list[Group]
+    loop: Loop
+    data: Dataset | Streamed
+    recipe: Recipe
+    sample: Any
+    steps: int
+    compile_seconds: float
+    states: list[State] = field(default_factory=list)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, in their order."""
+        return tuple(member for group in self.groups for member in group.members)
+
+    def start(self, arrays: dict[str, np.ndarray] | None) -> None:
+        """Set the states: those of a checkpoint, or new ones."""
+        if arrays is not None:
+            shapes = [group.programs.state for group in self.groups]
+            self.states = states_of(arrays, shapes, [group.place for group in self.groups])
+            return
+        self.states = []
+        for group in self.groups:
+            values = [member_values(member, self.recipe) for member in group.members]
+            values = jax.tree.map(lambda *leaves: np.stack(leaves), *values)
+            images = self._train(group.place)[0]
+            self.states.append(group.programs.init(put(values, group.place.state), images))
+
+    def advance(self, step: int, many: int) -> None:
+        """Replace the states, which are at ``step``, by those ``many`` steps later, of one epoch."""
+        if isinstance(self.data, Streamed):
+            images, labels = next(self.data.train)
+            batch = images, np.asarray(labels, np.int32)
+        for i, group in enumerate(self.groups):
+            if isinstance(self.data, Streamed):
+                arguments = put_rows(batch, group.place, self.data.train.shard[1])
+            elif self.loop == "scan":
+                arguments = (put(np.int32(many), group.place.shared), *self._train(group.place))
+            else:
+                if step % self.steps == 0 or i not in self._orders:
+                    self._orders[i] = group.programs.order(self.states[i])
+                arguments = (*self._train(group.place), self._orders[i])
+            self.states[i] = group.programs.advance(self.states[i], *arguments)
+
+    def metrics(self, step: int) -> dict[str, np.ndarray]:
+        """The metrics of an ``Epoch`` that has just ended, (members,)."""
+        diverged_at = np.concatenate([np.asarray(state.diverged_at) for state in self.states])
+        metrics: dict[str, np.ndarray] = {"diverged_at": diverged_at}
+        test_sums = [
+            [
+                group.programs.evaluate(state.variables, batch, mask)
+                for batch, mask in self._test(group.place)
+            ]
+            for group, state in zip(self.groups, self.states, strict=True)
+        ]
+        for name in ("loss", "error"):
+            train = np.concatenate([np.asarray(state.totals[name], float) for state in self.states])
+            test = np.concatenate(
+                [np.sum([np.asarray(s[name], float) for s in sums], axis=0) for sums in test_sums]
+            )
+            metrics[f"train_{name}"] = train / self.steps if step else np.full(len(train), math.nan)
+            metrics[f"test_{name}"] = np.where(diverged_at < 0, test / self._test_count, math.nan)
+        return metrics
+
+    @functools.cached_property
+    def _orders(self) -> dict[int, jax.Array]:
+        return {}
+
+    @functools.cached_property
+    def _placed(self) -> dict[Any, Any]:
+        return {}
+
+    def _train(self, place: Place) -> tuple[jax.Array, jax.Array]:
+        """The training images and labels, or a sample of a stream, put once per place."""
+        if place.shared not in self._placed:
+            self._placed[place.shared] = put(self.sample, place.shared)
+        return self._placed[place.shared]
+
+    @functools.cached_property
+    def _test_count(self) -> int:
+        if isinstance(self.data, Streamed):
+            return self.data.test.length
+        return len(self.data.test.labels)
+
+    def _test(self, place: Place) -> Iterator[Any]:
+        """Test batches of one size, with a mask over what fills up the last."""
+        if isinstance(self.data, Streamed):
+            parts = self.data.test.shard[1]
+            batches: Any = (
+                put_rows(_filled(*batch, parts=parts), place, parts)
+                for batch in self.data.test_batches()
+            )
+        else:
+            key = "test", place.shared
+            if key not in self._placed:
+                self._placed[key] = [put(b, place.rows) for b in _test_batches(self.data.test)]
+            batches = self._placed[key]
+        for images, labels, mask in batches:
+            yield (images, labels), mask
+
+
+def _filled(
+    images: Any, labels: Any, mask: Any = None, parts: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    fill = EVALUATION_BATCH // parts - len(labels)
+    mask = np.ones(len(labels), bool) if mask is None else np.asarray(mask)
+    arrays = np.asarray(images), np.asarray(labels, np.int32), mask
+    padded = [np.pad(a, [(0, fill)] + [(0, 0)] * (a.ndim - 1)) for a in arrays]
+    return padded[0], padded[1], padded[2]
+
+
+def _test_batches(split: Split) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    for start in range(0, len(split.labels), EVALUATION_BATCH):
+        chosen = slice(start, start + EVALUATION_BATCH)
+        yield _filled(split.images[chosen], split.labels[chosen])
+
+
+def arrays_of(states: Sequence[State]) -> dict[str, np.ndarray]:
+    """Every leaf of groups' states on the host, by path, (members, ...); random keys as their data."""
+    flat = [tree_flatten_with_path(state)[0] for state in states]
+    return {
+        _name(leaves[0][0]): np.concatenate([np.asarray(_data(leaf)) for _, leaf in leaves])
+        for leaves in zip(*flat, strict=True)
+    }
+
+
+def states_of(
+    arrays: dict[str, np.ndarray], shapes: Sequence[Any], places: Sequence[Place]
+) -> list[Any]:
+    """The groups' states whose ``arrays_of`` are given.
+
+    Args:
+      arrays: by path, stacked over the members of all groups.
+      shapes: of each group's state.
+      places: where each goes.
+
+    Raises:
+      InputError: the arrays are not those of such states.
+    """
+    states = []
+    first = 0
+    for shape, place in zip(shapes, places, strict=True):
+        leaves, structure = tree_flatten_with_path(shape)
+        rows = slice(first, first + leaves[0][1].shape[0])
+        first = rows.stop
+        placed = [_placed(arrays, _name(path), leaf, rows, place) for path, leaf in leaves]
+        states.append(jax.tree.unflatten(structure, placed))
+    return states
+
+
+def _placed(
+    arrays: dict[str, np.ndarray], name: str, wanted: Any, rows: slice, place: Place
+) -> Any:
+    is_key = jnp.issubdtype(wanted.dtype, jax.dtypes.prng_key)
+    data = jax.eval_shape(jax.random.key_data, wanted) if is_key else wanted
+    array = arrays[name][rows] if name in arrays else None
+    if array is None or array.shape != data.shape or array.dtype != data.dtype:
+        got = "nothing" if array is None else f"{array.dtype} {array.shape}"
+        raise InputError(
+            f"the checkpoint has {got} for {name}, where {data.dtype} {data.shape} is needed"
+        )
+    placed = put(array, place.state)
+    return jax.random.wrap_key_data(placed) if is_key else placed
+
+
+def stacked(states: Sequence[State]) -> State:
+    """One state, stacked over all members, on the device of the first; a copy."""
+    if len(states) == 1:
+        return jax.tree.map(jnp.copy, states[0])
+    first = jax.tree.leaves(states[0])[0].sharding
+    moved = [states[0], *(jax.device_put(state, first) for state in states[1:])]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *moved)
+
+
+def _data(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def _name(path: Any) -> str:
+    return keystr(path, simple=True, separator="/")

@@ -1,0 +1,144 @@
+"""What a run carries from step to step, and how it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from flaxact.data.views import shape
+from flaxact.errors import InputError, unknown
+from flaxact.layers import HYPERPARAMETERS
+from flaxact.net import Net, Variables
+from flaxact.training.members import Member
+from flaxact.training.optimizers import make_optimizer
+from flaxact.training.recipe import Recipe
+
+Metrics = dict[str, jax.Array]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """All that a run carries from step to step.
+
+    Batch order, augmentation and dropout are functions of ``key`` and ``step``, so a run resumes from
+    its state alone as if it had not stopped.
+
+    Attributes:
+      step: steps done.
+      variables: of the net.
+      opt_state: of the optimizer.
+      key: all randomness in training derives from it.
+      rates: "learning_rate" and "momentum"; arrays, so that a sweep compiles once.
+      totals: sums over the steps of this epoch of "loss" and "error".
+      diverged_at: the first step whose loss, gradient or result was not finite, counted from 0; -1 for
+        none. From then on only ``step`` changes.
+    """
+
+    step: jax.Array
+    variables: Variables = field(repr=False)
+    opt_state: Any = field(repr=False)
+    key: jax.Array = field(repr=False)
+    rates: dict[str, jax.Array]
+    totals: Metrics
+    diverged_at: jax.Array
+
+
+def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
+    """``init(seed, images) -> State``: for equal seeds, equal weights and batch order.
+
+    In place of the seed it takes what ``member_values`` gives of a member.
+    """
+
+    def init(seed: Any, images: Any) -> State:
+        member: dict[str, Any] = (
+            seed
+            if isinstance(seed, dict)
+            else member_values(Member(), recipe) | {"seed": jnp.asarray(seed, jnp.int32)}
+        )
+        weights_key, key = jax.random.split(jax.random.key(member["seed"]))
+        variables = net.init(weights_key, as_seen(recipe, images))
+        variables = _with_hyperparameters(variables, member["hyperparameters"])
+        opt_state = state_optimizer(recipe, 1, member["rates"]).init(variables["params"])
+        totals = {name: jnp.zeros((), jnp.float32) for name in ("loss", "error")}
+        return State(
+            step=jnp.zeros((), jnp.int32), variables=variables, opt_state=opt_state, key=key,
+            rates=member["rates"], totals=totals,
+            diverged_at=jnp.full((), -1, jnp.int32),
+        )  # fmt: skip
+
+    return init
+
+
+def as_seen(recipe: Recipe, images: Any) -> Any:
+    """The center of the images, of the size that augmentation and views give the net."""
+    height, width, _ = shape(recipe.augment, recipe.views, images.shape[1:])
+    top = (images.shape[1] - height) // 2
+    left = (images.shape[2] - width) // 2
+    return images[:, top : top + height, left : left + width]
+
+
+def member_values(member: Member, recipe: Recipe) -> dict[str, Any]:
+    """A member as arrays, with the recipe's values where it has none."""
+    rates = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum}
+    own = {name: getattr(member, name) for name in rates if getattr(member, name) is not None}
+    return {
+        "seed": np.int32(member.seed),
+        "rates": {name: np.float32(value) for name, value in (rates | own).items()},
+        "hyperparameters": {name: np.float32(value) for name, value in member.hyperparameters},
+    }
+
+
+def _with_hyperparameters(variables: Variables, values: dict[str, Any]) -> Variables:
+    sites = flatten_dict(variables.get(HYPERPARAMETERS, {}))
+    swept = {path[-1] for path in sites}
+    for name in values:
+        if name not in swept:
+            raise unknown("hyperparameter of the net", name, swept)
+    if missing := swept - set(values):
+        raise InputError(
+            f"a member must give its {', '.join(sorted(missing))}, which the net leaves open"
+        )
+    if not swept:
+        return variables
+    by_site = unflatten_dict({path: values[path[-1]] for path in sites})
+    return {**variables, HYPERPARAMETERS: by_site}
+
+
+def state_optimizer(
+    recipe: Recipe, steps_per_epoch: int, rates: dict[str, jax.Array]
+) -> optax.GradientTransformationExtraArgs:
+    """The recipe's optimizer with a state's learning rate and momentum."""
+    momentum = rates["momentum"] if recipe.momentum else None
+    return make_optimizer(
+        recipe, steps_per_epoch, learning_rate=rates["learning_rate"], momentum=momentum
+    )
+
+
+def over_members(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function(state, *shared)`` of one member, as a function of a group's state.
+
+    A group's leaves have a leading axis of members, as have the results. Several members are vmapped. A
+    single one is taken out of its axis and put back, which costs nothing in a compiled program: XLA
+    compiles convolutions badly on the CPU when their kernels are vmapped.
+    """
+
+    def of_group(group: Any, *shared: Any) -> Any:
+        if len(jax.tree.leaves(group)[0]) > 1:
+            return jax.vmap(function, (0, *[None] * len(shared)))(group, *shared)
+        result = function(only_member(group), *shared)
+        return jax.tree.map(lambda leaf: leaf[None], result)
+
+    return of_group
+
+
+def only_member(group: Any) -> Any:
+    """A group's state of one member, without its axis of members."""
+    return jax.tree.map(lambda leaf: leaf[0], group)

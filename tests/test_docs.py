@@ -1,0 +1,139 @@
+"""Every line of code, every command and every link in the pages, by Python and by the real parser."""
+
+import dataclasses
+import functools
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from flaxact import _own_code, activations, cli, models
+from flaxact.training import Recipe
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+RESULTS = sorted(ROOT.glob("paper_repro/results/**/*.md"))
+SHELL = ("", "sh", "shell", "bash", "console")
+# Whose Python is only compiled: a part of a file of flaxact, and a cell of a notebook (IPython).
+NOT_RUN = (ROOT / "CONTRIBUTING.md", ROOT / "docs" / "guides" / "colab.md")
+# So that what is run is short: fewer epochs, seeds, rates and activations, and smaller nets.
+LESS = {
+    "epochs=3": "epochs=1",
+    "[0, 1]": "[0]",
+    "[0, 1, 2]": "[0]",
+    "[0.001, 0.003, 0.01]": "[0.001]",
+    "cuda_convnet(variant=18pct, width=0.25)": "mlp(width=0.02)",
+    'Study(("relu", "prelu"), "mlp(width=0.02)"': 'Study(("prelu",), "mlp(depth=1, width=0.02)"',
+    'select("monotonic and zero_mean and lipschitz <= 1")': 'select("monotonic and not bounded")',
+}
+QUICK = ("describe", "cite", "models")  # commands that are run, not parsed only
+COMMAND = re.compile(
+    r"(?<![\w/.-])(?:(flaxact) +(?=--import|--version|[a-zA-Z])|(make|python -m|pip install) +)(\S.*)",
+    re.DOTALL,
+)
+
+
+def named(page):
+    return str(page.relative_to(ROOT))
+
+
+@functools.cache
+def blocks(page):
+    """The fenced blocks of a page: language and text, with lines that go on joined."""
+    text = page.read_text("utf-8").replace("\\\n", " ")
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    """What the pages tell to type, program and arguments, in blocks and in sentences; each once."""
+    found = {}
+    for page in (*PAGES, *RESULTS):
+        texts = [text for language, text in blocks(page) if language in SHELL]
+        texts += re.findall(
+            r"(?<!`)`(!?(?:flaxact|make|pip|python) [^`\n]+)`", page.read_text("utf-8")
+        )
+        for line in (line for text in texts for line in re.split(r"\n(?!\s)|&& ", text)):
+            if command := COMMAND.search(re.sub(r"^#.*|\s+#\s.*$", "", line)):
+                program, arguments = command[1] or command[2], command[3].strip().rstrip("'")
+                found.setdefault((program, arguments), named(page))
+    return sorted(found)
+
+
+@pytest.mark.timeout(900)  # 20 s of a core, on a machine that may be busy
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=named)
+def test_python_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for language, block in blocks(page):
+        if language == "python":
+            short = functools.reduce(lambda text, pair: text.replace(*pair), LESS.items(), block)
+            program = compile(short, named(page), "exec")
+            if page not in NOT_RUN:
+                exec(program, {"__name__": "example"})
+
+
+def test_what_is_shortened_is_there():
+    text = "".join(block for page in PAGES for _, block in blocks(page))
+    assert [long for long in LESS if long not in text] == []
+
+
+@pytest.mark.parametrize(("program", "arguments"), commands())
+def test_commands_can_be_typed(program, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(arguments)
+    if program == "flaxact":
+        check_flaxact(words, monkeypatch)
+    elif program == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        assert {word for word in words if "=" not in word} <= set(targets)
+    elif program == "python -m" and words[0].startswith("benchmarks."):
+        assert (ROOT / f"{words[0].replace('.', '/')}.py").exists()
+    elif program == "pip install":
+        for extras in re.findall(r"flaxact\[([\w,]+)\]", arguments):
+            assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
+
+
+def check_flaxact(arguments, monkeypatch):
+    """Parse a command of flaxact, and what its options name; run it if it is quick."""
+    own = arguments[0] == "--import"
+    if own:
+        Path(arguments[1]).write_text("", "utf-8")
+        monkeypatch.delitem(sys.modules, Path(arguments[1]).stem, raising=False)
+        monkeypatch.setattr(_own_code, "names", [])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        assert cli.main([*arguments[:2], "--version"]) == 0
+        arguments = arguments[2:]
+    if len(arguments) == 1:  # the mention of a command, whose arguments may be needed
+        assert arguments[0] in (*cli.COMMANDS, "--version")
+        return
+    if arguments[0] == "COMMAND":
+        return
+    if arguments[0] == "train" and arguments[1].startswith("--"):  # the mention of an option
+        arguments.insert(1, "relu")
+    one = {arguments[0]: cli.COMMANDS[arguments[0]]}
+    monkeypatch.setattr(cli, "COMMANDS", one)  # the parsers of the others take time to make
+    call = cli._parse(arguments)
+    if arguments[0] in QUICK:
+        call()
+        return
+    given = dict(call.keywords)
+    for options in filter(dataclasses.is_dataclass, (*call.args, *call.keywords.values())):
+        given |= vars(options)
+    Recipe.from_toml("\n".join(given.get("option", ())))
+    if not own and "model" in given:
+        models.parse(given["model"])
+    for name in given.get("activations", ()):
+        if not own and not name.startswith("NAME"):
+            activations.get(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_within_the_project_lead_somewhere(page):
+    text = page.read_text("utf-8")
+    links = [
+        link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link
+    ]
+    assert [link for link in links if link and not page.parent.joinpath(link).exists()] == []
