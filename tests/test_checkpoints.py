@@ -427,6 +427,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow  # 25 forks; in a sandboxed kernel, the wait for a killed child has hung
 def test_killed_at_any_moment_of_saving(tmp_path):
     folder, chance, last = tmp_path / "checkpoints", random.Random(0), 0
     command = [sys.executable, "-W", "ignore", "-c", NURSERY, os.path.dirname(__file__)]
