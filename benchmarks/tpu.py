@@ -24,6 +24,7 @@ import json
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
@@ -240,7 +241,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("part", choices=[*PARTS, "table"])
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="of the part's rows")
     parser.add_argument("--chips", nargs="+", choices=CHIPS, default=["v5e"], metavar="CHIP")
-    parser.add_argument("--part-of", default="", metavar="TEXT", help="rows whose name has it, as /dense/")
+    parser.add_argument(
+        "--part-of", default="", metavar="TEXT", help="rows whose name has it, as /dense/"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the files")
     options = parser.parse_args(arguments)
     folder = options.results / "tpu"
@@ -298,13 +301,12 @@ def _number(row: Row | None, name: str, unit: float, digits: int) -> str:
 
 def _model_lines(rows: dict[str, Row]) -> Iterator[str]:
     found = {key.split("/")[2]: row for key, row in rows.items() if key.startswith("models/v5e/")}
-    if not found:
-        return
     yield f"## v5e: a training step of the zoo's nets, {BATCH} images, ReLU, float32\n"
-    yield "Memory is all that the step needs. The net's own products are the multiplications and"
-    yield "additions of its layers with kernels, forward and backward (three times the forward ones; the"
-    yield "first layer needs fewer). A much larger count of the compiler is work that its form adds.\n"
-    yield "| net | images | memory, GB | moved, GB | operations, 10⁹ | ÷ the net's own products |"
+    yield "Memory is all that the step needs. The share is that of the net's own products, the"
+    yield "multiplications and additions of its layers with kernels, forward and backward (three times"
+    yield "the forward ones; the first layer needs fewer), in the compiler's count of operations. Where"
+    yield "it is small, the compiler's form adds work, as by padding, or much is no product of kernels.\n"
+    yield "| net | images | memory, GB | moved, GB | operations, 10⁹ | share of products |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for name, row in found.items():
         if "refused" in row:
@@ -313,15 +315,20 @@ def _model_lines(rows: dict[str, Row]) -> Iterator[str]:
         size = " × ".join(map(str, row["images"]))
         yield (
             f"| {name} | {size} | {row['all'] / 1e9:.2f} | {row['moved'] / 1e9:.2f} | "
-            f"{row['flops'] / 1e9:,.0f} | {row['flops'] / row['products']:.2f} |"
+            f"{row['flops'] / 1e9:,.4g} | {row['products'] / row['flops']:.0%} |"
         )
     yield ""
+    yield from _not_compiled([name for name in list_models() if name not in found])
+
+
+def _not_compiled(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield from textwrap.wrap(f"Not compiled yet: {', '.join(names)}.", 110)
+        yield ""
 
 
 def _engine_lines(rows: dict[str, Row]) -> Iterator[str]:
     found = {key.split("/")[2]: row for key, row in rows.items() if key.startswith("engine/")}
-    if not found:
-        return
     yield "## v5e: the programs of `train`, cuda_convnet on 50,000 images of CIFAR-10, batches of 128\n"
     yield "For each chip. Messages are those in the program's text; the loop over steps repeats them.\n"
     yield "| program | memory, MB | temporaries, MB | messages between chips |"
@@ -334,6 +341,7 @@ def _engine_lines(rows: dict[str, Row]) -> Iterator[str]:
         sent = ", ".join(f"{count} {what}" for what, count in row["messages"].items()) or "none"
         yield f"| {name} | {row['all'] / 1e6:,.0f} | {row['temporary'] / 1e6:,.0f} | {sent} |"
     yield ""
+    yield from _not_compiled([name for name in ENGINE if name not in found])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
-from flaxact import _interrupts
+from flaxact import _interrupts, _own_code
 from flaxact.errors import InputError
 
 
@@ -83,10 +83,14 @@ def train(
     module = models.create_model(name, act, num_classes=data.num_classes)
     net = from_linen(module, members[0].swept)
     from flaxact._shown import Shown
+    from flaxact.data.catalogue import own as own_data
+    from flaxact.studies.study import own_definitions
 
+    own = [*own_definitions(act, name), *(own_data[n] for n in [dataset] if n in own_data)]
     with _interrupts.raised(), Shown(chosen, len(members)) as shown:
         for epoch in training.run(
-            net, chosen, data, members, out, model=f"{name} with {act}", save_seconds=save_seconds,
+            net, chosen, data, members, out, model=f"{name} with {act}",
+            own_code=_own_code.digests(own), save_seconds=save_seconds,
             profile=profile, tensorboard=tensorboard, watch=shown.step, chunk=chunk, split=split,
         ):  # fmt: skip
             shown.epoch(epoch)
