@@ -110,21 +110,18 @@ def recipe(rng):
     """A recipe's file: some fields, in TOML or nearly."""
     lines = []
     for field in rng.sample(dataclasses.fields(Recipe), rng.randrange(5)):
-        right = rng.choice(
-            (
-                "1",
-                "0.5",
-                "true",
-                '"adam"',
-                '"cosine"',
-                '["flip"]',
-                '["crop(padding=4)"]',
-                "[]",
-                '""',
-            )
-        )
+        right = RIGHT.get(field.name, json.dumps(field.default))
         wrong = rng.choice(
-            (*NUMBERS_AS_TEXT, *WORDS, "[1, 2", '{"a" = 1}', "1979-05-27", '["", 1]')
+            (
+                *NUMBERS_AS_TEXT,
+                *WORDS,
+                "[1, 2",
+                '{"a" = 1}',
+                "1979-05-27",
+                "0x" + "f" * 5000,
+                "[0x" + "f" * 5000 + "]",
+                "[" * 5000,
+            )
         )
         lines.append(f"{field.name} = {right if rng.random() < 0.75 else wrong}")
     return damaged("\n".join(lines), rng)

@@ -15,7 +15,7 @@ from flaxact.data.augment import catalogue as augmentations
 from flaxact.data.options import bound
 from flaxact.data.preprocess import catalogue as preprocessings
 from flaxact.data.views import catalogue as views_of_images
-from flaxact.errors import InputError, unknown
+from flaxact.errors import InputError, shown, unknown
 
 OPTIMIZERS = ("sgd", "nesterov", "cuda_convnet", "adam", "adamw", "lion")
 SCHEDULES = ("constant", "cosine", "steps", "plateau")
@@ -90,7 +90,7 @@ class Recipe:
         for name, (fits, allowed) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not fits(value):
-                raise InputError(f"{name} must be {allowed}, not {value!r}")
+                raise InputError(f"{name} must be {allowed}, not {shown(value)}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
@@ -156,8 +156,10 @@ def fields_in(*texts: str) -> dict[str, Any]:
     for text in texts:
         try:
             fields |= tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
             raise InputError(f"cannot read the recipe as TOML: {error}") from None
+        except RecursionError:
+            raise InputError("cannot read the recipe as TOML: too many brackets") from None
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in fields:
         if name not in known:
@@ -195,7 +197,7 @@ def _typed(name: str, value: Any, wanted: str) -> Any:
         return None if value is None else _typed(name, value, wanted.removesuffix(" | None"))
     if wanted.startswith("tuple"):
         if not isinstance(value, tuple | list):
-            raise InputError(f"{name} must be a list, not {value!r}")
+            raise InputError(f"{name} must be a list, not {shown(value)}")
         kind = wanted.removeprefix("tuple[").removesuffix(", ...]")
         return tuple(_typed(f"each of {name}", item, kind) for item in value)
     if wanted == "str" and isinstance(value, str):
@@ -209,4 +211,4 @@ def _typed(name: str, value: Any, wanted: str) -> Any:
         except OverflowError:  # a whole number beyond any float
             return math.inf
     allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[wanted]
-    raise InputError(f"{name} must be {allowed}, not {value!r}")
+    raise InputError(f"{name} must be {allowed}, not {shown(value)}")
