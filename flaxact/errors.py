@@ -39,19 +39,6 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else f"{line[:head]} ... {line[head + 5 - longest :]}"
 
 
-def shown(value: object) -> str:
-    """``repr``, also of a whole number that Python does not write out, alone or within a list.
-
-    >>> shown("a"), shown(10**5000), shown([10**5000])
-    ("'a'", 'a whole number of thousands of digits', 'a list with a whole number of thousands of digits')
-    """
-    try:
-        return repr(value)
-    except ValueError:  # sys.int_info
-        number = "a whole number of thousands of digits"
-        return number if isinstance(value, int) else f"a {type(value).__name__} with {number}"
-
-
 def nearest(given: str, allowed: Iterable[str]) -> str | None:
     """The allowed name most like the given one, whatever its case, or None where none is.
 

@@ -544,7 +544,7 @@ def test_damaged_files_are_refused_or_do_not_matter(whole, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_fuzz_of_files(whole, tmp_path):
-    print(fuzz(whole, tmp_path, fuzzing.INPUTS // 5, 1))
+    print(fuzz(whole, tmp_path, fuzzing.INPUTS // 20, 1))
 
 
 def unsealed(content):
@@ -582,7 +582,7 @@ def test_damaged_files_without_a_digest_give_a_report_or_one_line(whole, tmp_pat
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_fuzz_of_files_without_a_digest(whole, tmp_path):
-    print(fuzz_without_digest(whole, tmp_path, fuzzing.INPUTS // 10, 1))
+    print(fuzz_without_digest(whole, tmp_path, fuzzing.INPUTS // 4, 1))
 
 
 @pytest.mark.parametrize(

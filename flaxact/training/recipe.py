@@ -10,12 +10,12 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
-from flaxact._grammar import parse, type_names
+from flaxact._grammar import HUGE, parse, shown, type_names
 from flaxact.data.augment import catalogue as augmentations
 from flaxact.data.options import bound
 from flaxact.data.preprocess import catalogue as preprocessings
 from flaxact.data.views import catalogue as views_of_images
-from flaxact.errors import InputError, shown, unknown
+from flaxact.errors import InputError, unknown
 
 OPTIMIZERS = ("sgd", "nesterov", "cuda_convnet", "adam", "adamw", "lion")
 SCHEDULES = ("constant", "cosine", "steps", "plateau")
@@ -204,6 +204,8 @@ def _typed(name: str, value: Any, wanted: str) -> Any:
         is_spec = name.removeprefix("each of ") in _SPECS and (value or name != "views")
         return str(parse(value)) if is_spec else value
     if wanted == "int" and isinstance(value, Integral) and not isinstance(value, bool):
+        if abs(value) >= HUGE:
+            raise InputError(f"{name} must be a whole number of at most 64 bits, not a huge one")
         return int(value)
     if wanted == "float" and isinstance(value, Real) and not isinstance(value, bool):
         try:
