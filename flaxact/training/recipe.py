@@ -90,7 +90,7 @@ class Recipe:
         for name, (fits, allowed) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not fits(value):
-                raise InputError(f"{name} must be {allowed}, not {shown(value)}")
+                raise InputError(f"{name} must be {allowed}, not {_in_message(value)}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
@@ -191,13 +191,20 @@ _SPECS = {  # the field: what an entry is called, and the entries by name
 }
 
 
+def _in_message(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return shown(value)
+
+
 def _typed(name: str, value: Any, wanted: str) -> Any:
     """A field's value as the type that it is declared with, spec texts in their usual form."""
     if wanted.endswith(" | None"):
         return None if value is None else _typed(name, value, wanted.removesuffix(" | None"))
     if wanted.startswith("tuple"):
         if not isinstance(value, tuple | list):
-            raise InputError(f"{name} must be a list, not {shown(value)}")
+            raise InputError(f"{name} must be a list, not {_in_message(value)}")
         kind = wanted.removeprefix("tuple[").removesuffix(", ...]")
         return tuple(_typed(f"each of {name}", item, kind) for item in value)
     if wanted == "str" and isinstance(value, str):
@@ -213,4 +220,4 @@ def _typed(name: str, value: Any, wanted: str) -> Any:
         except OverflowError:  # a whole number beyond any float
             return math.inf
     allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[wanted]
-    raise InputError(f"{name} must be {allowed}, not {shown(value)}")
+    raise InputError(f"{name} must be {allowed}, not {_in_message(value)}")
