@@ -1,4 +1,4 @@
-"""The commands that train: arguments to a function call, and what is shown while it runs."""
+"""The commands that train, and that make a report again: arguments to a call, and what is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
-from flaxact import _interrupts
+from flaxact.cli import interrupts
 from flaxact.errors import InputError
 
 
@@ -82,9 +82,9 @@ def train(
 
     module = models.create_model(name, act, num_classes=data.num_classes)
     net = from_linen(module, members[0].swept)
-    from flaxact._shown import Shown
+    from flaxact.cli.progress import Shown
 
-    with _interrupts.raised(), Shown(chosen, len(members)) as shown:
+    with interrupts.raised(), Shown(chosen, len(members)) as shown:
         for epoch in training.run(
             net, chosen, data, members, out, model=f"{name} with {act}", save_seconds=save_seconds,
             profile=profile, tensorboard=tensorboard, watch=shown.step, chunk=chunk, split=split,
@@ -161,7 +161,7 @@ def report(folder: tyro.conf.Positional[Path]) -> None:
     Args:
       folder: Where flaxact compare has written.
     """
-    from flaxact._shown import print_table
+    from flaxact.cli.progress import print_table
     from flaxact.studies.report import table, write_report
 
     path = write_report(folder)

@@ -17,8 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from flaxact import _interrupts
 from flaxact._lazy import np
+from flaxact.cli import interrupts
 
 console = Console(stderr=True)
 
@@ -52,7 +52,7 @@ class Bar:
 
     def show(self, done: int, total: int, text: str) -> None:
         """Bring it up to date; raises an interrupt that was caught on its way."""
-        _interrupts.check()
+        interrupts.check()
         if self.live:
             self.progress.update(self.task, completed=done, total=total, description=text)
         elif self.lines and text != self.text:
