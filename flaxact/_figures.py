@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
-INK, GRID, PAPER = "#333333", "#dddddd", "#ffffff"
+INK = "#333333"
+GRID = "#dddddd"
+PAPER = "#ffffff"
 WIDTH = 4.8  # inches of a figure whose text is still read where a phone's screen is its width
 _ROW = 0.19  # inches of a line of a legend
 _LETTER = 5.6  # points of a legend's letter, in the widest of the fonts that readers have

@@ -115,7 +115,8 @@ def devices() -> list[Finding]:
     asked = os.environ.get("JAX_PLATFORMS", "")
     if problem := no_devices():
         return [problem]
-    default, found = jax.default_backend(), []
+    default = jax.default_backend()
+    found = []
     for backend in dict.fromkeys((default, "cpu")):
         try:
             those = jax.devices(backend)

@@ -27,7 +27,8 @@ EVENTS = {
 
 def kill_at(number, root):
     """Kill this process before its so-manieth change of a file under ``root``; returns a counter."""
-    left, root = [number], str(root)
+    left = [number]
+    root = str(root)
 
     def hook(event, arguments):
         if event not in EVENTS or not str(arguments[0]).startswith(root):

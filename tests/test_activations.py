@@ -64,7 +64,8 @@ def test_three_orders_are_exact(spec):
 @pytest.mark.parametrize("spec", OWN)
 def test_gradient_and_hessian(spec):
     """By reverse, and forward over reverse mode: each output depends on its input alone."""
-    activation, x = fa.get(spec), away_from_breaks(spec, 5)
+    activation = fa.get(spec)
+    x = away_from_breaks(spec, 5)
 
     def gradient(x):
         found = jax.grad(lambda x: activation(x).sum())(x)
@@ -178,7 +179,8 @@ def test_stated_shape(spec):
         x = np.arange(-7, 7, step) + 1e-5
         found = np.asarray(jit(derivatives(activation, 4))(x))
     known = ~np.isnan(found[0])
-    x, (y, *orders) = x[known], found[:, known]
+    x = x[known]
+    (y, *orders) = found[:, known]
     assert bool(np.all(np.diff(y) >= -1e-15)) == activation.monotonic
 
     def breaks(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
@@ -227,7 +229,8 @@ def test_one_trace_for_equal_activations(spec):
 @pytest.mark.parametrize("name", ["elu", "leaky_relu", "celu", "swish_beta", "isru", "dyt"])
 def test_learned_hyperparameters_get_their_gradient(name):
     """An array may be trained: its gradient is that of the formula, never silently zero."""
-    function, x = getattr(fa, name), np.array([-1.5, -0.5, 0.7])
+    function = getattr(fa, name)
+    x = np.array([-1.5, -0.5, 0.7])
     for value in (0.3, 1.0):
         check_gradients(function, (x, np.float64(value)), order=2)
     with jax.enable_x64(True):

@@ -132,7 +132,9 @@ def test_every_place_draws_a_kernel_with_the_fan_of_a_window(init, variance):
 
 
 def test_orthogonal_and_normalised_kernels_are_so_at_every_place():
-    x, key = jnp.eye(24).reshape(24, 3, 2, 4), jax.random.key(0)  # shows every weight by itself
+    # shows every weight by itself
+    x = jnp.eye(24).reshape(24, 3, 2, 4)
+    key = jax.random.key(0)
     layer = LocalConv(3, kernel_size=(1, 1), kernel_init=fa.initializers.orthogonal())
     columns = jit(layer.init)(key, x)["params"]["kernel"].reshape(3, 2, 4, 3)
     eye = np.broadcast_to(np.eye(3, dtype=np.float32), (3, 2, 3, 3))
@@ -157,7 +159,8 @@ class Reference:
 
     def __init__(self, params):
         self.torch = pytest.importorskip("torch")
-        self.f, self.params = self.torch.nn.functional, params
+        self.f = self.torch.nn.functional
+        self.params = params
 
     def conv(self, x, name, **options):
         kernel, bias = (self.torch.tensor(self.params[name][k]) for k in ("kernel", "bias"))
@@ -199,7 +202,8 @@ def alexnet(ref, x):
 
 
 def alexnet_cuda_convnet2(ref, x):
-    relu, last = ref.f.relu, -(x.shape[-1] - 11) % 4
+    relu = ref.f.relu
+    last = -(x.shape[-1] - 11) % 4
     x = ref.respond(ref.conv(ref.f.pad(x, (0, last, 0, last)), "conv1", stride=4), 5, 1e-4, 2.0)
     x = relu(ref.conv(relu(ref.pool(x)), "conv2", padding=2))
     x = relu(ref.conv(ref.pool(ref.respond(x, 5, 1e-4, 2.0)), "conv3", padding=1))
@@ -254,7 +258,8 @@ def conv_local_11pct(ref, x):
 )
 def test_logits_are_those_of_a_reference_in_torch(text, reference, shape):
     model = models.create_model(text, "relu")
-    variables, x = random_variables(model, shape), images(shape)
+    variables = random_variables(model, shape)
+    x = images(shape)
     got = jit(model.apply)(variables, x)
     ref = Reference(variables["params"])
     if "inputs" in variables:
@@ -352,7 +357,8 @@ def test_dropout_in_training_only(text):
 @pytest.mark.parametrize("text", NETS)
 def test_a_training_step_reaches_every_parameter(text):
     model = models.create_model(text, "elu", num_classes=3, width=0.1)
-    x, labels = images(NETS[text], 4), jnp.array([0, 1, 2, 0])
+    x = images(NETS[text], 4)
+    labels = jnp.array([0, 1, 2, 0])
     variables = random_variables(model, NETS[text])
 
     def loss_of(params):

@@ -79,7 +79,9 @@ def test_crop_shifts_pixels_and_brings_in_zeros(images):
 
 
 def test_every_shift_comes_up_alike():
-    size, padding, draws = 5, 1, 4500
+    size = 5
+    padding = 1
+    draws = 4500
     picture = np.zeros((size, size, 1), np.float32)
     picture[2, 2] = 1
     many = jnp.broadcast_to(picture, (draws, size, size, 1))
@@ -168,7 +170,8 @@ def test_pca_noise_has_the_covariance_of_the_paper():
     rng = np.random.default_rng(1)
     training = rng.normal(size=(50, 4, 4, 3)) @ rng.normal(size=(3, 3))
     fitted = colour_components(training)
-    values, vectors = np.array(fitted["values"]), np.array(fitted["vectors"])
+    values = np.array(fitted["values"])
+    vectors = np.array(fitted["vectors"])
     pixels = training.reshape(-1, 3)
     np.testing.assert_allclose(
         vectors @ np.diag(values) @ vectors.T, np.cov(pixels.T, bias=True), atol=1e-12

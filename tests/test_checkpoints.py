@@ -429,7 +429,9 @@ for line in sys.stdin:
 
 @pytest.mark.slow  # 25 forks; in a sandboxed kernel, the wait for a killed child has hung
 def test_killed_at_any_moment_of_saving(tmp_path):
-    folder, chance, last = tmp_path / "checkpoints", random.Random(0), 0
+    folder = tmp_path / "checkpoints"
+    chance = random.Random(0)
+    last = 0
     command = [sys.executable, "-W", "ignore", "-c", NURSERY, os.path.dirname(__file__)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -456,7 +458,8 @@ def killed_after(stdout, seconds):
 
     Empty if the machine has not ended it a minute later.
     """
-    said, pid = [], None
+    said = []
+    pid = None
     while pid is None or sum(map(str.isdigit, said)) < 2:
         said.append(stdout.readline().strip())
         assert not re.match("ended|$", said[-1]), said

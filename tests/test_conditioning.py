@@ -58,7 +58,8 @@ def test_the_best_rate_needs_the_fewest_steps_and_those_of_the_condition_number(
 
 
 def test_least_squares_finds_the_best_weights():
-    x, targets = RNG.normal(size=(50, 6)), RNG.normal(size=(50, 2))
+    x = RNG.normal(size=(50, 6))
+    targets = RNG.normal(size=(50, 2))
     best = np.linalg.lstsq(x, targets, rcond=None)[0]
     np.testing.assert_allclose(linear_layer(x, targets).off, -best, rtol=1e-9)
 

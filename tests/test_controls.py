@@ -72,7 +72,8 @@ class Torch:
         return self.functional.linear(x, layer["kernel"].T, layer["bias"])
 
     def batch_norm(self, x, name):
-        stats, layer = self.stats[name], self.params[name]
+        stats = self.stats[name]
+        layer = self.params[name]
         return self.functional.batch_norm(
             x, stats["mean"], stats["var"], layer["scale"], layer["bias"], eps=1e-5
         )
@@ -84,7 +85,9 @@ class Torch:
 
 def resnet_in_torch(variables, x, blocks, shortcut, bottleneck):
     net = Torch(variables)
-    relu, pad, large = net.functional.relu, net.functional.pad, len(blocks) == 4
+    relu = net.functional.relu
+    pad = net.functional.pad
+    large = len(blocks) == 4
 
     def unit(x, place, stride=1, padding=0):
         return net.batch_norm(net.conv(x, f"conv{place}", stride, padding), f"norm{place}")
@@ -93,7 +96,8 @@ def resnet_in_torch(variables, x, blocks, shortcut, bottleneck):
     x = net.functional.max_pool2d(x, 3, 2, 1) if large else x
     for stage, count in enumerate(blocks, 1):
         for block in range(1, count + 1):
-            stride, place = 2 if stage > 1 and block == 1 else 1, f"{stage}_{block}"
+            stride = 2 if stage > 1 and block == 1 else 1
+            place = f"{stage}_{block}"
             if bottleneck:
                 y = relu(unit(x, f"{place}_a"))
                 y = unit(relu(unit(y, f"{place}_b", stride, 1)), f"{place}_out")
@@ -197,7 +201,8 @@ def test_nf_resnet_is_pytorchs():
     model = models.create_model("nf_resnet(depth=8)", "tanh")
     variables = randomised(initialised(model, CIFAR))
     net = Torch(variables)
-    p, tanh = net.params, lambda x: net.torch.tanh(x) * gain(fa.get("tanh"))
+    p = net.params
+    tanh = lambda x: net.torch.tanh(x) * gain(fa.get("tanh"))
 
     def conv(x, place, stride=1):
         layer = p[f"conv{place}"]
@@ -210,13 +215,16 @@ def test_nf_resnet_is_pytorchs():
         x = net.functional.pad(x, edge) if kernel.shape[-1] == 3 else x
         return net.functional.conv2d(x, kernel, layer["bias"], stride)
 
-    x, var = conv(net.standardised(CIFAR), "_stem"), 1.0
+    x = conv(net.standardised(CIFAR), "_stem")
+    var = 1.0
     for stage in (1, 2, 3):
-        place, stride = f"{stage}_1", 1 if stage == 1 else 2
+        place = f"{stage}_1"
+        stride = 1 if stage == 1 else 2
         y = tanh(x / math.sqrt(var))
         x = x if stage == 1 else conv(y, f"{place}_skip", stride)
         y = conv(tanh(conv(y, f"{place}_a", stride)), f"{place}_out")
-        x, var = x + 0.2 * p[f"gain{place}"] * y, 1.04
+        x = x + 0.2 * p[f"gain{place}"] * y
+        var = 1.04
     want = net.dense(tanh(x).mean((2, 3)), "logits").numpy()
     assert abs(want).max() > 0.01
     chex.assert_trees_all_close(applied(model, variables, CIFAR), want, rtol=1e-4, atol=1e-4)
@@ -234,7 +242,8 @@ def test_batch_statistics_change_in_training_only():
     _, trained = run(variables, CIFAR, train=True, capture_intermediates=True)
     for name, stats in trained["batch_stats"].items():
         (seen,) = trained["intermediates"][name.replace("norm", "conv")]["__call__"]
-        mean, var = seen.mean((0, 1, 2)), seen.var((0, 1, 2))
+        mean = seen.mean((0, 1, 2))
+        var = seen.var((0, 1, 2))
         chex.assert_trees_all_close(
             stats, {"mean": 0.1 * mean, "var": 0.9 + 0.1 * var}, rtol=1e-4, atol=1e-5
         )
@@ -472,9 +481,13 @@ def test_any_size_and_channels(text, shape):
     ],
 )
 def test_training_steps_lower_the_loss_and_trace_once(text, act):
-    model, labels, traces = models.create_model(text, act), jnp.arange(4), []
-    variables, optimizer = initialised(model, CIFAR), optax.adam(5e-3)
-    params, rest = variables.pop("params"), variables
+    model = models.create_model(text, act)
+    labels = jnp.arange(4)
+    traces = []
+    variables = initialised(model, CIFAR)
+    optimizer = optax.adam(5e-3)
+    params = variables.pop("params")
+    rest = variables
 
     @jit
     def step(params, rest, state):
@@ -490,7 +503,8 @@ def test_training_steps_lower_the_loss_and_trace_once(text, act):
         updates, state = optimizer.update(slopes, state)
         return optax.apply_updates(params, updates), {**rest, **new}, state, value
 
-    state, losses = optimizer.init(params), []
+    state = optimizer.init(params)
+    losses = []
     for _ in range(20):
         params, rest, state, value = step(params, rest, state)
         losses.append(float(value))

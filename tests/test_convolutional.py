@@ -82,7 +82,8 @@ def test_images_that_are_too_small(text):
     ],
 )
 def test_multiplications(text, published):
-    model, shape = models.create_model(text, "relu"), models.input_shape(text)
+    model = models.create_model(text, "relu")
+    shape = models.input_shape(text)
     assert models.multiply_accumulates(model, shape) == pytest.approx(published, rel=0.005)
 
 
@@ -109,7 +110,8 @@ def test_the_maps_of_he_net(name):
 @pytest.mark.parametrize("act", ["crelu", "glu"])
 def test_activations_that_change_the_width(text, act):
     """At equal width the maps stay as published, around skips too; else the number of parameters does."""
-    shape, relu = models.input_shape(text), models.create_model(text, "relu")
+    shape = models.input_shape(text)
+    relu = models.create_model(text, "relu")
     assert models.sites(models.create_model(text, act), shape) == models.sites(relu, shape)
     last = {"act9": "relu"} if text in ("network_in_network", "all_cnn_c") else {}
     by_size = models.create_model(text, last | {"*": act}, matched="parameters")
@@ -160,7 +162,8 @@ def test_normalisation_is_where_it_is_published():
 
 
 def test_noise_and_dropout_are_of_training_only():
-    x, keys = images(4, 9, 9, 3), {"dropout": jax.random.key(1)}
+    x = images(4, 9, 9, 3)
+    keys = {"dropout": jax.random.key(1)}
 
     def logits(text, train):
         model = models.create_model(text, "relu")
@@ -240,7 +243,8 @@ class Torch:
         return self.torch.nn.functional.linear(x, *self.weights(name, 1, 0))
 
     def norm(self, x, name):
-        params, state = self.variables["params"][name], self.variables["batch_stats"][name]
+        params = self.variables["params"][name]
+        state = self.variables["batch_stats"][name]
         values = (state["mean"], state["var"], params["scale"], params["bias"])
         return self.torch.nn.functional.batch_norm(
             x, *(self.torch.tensor(np.asarray(v)) for v in values)
@@ -326,7 +330,8 @@ def test_squeezenet():
 def test_all_cnn_c():
     def reference(t, x):
         for place in range(1, 10):
-            stride, padding = 2 if place in (3, 6) else 1, 1 if place < 7 else 0
+            stride = 2 if place in (3, 6) else 1
+            padding = 1 if place < 7 else 0
             x = t.act(t.conv(x, f"conv{place}", stride=stride, padding=padding))
         return x.mean((2, 3))
 
@@ -388,10 +393,8 @@ def test_he_net14():
     ],
 )  # fmt: skip
 def test_weights_start_as_published(text, expected):
-    model, x = (
-        models.create_model(text, "relu", num_classes=200),
-        jnp.zeros((1, 32, 32, 3), jnp.uint8),
-    )
+    model = models.create_model(text, "relu", num_classes=200)
+    x = jnp.zeros((1, 32, 32, 3), jnp.uint8)
 
     @jit
     def kernels(key):

@@ -178,7 +178,8 @@ def test_both_modes_and_two_orders(spec):
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_vmap_and_jit(spec):
-    f, x = applied(spec), jnp.asarray(inputs((3, WIDTH)), jnp.float32)
+    f = applied(spec)
+    x = jnp.asarray(inputs((3, WIDTH)), jnp.float32)
     if spec in ("dyrelu", "meta_acon"):
         x = x[:, None]  # a batch
     compiled = jit(f)
@@ -222,7 +223,8 @@ SIMPLEX = ("softmax", "log_softmax", "sparsemax", "entmax15")
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16, jnp.bfloat16])
 @pytest.mark.parametrize("spec", SPECS)
 def test_neither_values_nor_slopes_are_nan_at_the_extremes(spec, dtype):
-    f, top = applied(spec), float(jnp.finfo(dtype).max)
+    f = applied(spec)
+    top = float(jnp.finfo(dtype).max)
     if spec in ("dyrelu", "meta_acon"):
         top = top**0.5  # sums over drawn weights overflow
 
@@ -249,7 +251,8 @@ def test_nan_stays_nan(spec):
 @pytest.mark.parametrize("name", SIMPLEX)
 def test_limits_at_infinity(name):
     """An entry at -inf is as if it were not there."""
-    f, x = getattr(fa, name), jnp.asarray(inputs(), jnp.float32)
+    f = getattr(fa, name)
+    x = jnp.asarray(inputs(), jnp.float32)
     y = f(x.at[2].set(-jnp.inf))
     assert y[2] == (-jnp.inf if name == "log_softmax" else 0)
     rest = np.arange(WIDTH) != 2

@@ -27,7 +27,9 @@ class Toy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """A few images of one size, or of several."""
 
     VERSION = tfds.core.Version("1.0.0")
-    SIZES, KEYS, SPLITS = ((6, 5),), ("image", "label"), ("train", "test")
+    SIZES = ((6, 5),)
+    KEYS = ("image", "label")
+    SPLITS = ("train", "test")
 
     def _info(self):
         features = {
@@ -206,7 +208,8 @@ def test_a_picture_that_cannot_be_decoded_is_named(toy, damage):
 
 def test_an_example_is_found_in_its_file(toy):
     source = Records("toy", toy() / "toy" / "1.0.0", "train")
-    source.files, source.lengths = ["one", "two"], [3, 5]
+    source.files = ["one", "two"]
+    source.lengths = [3, 5]
     assert source.where(2).endswith("record 2 of one")
     assert source.where(3).endswith("record 0 of two")
 

@@ -260,7 +260,8 @@ def folder_of(root, files):
     return root
 
 
-GREY, COLOUR = np.full((8, 8), 40, np.uint8), np.full((8, 8, 3), (200, 40, 10), np.uint8)
+GREY = np.full((8, 8), 40, np.uint8)
+COLOUR = np.full((8, 8, 3), (200, 40, 10), np.uint8)
 TWO = {"train/cat/0.png": COLOUR, "train/dog/0.png": COLOUR}
 
 

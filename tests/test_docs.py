@@ -58,7 +58,8 @@ def commands():
         )
         for line in (line for text in texts for line in re.split(r"\n(?!\s)|&& ", text)):
             if command := COMMAND.search(re.sub(r"^#.*|\s+#\s.*$", "", line)):
-                program, arguments = command[1] or command[2], command[3].strip().rstrip("'")
+                program = command[1] or command[2]
+                arguments = command[3].strip().rstrip("'")
                 found.setdefault((program, arguments), named(page))
     return sorted(found)
 

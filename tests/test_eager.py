@@ -31,7 +31,8 @@ def compilations(call, *args) -> int:
 
 @pytest.mark.parametrize("name", [n for n in NAMES if variable(n)])
 def test_another_number_compiles_nothing(name):
-    function, inner = catalogue[name].function, made(name).inner
+    function = catalogue[name].function
+    inner = made(name).inner
     assert compilations(lambda: function(X, **inner, **moved(name))) > 0
     for factor in (1.5, 1.75):
         numbers = moved(name, factor)
@@ -57,7 +58,8 @@ def test_nor_does_one_in_a_derivative(name):
     "spec", ["elu", "glu", "softmax", "prelu", "centered(relu)", "noisy(gelu)"]
 )
 def test_the_same_call_again_traces_and_compiles_nothing(spec):
-    activation, events = fa.get(spec), []
+    activation = fa.get(spec)
+    events = []
     jax.block_until_ready(activation(X))
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, *_, **__: events.append(event)

@@ -46,7 +46,8 @@ def test_an_activation_is_lowered_for_each_platform_stored_and_read(name):
     ],
 )
 def test_a_training_step_is_lowered_for_each_platform(name):
-    net, recipe = from_linen(create_model(name, "relu")), Recipe(epochs=1, batch_size=4)
+    net = from_linen(create_model(name, "relu"))
+    recipe = Recipe(epochs=1, batch_size=4)
     images = jax.ShapeDtypeStruct((4, *input_shape(name)), jnp.uint8)
     labels = jax.ShapeDtypeStruct((4,), jnp.int32)
     init = functools.partial(make_init(net, recipe), 0)

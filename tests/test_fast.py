@@ -134,13 +134,13 @@ def test_only_on_the_cpu_another_form_is_lowered_where_it_pays(name, platform):
 
 
 def test_a_first_layer_has_no_gradient_of_images():
-    x, kernel = jnp.ones((64, 40, 40, 3)), jnp.ones((5, 5, 3, 32))
+    x = jnp.ones((64, 40, 40, 3))
+    kernel = jnp.ones((5, 5, 3, 32))
     traced = jax.jit(jax.grad(lambda k: jnp.sum(fast.convolve(x, k) ** 2))).trace(kernel)
     program = traced.lower(lowering_platforms=("cpu",)).as_text()
-    forward, parts = (
-        1,
-        64 // fast.PART,
-    )  # the output, 13 MB, asks for 16 parts: of fewer images than PART
+    # the output, 13 MB, asks for 16 parts: of fewer images than PART
+    forward = 1
+    parts = 64 // fast.PART
     assert program.count("stablehlo.convolution") == forward + parts
 
 
@@ -183,7 +183,8 @@ def pooled(f, x, direction):
 def test_equal_maxima_share_the_gradient(dtype):
     image = jnp.asarray([[1, 5, 0, 0], [5, 5, 0, 0], [0, 0, 2, 2], [0, 0, 0, 0]], dtype)
     shares = jax.jit(jax.grad(lambda x: jnp.sum(max_pool(x, 2, 2))))(image.reshape(1, 4, 4, 1))
-    third, quarter = float(jnp.asarray(1 / 3, dtype)), 1 / 4
+    third = float(jnp.asarray(1 / 3, dtype))
+    quarter = 1 / 4
     wanted = [
         [0, third, quarter, quarter], [third, third, quarter, quarter],
         [quarter, quarter, 1 / 2, 1 / 2], [quarter, quarter, 0, 0],

@@ -92,7 +92,8 @@ def rows_of(place):
 
 def assert_equal_to(place, whole):
     """A run that was broken off and one that was not: their parameters bit for bit, and the rest."""
-    mine, theirs = last_of(place), last_of(whole)
+    mine = last_of(place)
+    theirs = last_of(whole)
     assert mine.step == theirs.step
     assert_same_bits(mine.arrays, theirs.arrays)
     assert rows_of(place) == rows_of(whole)
@@ -161,8 +162,10 @@ def kill_at_random(root, whole, kills, seed):
     The moments are uniform over a run's time, from when it is called to its end; returns how many fell
     into which part of it.
     """
-    rng, found = random.Random(seed), {"before a checkpoint": 0, "in a save": 0, "between": 0}
-    began, runs = time.monotonic(), 1
+    rng = random.Random(seed)
+    found = {"before a checkpoint": 0, "in a save": 0, "between": 0}
+    began = time.monotonic()
+    runs = 1
     length = float(whole.with_name("seconds").read_text())
     place = root / "0"
     while kills:
@@ -332,7 +335,8 @@ def test_a_failed_save_is_raised_at_the_next_step(whole, tmp_path, monkeypatch):
     def full(path, *_):
         raise OSError(28, "No space left on device", str(path))
 
-    steps, advance = [], Groups.advance
+    steps = []
+    advance = Groups.advance
 
     def noted(groups, step, many):
         steps.append(step)
@@ -415,7 +419,8 @@ def test_another_number_of_devices_is_said(whole, half, tmp_path):
     code, said = ended(start(place, environment={"JAX_NUM_CPU_DEVICES": "2"}.items()))
     assert code == 0, said
     assert "saved on 1 devices and goes on with 2: the last bits may differ" in said
-    mine, theirs = last_of(place), last_of(whole)
+    mine = last_of(place)
+    theirs = last_of(whole)
     for name, array in theirs.arrays.items():
         np.testing.assert_allclose(mine.arrays[name], array, rtol=1e-4, atol=1e-6)
 

@@ -40,7 +40,8 @@ def lines(root, curve):
 def drawn(text, curve):
     """For each line its points as numbers, and how many units a pixel is."""
     root = ET.fromstring(text)
-    (across, _), (down, unit) = axis(root, "x", "x"), axis(root, "y", "y")
+    (across, _) = axis(root, "x", "x")
+    (down, unit) = axis(root, "y", "y")
     found = [np.stack([across(p[:, 0]), down(p[:, 1])], -1) for p in lines(root, curve)]
     return found, unit
 

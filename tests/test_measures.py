@@ -139,10 +139,12 @@ def test_capture_of_a_site_used_twice_and_of_one_that_is_coupled():
     class Twice(nn.Module):
         @nn.compact
         def __call__(self, x):
-            act, soft = Act("relu", name="act"), Act("softmax", name="soft")
+            act = Act("relu", name="act")
+            soft = Act("softmax", name="soft")
             return soft(act(act(x) - 1.0))
 
-    x, y = jnp.asarray(PRE[:, 0]), jnp.asarray(RNG.integers(0, 5, 40))
+    x = jnp.asarray(PRE[:, 0])
+    y = jnp.asarray(RNG.integers(0, 5, 40))
     sites = capture(Twice(), {}, x, y).sites
     np.testing.assert_array_equal(
         sites["act"].pre, np.stack([x, np.maximum(x, 0) - np.float32(1)], 1)

@@ -87,7 +87,8 @@ def test_no_rank_is_promoted(name):
 
 @pytest.mark.parametrize("name", fa.names("learned"))
 def test_rank_promotion_changes_no_value(name):
-    function, x = applied(name), INPUTS.reshape(2, 1, 8)
+    function = applied(name)
+    x = INPUTS.reshape(2, 1, 8)
     expected = function(x)
     with jax.numpy_rank_promotion("raise"):
         np.testing.assert_array_equal(function(x), expected)
@@ -97,7 +98,8 @@ def test_rank_promotion_changes_no_value(name):
 def test_an_empty_array_gives_an_empty_one(name):
     """Along any axis, as jax.nn's functions do; softmax and its kin too."""
     for shape in ((0, 8), (2, 0, 4), (4, 0)):
-        function, x = applied(name, shape[-1]), jax.ShapeDtypeStruct(shape, jnp.float32)
+        function = applied(name, shape[-1])
+        x = jax.ShapeDtypeStruct(shape, jnp.float32)
         wanted = (*shape[:-1], fa.get(name).width(shape[-1]))
         assert jax.eval_shape(function, x).shape == wanted
         assert jax.eval_shape(gradient(function), x).shape == shape
@@ -140,7 +142,8 @@ def test_an_array_in_host_memory_is_refused_in_a_line(name):
 
 
 def test_variables_of_a_module_are_taken_as_they_are():
-    x, slope = nnx.Param(INPUTS), nnx.Param(jnp.full(8, 0.5))
+    x = nnx.Param(INPUTS)
+    slope = nnx.Param(jnp.full(8, 0.5))
     np.testing.assert_array_equal(fa.relu(x), jax.nn.relu(INPUTS))
     np.testing.assert_array_equal(fa.prelu(x, slope), fa.prelu(INPUTS, slope[...]))
     np.testing.assert_array_equal(fa.elu(x, alpha=slope), fa.elu(INPUTS, slope[...]))
@@ -148,7 +151,8 @@ def test_variables_of_a_module_are_taken_as_they_are():
 
 @pytest.mark.parametrize("name", sorted({*fa.names("pointwise")} - NOT_IN_JET - SURROGATE - LONG))
 def test_jet_gives_the_derivatives_that_jvp_gives(name):
-    function, x = applied(name, 3), jnp.array([-0.7, 0.3, 0.8])
+    function = applied(name, 3)
+    x = jnp.array([-0.7, 0.3, 0.8])
     one = jnp.ones_like(x)
     value, (first, second) = jet.jet(function, (x,), ((one, jnp.zeros_like(x)),))
 

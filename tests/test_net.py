@@ -93,8 +93,10 @@ def test_what_a_training_pass_updates(kind):
 
 
 def test_linen_and_nnx_agree_with_the_same_parameters():
-    linen_net, nnx_net = from_linen(LinenNet()), from_nnx(NnxNet)
-    linen_variables, variables = linen_net.init(KEY, IMAGES), nnx_net.init(KEY, IMAGES)
+    linen_net = from_linen(LinenNet())
+    nnx_net = from_nnx(NnxNet)
+    linen_variables = linen_net.init(KEY, IMAGES)
+    variables = nnx_net.init(KEY, IMAGES)
     params = nnx.to_pure_dict(variables["params"])
     params = {k: params[k] for k in ("first", "norm", "second")}
     linen_variables = {**linen_variables, "params": params}

@@ -61,7 +61,8 @@ def test_sharpness_of_a_quadratic():
 
 
 def test_sharpness_of_a_net_is_the_hessians():
-    x, y = jax.random.normal(KEY, (20, 3)), jnp.arange(20.0) % 2
+    x = jax.random.normal(KEY, (20, 3))
+    y = jnp.arange(20.0) % 2
 
     def loss(w):
         hidden = fa.tanh(x @ w[:12].reshape(3, 4))
@@ -92,7 +93,8 @@ def test_linear_regions_are_counted(act, expected):
     # fit (0.5: 1.5; 2: 1, 3; 20: none), where relu sees 0.5, 2, 7.
     hinges = (0.5, 2.0, 20.0) if act == "hard_tanh" else (0.5, 2.0, 7.0)
     module = Hinges(act, hinges)
-    start, end = jnp.zeros((1, 1, 1)), jnp.full((1, 1, 1), 10.0)
+    start = jnp.zeros((1, 1, 1))
+    end = jnp.full((1, 1, 1), 10.0)
     variables = module.init(KEY, start[None])
     if act == "hard_tanh":
         expected = 1 + sum(0 < h + side < 10 for h in hinges for side in (-1, 1))
@@ -121,7 +123,8 @@ def test_opposite_pairs():
 
 def test_parameter_figures():
     module = nn.Dense(3)
-    x, labels = jax.random.normal(KEY, (8, 5)), jnp.arange(8) % 3
+    x = jax.random.normal(KEY, (8, 5))
+    labels = jnp.arange(8) % 3
     variables = module.init(KEY, x)
     recipe = Recipe(learning_rate=0.1, optimizer="sgd", momentum=0.9, weight_decay=0.5)
     figures = parameter_figures(module, variables, x, labels, recipe)

@@ -41,7 +41,8 @@ def variable(name):
 
 def moved(name, factor=1.25):
     """Every hyperparameter at another value that float32 has exactly."""
-    spec, found = catalogue[name], {}
+    spec = catalogue[name]
+    found = {}
     for h in variable(name):
         value = factor * made(name).hyperparameters[h] or 0.25
         found[h] = float(np.float32(min(value, 0.75) if h in spec.unit else value))
@@ -109,7 +110,8 @@ def test_an_array_gives_the_values_and_derivatives_of_the_number(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if variable(n) and n not in PERIODIC])
 def test_no_derivative_by_an_array_is_nan(name):
     """Of first and second order, by it and by the input, up to ±∞, where the value is finite."""
-    given, activation = moved(name, 0.5), made(name)
+    given = moved(name, 0.5)
+    activation = made(name)
     x = inputs(name, [given], "float32")
     shape = () if catalogue[name].coupled else x.shape
     arrays = {h: jnp.full(shape, value, jnp.float32) for h, value in given.items()}
@@ -122,7 +124,8 @@ def test_no_derivative_by_an_array_is_nan(name):
 
     with jax.disable_jit():
         value = activation(x, **arrays)
-        first, second = slopes(x, arrays), jax.grad(total, (0, 1))(x, arrays)
+        first = slopes(x, arrays)
+        second = jax.grad(total, (0, 1))(x, arrays)
     finite = ... if catalogue[name].coupled else np.isfinite(value)
     for leaf in jax.tree.leaves(first):
         assert not np.isnan(leaf[finite]).any()
@@ -142,12 +145,14 @@ class Site(nn.Module):
         return Act(self.act)(x)
 
 
-X, HUGE = jnp.ones((2, 8)), 10**5000
+X = jnp.ones((2, 8))
+HUGE = 10**5000
 
 
 def calls(name, given):
     """The ways to give hyperparameters, by name."""
-    activation, inner = made(name), map(str, made(name).inner.values())
+    activation = made(name)
+    inner = map(str, made(name).inner.values())
     digits = {h: "1" + 400 * "0" if v == HUGE else v for h, v in given.items()}
     text = ", ".join([*inner, *(f"{h}={v}" for h, v in digits.items())])
     swept = all(h in activation.continuous for h in given)

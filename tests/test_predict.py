@@ -80,7 +80,8 @@ class Mixed(nn.Module):
 
 
 def test_where_theory_has_nothing_to_say_it_starts_anew():
-    x, module = jax.random.normal(KEY, (200, 300)), Mixed()
+    x = jax.random.normal(KEY, (200, 300))
+    module = Mixed()
     variables = module.init(KEY, x)
     expected, measured = predict_layer_moments(module, variables, x)
     assert math.isnan(expected["coupled"]["second_moment"])

@@ -112,7 +112,8 @@ def test_he_keeps_the_standard_deviation_of_30_layers_within_5_percent():
         root = np.sqrt(np.mean(found, 0))
         return root / root[0]
 
-    he, xavier = sizes(math.sqrt(2), 100), sizes(1.0, 30)
+    he = sizes(math.sqrt(2), 100)
+    xavier = sizes(1.0, 30)
     print(f"after 30 layers: he {he[-1]:.4f}, xavier 2^-14.5 · {xavier[-1] * 2**14.5:.4f}")
     assert np.abs(he - 1).max() < 0.05
     layers = np.arange(30)
@@ -138,7 +139,8 @@ class VggB(nn.Module):
 @pytest.mark.slow
 def test_the_gradient_of_vgg_b_shrinks_as_he_et_al_say():
     """By 1.7e4 from what conv10 gives to what conv2 gets; the formula is in test_initializers.py."""
-    model, labels = VggB(), jnp.arange(8) % 10
+    model = VggB()
+    labels = jnp.arange(8) % 10
 
     @jax.jit
     def sizes(key):

@@ -149,7 +149,9 @@ def test_speed_is_said_as_a_ratio():
 class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
-        self.loads, self.tags, self.words = [], [], []
+        self.loads = []
+        self.tags = []
+        self.words = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):

@@ -60,7 +60,8 @@ def configs():
 def whole(tmp_path_factory):
     """The folder of a study as ``compare`` leaves it, and one of a training, with made-up results."""
     root = tmp_path_factory.mktemp("whole")
-    study, training = root / "study", root / "training"
+    study = root / "study"
+    training = root / "training"
     for number in range(0, 4, 2):
         pair = configs()[number : number + 2]
         cell = study / "cells" / str(number)
@@ -216,7 +217,8 @@ def test_a_lost_result_is_named_and_trained_again_among_those_it_was_trained_wit
     def stamps():
         return {p.parent.name: p.stat().st_mtime_ns for p in tmp_path.glob("runs/*/result.json")}
 
-    before, at = runs(), stamps()
+    before = runs()
+    at = stamps()
     lost, edited = (before[i]["id"] for i in (1, 2))
     (tmp_path / "runs" / lost / "result.json").unlink()
     path = tmp_path / "runs" / edited / "result.json"
@@ -240,7 +242,8 @@ def test_a_lost_result_is_named_and_trained_again_among_those_it_was_trained_wit
 @pytest.mark.parametrize("how", ["gone", "cut"])
 def test_a_training_notices_what_it_has_lost(place, caplog, name, how):
     folder = place / "training"
-    path, before = folder / name, (folder / name).read_bytes()
+    path = folder / name
+    before = (folder / name).read_bytes()
     path.unlink() if how == "gone" else path.write_bytes(before[:-3])
     assert training_records.is_finished(folder, {"model": "a"}, Recipe()) == (
         name != "probes.jsonl"
@@ -385,7 +388,8 @@ def test_an_interrupt_is_one_line_and_130(tmp_path, moment):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
-    maps, deadline = Path(f"/proc/{process.pid}/maps"), time.monotonic() + 200
+    maps = Path(f"/proc/{process.pid}/maps")
+    deadline = time.monotonic() + 200
     come = {
         "modules load": lambda: True,
         "JAX starts": lambda: "jaxlib" in maps.read_text(),
@@ -419,10 +423,8 @@ def without_a_line(content, rng):
 
 
 def inserted(content, rng):
-    at, what = (
-        rng.randrange(len(content)),
-        rng.choice([b"\0", b"\xff", b"NaN", b"9" * 400, b"[" * 5000]),
-    )
+    at = rng.randrange(len(content))
+    what = rng.choice([b"\0", b"\xff", b"NaN", b"9" * 400, b"[" * 5000])
     return content[:at] + what + content[at:]
 
 
@@ -477,7 +479,9 @@ def damage(path, rng):
 
 def looked_at(root):
     """What the stored files under ``root`` come to, where they are still believed."""
-    study, training, found = root / "study", root / "training", {}
+    study = root / "study"
+    training = root / "training"
+    found = {}
 
     def attempt(name, function):
         try:
@@ -515,7 +519,8 @@ def looked_at(root):
 def fuzz(whole, tmp_path, count, seed):
     """How many of so many damages were found, and how many did not matter; no other end is right."""
     logging.getLogger("flaxact").setLevel(logging.ERROR)
-    rng, ends = random.Random(seed), {"refused or trained again": 0, "the right result": 0}
+    rng = random.Random(seed)
+    ends = {"refused or trained again": 0, "the right result": 0}
     right = looked_at(whole)
     assert len(right) == 5
     names = sorted(p.relative_to(whole) for p in whole.rglob("*.json*") if p.is_file())
@@ -554,7 +559,8 @@ def unsealed(content):
 
 def fuzz_without_digest(whole, tmp_path, count, seed):
     """Files of the former format: a report is refused in one line or can be made."""
-    rng, made = random.Random(seed), 0
+    rng = random.Random(seed)
+    made = 0
     content = json.dumps(
         unsealed((whole / "study" / "results.json").read_text()), indent=1
     ).encode()
@@ -588,8 +594,11 @@ def test_thousands_of_files_without_a_digest_give_a_report_or_one_line(whole, tm
     "path", [p for p in PIECES if p.parent.parent.name == "results"], ids=lambda p: p.parent.name
 )
 def test_damaged_results_of_a_paper_are_refused_or_judged(tmp_path, path):
-    rng, name, scale = random.Random(path.parent.name), path.parent.name, path.stem
-    content, copied = path.read_bytes(), tmp_path / name / path.name
+    rng = random.Random(path.parent.name)
+    name = path.parent.name
+    scale = path.stem
+    content = path.read_bytes()
+    copied = tmp_path / name / path.name
     copied.parent.mkdir()
     for _ in range(40):
         copied.write_bytes(rng.choice(CHANGES)(content, rng))

@@ -85,7 +85,8 @@ def traced_slope(x):
     return lambda f: jax.eval_shape(lambda x: slope(x)(f), x)
 
 
-HALF, EIGHT = X.astype(jnp.bfloat16), X.astype(jnp.float8_e4m3fn)
+HALF = X.astype(jnp.bfloat16)
+EIGHT = X.astype(jnp.float8_e4m3fn)
 MODES = {
     "number": called(0.5),
     "whole number": called(3),
@@ -150,7 +151,8 @@ def outcome(mode, f):
 
 def difference(mode, name):
     """How flaxact's differs from jax.nn's: "" where it does not."""
-    ours, theirs = outcome(mode, getattr(fa, name)), outcome(mode, THEIRS[name])
+    ours = outcome(mode, getattr(fa, name))
+    theirs = outcome(mode, THEIRS[name])
     if isinstance(ours, type):
         return "" if isinstance(theirs, type) else f"refused: {ours.__name__}"
     if isinstance(theirs, type):

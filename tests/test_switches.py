@@ -30,7 +30,8 @@ SWITCHES = {
     "leaks": jax.checking_leaks,
 }
 MODULE = Perceptron(fa.get("tanh"))
-IMAGES, LABELS = SMALL.train.images[:8], SMALL.train.labels[:8]
+IMAGES = SMALL.train.images[:8]
+LABELS = SMALL.train.labels[:8]
 # Everything that has code of its own in a step, in few programs.
 RECIPES = (
     Recipe(epochs=1, batch_size=16, optimizer="adamw", schedule="cosine", warmup_epochs=0.5,
@@ -126,7 +127,8 @@ def test_a_command_under_a_switch_of_the_environment(environment, command, tmp_p
 @pytest.mark.parametrize("name", list_models())
 def test_a_model_is_of_float32_and_of_four_axes_in_every_mode(name):
     """By its shapes: with float64 allowed, and where no dtype is promoted."""
-    module, shape = create_model(name, "relu"), input_shape(name)
+    module = create_model(name, "relu")
+    shape = input_shape(name)
     key = jax.eval_shape(lambda: jax.random.key(0))
     images = jax.ShapeDtypeStruct((2, *shape), jnp.uint8)
 

@@ -161,7 +161,9 @@ def test_tailored_relu_reaches_the_stated_correlation(depth, eta):
     activation = fa.get(f"tailored_relu(depth={depth}, eta={eta})")
     below, above = evaluated(activation, np.array([-1.0, 1.0]))
     assert (above**2 + below**2) / 2 == pytest.approx(1)  # keeps the second moment
-    line, bent, c = (above - below) / 2, (above + below) / 2, 0.0
+    line = (above - below) / 2
+    bent = (above + below) / 2
+    c = 0.0
     for _ in range(depth):
         size = 2 / math.pi * (math.sqrt(1 - c * c) + c * math.asin(c))
         c = line**2 * c + bent**2 * size
@@ -172,7 +174,8 @@ def test_tailored_relu_reaches_the_stated_correlation(depth, eta):
     ("forward", "derivative"), [("step", "sigmoid"), ("relu", "bsilu"), ("hard_tanh", "identity")]
 )
 def test_with_surrogate_derivative(forward, derivative):
-    lent, x = fa.with_surrogate_derivative(forward, derivative), jnp.linspace(-3, 3, 41)
+    lent = fa.with_surrogate_derivative(forward, derivative)
+    x = jnp.linspace(-3, 3, 41)
     chex.assert_trees_all_equal(lent(x), fa.get(forward)(x))
     slope = slopes(fa.get(derivative))(x)
     chex.assert_trees_all_close(slopes(lent)(x), slope, rtol=1e-6)
@@ -184,7 +187,8 @@ def test_with_surrogate_derivative(forward, derivative):
 
 @pytest.mark.parametrize("inner", ["relu", "elu", "softplus", "tanh"])
 def test_bipolar(inner):
-    activation, f = fa.bipolar(inner), fa.get(inner)
+    activation = fa.bipolar(inner)
+    f = fa.get(inner)
     x = jax.random.normal(jax.random.key(0), (300, 6)) + 1
     y = activation(x)
     chex.assert_trees_all_close(y[:, ::2], f(x[:, ::2]), rtol=1e-6)

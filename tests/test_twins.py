@@ -69,7 +69,8 @@ def test_twins_of_the_benchmark_give_the_same_logits(name):
     torch = pytest.importorskip("torch")
     module, layers, side = narrow(name, WIDTHS[name])
     images = np.float32(np.random.default_rng(0).integers(0, 256, (4, side, side, 3)))
-    variables, plainly = drawn(module, images), models.Plain(layers)
+    variables = drawn(module, images)
+    plainly = models.Plain(layers)
     mean, std = models.shifted(variables)
     x = (images - mean) / std
     twin = models.torch_net(layers, side).eval()

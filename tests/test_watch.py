@@ -19,10 +19,12 @@ def scalars(path):
     """(step, tag, value) of an event file, whose records are length, checksum, data, checksum."""
     from tensorboardX.proto.event_pb2 import Event
 
-    data, found = path.read_bytes(), []
+    data = path.read_bytes()
+    found = []
     while data:
         (size,) = struct.unpack("<Q", data[:8])
-        event, data = Event.FromString(data[12 : 12 + size]), data[16 + size :]
+        event = Event.FromString(data[12 : 12 + size])
+        data = data[16 + size :]
         found += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
     return found
 

@@ -99,7 +99,8 @@ def assert_same_bits(one, other):
     """Two trees of arrays by name are the same, nan for nan and sign for sign."""
     assert one.keys() == other.keys()
     for name in one:
-        a, b = np.asarray(one[name]), np.asarray(other[name])
+        a = np.asarray(one[name])
+        b = np.asarray(other[name])
         assert (a.shape, a.dtype) == (b.shape, b.dtype), name
         assert a.tobytes() == b.tobytes(), name
 

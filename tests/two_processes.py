@@ -34,7 +34,8 @@ def stop() -> None:
 
 def streams(images: str) -> dict[str, float]:
     """How far a training in which each process reads its rows is from one in which each reads all."""
-    recipe, found = Recipe(epochs=2, batch_size=6, augment=("flip",)), []
+    recipe = Recipe(epochs=2, batch_size=6, augment=("flip",))
+    found = []
     for shard in ((jax.process_index(), jax.process_count()), (0, 1)):
         plan = {"image_size": 8, "shard": shard}
         data = Streamed(

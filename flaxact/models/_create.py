@@ -59,7 +59,8 @@ def create_model(
     """
     if api not in ("linen", "nnx"):
         raise unknown("api", str(api), ("linen", "nnx"))
-    found, chosen = entry(text), chosen_arguments(text, arguments)
+    found = entry(text)
+    chosen = chosen_arguments(text, arguments)
     if num_classes is not None:
         chosen["num_classes"] = _checked(parse(text).name, "num_classes", num_classes, 10)
     model = found.loaded()(act=_acts(act), **chosen)
@@ -80,8 +81,10 @@ def choices(found: Entry) -> dict[str, tuple[Any, ...]]:
 
 def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The arguments that a spec text and more of them give a model, checked."""
-    call, found = parse(text), entry(text)
-    allowed, listed = found.arguments(), choices(found)
+    call = parse(text)
+    found = entry(text)
+    allowed = found.arguments()
+    listed = choices(found)
     chosen = dict(found.preset)
     for name, value in (dict(call.kwargs) | dict(arguments or {})).items():
         if name not in allowed:

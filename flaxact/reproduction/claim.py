@@ -222,7 +222,8 @@ def _smallest_error(claim: Claim, interval: Interval | None) -> float:
     assert interval is not None
     if interval.at_level is None:
         return 1 - interval.level
-    low, high = math.log(1 - LEVEL), math.log(1e-12)
+    low = math.log(1 - LEVEL)
+    high = math.log(1e-12)
     for _ in range(50):
         middle = (low + high) / 2
         wider = interval.at_level(1 - math.exp(middle))
