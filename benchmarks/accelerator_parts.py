@@ -326,10 +326,13 @@ def pair(name: str, members: int, images: int, until: float) -> Row:
             break
     assert epoch is not None
     return {
-        "seconds/epoch": float(np.median(times)), "epochs": epoch.number, "seeds": members,
+        "seconds/epoch": float(np.median(times)),
+        "epochs": epoch.number,
+        "seeds": members,
         "images/s": members * len(data.train.labels) / float(np.median(times)),
-        "training error": float(np.mean(epoch.train_error)), "data": data.name,
-    }  # fmt: skip
+        "training error": float(np.mean(epoch.train_error)),
+        "data": data.name,
+    }
 
 
 def cifar10(images: int) -> Dataset:

@@ -203,8 +203,13 @@ def measured(spec: str, count: int, processes: int = 1, *, beside: bool = True) 
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown: errors of value and derivative, and where ours is worst."""
-    heads = ["activation", *(f"{what}: {who}" for what in WHAT for who in WHO),
-             "worst at", "near zero, worst at", "error / scale"]  # fmt: skip
+    heads = [
+        "activation",
+        *(f"{what}: {who}" for what in WHAT for who in WHO),
+        "worst at",
+        "near zero, worst at",
+        "error / scale",
+    ]
     lines = [heads, ["---"] * len(heads)]
     for row in rows:
         numbers = [who[n] or "" for n in (0, 1) for who in (row.flaxact, row.jax, row.torch)]

@@ -183,10 +183,12 @@ def torch_net(layers: Sequence[Layer], side: int) -> Any:
             if stride > 1 or before != 4 * features:
                 self.skip = norm_conv(before, 4 * features, 1, stride, 0)
             self.inner = torch.nn.Sequential(
-                norm_conv(before, features, 1, 1, 0), torch.nn.ReLU(),
-                norm_conv(features, features, 3, stride, 1), torch.nn.ReLU(),
+                norm_conv(before, features, 1, 1, 0),
+                torch.nn.ReLU(),
+                norm_conv(features, features, 3, stride, 1),
+                torch.nn.ReLU(),
                 norm_conv(features, 4 * features, 1, 1, 0),
-            )  # fmt: skip
+            )
 
         def forward(self, x):
             return functional.relu(self.inner(x) + self.skip(x))

@@ -71,10 +71,19 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     columns = _columns([len(label) for label in labels], 72 * float(width))
     figure.set_size_inches(width, height + _ROW * math.ceil(len(labels) / columns))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9,
-        labelcolor=INK, handlelength=2.6, columnspacing=1.0, handletextpad=0.5, labelspacing=0.3,
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        handlelength=2.6,
+        columnspacing=1.0,
+        handletextpad=0.5,
+        labelspacing=0.3,
         borderpad=0.1,
-    )  # fmt: skip
+    )
 
 
 def _columns(letters: Sequence[int], room: float) -> int:

@@ -38,10 +38,8 @@ class Interval:
         Interval(mean=0.1, low=0, high=0.3, level=0.95)
         """
         again = self.at_level
-        return replace(
-            self, low=max(self.low, low), high=min(self.high, high),
-            at_level=None if again is None else lambda level: again(level).clipped(low, high),
-        )  # fmt: skip
+        at_level = None if again is None else (lambda level: again(level).clipped(low, high))
+        return replace(self, low=max(self.low, low), high=min(self.high, high), at_level=at_level)
 
     def overlaps(self, other: Interval) -> bool:
         """Whether the two share a value; unknown (nan) ends count as overlapping."""

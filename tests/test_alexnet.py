@@ -278,9 +278,11 @@ def test_logits_are_those_of_a_reference_in_torch(text, reference, shape):
     ("text", "parameters"),
     # Two convolutions 107,328; local, of 36 places, 664,704 (64 to 32, or back) or 332,928 (32 to 32)
     # or 1,329,408 (64 to 64); dense 11,530.
-    [(LOCAL[0], 107_328 + 664_704 + 332_928 + 11_530),
-     (LOCAL[1], 107_328 + 1_329_408 + 664_704 + 11_530)],
-)  # fmt: skip
+    [
+        (LOCAL[0], 107_328 + 664_704 + 332_928 + 11_530),
+        (LOCAL[1], 107_328 + 1_329_408 + 664_704 + 11_530),
+    ],
+)
 def test_parameters_of_the_local_nets_on_their_crops(text, parameters):
     assert models.parameters(models.create_model(text, "relu"), (24, 24, 3)) == parameters
     model = models.create_model(text, "relu")
@@ -308,8 +310,10 @@ def test_weights_and_biases_start_as_published(text, ones):
     name = text.split("(", maxsplit=1)[0]
     model = models.create_model(text, "relu", width=0.1)
     params = jit(model.init)(jax.random.key(0), images(NETS[name]))["params"]
-    stds = {"alexnet_cuda_convnet2": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
-            "caffenet128": {"fc6": 0.005, "fc7": 0.005}}.get(name, {})  # fmt: skip
+    stds = {
+        "alexnet_cuda_convnet2": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
+        "caffenet128": {"fc6": 0.005, "fc7": 0.005},
+    }.get(name, {})
     for layer, leaves in params.items():
         bias = -7.0 if name.endswith("2") and layer == "logits" else float(layer in ones.split())
         np.testing.assert_array_equal(leaves["bias"], bias)

@@ -76,17 +76,31 @@ def folder(pristine, tmp_path):
 
 
 ARRAYS = {
-    **{np.dtype(t).name: np.arange(6).reshape(2, 3).astype(t) for t in (
-        np.float16, np.float32, np.float64, np.int8, np.uint8, np.int32, np.uint32, np.int64,
-        np.uint64, np.complex64, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.int4,
-    )},
+    **{
+        np.dtype(t).name: np.arange(6).reshape(2, 3).astype(t)
+        for t in (
+            np.float16,
+            np.float32,
+            np.float64,
+            np.int8,
+            np.uint8,
+            np.int32,
+            np.uint32,
+            np.int64,
+            np.uint64,
+            np.complex64,
+            ml_dtypes.bfloat16,
+            ml_dtypes.float8_e4m3fn,
+            ml_dtypes.int4,
+        )
+    },
     "bool": np.array([True, False, True]),
     "scalar": np.array(2.5, np.float32),
     "empty": np.zeros((0, 3), np.float32),
     "transposed": np.arange(6.0).reshape(2, 3).T,
     "strided": np.arange(12)[::-3],
     "signed zeros, infinities, nans": np.array([0.0, -0.0, np.inf, -np.inf, np.nan], np.float32),
-}  # fmt: skip
+}
 
 
 def test_arrays_come_back_bit_for_bit(tmp_path):
@@ -534,10 +548,11 @@ def test_two_processes_save_and_restore(tmp_path):
     folder = tmp_path / "checkpoints"
     command = [sys.executable, "-c", PROCESS, os.path.dirname(__file__), folder, str(port)]
     both = [
-        subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                         text=True)
+        subprocess.Popen(
+            [*command, str(i)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         for i in range(2)
-    ]  # fmt: skip
+    ]
     try:
         said = [process.communicate(timeout=120)[0] for process in both]
     finally:

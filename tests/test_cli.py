@@ -157,8 +157,11 @@ def test_recipes_in_any_encoding(command, content, said, capsys, tmp_path, monke
 def test_a_device_that_is_not_there(platform, arguments, code):
     done = subprocess.run(
         [sys.executable, "-m", "flaxact", *arguments],
-        capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": platform}, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_PLATFORMS": platform},
+        check=False,
+    )
     if done.returncode == 0:
         pytest.skip(f"there is a {platform} here")
     assert done.returncode == code

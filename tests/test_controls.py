@@ -202,7 +202,9 @@ def test_nf_resnet_is_pytorchs():
     variables = randomised(initialised(model, CIFAR))
     net = Torch(variables)
     p = net.params
-    tanh = lambda x: net.torch.tanh(x) * gain(fa.get("tanh"))
+
+    def tanh(x):
+        return net.torch.tanh(x) * gain(fa.get("tanh"))
 
     def conv(x, place, stride=1):
         layer = p[f"conv{place}"]

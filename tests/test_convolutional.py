@@ -383,15 +383,24 @@ def test_he_net14():
     ("text", "expected"),
     [
         # By layer: what the standard deviation is, of window × inputs and window × outputs.
-        ("he_net14(width=0.2)", {"conv2_2": lambda n, m: math.sqrt(2 / n), "fc1": lambda n, m: 0.01,
-                                 "fc3": lambda n, m: 0.001}),
-        ("small_net", {"conv2": lambda n, m: math.sqrt(2 / m), "fc4": lambda n, m: 1 / math.sqrt(3 * n)}),
+        (
+            "he_net14(width=0.2)",
+            {
+                "conv2_2": lambda n, m: math.sqrt(2 / n),
+                "fc1": lambda n, m: 0.01,
+                "fc3": lambda n, m: 0.001,
+            },
+        ),
+        (
+            "small_net",
+            {"conv2": lambda n, m: math.sqrt(2 / m), "fc4": lambda n, m: 1 / math.sqrt(3 * n)},
+        ),
         ("squeezenet_bn", {"conv4_expand3": lambda n, m: 1 / math.sqrt(3 * n)}),
         ("cifar_full", {"conv1": lambda n, m: 1e-4, "conv3": lambda n, m: 0.01}),
         ("lenet5", {"c5": lambda n, m: 2.4 / (n * math.sqrt(3))}),
         ("vgg11(width=0.2)", {"conv2_1": lambda n, m: math.sqrt(2 / m), "fc7": lambda n, m: 0.01}),
     ],
-)  # fmt: skip
+)
 def test_weights_start_as_published(text, expected):
     model = models.create_model(text, "relu", num_classes=200)
     x = jnp.zeros((1, 32, 32, 3), jnp.uint8)

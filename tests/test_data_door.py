@@ -105,20 +105,33 @@ LEGAL = {
     "jax arrays": {"images": jnp.asarray(IMAGES), "labels": jnp.asarray(LABELS)},
     "int64 pixels": {"images": IMAGES.astype(np.int64)},
     "not contiguous": {"images": IMAGES[:, ::-1, ::-1]},
-    "a single class": {"labels": np.zeros(48, int), "num_classes": np.int64(1),
-                       "test": Split(IMAGES, np.zeros(48, int))},
+    "a single class": {
+        "labels": np.zeros(48, int),
+        "num_classes": np.int64(1),
+        "test": Split(IMAGES, np.zeros(48, int)),
+    },
     "more classes than labels": {"labels": np.zeros(48, int)},
     "nameless classes": {"class_names": ()},
-    "many channels": {"images": np.zeros((48, 8, 8, 9), np.uint8),
-                      "test": Split(np.zeros((3, 8, 8, 9), np.uint8), LABELS[:3])},
-    "a signal of one row": {"images": np.zeros((48, 1, 16, 6), np.uint8),
-                            "test": Split(np.zeros((3, 1, 16, 6), np.uint8), LABELS[:3])},
+    "many channels": {
+        "images": np.zeros((48, 8, 8, 9), np.uint8),
+        "test": Split(np.zeros((3, 8, 8, 9), np.uint8), LABELS[:3]),
+    },
+    "a signal of one row": {
+        "images": np.zeros((48, 1, 16, 6), np.uint8),
+        "test": Split(np.zeros((3, 1, 16, 6), np.uint8), LABELS[:3]),
+    },
     "pixels in floats": {"images": IMAGES * 1.0, "test": Split(IMAGES.astype(np.float16), LABELS)},
-    "floats that are stated": {"images": IMAGES / 255, "test": Split(IMAGES / 255, LABELS),
-                               "preprocessed": True},
-    "bfloat16 that is stated": {"images": jnp.asarray(IMAGES / 255, jnp.bfloat16),
-                                "test": Split(IMAGES / 255, LABELS), "preprocessed": True},
-}  # fmt: skip
+    "floats that are stated": {
+        "images": IMAGES / 255,
+        "test": Split(IMAGES / 255, LABELS),
+        "preprocessed": True,
+    },
+    "bfloat16 that is stated": {
+        "images": jnp.asarray(IMAGES / 255, jnp.bfloat16),
+        "test": Split(IMAGES / 255, LABELS),
+        "preprocessed": True,
+    },
+}
 
 
 @pytest.mark.parametrize("case", LEGAL)

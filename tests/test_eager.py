@@ -85,11 +85,19 @@ def test_a_frequency_keeps_the_digits_that_float32_has_not(name):
 def test_the_ways_to_call_give_the_same():
     wanted = jax.jit(lambda x: fa.elu(x, 0.5))(X)
     for found in (
-        fa.elu(X, 0.5), fa.elu(X, alpha=0.5), fa.elu(x=X, alpha=0.5), fa.elu(np.asarray(X), 0.5),
-        fa.elu(X, np.float16(0.5)), fa.elu(X, jnp.float32(0.5)), fa.elu(X, np.full(8, 0.5, np.float32)),
-        fa.get("elu(0.5)")(X), fa.get("elu")(X, alpha=0.5), fa.elu(X, 0.5, exact_derivative=True),
-        jax.vmap(fa.elu, (0, None))(X, 0.5), jax.vmap(lambda a: fa.elu(X, a))(jnp.full(1, 0.5))[0],
-    ):  # fmt: skip
+        fa.elu(X, 0.5),
+        fa.elu(X, alpha=0.5),
+        fa.elu(x=X, alpha=0.5),
+        fa.elu(np.asarray(X), 0.5),
+        fa.elu(X, np.float16(0.5)),
+        fa.elu(X, jnp.float32(0.5)),
+        fa.elu(X, np.full(8, 0.5, np.float32)),
+        fa.get("elu(0.5)")(X),
+        fa.get("elu")(X, alpha=0.5),
+        fa.elu(X, 0.5, exact_derivative=True),
+        jax.vmap(fa.elu, (0, None))(X, 0.5),
+        jax.vmap(lambda a: fa.elu(X, a))(jnp.full(1, 0.5))[0],
+    ):
         chex.assert_trees_all_close(found, wanted, rtol=1e-6)
     assert fa.elu(1.5).weak_type
     assert fa.elu(3).dtype == jnp.float32
@@ -123,9 +131,12 @@ def test_a_refusal_is_the_same_each_time():
 def test_switches_of_jax_have_their_way():
     wanted = fa.elu(X, 0.5)
     for switch in (
-        jax.disable_jit(), jax.transfer_guard("disallow"), jax.debug_nans(True),
-        jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"),
-    ):  # fmt: skip
+        jax.disable_jit(),
+        jax.transfer_guard("disallow"),
+        jax.debug_nans(True),
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+    ):
         with switch:
             found = fa.elu(X), fa.elu(X, 0.5)
         chex.assert_trees_all_close(found[1], wanted, rtol=1e-6)

@@ -424,10 +424,16 @@ def test_hyperparameters_refused(members, said):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"seed": True}, {"seed": 0.5}, {"seed": 2**31}, {"learning_rate": 0.0}, {"momentum": 1.0},
-        {"learning_rate": float("nan")}, {"learning_rate": float("inf")}, {"momentum": -0.1},
+        {"seed": True},
+        {"seed": 0.5},
+        {"seed": 2**31},
+        {"learning_rate": 0.0},
+        {"momentum": 1.0},
+        {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")},
+        {"momentum": -0.1},
     ],
-)  # fmt: skip
+)
 def test_members_refused(wrong):
     with pytest.raises(fa.InputError, match=next(iter(wrong))):
         Member(**wrong)

@@ -70,7 +70,11 @@ BY_HAND = {
     "asinh": (1, "0", "none", "odd", 1),
     "bent_identity": (1.5, "0", "none", "none", 1),
     "gelu(approximate=False)": (
-        norm.cdf(ROOT2) + ROOT2 * norm.pdf(ROOT2), "0", "left (soft)", "none", 1,
+        norm.cdf(ROOT2) + ROOT2 * norm.pdf(ROOT2),
+        "0",
+        "left (soft)",
+        "none",
+        1,
     ),
     "silu": (steepest(silu_slope, 1, 4), "0", "left (soft)", "none", 1),
     "linearly_scaled_tanh": (LISHT, "0", "none", "even", 1),
@@ -83,7 +87,7 @@ BY_HAND = {
     "sugar": (1, "x ≤ 0", "left (hard)", "none", 0),  # of the value, not of the slope it lends
     "clipped(identity, -2, 1)": (1, "0", BOTH_HARD, "none", 0),
     "scaled(tanh, output=0)": (0, "everywhere", BOTH_SOFT, None, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", BY_HAND)
@@ -316,11 +320,26 @@ def test_the_command_describes_all_that_is_asked_for(capsys, tmp_path):
     assert main(["describe", "selu", "--full", "--graph", str(graph)]) == 0
     text = capsys.readouterr().out
     for row in (
-        "formula", "range", "monotonic", "kinks at", "source", "smoothness", "Lipschitz constant",
-        "zeros", "saturates", "Gaussian mean", "Gaussian variance", "second moment", "E[f'²]",
-        "gain", "C-map slope at 0", "C-map slope at 1", "fixed point q*", "arrays kept backward",
+        "formula",
+        "range",
+        "monotonic",
+        "kinks at",
+        "source",
+        "smoothness",
+        "Lipschitz constant",
+        "zeros",
+        "saturates",
+        "Gaussian mean",
+        "Gaussian variance",
+        "second moment",
+        "E[f'²]",
+        "gain",
+        "C-map slope at 0",
+        "C-map slope at 1",
+        "fixed point q*",
+        "arrays kept backward",
         "transcendentals",
-    ):  # fmt: skip
+    ):
         assert f"\n  {row} " in text
     assert re.search(r"fixed point q\* +1\n", text)
     assert graph.read_text().count("<polyline") >= 3

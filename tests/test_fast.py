@@ -56,9 +56,13 @@ def case(request):
 def plain(stride, padding, groups):
     def convolve(x, kernel):
         return lax.conv_general_dilated(
-            x, kernel, (stride, stride), padding,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups,
-        )  # fmt: skip
+            x,
+            kernel,
+            (stride, stride),
+            padding,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+        )
 
     return convolve
 
@@ -91,9 +95,14 @@ def test_convolution_is_the_plain_one_in_value_and_derivatives(case):
 
 def test_convolution_is_mapped_over_images_and_over_kernels(case):
     ours, theirs, x, kernel, dx, dkernel = case
-    for axes, images, kernels in ((0, None), jnp.stack([x, dx]), kernel), (
-        (None, 0), x, jnp.stack([kernel, dkernel]),
-    ):  # fmt: skip
+    for axes, images, kernels in (
+        ((0, None), jnp.stack([x, dx]), kernel),
+        (
+            (None, 0),
+            x,
+            jnp.stack([kernel, dkernel]),
+        ),
+    ):
         both = [
             jit(jax.vmap(jax.grad(lambda *p, f=f: jnp.sum(f(*p) ** 2), (0, 1)), axes))
             for f in (ours, theirs)

@@ -70,8 +70,10 @@ def start(place, *arguments, environment=()):
     return subprocess.Popen(
         [sys.executable, child.__file__, str(place), *map(str, arguments)],
         env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **dict(environment)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def ended(process):

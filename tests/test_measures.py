@@ -49,20 +49,31 @@ def entropy():
 
 
 EXPECTED = {
-    "mean": POST.mean(), "variance": POST.var(), "second_moment": np.mean(POST**2),
-    "skew": stats.skew(POST, None), "kurtosis": stats.kurtosis(POST, None, fisher=False),
-    "pre_mean": PRE.mean(), "pre_variance": PRE.var(), "pre_second_moment": np.mean(PRE**2),
-    "pre_skew": stats.skew(PRE, None), "pre_kurtosis": stats.kurtosis(PRE, None, fisher=False),
+    "mean": POST.mean(),
+    "variance": POST.var(),
+    "second_moment": np.mean(POST**2),
+    "skew": stats.skew(POST, None),
+    "kurtosis": stats.kurtosis(POST, None, fisher=False),
+    "pre_mean": PRE.mean(),
+    "pre_variance": PRE.var(),
+    "pre_second_moment": np.mean(PRE**2),
+    "pre_skew": stats.skew(PRE, None),
+    "pre_kurtosis": stats.kurtosis(PRE, None, fisher=False),
     "mean_to_std": np.sqrt(np.mean(ROWS.mean(0) ** 2) / np.mean(ROWS.var(0))),
-    "zeros": np.mean(PRE <= 0), "zeros_spread_over_units": np.std(np.mean(POST == 0, (0, 1))),
+    "zeros": np.mean(PRE <= 0),
+    "zeros_spread_over_units": np.std(np.mean(POST == 0, (0, 1))),
     "zeros_spread_over_examples": np.std(np.mean(POST == 0, (1, 2))),
     "lifetime_sparseness": np.mean([sparseness(unit) for unit in UNITS]),
     "population_sparseness": np.mean([sparseness(row) for row in ROWS if row.any()]),
-    "dead": 1 / 5, "saturated_low": np.mean(PRE < 0), "saturated_high": 0.0,
+    "dead": 1 / 5,
+    "saturated_low": np.mean(PRE < 0),
+    "saturated_high": 0.0,
     "slope_second_moment": np.mean(PRE > 0),
     "gradient_norm": np.sqrt(np.mean(np.sum(GRADIENT**2, (1, 2)))),
-    "effective_rank": entropy(), "condition_number": np.inf, "cosine": cosines(),
-}  # fmt: skip
+    "effective_rank": entropy(),
+    "condition_number": np.inf,
+    "cosine": cosines(),
+}
 
 
 @pytest.mark.parametrize("name", catalogue)
@@ -249,9 +260,23 @@ def test_pictures_hold_what_they_are_given():
 
 
 def test_flaxact_probe_writes_figures_and_a_page(tmp_path, capsys):
-    command = ["probe", "--model", "mlp(depth=2, hidden=16)", "--activation", "relu,elu(alpha=0.5)",
-               "--init", "he", "--norm", "none,batch", "--seeds", "2", "--images", "64",
-               "--out", str(tmp_path)]  # fmt: skip
+    command = [
+        "probe",
+        "--model",
+        "mlp(depth=2, hidden=16)",
+        "--activation",
+        "relu,elu(alpha=0.5)",
+        "--init",
+        "he",
+        "--norm",
+        "none,batch",
+        "--seeds",
+        "2",
+        "--images",
+        "64",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(command) == 0
     found = json.loads((tmp_path / "probe.json").read_text())
     assert len(found["cells"]) == 4

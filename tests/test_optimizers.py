@@ -269,9 +269,13 @@ def test_schedules_by_hand(options, at, wanted):
 def test_the_schedule_multiplies_the_rate(name):
     """Six epochs of one step: warm-up over two, times 0.1 from the fourth."""
     recipe = Recipe(
-        epochs=6, optimizer=name, schedule="steps", milestones=(3,), warmup_epochs=2,
+        epochs=6,
+        optimizer=name,
+        schedule="steps",
+        milestones=(3,),
+        warmup_epochs=2,
         weight_decay=DECAY,
-    )  # fmt: skip
+    )
     found = steps(recipe, [0.2] * 6)
     wanted = expected(name, 0.2 * np.array([0.5, 1, 1, 0.1, 0.1, 0.1]))
     chex.assert_trees_all_close(found, single(wanted), rtol=5e-5, atol=2e-6)
@@ -329,8 +333,10 @@ def test_clipping_is_by_the_length_of_all_gradients_together():
         due = jax.tree.map(lambda label: DECAY * (label == "kernel"), LABELS)
         wanted = jax.tree.map(
             lambda w, g, decay, factor=factor: w - 0.1 * (factor * g + decay * w),
-            PARAMS, gradient, due,
-        )  # fmt: skip
+            PARAMS,
+            gradient,
+            due,
+        )
         chex.assert_trees_all_close(found, single(wanted), rtol=1e-5, atol=1e-6)
 
 

@@ -135,9 +135,11 @@ def test_a_changed_definition_is_another_run(code, tmp_path):
         runs[new] = [
             fa.studies.Study((activation,), model).config(activation, 0.1, 0, "digest")
             for activation, model in (
-                ("wavy", "mlp"), ("scaled(wavy, output=2.0)", "mlp"), ("relu", "tiny_net"),
+                ("wavy", "mlp"),
+                ("scaled(wavy, output=2.0)", "mlp"),
+                ("relu", "tiny_net"),
             )
-        ]  # fmt: skip
+        ]
     same = [[a == b for a, b in zip(runs[""], runs[new], strict=True)] for new in list(runs)[1:]]
     assert same == [[False, False, True], [True, True, False]]
     assert "own_code" not in fa.studies.Study(("relu",), "mlp").config("relu", 0.1, 0, "digest")
@@ -265,13 +267,21 @@ WRONG = [
     (relu, {"range": (0, INF)}, "kinks none declared, at 0 measured"),
     (relu, {"range": (0, INF), "kinks": (1.0,)}, "kinks at 1 declared, at 0 measured"),
     (jnp.tanh, {"range": (-1, 1), "kinks": (0.5,)}, "kinks at 0.5 declared, none measured"),
-    (lambda x: relu(x) ** 2, {"range": (0, INF)}, "smoothness inf declared, 1 measured: the second"),
+    (
+        lambda x: relu(x) ** 2,
+        {"range": (0, INF)},
+        "smoothness inf declared, 1 measured: the second",
+    ),
     (lambda x: jnp.where(x > 1, 1.0, 0.0), {"range": (0, 1)}, "jumps none declared, at 1 measured"),
     (jax.nn.softmax, {"range": (0, 1)}, "depends on more than the input at its place"),
     (jax.nn.glu, {"range": (-INF, INF)}, "cannot be evaluated on an array (n, 1)"),
     (jax.lax.stop_gradient, {"range": (-INF, INF)}, "its derivative at"),
-    (jnp.tanh, {"range": lambda beta: (-beta, beta)}, "or a function of its hyperparameters (none)"),
-]  # fmt: skip
+    (
+        jnp.tanh,
+        {"range": lambda beta: (-beta, beta)},
+        "or a function of its hyperparameters (none)",
+    ),
+]
 RIGHT = [
     (relu, {"range": (0, INF), "kinks": (0.0,)}),
     (lambda x: relu(x) ** 2, {"range": (0, INF), "smoothness": 1}),
@@ -281,7 +291,7 @@ RIGHT = [
     (lambda x: abs(x % 2 - 1), {"range": (0, 1), "monotonic": False, "kinks": (*range(-20, 21),)}),
     (lambda x: x + 1e-3 * jnp.sin(30 * x), {"range": (-INF, INF)}),
     (jax.nn.softmax, {"range": (0, 1), "coupled": True}),
-]  # fmt: skip
+]
 
 
 def defined(function, facts):

@@ -27,12 +27,22 @@ def both(folder, *, stop=(None, None), **options):
     environment = os.environ | {"XLA_FLAGS": QUICKLY, "JAX_PLATFORMS": "cpu"}
     processes = [
         subprocess.Popen(
-            [sys.executable, script, str(folder), coordinator, "2", str(i),
-             json.dumps({"devices": 1, "stop": stop[i], **options})],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+            [
+                sys.executable,
+                script,
+                str(folder),
+                coordinator,
+                "2",
+                str(i),
+                json.dumps({"devices": 1, "stop": stop[i], **options}),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         for i in range(2)
-    ]  # fmt: skip
+    ]
     try:
         said = [process.communicate(timeout=200) for process in processes]
     finally:
@@ -41,8 +51,10 @@ def both(folder, *, stop=(None, None), **options):
             process.communicate()
     codes = [process.returncode for process in processes]
     assert set(codes) <= {0, 143}, "\n".join(errors for _, errors in said)
-    return codes, [json.loads(out.splitlines()[-1]) if not code else None
-                   for code, (out, _) in zip(codes, said, strict=True)]  # fmt: skip
+    return codes, [
+        json.loads(out.splitlines()[-1]) if not code else None
+        for code, (out, _) in zip(codes, said, strict=True)
+    ]
 
 
 def steps(folder):

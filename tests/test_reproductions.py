@@ -89,12 +89,15 @@ def test_a_stored_page_is_what_its_results_give(path, tmp_path):
 def test_a_verdict_is_of_the_whole_interval():
     claim = Claim("a", "", "", low=4, high=9)
     for interval, outcome in (
-        (Interval(6, 5, 7), Outcome.INSIDE), (Interval(6, 3, 7), Outcome.OPEN),
-        (Interval(2, 1, 3), Outcome.OUTSIDE), (Interval(20, 10, 30), Outcome.OUTSIDE),
+        (Interval(6, 5, 7), Outcome.INSIDE),
+        (Interval(6, 3, 7), Outcome.OPEN),
+        (Interval(2, 1, 3), Outcome.OUTSIDE),
+        (Interval(20, 10, 30), Outcome.OUTSIDE),
         (Interval(6, math.nan, math.nan), Outcome.OPEN),
-        (Interval(math.inf, 10, math.inf), Outcome.OUTSIDE), (None, Outcome.OPEN),
+        (Interval(math.inf, 10, math.inf), Outcome.OUTSIDE),
+        (None, Outcome.OPEN),
         (Interval(6, 5, 7, level=0.9), Outcome.OPEN),
-    ):  # fmt: skip
+    ):
         assert claim.outcome(interval) is outcome
     assert format_interval(Interval(6, math.nan, math.nan)) == "6"
 

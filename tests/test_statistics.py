@@ -78,9 +78,10 @@ def test_ratio_of_medians_scales(sample, factor):
 
 
 @given(
-    st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=20), st.floats(0.01, 1),
+    st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=20),
+    st.floats(0.01, 1),
     st.floats(0.1, 2),
-)  # fmt: skip
+)
 def test_a_crossing_lies_between_the_records_around_it(values, target, spacing):
     points = [(spacing * (i + 0.5), value) for i, value in enumerate(values)]
     found = crossing(points, target)

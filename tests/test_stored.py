@@ -146,12 +146,28 @@ def test_the_place_in_a_file_is_named(place):
     del value["sha256"]
     value["format"] = 2
     for at, wrong, said in [
-        (("runs", 1, "epochs", 0, "train_loss"), "x", "runs[1].epochs[0].train_loss: expected a number"),
-        (("runs", 3, "probes", 1, "sites"), [], "runs[3].probes[1].sites: expected names with values"),
+        (
+            ("runs", 1, "epochs", 0, "train_loss"),
+            "x",
+            "runs[1].epochs[0].train_loss: expected a number",
+        ),
+        (
+            ("runs", 3, "probes", 1, "sites"),
+            [],
+            "runs[3].probes[1].sites: expected names with values",
+        ),
         (("study", "target_error"), 25, "study.target_error: expected from 0 to 1, not 25"),
-        (("runs", 0, "config", "seed"), None, "runs[0].config, seed: expected a whole number, not None"),
-        (("runs", 0, "diverged_at"), True, "runs[0].diverged_at: expected a whole number, not True"),
-    ]:  # fmt: skip
+        (
+            ("runs", 0, "config", "seed"),
+            None,
+            "runs[0].config, seed: expected a whole number, not None",
+        ),
+        (
+            ("runs", 0, "diverged_at"),
+            True,
+            "runs[0].diverged_at: expected a whole number, not True",
+        ),
+    ]:
         changed = copy.deepcopy(value)
         holder = changed
         for step in at[:-1]:
@@ -305,8 +321,11 @@ def compared(folder, number=0):
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return subprocess.run(
         [sys.executable, "-c", KILLED, str(number), *TINY, str(folder)],
-        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def kept(folder):
@@ -385,8 +404,10 @@ def test_an_interrupt_is_one_line_and_130(tmp_path, moment):
     arguments = ["compare", "relu", "--model", "mlp(width=0.02)", "--epochs", "1000"]
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments, "--out", str(tmp_path)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "ready\n"
     maps = Path(f"/proc/{process.pid}/maps")
     deadline = time.monotonic() + 200

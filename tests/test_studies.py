@@ -111,10 +111,17 @@ def test_a_recipe_of_ones_own_and_the_trained_variables(tmp_path, caplog):
     assert compare(folder, *arguments) == 0
     found = json.loads((folder / "results.json").read_text())
     assert found["study"]["recipe"] == {
-        "epochs": 1, "batch_size": 400, "momentum": 0.9, "weight_decay": 0.0, "schedule": "constant",
-        "optimizer": "adam", "precision": "bfloat16", "augment": ["random_crop(24)", "flip"],
-        "preprocess": ["standardize"], "views": "centre(24)",
-    }  # fmt: skip
+        "epochs": 1,
+        "batch_size": 400,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "optimizer": "adam",
+        "precision": "bfloat16",
+        "augment": ["random_crop(24)", "flip"],
+        "preprocess": ["standardize"],
+        "views": "centre(24)",
+    }
     run = found["runs"][1]
     assert 0.5 < run["untrained"]["test_error"] <= 1
     first, last = (probe["learned"]["act1"]["negative_slope"] for probe in run["probes"])
@@ -251,9 +258,12 @@ def test_a_stopped_cell_goes_on_within_itself(tmp_path):
 
 def test_a_diverged_run_is_stored_as_one(tmp_path):
     study = Study(
-        ("relu",), "cuda_convnet(width=0.05)", seeds=(0,), learning_rates=(1e6,),
+        ("relu",),
+        "cuda_convnet(width=0.05)",
+        seeds=(0,),
+        learning_rates=(1e6,),
         recipe=Recipe(epochs=3, batch_size=400),
-    )  # fmt: skip
+    )
     list(studies.run(study, load("mnist5k"), tmp_path))
     (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
     assert run["diverged_at"] == len(run["epochs"]) < 3

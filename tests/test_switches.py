@@ -34,13 +34,31 @@ IMAGES = SMALL.train.images[:8]
 LABELS = SMALL.train.labels[:8]
 # Everything that has code of its own in a step, in few programs.
 RECIPES = (
-    Recipe(epochs=1, batch_size=16, optimizer="adamw", schedule="cosine", warmup_epochs=0.5,
-           gradient_clip=1.0, weight_decay=1e-3, label_smoothing=0.1, activation_l1=1e-3,
-           augment=("crop(1)", "flip", "rotate", "cutout(2)", "pca_noise"), views="mirror"),
-    Recipe(epochs=1, batch_size=16, optimizer="lion", schedule="steps", precision="bfloat16",
-           preprocess=("standardize",), augment=("random_crop(6)",), views="ten(6)"),
+    Recipe(
+        epochs=1,
+        batch_size=16,
+        optimizer="adamw",
+        schedule="cosine",
+        warmup_epochs=0.5,
+        gradient_clip=1.0,
+        weight_decay=1e-3,
+        label_smoothing=0.1,
+        activation_l1=1e-3,
+        augment=("crop(1)", "flip", "rotate", "cutout(2)", "pca_noise"),
+        views="mirror",
+    ),
+    Recipe(
+        epochs=1,
+        batch_size=16,
+        optimizer="lion",
+        schedule="steps",
+        precision="bfloat16",
+        preprocess=("standardize",),
+        augment=("random_crop(6)",),
+        views="ten(6)",
+    ),
     Recipe(epochs=1, batch_size=16, optimizer="cuda_convnet", schedule="plateau"),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(autouse=True)
@@ -196,9 +214,11 @@ def listed():
 
 
 OTHERS = {
-    "sequential": (sequential, 1), "lists": (listed, 2), "remat inside": (Rematerialised, 2),
+    "sequential": (sequential, 1),
+    "lists": (listed, 2),
+    "remat inside": (Rematerialised, 2),
     "remat outside": (nn.remat(Rematerialised, static_argnums=(2,)), 2),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", OTHERS)

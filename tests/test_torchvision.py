@@ -20,16 +20,29 @@ def alexnet(torch, channels=(64, 192, 384, 256, 256), hidden=4096, classes=1000)
     nn = torch.nn
     (a, b, c, d, e) = channels
     features = nn.Sequential(
-        nn.Conv2d(3, a, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(a, b, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(b, c, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(c, d, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(d, e, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2),
-    )  # fmt: skip
+        nn.Conv2d(3, a, 11, 4, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(a, b, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(b, c, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(c, d, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(d, e, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+    )
     classifier = nn.Sequential(
-        nn.Dropout(), nn.Linear(e * 36, hidden), nn.ReLU(),
-        nn.Dropout(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, classes),
-    )  # fmt: skip
+        nn.Dropout(),
+        nn.Linear(e * 36, hidden),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, classes),
+    )
     return named(torch, features, classifier)
 
 
@@ -103,8 +116,10 @@ def test_what_an_activation_learns_starts_as_it_is_initialised(narrow):
     assert jax.tree.map(np.shape, variables) == shapes
     np.testing.assert_allclose(variables["params"]["act3"]["activation"]["negative_slope"], 0.1)
     leaky = torch.nn.LeakyReLU(0.1)
-    parts = [[leaky if isinstance(layer, torch.nn.ReLU) else layer for layer in part]
-             for part in (net.features, net.classifier)]  # fmt: skip
+    parts = [
+        [leaky if isinstance(layer, torch.nn.ReLU) else layer for layer in part]
+        for part in (net.features, net.classifier)
+    ]
     other = named(torch, *(torch.nn.Sequential(*part) for part in parts))
     agree(prelu.apply(variables, images(64)), logits_of(torch, other, images(64)))
 

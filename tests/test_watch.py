@@ -63,15 +63,27 @@ def test_train_writes_a_run_and_goes_no_further_the_second_time(tmp_path, capsys
     file = tmp_path / "recipe.toml"
     file.write_text("batch_size = 500\nlearning_rate = 0.5\nschedule = 'cosine'\n")
     command = [
-        *TRAIN, "--recipe", str(file), "--seeds", "2", "--momentum", "0.5", "0.9",
-        "--sweep", "negative_slope=0.1,0.3", "--out", str(out),
-    ]  # fmt: skip
+        *TRAIN,
+        "--recipe",
+        str(file),
+        "--seeds",
+        "2",
+        "--momentum",
+        "0.5",
+        "0.9",
+        "--sweep",
+        "negative_slope=0.1,0.3",
+        "--out",
+        str(out),
+    ]
     assert main(command) == 0
     result = json.loads((out / "result.json").read_text())
     assert len(result["config"]["members"]) == 8
     assert result["config"]["members"][0] == {
-        "seed": 0, "momentum": 0.5, "hyperparameters": {"negative_slope": 0.1},
-    }  # fmt: skip
+        "seed": 0,
+        "momentum": 0.5,
+        "hyperparameters": {"negative_slope": 0.1},
+    }
     assert (result["config"]["batch_size"], result["config"]["schedule"]) == (500, "cosine")
     assert result["steps"] == 8
     assert "epoch 1: training error" in capsys.readouterr().err

@@ -47,21 +47,29 @@ def _is_literal(node: ast.AST) -> bool:
     return all(isinstance(n, parts + containers + signs) for n in ast.walk(node))
 
 
+def _is_table(node: ast.stmt) -> bool:
+    """Whether it is a constant of a module, or a container of literals."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Return):
+        return False
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    if isinstance(targets[0], ast.Name) and targets[0].id.strip("_").isupper():
+        return True
+    container = isinstance(node.value, ast.Tuple | ast.List | ast.Set | ast.Dict)
+    return container and _is_literal(node.value)
+
+
 def format_skips(text: str) -> list[int]:
     """Lines of ``# fmt: skip`` and ``# fmt: off`` that do not belong to a literal table."""
-    tables = {}  # last line -> whether it is a table
+    tables = set()  # last lines of literal tables
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.stmt) and node.end_lineno:
-            value = getattr(node, "value", None)
-            container = isinstance(value, ast.Tuple | ast.List | ast.Set | ast.Dict)
-            is_table = container and _is_literal(value)
-            is_table |= isinstance(node, ast.Expr) and False
-            tables[node.end_lineno] = tables.get(node.end_lineno, False) or is_table
-    return [
-        number
-        for number, line in enumerate(text.splitlines(), 1)
-        if re.search(r"# fmt: (skip|off)", line) and not tables.get(number, False)
-    ]
+        if isinstance(node, ast.stmt) and _is_table(node):
+            tables.add(node.end_lineno)
+        if isinstance(node, ast.FunctionDef):
+            rows = [d for d in node.decorator_list if isinstance(d, ast.Call)]
+            tables |= {d.end_lineno for d in rows if all(map(_is_literal, d.args))}
+    lines = enumerate(text.splitlines(), 1)
+    skips = [number for number, line in lines if re.search(r"# fmt: (skip|off)", line)]
+    return [number for number in skips if number not in tables]
 
 
 def positional_calls(tree: ast.AST, limit: int = 4) -> list[int]:
@@ -179,10 +187,7 @@ def duplicate_blocks(root: Path) -> int:
             for line in lines
             if len(line) > 3 and not line.startswith(("#", "from ", "import "))
         ]
-        previous = None
-        for block in zip(*(lines[i:] for i in range(DUPLICATE)), strict=False):
-            windows[block] += 1
-            previous = block
+        windows.update(zip(*(lines[i:] for i in range(DUPLICATE)), strict=False))
     return sum(count > 1 for count in windows.values())
 
 
@@ -247,7 +252,8 @@ def main(places: list[str]) -> None:
                 archive = subprocess.run(
                     ["git", "archive", place], check=True, capture_output=True
                 ).stdout
-                tarfile.open(fileobj=io.BytesIO(archive)).extractall(root, filter="data")
+                with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+                    files.extractall(root, filter="data")
             columns[place] = rows(root)
     names = dict.fromkeys(itertools.chain(*columns.values()))
     print("| measured |", " | ".join(columns), "|")

@@ -51,10 +51,11 @@ def _by_platform(fast):
 
     def convolution(x, kernel, *options):
         return lax.platform_dependent(
-            x, kernel,
+            x,
+            kernel,
             cpu=lambda x, kernel: fast(x, kernel, *options),
             default=lambda x, kernel: _plain(x, kernel, *options),
-        )  # fmt: skip
+        )
 
     return convolution
 
@@ -67,9 +68,13 @@ def _in_groups(x, kernel, stride, padding, groups):
 def _plain(x, kernel, stride, padding, groups=1):
     """As ``convolve``, in XLA's own form."""
     return lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding,
-        dimension_numbers=DIMENSIONS, feature_group_count=groups,
-    )  # fmt: skip
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        dimension_numbers=DIMENSIONS,
+        feature_group_count=groups,
+    )
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -110,9 +115,12 @@ def _side_by_side(x, kernel, stride, padding, count):
         for i in range(0, reach + 1, stride)
     )
     y = lax.conv_general_dilated(
-        x, jnp.concatenate(list(shifts), -1), (stride, count * stride), padding,
+        x,
+        jnp.concatenate(list(shifts), -1),
+        (stride, count * stride),
+        padding,
         dimension_numbers=DIMENSIONS,
-    )  # fmt: skip
+    )
     return y.reshape(*y.shape[:2], y.shape[2] * count, kernel.shape[-1])
 
 

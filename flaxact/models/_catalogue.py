@@ -86,9 +86,13 @@ def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, 
         return fact.get(name, fact["*"]) if isinstance(fact, dict) else fact
 
     return Entry(
-        file=file, source=of_it(facts["SOURCE"]), input_shape=of_it(facts["INPUT"]),
-        family=facts["FAMILY"], preset=preset, choices=facts.get("CHOICES", {}),
-    )  # fmt: skip
+        file=file,
+        source=of_it(facts["SOURCE"]),
+        input_shape=of_it(facts["INPUT"]),
+        family=facts["FAMILY"],
+        preset=preset,
+        choices=facts.get("CHOICES", {}),
+    )
 
 
 def _literals(file: str) -> dict[str, Any]:

@@ -166,9 +166,11 @@ def _checked(model: str, name: str, value: Any, default: Any, least: float = 1e-
     if not good or (name == "dropout" and value >= 1):
         above = " above 0" if least > 0 else ""
         expected = {
-            str: "a name", int: f"a whole number{above}", bool: "True or False",
+            str: "a name",
+            int: f"a whole number{above}",
+            bool: "True or False",
             float: "a number from 0 to 1" if name == "dropout" else f"a number{above}",
-        }  # fmt: skip
+        }
         wanted = expected.get(kind, kind)
         raise InputError(f"{model} needs {wanted} as {name}, not {_grammar.shown(value)}")
     return value

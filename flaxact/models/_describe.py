@@ -162,11 +162,14 @@ def _table(table: dict[str, Layer]) -> Iterator[str]:
     rows = [("layer", "kind", "output", "parameters", "multiply-accumulates")]
     rows += [
         (
-            name, layer.kind, " × ".join(map(str, layer.output)), f"{layer.parameters:,}",
+            name,
+            layer.kind,
+            " × ".join(map(str, layer.output)),
+            f"{layer.parameters:,}",
             f"{layer.multiply_accumulates:,}",
         )
         for name, layer in table.items()
-    ]  # fmt: skip
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         left = (f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=False))

@@ -138,9 +138,11 @@ def _product(activation: Activation, c: float, q: float) -> float:
     if distance >= near:
         return _integral(activation, c, q, _density)
     x, weights = rule(
-        0.0, math.sqrt(q), (*activation.breaks, *(-b for b in activation.breaks)),
+        0.0,
+        math.sqrt(q),
+        (*activation.breaks, *(-b for b in activation.breaks)),
         _splits(activation, q),
-    )  # fmt: skip
+    )
     end = float(weights @ (evaluate(activation, x) * evaluate(activation, sign * x)))
     if not distance:
         return end

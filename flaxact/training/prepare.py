@@ -56,10 +56,18 @@ def prepare(
 
     def plan(size: int, place: Place) -> Plan:
         return Plan(
-            net, plan_recipe(recipe), kind, size, names,
-            (sample[0].shape, str(sample[0].dtype)), test_images, steps,
-            augment, view, place,
-        )  # fmt: skip
+            net,
+            plan_recipe(recipe),
+            kind,
+            size,
+            names,
+            (sample[0].shape, str(sample[0].dtype)),
+            test_images,
+            steps,
+            augment,
+            view,
+            place,
+        )
 
     size = 1
     if together:
@@ -75,9 +83,14 @@ def prepare(
         for part, each, place in zip(parts, plans, at, strict=True)
     ]
     return Groups(
-        groups=groups, loop=kind, data=data, recipe=recipe, sample=sample, steps=steps,
+        groups=groups,
+        loop=kind,
+        data=data,
+        recipe=recipe,
+        sample=sample,
+        steps=steps,
         compile_seconds=max(each.compile_seconds for each in programs.values()),
-    )  # fmt: skip
+    )
 
 
 def _checked(

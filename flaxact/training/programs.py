@@ -77,10 +77,14 @@ class Plan:
 def plan_recipe(recipe: Recipe) -> Recipe:
     """A recipe without what is a value in the programs or does not enter them."""
     return replace(
-        recipe, learning_rate=1.0, momentum=0.5 if recipe.momentum else 0.0, preprocess=(),
-        target_error=None, max_seconds=None,
+        recipe,
+        learning_rate=1.0,
+        momentum=0.5 if recipe.momentum else 0.0,
+        preprocess=(),
+        target_error=None,
+        max_seconds=None,
         epochs=1 if recipe.schedule in ("constant", "plateau") else recipe.epochs,
-    )  # fmt: skip
+    )
 
 
 @functools.lru_cache(maxsize=16)
