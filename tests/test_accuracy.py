@@ -17,6 +17,7 @@ def faults(spec: str, count: int) -> dict[str, str]:
     return {key: text for key, (text, known) in found.items() if not known}
 
 
+@pytest.mark.sampled(23)
 @pytest.mark.parametrize("spec", REFERENCE)
 def test_values_and_derivatives_are_those_of_mpmath(spec):
     assert not faults(spec, 60)
@@ -91,6 +92,7 @@ def test_references_give_derivatives_and_limits():
     assert math.isnan(truth("tanh", math.nan))
 
 
+@pytest.mark.thorough
 def test_main_writes_a_report(tmp_path):
     accuracy.main(["--activations", "elu", "--points", "20", "--write", str(tmp_path / "a.md")])
     written = (tmp_path / "a.md").read_text()

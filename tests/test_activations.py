@@ -61,6 +61,7 @@ def test_three_orders_are_exact(spec):
         np.testing.assert_allclose(found[order, : len(at)], true, rtol=1e-6, atol=3e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("spec", OWN)
 def test_gradient_and_hessian(spec):
     """By reverse, and forward over reverse mode: each output depends on its input alone."""
@@ -107,6 +108,7 @@ def test_limits_at_infinity_and_nan(spec):
             assert abs(at_infinity) > 50 if math.isinf(end) else at_infinity == pytest.approx(end)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
 @pytest.mark.parametrize("spec", [s for s in SPECS if s not in PERIODIC])
 def test_no_derivative_is_nan(spec, dtype):
@@ -130,6 +132,7 @@ def test_no_derivative_is_nan(spec, dtype):
     np.testing.assert_allclose(backward[fine], slopes[0][fine], rtol=4 * eps, atol=eps)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_half_precision_is_the_rounded_float32_result(spec):
     activation = fa.get(spec)
@@ -145,6 +148,7 @@ def test_half_precision_is_the_rounded_float32_result(spec):
         chex.assert_trees_all_equal(y, wide.astype(x.dtype))
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("spec", SPECS)
 def test_shape_dtype_and_vmap(spec):
     activation = fa.get(spec)
@@ -165,11 +169,13 @@ def test_shape_dtype_and_vmap(spec):
     chex.assert_trees_all_close(by_element, (y, slope), rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_what_is_declared_is_what_the_values_show(spec):
     assert list(disagreements(fa.get(spec))) == []
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_stated_shape(spec):
     """Monotonicity, kinks, jumps and smoothness are what the values show, on a fine grid."""

@@ -83,6 +83,7 @@ def test_cross_map_response_norm_by_its_formula_and_torchs(size, channels):
     chex.assert_trees_all_close(got, theirs.permute(0, 2, 3, 1).numpy(), rtol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shape", [(13, 13), (6, 6), (7, 9), (2, 3), (1, 1)])
 def test_adaptive_average_pooling_is_torchs(shape):
     torch = pytest.importorskip("torch")
@@ -131,6 +132,7 @@ def test_every_place_draws_a_kernel_with_the_fan_of_a_window(init, variance):
     assert not np.array_equal(kernel[0, 0], kernel[0, 1])
 
 
+@pytest.mark.thorough
 def test_orthogonal_and_normalised_kernels_are_so_at_every_place():
     # shows every weight by itself
     x = jnp.eye(24).reshape(24, 3, 2, 4)
@@ -245,6 +247,7 @@ def conv_local_11pct(ref, x):
     return ref.dense(x, "fc10")
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("text", "reference", "shape"),
     [
@@ -301,6 +304,7 @@ def test_neurons_and_multiplications_of_alexnet():
     assert neurons == [55 * 55 * 96, 186_624, 64_896, 64_896, 43_264, 4096, 4096]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("text", "ones"),
     [("alexnet", "conv2 conv4 conv5 fc6 fc7"), ("alexnet_cuda_convnet2", "conv2 conv4 conv5 fc6 fc7"),
@@ -331,6 +335,7 @@ def test_maxout_at_equal_parameters_has_the_widths_of_mishkins_row():
     assert abs(widths[4] - 172) <= 10  # 256/√2 is 181: theirs is not what the row's name says
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("text", NETS)
 def test_dropout_in_training_only(text):
     rates = []
@@ -358,6 +363,7 @@ def test_dropout_in_training_only(text):
 # Options.
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("text", NETS)
 def test_a_training_step_reaches_every_parameter(text):
     model = models.create_model(text, "elu", num_classes=3, width=0.1)
@@ -377,6 +383,7 @@ def test_a_training_step_reaches_every_parameter(text):
         assert np.any(grad), path
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("norm", "init"),
     [("none", "lsuv"), ("batch", "orthogonal"), ("layer", "variance_preserving"), ("group", "he"),
@@ -388,6 +395,7 @@ def test_every_option_builds(text, norm, init):
     assert built(model, NETS[text]) == (2, 3)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("matched", ["width", "parameters"])
 @pytest.mark.parametrize("width", [0.03, 0.37])
 @pytest.mark.parametrize("act", ["crelu", "glu", "maxout(pieces=3)"])
@@ -403,6 +411,7 @@ def built(model, shape):
     return jax.eval_shape(lambda key: model.init_with_output(key, x)[0], jax.random.key(0)).shape
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("text", ["caffenet128", f"{LOCAL[1][:-1]}, kernel_init=lsuv)"])
 def test_lsuv_gives_every_layer_unit_variance(text):
     model = models.create_model(text, "tanh", width=0.1)

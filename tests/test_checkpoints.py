@@ -153,6 +153,7 @@ def test_the_arrays_are_the_callers_again(tmp_path):
     np.testing.assert_array_equal(restore(tmp_path).arrays["big"], np.arange(2_000_000))
 
 
+@pytest.mark.thorough
 def test_inside_an_event_loop(tmp_path):
     async def cell():  # as in a notebook
         with Checkpoints(tmp_path) as checkpoints:
@@ -165,6 +166,7 @@ def test_inside_an_event_loop(tmp_path):
 # Which stay
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("keep", "keep_best", "metrics", "stay"),
     [
@@ -231,6 +233,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.sampled(17)
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("pattern", FILES)
 def test_damage_is_found_or_does_not_matter(folder, pattern, damage):
@@ -250,6 +253,7 @@ def test_damage_is_found_or_does_not_matter(folder, pattern, damage):
         assert_whole(restore(folder), 2)  # and so it stays
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("where", np.linspace(0, 1, 7))
 def test_a_flipped_bit_of_the_arrays_is_always_found(tmp_path, where):
     # So many bytes that nearly all of the largest file is these.
@@ -291,6 +295,7 @@ def test_two_of_one_step_are_both_set_aside(folder):
         shutil.copytree(folder / "00000002", folder / "00000003")
 
 
+@pytest.mark.thorough
 def test_several_damaged_are_all_named(folder):
     for step in (2, 3):
         (folder / f"{step:08d}" / "_CHECKPOINT_METADATA").unlink()
@@ -309,6 +314,7 @@ def test_all_damaged_is_an_error_and_stays_one(folder):
     assert names(folder) == [f"damaged-{step:08d}" for step in STEPS]
 
 
+@pytest.mark.thorough
 def test_an_old_one_half_deleted_stops_nothing(folder):
     (folder / "00000001" / "_CHECKPOINT_METADATA").unlink()
     (folder / "00000002").rename(folder / "deleting-00000002")
@@ -370,6 +376,7 @@ def folder_gone(folder):
     folder.with_name("elsewhere").rename(folder)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("then", ["check", "save", "wait", "close"])
 @pytest.mark.parametrize(
     ("fault", "cause"),
@@ -541,6 +548,7 @@ jax.distributed.shutdown()
 """
 
 
+@pytest.mark.thorough
 def test_two_processes_save_and_restore(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))

@@ -132,6 +132,7 @@ def test_output_where_the_locale_is_c():
     assert b"227 ? 227 ? 3" in done.stdout
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -47,6 +47,7 @@ def test_eigenvalues_tell_the_steps_of_descent(share):
     assert layer.descend(rate, 1e-4, most=2) == math.inf
 
 
+@pytest.mark.thorough
 def test_the_best_rate_needs_the_fewest_steps_and_those_of_the_condition_number():
     x = white(300, 20) + 1.0
     layer = linear_layer(x, x @ RNG.normal(size=(20, 1)))

@@ -111,6 +111,7 @@ def resnet_in_torch(variables, x, blocks, shortcut, bottleneck):
     return net.dense(x.mean((2, 3)), "logits")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("text", "blocks", "shortcut", "size"),
     [
@@ -168,6 +169,7 @@ def vit_in_torch(variables, x, depth):
     return net.dense(net.layer_norm(x, "norm")[:, 0], "logits")
 
 
+@pytest.mark.thorough
 def test_vit_is_pytorchs():
     model = models.create_model("vit_tiny(depth=2)", "gelu(approximate=False)")
     variables = randomised(initialised(model, CIFAR))
@@ -178,6 +180,7 @@ def test_vit_is_pytorchs():
     chex.assert_trees_all_close(applied(model, variables, CIFAR), want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_mixer_is_pytorchs():
     model = models.create_model("mlp_mixer_tiny(depth=2)", "tanh")
     variables = randomised(initialised(model, CIFAR))
@@ -197,6 +200,7 @@ def test_mixer_is_pytorchs():
     chex.assert_trees_all_close(applied(model, variables, CIFAR), want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_nf_resnet_is_pytorchs():
     model = models.create_model("nf_resnet(depth=8)", "tanh")
     variables = randomised(initialised(model, CIFAR))
@@ -278,6 +282,7 @@ def stream_variances(model, x):
     return {k: float(v) for k, v in run(jax.random.key(3), x).items()}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("act", "blocks"), [("relu", 3), ("gelu", 1), ("tanh", 1)])
 def test_variances_of_nf_resnet_are_those_expected(act, blocks):
     """β² is the variance of each block's input, within what 32 to 128 channels leave to chance (6 % was
@@ -338,6 +343,7 @@ def size(text, act, **arguments):
 WIDE = ("glu", "crelu", "maxout(pieces=3)")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("text", "kept", "act"),
     [
@@ -363,12 +369,14 @@ def test_a_padded_shortcut_takes_no_wider_stem():
     assert shapes("resnet(depth=8, shortcut=projected)", acts, matched="parameters")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("act", WIDE)
 @pytest.mark.parametrize("text", ["mlp", "vit_tiny(depth=2)", "mlp_mixer_tiny(depth=2)"])
 def test_dense_nets_take_other_widths(text, act):
     assert shapes(text, act) == shapes(text, "relu")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("act", WIDE)
 @pytest.mark.parametrize(
     ("text", "others", "tolerance"),
@@ -386,6 +394,7 @@ def test_parameters_stay_where_they_are_matched(text, others, tolerance, act):
     assert size(text, acts) != pytest.approx(published, rel=0.1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("text", "layer", "std"),
     [
@@ -458,6 +467,7 @@ def test_weights_of_the_residual_net():
     assert float(abs(params["logits"]["kernel"]).max()) == pytest.approx(1 / 8, rel=0.02)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (17, 40, 4)])
 @pytest.mark.parametrize(
     "text",
@@ -472,6 +482,7 @@ def test_any_size_and_channels(text, shape):
     chex.assert_type(logits, jnp.float32)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("text", "act"),
     [

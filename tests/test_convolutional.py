@@ -45,6 +45,7 @@ def logits_of(model, *shape):
     return jax.eval_shape(lambda key, x: model.init_with_output(key, x)[0], jax.random.key(0), x)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", NAMES)
 def test_logits(name):
     model = models.create_model(name, "relu")
@@ -56,6 +57,7 @@ def test_logits(name):
     assert logits.dtype == jnp.float32
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("text", [*FILES, "elu_net18", "he_net22"])
 @pytest.mark.parametrize("shape", [(37, 45, 4), (12, 11, 1)])
 def test_other_images(text, shape):
@@ -106,6 +108,7 @@ def test_the_maps_of_he_net(name):
     assert sizes - {4096} == ({109, 36, 18} if name == "he_net14" else {112, 56, 28, 14})
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("text", FILES)
 @pytest.mark.parametrize("act", ["crelu", "glu"])
 def test_activations_that_change_the_width(text, act):
@@ -161,6 +164,7 @@ def test_normalisation_is_where_it_is_published():
         assert not_there not in found
 
 
+@pytest.mark.thorough
 def test_noise_and_dropout_are_of_training_only():
     x = images(4, 9, 9, 3)
     keys = {"dropout": jax.random.key(1)}
@@ -176,6 +180,7 @@ def test_noise_and_dropout_are_of_training_only():
     assert not np.allclose(logits(text.format("True"), train=True), testing, rtol=1e-3)
 
 
+@pytest.mark.thorough
 def test_fitnet4_starts_by_lsuv():
     """Outputs of variance 1, layer by layer, whatever the depth."""
     x = images(64, 8, 8, 3)
@@ -193,6 +198,7 @@ def test_fitnet4_starts_by_lsuv():
     assert np.asarray(variances(jax.random.key(0))) == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 7])
 @pytest.mark.parametrize("shape", [(18, 18), (13, 20), (4, 5)])
 @pytest.mark.parametrize("kind", ["avg", "max"])
@@ -379,6 +385,7 @@ def test_he_net14():
     agree("he_net14(width=0.0625)", "relu", reference, (65, 65, 3))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -87,6 +87,7 @@ BAD = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("case", BAD)
 def test_a_data_set_that_cannot_be_trained_on_is_refused_in_a_line(case):
     changes, message = BAD[case]
@@ -134,6 +135,7 @@ LEGAL = {
 }
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("case", LEGAL)
 def test_a_data_set_that_is_unusual_and_legal_trains(case):
     data = made(**LEGAL[case])
@@ -171,6 +173,7 @@ BAD_NETS = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("case", BAD_NETS)
 @pytest.mark.parametrize("way", ["train", "run"])
 def test_a_net_without_a_logit_for_every_class_is_refused(case, way, tmp_path, monkeypatch):
@@ -219,6 +222,7 @@ BAD_BATCHES = {
 }
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("case", BAD_BATCHES)
 @pytest.mark.parametrize("way", ["linen", "nnx"])
 def test_a_batch_that_cannot_be_probed_is_refused_in_a_line(case, way):

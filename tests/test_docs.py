@@ -64,6 +64,7 @@ def commands():
     return sorted(found)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.timeout(900)  # 20 s of a core, on a machine that may be busy
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=named)
 def test_python_runs(page, tmp_path, monkeypatch):

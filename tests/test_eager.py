@@ -29,6 +29,7 @@ def compilations(call, *args) -> int:
     return len(COMPILED)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [n for n in NAMES if variable(n)])
 def test_another_number_compiles_nothing(name):
     function = catalogue[name].function
@@ -43,6 +44,7 @@ def test_another_number_compiles_nothing(name):
         assert compilations(lambda n=numbers: function(X, **inner, **n)) == 0
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", ["elu", "sine", "soft_exponential", "gelu"])
 def test_nor_does_one_in_a_derivative(name):
     def derivatives(factor):
@@ -54,6 +56,7 @@ def test_nor_does_one_in_a_derivative(name):
     assert compilations(derivatives, 1.5) == 0
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "spec", ["elu", "glu", "softmax", "prelu", "centered(relu)", "noisy(gelu)"]
 )

@@ -73,6 +73,7 @@ def test_a_fast_loop_is_chosen():
     assert groups == [1, 2 if jax.default_backend() == "cpu" else 1]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("stride", [1, 2, None])
 def test_steps_by_ones_and_by_epochs_are_the_same_bits(stride):
     assert_same_bits(
@@ -107,6 +108,7 @@ def test_members_together_are_members_alone(sweep):
     assert len(set(found["train_loss"][-1])) == 16
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("chunk", [1, 5])
 def test_chunks_do_not_change_what_comes_out(sweep, chunk):
     """Nor does their order: five go into 16 three times, and one is left."""
@@ -125,6 +127,7 @@ def test_chunks_do_not_change_what_comes_out(sweep, chunk):
         np.testing.assert_allclose(array, whole[1][name], err_msg=name, **CLOSE)
 
 
+@pytest.mark.thorough
 def test_a_chunk_is_chosen_where_memory_is_short(monkeypatch):
     """With room for one of two."""
     needed = {}
@@ -168,6 +171,7 @@ def test_runs_and_sweeps_trace_once(loop):
 # Going on
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("net", "loop"), [(DENSE, "scan"), (CONVOLUTIONAL, "dispatch")], ids=["scan", "dispatch"]
 )
@@ -198,6 +202,7 @@ def test_going_on_with_other_states_is_refused():
 # What the recipe does to images
 
 
+@pytest.mark.thorough
 def test_the_ten_views_error_is_an_average_by_hand():
     recipe = with_recipe(augment=("random_crop(6)", "flip"), views="ten(6)")
     *_, last = train(DENSE, recipe, SMALL, [2])
@@ -218,6 +223,7 @@ def test_the_ten_views_error_is_an_average_by_hand():
     assert last.test_loss[0] == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_augmentation_is_of_training_only_and_another_each_time():
     """Of one image a batch, and a rate of next to nothing: the loss is that of the crop."""
     recipe = Recipe(
@@ -248,6 +254,7 @@ def test_augmentation_is_of_training_only_and_another_each_time():
     assert last.epoch is not None
 
 
+@pytest.mark.thorough
 def test_preprocessing_is_done_before_and_to_both():
     recipe = with_recipe(preprocess=("gcn",))
     assert_same_bits(
@@ -336,6 +343,7 @@ def test_a_stream_is_trained_on_as_it_is_read(pictures):
     assert found["test_error"][-1, 1] == pytest.approx(wrong / 21)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 @pytest.mark.parametrize("at", [2, 3, 4])
 def test_a_stream_goes_on_within_an_epoch(pictures, loop, at):

@@ -103,6 +103,7 @@ def test_shape_and_cost_are_those_found_by_hand(text):
         assert facts.transcendentals(activation) == transcendentals
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_no_chord_is_steeper_than_the_lipschitz_constant_and_some_nearly_are(name):
     activation = fa.get(name)
@@ -118,6 +119,7 @@ def test_no_chord_is_steeper_than_the_lipschitz_constant_and_some_nearly_are(nam
         assert activation.jumps or np.abs(np.diff(evaluate(activation, x))[::2]).max() > 1e4
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_what_saturates_comes_to_rest_within_its_range(name):
     activation = fa.get(name)
@@ -133,6 +135,7 @@ def test_what_saturates_comes_to_rest_within_its_range(name):
         assert "right" in said
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_symmetry_shows_in_the_moments(name):
     activation = fa.get(name)
@@ -149,6 +152,7 @@ def test_symmetry_shows_in_the_moments(name):
         assert abs(found.slope_at_zero) < 1e-12
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_it_is_zero_where_its_roots_say(name):
     activation = fa.get(name)

@@ -86,6 +86,7 @@ def everything(f, x, kernel, dx, dkernel):
     )
 
 
+@pytest.mark.sampled(5)
 def test_convolution_is_the_plain_one_in_value_and_derivatives(case):
     ours, theirs, *arrays = case
     got = jit(functools.partial(everything, ours))(*arrays)
@@ -93,6 +94,7 @@ def test_convolution_is_the_plain_one_in_value_and_derivatives(case):
     jax.tree.map(close, got, wanted)
 
 
+@pytest.mark.sampled(5)
 def test_convolution_is_mapped_over_images_and_over_kernels(case):
     ours, theirs, x, kernel, dx, dkernel = case
     for axes, images, kernels in (
@@ -111,6 +113,7 @@ def test_convolution_is_mapped_over_images_and_over_kernels(case):
         jax.tree.map(close, got, wanted)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_stays_plain(case, dtype):
     ours, theirs, *arrays = case
@@ -132,6 +135,7 @@ def convolutions(f, name, platform):
     )
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
 @pytest.mark.parametrize("name", CASES)
 def test_only_on_the_cpu_another_form_is_lowered_where_it_pays(name, platform):
@@ -167,6 +171,7 @@ def flax_pool(function, x, size, stride):
     return function(x, (size, size), (stride, stride), beyond)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("height", "width", "size", "stride"), POOLS)
 def test_pools_are_flaxs_in_value_and_derivatives(height, width, size, stride):
     distinct = np.random.default_rng(0).permutation(2 * height * width * 3)

@@ -135,6 +135,7 @@ def test_a_folder_does_not_change_what_comes_out(whole):
 # Killed
 
 
+@pytest.mark.thorough
 def test_killed_at_every_kind_of_place_in_turn(whole, tmp_path):
     """One run, killed time and again: by itself, so that it happens where it is meant to."""
     lives = [
@@ -194,6 +195,7 @@ def kill_at_random(root, whole, kills, seed):
     return f"{found} in {runs} runs, seed {seed}, {time.monotonic() - began:.0f} s"
 
 
+@pytest.mark.thorough
 def test_killed_at_random_moments(whole, tmp_path):
     seed = random.SystemRandom().randrange(1000)
     print(kill_at_random(tmp_path, whole, kills=2, seed=seed))  # shown where it fails
@@ -213,6 +215,7 @@ def terminate(*_):
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("at", "stops_at"),
     [
@@ -239,6 +242,7 @@ def test_sigterm_ends_after_the_step_and_saves(whole, tmp_path, monkeypatch, at,
     assert_equal_to(tmp_path, whole)
 
 
+@pytest.mark.thorough
 def test_sigterm_from_outside_exits_143(whole, tmp_path):
     process = start(tmp_path)
     assert process.stdout.readline() == "ready\n"
@@ -286,6 +290,7 @@ def half(tmp_path_factory):
         return stopped_after(tmp_path_factory.mktemp("half") / "run", 2)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     whole, half, tmp_path, caplog, damage
@@ -372,6 +377,7 @@ def test_the_last_save_that_fails_leaves_no_result(whole, tmp_path, monkeypatch)
 # Two at once
 
 
+@pytest.mark.thorough
 def test_a_second_process_is_told_of_the_first(tmp_path):
     first = running(tmp_path)
     next(first)
@@ -416,6 +422,7 @@ def test_another_run_in_the_folder_is_refused(half, tmp_path, options, said):
     assert before == {p: p.read_bytes() for p in before}
 
 
+@pytest.mark.thorough
 def test_another_number_of_devices_is_said(whole, half, tmp_path):
     place = shutil.copytree(half, tmp_path / "run")
     code, said = ended(start(place, environment={"JAX_NUM_CPU_DEVICES": "2"}.items()))

@@ -66,6 +66,7 @@ REFERENCES = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize(("order", "curve"), [(0, "f"), (1, "f′"), (2, "f″")])
 def test_what_is_drawn_is_the_function(name, order, curve):
@@ -77,6 +78,7 @@ def test_what_is_drawn_is_the_function(name, order, curve):
         np.testing.assert_array_less(np.abs(y - REFERENCES[name][order](x)), unit * (1 + slope))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "curve", "ends"),
     [
@@ -96,6 +98,7 @@ def test_lines_break_where_the_value_jumps_and_only_there(name, curve, ends):
     np.testing.assert_allclose(np.reshape(joints, (-1, 2)), np.array([ends, ends]).T, atol=2e-3)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_graphs_are_small_whole_and_break_where_the_facts_say(name):
     path = FOLDER / f"{name}.svg"
@@ -120,6 +123,7 @@ def test_graphs_are_small_whole_and_break_where_the_facts_say(name):
             assert min(abs(start - place) for start in starts) < 2e-3
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_graphs_are_of_todays_functions(name):
     """Points of the committed curve of f lie on the function."""

@@ -138,6 +138,7 @@ DRAWN = {
 }
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("shape", [DENSE, CONV])
 @pytest.mark.parametrize("mode", FANS)
 @pytest.mark.parametrize("distribution", ["normal", "truncated_normal", "uniform"])
@@ -172,6 +173,7 @@ def test_orthogonal(shape):
     np.testing.assert_allclose(gram, 1.5**2 * np.eye(len(gram)), atol=1e-5)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "text", ["relu", "tanh", "gelu", "selu", "softplus", "leaky_relu(0.3)", "sigmoid", "cosine"]
 )
@@ -211,6 +213,7 @@ MAKERS = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
 def test_dtype_and_determinism(name, dtype):
@@ -326,6 +329,7 @@ def test_lsuv_gives_every_layer_unit_variance(act, key):
             np.testing.assert_allclose(gram, gram[0, 0] * np.eye(len(gram)), atol=1e-4 * gram[0, 0])
 
 
+@pytest.mark.thorough
 def test_lsuv_on_cuda_convnet():
     module = create_model("cuda_convnet(width=0.25)", "relu")
     rng = np.random.default_rng(0)
@@ -339,6 +343,7 @@ def test_lsuv_on_cuda_convnet():
     chex.assert_trees_all_equal(scaled["inputs"], variables["inputs"])
 
 
+@pytest.mark.thorough
 def test_lsuv_in_bfloat16_and_with_random_layers():
     class Half(SmallNet):
         @nn.compact

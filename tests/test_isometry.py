@@ -17,6 +17,7 @@ from flaxact.diagnostics.isometry import (
 from flaxact.errors import InputError
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("orthogonal", [True, False])
 @pytest.mark.parametrize("act", ["identity", "relu", "tanh"])
 def test_spectra_are_as_wide_as_expected(act, orthogonal):
@@ -45,6 +46,7 @@ def test_values_below_the_resolution_are_rounding():
     assert values[rank:].max() < resolution(values) < values[rank - 1]
 
 
+@pytest.mark.thorough
 def test_the_edge_keeps_second_moments():
     net = critical("tanh", 30, 200, orthogonal=True, bias_std=0.05)
     x = math.sqrt(net.q) * jax.random.normal(jax.random.key(1), (8, 200))

@@ -110,6 +110,7 @@ def test_drawn_weights(name):
         activation.parameters(width)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", [n for n in LEARNED if "per_channel" in fa.get(n).hyperparameters])
 def test_one_a_channel_or_one_for_all(name):
     for text, shape in (("True", (WIDTH,)), ("False", ())):
@@ -121,6 +122,7 @@ def test_one_a_channel_or_one_for_all(name):
         chex.assert_trees_all_close(activation(x, **found), fa.get(name)(x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("spec", SPECS)
 def test_called_with_what_it_starts_with_it_is_what_it_is_without(spec):
     activation = fa.get(spec)
@@ -139,6 +141,7 @@ def test_called_with_what_it_starts_with_it_is_what_it_is_without(spec):
 FEW = {"mtlu": "mtlu(bins=4)"}  # forty bins take long to compile
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", [FEW.get(s, s) for s in SPECS])
 def test_gradients_by_parameters_and_input(spec):
     """Both modes against finite differences."""
@@ -163,6 +166,7 @@ def test_second_order_by_parameters_and_input(spec):
         check_grads(both, (parameters, x), order=2, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "name", [n for n in STARTS if n not in ("apl", "mtlu", "spline", "polynorm")]
 )
@@ -181,6 +185,7 @@ def test_arrays_and_numbers_give_the_same(name):
         chex.assert_trees_all_close(ours, wanted, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", LEARNED)
 def test_arrays_of_another_shape_are_refused(name):
     x = jnp.asarray(inputs(), jnp.float32)
@@ -245,6 +250,7 @@ FITS = {"tanh": 4e-3, "gelu": 0.02, "silu": 1e-3, "sigmoid": 1e-3, "elu": 0.03, 
         "leaky_relu": 0.04, "sine": 0.02, "identity": 1e-6}  # fmt: skip
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("inner", FITS)
 def test_rational_starts_as_the_activation(inner):
     x = jnp.linspace(-3, 3, 1001)
@@ -277,6 +283,7 @@ class Net(nn.Module):
         return nn.Dense(1, name="out")(Act(self.act, name="act1")(nn.Dense(WIDTH, name="in")(x)))
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_linen_and_nnx_own_the_same_and_one_step_moves_it(spec):
     activation = fa.get(spec)

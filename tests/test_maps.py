@@ -101,6 +101,7 @@ def test_the_correlation_map_by_two_dimensional_quadrature(text, function):
     np.testing.assert_allclose(correlation_map(text, c), expected, atol=2e-9, rtol=0)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_correlation_map_is_a_power_series_with_shares_as_coefficients(name):
     """C(c) = Σ a_k² c^k / Σ a_k², with f's Hermite coefficients a_k (Daniely et al. 2016)."""
@@ -117,6 +118,7 @@ def test_every_correlation_map_is_a_power_series_with_shares_as_coefficients(nam
     assert found[0] == pytest.approx(moments.mean**2 / moments.second_moment, abs=1e-12)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_slopes_of_every_correlation_map_are_those_of_the_moments(name):
     moments = gaussian_moments(name)

@@ -76,6 +76,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", catalogue)
 def test_measures_are_numpys(name):
     assert float(catalogue[name](SITE)) == pytest.approx(EXPECTED[name], rel=2e-4, abs=1e-6)

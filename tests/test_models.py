@@ -106,6 +106,7 @@ def test_published_parameter_and_site_counts(text):
 FILES = sorted({entries()[name].file for name in NAMES})
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("name", "act"), list(zip(FILES, itertools.cycle(TEN), strict=False)))
 def test_a_training_step_is_traced_once(name, act):
     model, acts = created(name, act)
@@ -121,6 +122,7 @@ def test_a_training_step_is_traced_once(name, act):
     assert len(traces) == 1
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "name", [*FILES, *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES if n not in FILES)]
 )
@@ -162,6 +164,7 @@ def trained(name, act, **arguments):
 RUN = list(zip(FILES[::2], itertools.cycle(TEN[::-1]), strict=False))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("name", "act"), RUN)
 def test_a_training_step_runs(name, act):
     trained(name, act)
@@ -174,6 +177,7 @@ def test_every_model_trains_with_ten_activations(name, act):
     trained(name, act)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (i % 2)) for i, n in enumerate(FILES)]
 )
@@ -275,6 +279,7 @@ def primitives(jaxpr):
 PLAIN = set(fa.names("pointwise")[5:])  # five are enough for each time, and all for the slow tests
 
 
+@pytest.mark.sampled(13)
 @pytest.mark.parametrize(
     "act", [pytest.param(n, marks=[pytest.mark.slow] * (n in PLAIN)) for n in fa.names()]
 )
@@ -317,6 +322,7 @@ def test_a_mapping_puts_activations_at_sites():
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("init", ["lsuv", "variance_preserving", "he"])
 def test_initialisations_keep_what_they_say(init):
     """Pre-activations of variance 1 layer by layer (lsuv); second moments kept (the other two)."""

@@ -127,6 +127,7 @@ class UsersNnxNet(nnx.Module):
         return self.last(self.activation(self.first(x)))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "act", [fa.relu, fa.get("centered(elu(alpha=0.5))"), fa.tanh, fa.get("mish")]
 )
@@ -144,6 +145,7 @@ def test_nets_of_users_take_an_activation_with_no_other_change(act):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", fa.names("learned"))
 def test_nnx_holds_every_learned_activation(name):
     site = fnnx.Act(name, width=4, rngs=nnx.Rngs(0))

@@ -65,6 +65,7 @@ def by_hand() -> Net:
 NETS = {"linen": lambda: from_linen(LinenNet()), "nnx": lambda: from_nnx(NnxNet), "own": by_hand}
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("kind", NETS)
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 def test_every_kind_trains(kind, loop):
@@ -92,6 +93,7 @@ def test_what_a_training_pass_updates(kind):
     )
 
 
+@pytest.mark.thorough
 def test_linen_and_nnx_agree_with_the_same_parameters():
     linen_net = from_linen(LinenNet())
     nnx_net = from_nnx(NnxNet)

@@ -60,6 +60,7 @@ def test_sharpness_of_a_quadratic():
     np.testing.assert_allclose(found, np.sort(values)[:-4:-1], rtol=1e-4)
 
 
+@pytest.mark.thorough
 def test_sharpness_of_a_net_is_the_hessians():
     x = jax.random.normal(KEY, (20, 3))
     y = jnp.arange(20.0) % 2
@@ -84,6 +85,7 @@ class Hinges(nn.Module):
         return Act(self.act, name="act")(x.reshape(len(x), 1) - jnp.array(self.hinges))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("act", "expected"),
     [("relu", 4), ("leaky_relu", 4), ("identity", 1), ("hard_tanh", 6), ("prelu", 4)],
@@ -101,6 +103,7 @@ def test_linear_regions_are_counted(act, expected):
     assert linear_regions(module, variables, start, end, 300) == expected
 
 
+@pytest.mark.thorough
 def test_a_random_relu_net_has_more_pieces_the_wider_it_is():
     def count(width):
         module = nn.Sequential([nn.Dense(width), Act("relu"), nn.Dense(width), Act("relu")])

@@ -151,6 +151,7 @@ def test_there_is_an_equation_for_each():
     assert PAPERS.keys() == set(OPTIMIZERS)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_steps_are_the_papers(name):
     recipe = Recipe(optimizer=name, weight_decay=DECAY)
@@ -161,6 +162,7 @@ def test_steps_are_the_papers(name):
     chex.assert_trees_all_close(traced, found, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_sweep_over_rate_and_momentum_is_one_trace(name):
     recipe = Recipe(optimizer=name, weight_decay=DECAY, momentum=0.0)
@@ -180,6 +182,7 @@ def test_a_sweep_over_rate_and_momentum_is_one_trace(name):
     assert traces == [name]
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_no_momentum_is_a_momentum_of_zero(name):
     recipe = Recipe(optimizer=name)
@@ -384,6 +387,7 @@ VARIED = [
 ]
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("text", [*models.list_models(), *VARIED])
 def test_labels_and_decay_of_every_parameter_of_every_model(text):
     shapes, wanted = shapes_and_labels(text.replace(")(", ", "))
@@ -398,6 +402,7 @@ def test_labels_and_decay_of_every_parameter_of_every_model(text):
     assert moved == jax.tree.map(lambda label: label == "kernel", wanted)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("act", fa.names("learned"))
 def test_nothing_that_an_activation_learns_decays(act):
     shapes, wanted = shapes_and_labels("small_net", act)
@@ -425,6 +430,7 @@ NNX_LABELS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_nnx_states_are_labelled_and_trained_like_linen_ones(name):
     params = from_nnx(NNXNet).init(jax.random.key(0), jnp.zeros((2, 8, 8, 1)))["params"]

@@ -91,6 +91,7 @@ def test_the_command_line_sees_what_is_imported(code, capsys, given):
     assert "wavy" in flaxact(capsys, *given, "list", "--where", "learned and monotonic")
 
 
+@pytest.mark.thorough
 def test_what_trains_and_measures_sees_it(code, capsys):
     given = "--import", code
     options = "--model", "tiny_net", "--dataset", "stripes"
@@ -104,6 +105,7 @@ def test_what_trains_and_measures_sees_it(code, capsys):
         assert "larger than the 64" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_job_imports_what_it_was_launched_with(code, tmp_path, monkeypatch):
     """In a process of its own; here one that has forgotten it. What would be trained is left out."""
     _own_code.load(code)
@@ -303,6 +305,7 @@ def defined(function, facts):
     return fa.get("mine")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("function", "facts", "said"), WRONG)
 def test_declared_facts_are_compared_with_the_values(function, facts, said):
     activation = defined(function, facts)
@@ -313,6 +316,7 @@ def test_declared_facts_are_compared_with_the_values(function, facts, said):
         assert "mine" in str(raised.value)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("function", "facts"), RIGHT)
 def test_right_facts_are_believed(function, facts):
     assert list(disagreements(defined(function, facts))) == []

@@ -75,6 +75,7 @@ def to_second_order(function):
     return found
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [n for n in NAMES if variable(n)])
 def test_an_array_gives_the_values_and_derivatives_of_the_number(name):
     """Where it starts in float32, elsewhere in both dtypes; at kinks, at 0, at ±∞ and before."""
@@ -107,6 +108,7 @@ def test_an_array_gives_the_values_and_derivatives_of_the_number(name):
             )
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [n for n in NAMES if variable(n) and n not in PERIODIC])
 def test_no_derivative_by_an_array_is_nan(name):
     """Of first and second order, by it and by the input, up to ±∞, where the value is finite."""
@@ -183,6 +185,7 @@ def outside(name):
 OUTSIDE = [(name, given) for name in NAMES for given in outside(name)]
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(("name", "given"), OUTSIDE, ids="".join)
 def test_what_is_out_of_its_domain_is_refused_everywhere(name, given):
     for way, call in calls(name, given).items():
@@ -191,6 +194,7 @@ def test_what_is_out_of_its_domain_is_refused_everywhere(name, given):
         assert "\n" not in str(caught.value), way
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(("name", "hyperparameter"), EVERY)
 def test_no_infinite_number_nor_one_too_large_for_a_float(name, hyperparameter):
     for bad in (math.inf, math.nan, HUGE):
@@ -201,6 +205,7 @@ def test_no_infinite_number_nor_one_too_large_for_a_float(name, hyperparameter):
                 call()
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [n for n in NAMES if catalogue[n].hyperparameters])
 def test_scalars_of_numpy_are_the_numbers(name):
     activation = made(name)
@@ -221,6 +226,7 @@ def test_scalars_of_numpy_are_the_numbers(name):
             jax.eval_shape(lambda x, g={h: value} | learned: activation(x, **g), X)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("name", "hyperparameter"), FIXED)
 def test_what_must_be_a_number_refuses_arrays_everywhere(name, hyperparameter):
     activation = made(name)

@@ -27,6 +27,7 @@ def compared(model, images):
     return expected, measured
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("kernel_init", ["he", "xavier"])
 @pytest.mark.parametrize("act", ["relu", "tanh"])
 def test_moments_of_a_wide_perceptron(act, kernel_init):

@@ -57,6 +57,7 @@ def as_linen(module):
     }
 
 
+@pytest.mark.sampled(3)
 @needs_capture
 @pytest.mark.parametrize("act", ["elu", "prelu", "softmax"])
 def test_the_sites_are_those_of_the_same_linen_net(act):

@@ -76,6 +76,7 @@ def rows(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.thorough
 def test_two_processes_give_the_result_of_one(uninterrupted):
     """The batch is divided; its statistics, which the net normalises by, are of all of it."""
     with quick_compilation():
@@ -116,6 +117,7 @@ def test_sigterm_stops_both_processes_at_the_same_step(uninterrupted, tmp_path):
             assert row[name] == again[name]
 
 
+@pytest.mark.thorough
 def test_each_process_reads_its_part_of_a_stream(tmp_path):
     images = load("mnist5k")
     for split, of in (("train", images.train), ("val", images.test)):

@@ -25,6 +25,7 @@ SIX = ("relu", "tanh", "erf", "gelu", "centered(relu)", "standardized(relu)")
 COSINES = np.array([-0.8, 0.0, 0.5, 0.9, 0.99])
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("activation", SIX)
 def test_the_measured_correlation_map(activation):
     found = measured_correlation_map(activation, COSINES, width=400, depth=8, pairs=64)
@@ -45,6 +46,7 @@ def test_the_measured_correlation_map_of_width_2000_to_depth_20(activation):
 
 
 # Lu et al. 2019, for depth 10; the shares are of a simulation of ours before this code (papers.md).
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("width", "percent"), [(2, 88), (3, 58), (5, 12), (10, 0.15)])
 def test_nets_that_are_born_dead(width, percent):
     share = born_dead(width, depth=10, draws=2000)
@@ -76,6 +78,7 @@ def probed(kernel_init, depth, hidden, measures, seeds=4):
     return {m: np.array([np.mean(found[s][m]) for s in sites]) for m in measures}
 
 
+@pytest.mark.thorough
 def test_half_of_a_relu_nets_activations_are_zero():
     zeros = probed("he", depth=3, hidden=1000, measures=("zeros",), seeds=8)["zeros"]
     assert zeros.mean() == pytest.approx(0.5, abs=0.01)  # Glorot et al. 2011, §3.2
@@ -90,6 +93,7 @@ def test_a_layer_of_xavier_loses_a_factor_of_root_two_and_one_of_he_nothing():
         assert (size[-1] / size[0]) ** (1 / 28) == pytest.approx(factor, rel=0.02)
 
 
+@pytest.mark.thorough
 def test_second_moments_follow_the_variance_map():
     for activation, weight_std in (("tanh", 1.5), ("erf", 0.8), ("elu", 1.2)):
         found = measured_second_moments(activation, weight_std, width=1000, depth=6)
@@ -155,6 +159,7 @@ def test_the_gradient_of_vgg_b_shrinks_as_he_et_al_say():
     assert ratio == pytest.approx(1.7e4, rel=0.1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("depth", [1, 4, 16])
 def test_a_stack_of_identity_layers_is_one_matrix(depth):
     model = create_model("mlp_glorot", "identity", depth=depth, hidden=64)

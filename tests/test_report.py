@@ -284,6 +284,7 @@ THIN = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", THIN)
 def test_thin_results_still_give_a_report(tmp_path, case):
     options, change = THIN[case]

@@ -33,6 +33,7 @@ def test_interval_is_scipys(sample):
     assert (interval.low, interval.high) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.thorough
 def test_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(0)
     intervals = [mean_interval(rng.normal(5, 2, 3)) for _ in range(2000)]
@@ -128,6 +129,7 @@ def test_a_share_lies_in_its_interval(of, draw):
     assert interval.low < interval.high  # also where all seeds agree
 
 
+@pytest.mark.thorough
 def test_a_bound_from_extremes_holds_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = []
@@ -142,6 +144,7 @@ def test_a_bound_from_extremes_holds_as_often_as_it_says():
     assert np.mean(covered) >= 0.875
 
 
+@pytest.mark.thorough
 def test_a_ratios_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(1)
     found = [
@@ -151,6 +154,7 @@ def test_a_ratios_interval_covers_as_often_as_it_says():
     assert share == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spread", [0.0, 0.1, 0.5])
 def test_a_mixed_slope_covers_at_least_as_often_as_it_says(spread):
     """On the design of data_size: three draws at three sizes, one draw at three more."""

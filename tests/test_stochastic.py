@@ -80,6 +80,7 @@ def test_every_stochastic_activation_has_its_distribution_written_here():
     assert set(NAMES) == DRAWS.keys() == TESTS.keys() - set(SPECS[len(NAMES) :])
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("x", INPUTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_drawn_is_distributed_as_published(name, x):
@@ -112,6 +113,7 @@ def test_noise_of_a_transform():
     assert stats.kstest(y, NORMAL(0, 0.5).cdf).pvalue > 1e-3  # the two draws are independent
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_in_testing_it_is_the_stated_function(spec):
     x = points()
@@ -120,6 +122,7 @@ def test_in_testing_it_is_the_stated_function(spec):
     assert fa.get(spec).stochastic
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_same_key_same_draw(spec):
     activation = fa.get(spec)
@@ -137,6 +140,7 @@ def test_same_key_same_draw(spec):
     assert len(np.unique(np.asarray(many[:, 0, 0]))) + len(np.unique(np.asarray(many[:, 0, 1]))) > 2
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_gradient_is_that_of_what_was_drawn(spec):
     activation = fa.get(spec)
@@ -157,6 +161,7 @@ def test_the_gradient_is_that_of_what_was_drawn(spec):
     assert away.mean() > 0.98
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_dtypes_and_extremes(spec):
     activation = fa.get(spec)
@@ -169,6 +174,7 @@ def test_dtypes_and_extremes(spec):
             np.testing.assert_array_equal(np.isnan(y), np.isnan(x))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_linen_draws_from_the_stream_named_activation(spec):
     class Net(nn.Module):
@@ -200,6 +206,7 @@ def test_linen_draws_from_the_stream_named_activation(spec):
     )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_nnx_draws_in_training_and_not_in_evaluation(spec):
     x = points()

@@ -254,6 +254,7 @@ def test_a_lost_result_is_named_and_trained_again_among_those_it_was_trained_wit
     assert not caplog.records
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", ["config.json", "recipe.toml", "metrics.jsonl", "probes.jsonl"])
 @pytest.mark.parametrize("how", ["gone", "cut"])
 def test_a_training_notices_what_it_has_lost(place, caplog, name, how):
@@ -294,6 +295,7 @@ def test_a_second_comparison_is_refused(tmp_path, capsys):
 # Killed, full
 
 
+@pytest.mark.thorough
 def test_killed_before_every_operation_on_files(tmp_path):
     """The results of a cell are there all at once or not at all; what is left over ends up the same."""
     done = subprocess.run(
@@ -356,6 +358,7 @@ def test_compare_killed_at_fifty_operations_on_files(tmp_path):
         shutil.rmtree(folder)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 @pytest.mark.parametrize("operation", ["write_bytes", "replace", "mkdir"])
 def test_a_disk_that_is_full_or_turns_read_only(tmp_path, monkeypatch, code, operation):
@@ -397,6 +400,7 @@ PROGRAM = (
 )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "moment", ["modules load", "JAX starts", pytest.param("training", marks=pytest.mark.slow)]
 )
@@ -561,6 +565,7 @@ def fuzz(whole, tmp_path, count, seed):
     return ends
 
 
+@pytest.mark.thorough
 def test_damaged_files_are_refused_or_do_not_matter(whole, tmp_path):
     seed = random.SystemRandom().randrange(10**6)
     print(fuzz(whole, tmp_path, 150, seed), seed)  # shown where it fails
@@ -601,6 +606,7 @@ def fuzz_without_digest(whole, tmp_path, count, seed):
     return made
 
 
+@pytest.mark.thorough
 def test_damaged_files_without_a_digest_give_a_report_or_one_line(whole, tmp_path):
     fuzz_without_digest(whole, tmp_path, 200, random.SystemRandom().randrange(10**6))
 
@@ -611,6 +617,7 @@ def test_thousands_of_files_without_a_digest_give_a_report_or_one_line(whole, tm
     print(fuzz_without_digest(whole, tmp_path, 2000, 1))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "path", [p for p in PIECES if p.parent.parent.name == "results"], ids=lambda p: p.parent.name
 )

@@ -129,6 +129,7 @@ def test_shares_of_processes_make_up_the_batch(folder):
         chex.assert_trees_all_equal(together, whole)
 
 
+@pytest.mark.thorough
 def test_going_on_is_bit_identical_with_and_without_workers(folder):
     """Through JSON, from a stream without workers to one with two, and back, over three epochs."""
     arguments = {"batch_size": 5, "image_size": 16, "seed": 1}
@@ -216,6 +217,7 @@ def test_a_narrow_image_falls_back_on_its_centre():
     np.testing.assert_array_equal(found[..., 0], np.asarray(image)[:, 98:102])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("damage", RECORD_DAMAGES)
 def test_a_damaged_record_file_is_named(damage, tmp_path):
     prepared = prepare_toy(tmp_path) / "toy" / "1.0.0"
@@ -271,6 +273,7 @@ def running(pid):
         return False
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_workers_end_with_a_parent_that_is_killed(folder, tmp_path):
     script = tmp_path / "script.py"

@@ -214,6 +214,7 @@ def test_a_killed_study_keeps_its_finished_cells(tmp_path):
     assert len(after) == 6
 
 
+@pytest.mark.thorough
 def test_more_seeds_train_only_the_new_ones(tmp_path):
     data = load("mnist5k")
     recipe = Recipe(epochs=1, batch_size=400)
@@ -256,6 +257,7 @@ def test_a_stopped_cell_goes_on_within_itself(tmp_path):
         assert one["probes"] == other["probes"]
 
 
+@pytest.mark.thorough
 def test_a_diverged_run_is_stored_as_one(tmp_path):
     study = Study(
         ("relu",),

@@ -75,6 +75,7 @@ def test_signatures_are_the_same(name):
     assert in_order == [(p.name, p.default) for p in theirs]
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_values_are_those_of_jax_nn(name, dtype):
@@ -92,6 +93,7 @@ def test_values_are_those_of_jax_nn(name, dtype):
         np.testing.assert_array_equal(np.isnan(got), [False, False, True])
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_slopes_are_those_of_jax_nn(name):
     x = grid(jnp.float32)
@@ -105,6 +107,7 @@ def test_slopes_are_those_of_jax_nn(name):
     np.testing.assert_allclose(got[given], wanted[given], rtol=1e-6, atol=2e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_slopes_at_kinks_are_those_of_jax_nn_or_noted(name):
     for place in fa.get(name).kinks:
@@ -117,6 +120,7 @@ def test_slopes_at_kinks_are_those_of_jax_nn_or_noted(name):
             assert ours == pytest.approx(theirs)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("x64", [False, True])
 @pytest.mark.parametrize("name", SHARED)
 def test_results_have_the_type_that_jax_nn_gives(name, x64):

@@ -221,6 +221,7 @@ DIFFERENT = {
 }
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("mode", [*MODES, *(pytest.param(m, marks=pytest.mark.slow) for m in SLOW)])
 def test_every_shared_name_is_as_in_jax_nn_or_decided(mode):
     found = {}
@@ -239,6 +240,7 @@ MASKS = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_softmax_of_infinite_rows_is_that_of_jax_nn(name, mask):

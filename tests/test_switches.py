@@ -73,6 +73,7 @@ def trained(module, recipe, seeds=(0,)):
     return last
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_a_training_and_a_probe_under_a_switch(switch):
     variables = MODULE.init(jax.random.key(0), IMAGES, train=False)
@@ -95,6 +96,7 @@ def test_every_recipe_under_a_switch(switch, recipe):
         trained(MODULE, RECIPES[recipe], (0, 1))
 
 
+@pytest.mark.thorough
 def test_programs_are_compiled_anew_under_another_switch():
     """And what one has compiled is not used under the other."""
     plain = trained(MODULE, RECIPE)
@@ -142,6 +144,7 @@ def test_a_command_under_a_switch_of_the_environment(environment, command, tmp_p
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", list_models())
 def test_a_model_is_of_float32_and_of_four_axes_in_every_mode(name):
     """By its shapes: with float64 allowed, and where no dtype is promoted."""
@@ -221,6 +224,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("case", OTHERS)
 def test_a_net_of_others_trains_and_is_probed(case):
     make, sites = OTHERS[case]
@@ -237,6 +241,7 @@ def test_a_net_of_others_trains_and_is_probed(case):
     assert all(np.isfinite(of["gradient_norm"]) for of in figures.values())
 
 
+@pytest.mark.thorough
 def test_a_probe_sees_the_same_through_remat():
     class Plain(nn.Module):
         remat: bool = False

@@ -100,6 +100,7 @@ def scipy_moments(name, activation):
     return found
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_moments_are_those_that_scipy_finds(name):
     activation = fa.get(name)
@@ -203,6 +204,7 @@ def hermite_second(function):
     return lambda q: w @ function(math.sqrt(q) * z) ** 2 / w.sum()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("text", "weight_std", "bias_std", "second_moment"),
     [

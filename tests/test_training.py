@@ -193,6 +193,7 @@ def fails_at(when, what):
     return Net(init, apply)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", ["loss", "gradient", "statistics"])
 def test_a_step_that_is_not_finite_is_marked_and_undone(what):
     net = fails_at(2, what)
@@ -212,6 +213,7 @@ def test_a_step_that_is_not_finite_is_marked_and_undone(what):
     assert np.isnan(float(state.totals["loss"]))
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("optimizer", ["sgd", "cuda_convnet", "adam"])
 @pytest.mark.parametrize("rate", [1e38, 3e38])
 def test_a_step_too_long_leaves_finite_weights(optimizer, rate):
@@ -230,6 +232,7 @@ def test_the_plateaus_start_is_no_divergence():
     assert (arrays["diverged_at"] == -1).all()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 def test_a_member_that_diverges_leaves_the_others_as_they_are(loop):
     recipe = dataclasses.replace(RECIPE, epochs=3)
@@ -328,6 +331,7 @@ def test_training_metrics_are_means_over_the_batches():
     chex.assert_trees_all_close(states, state.variables, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.thorough
 def test_cuda_convnet_learns_real_digits():
     net = from_linen(create_model("cuda_convnet(width=0.25)", "relu"))
     recipe = Recipe(epochs=3, batch_size=32, learning_rate=0.003)

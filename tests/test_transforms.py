@@ -75,6 +75,7 @@ def test_values_are_those_of_the_formula(text):
     assert fa.get(str(fa.get(text))) == fa.get(text)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("text", VALUES)
 def test_what_is_declared_is_what_the_values_show(text):
     assert list(disagreements(fa.get(text))) == []
@@ -91,6 +92,7 @@ def test_kinks_move_with_the_input_and_jumps_go_along():
     np.testing.assert_allclose(kinks, [-math.atanh(0.5)], atol=1e-9)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", FIXED)
 def test_output_of_a_gaussian_is_centred_and_standardized(name):
     """By the midpoint rule, between the stated breaks, for the standard and for another Gaussian."""
@@ -136,6 +138,7 @@ def conditions(activation):
     )
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("depth", "zeta"), [(50, 1.5), (10, 1.2)])
 @pytest.mark.parametrize("inner", ["tanh", "softplus", "silu", "gelu"])
 def test_tailored_dks_meets_its_conditions(inner, depth, zeta):
@@ -146,6 +149,7 @@ def test_tailored_dks_meets_its_conditions(inner, depth, zeta):
     assert c_slope == pytest.approx(zeta ** (1 / depth), abs=1e-5)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("depth", "tau"), [(50, 0.3), (10, 0.2)])
 @pytest.mark.parametrize("inner", ["tanh", "softplus", "silu", "gelu"])
 def test_tailored_tat_meets_its_conditions(inner, depth, tau):

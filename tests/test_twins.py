@@ -64,6 +64,7 @@ def copy_to_torch(layer, held):
         getattr(layer, names.get(key, key)).data.copy_(copied)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", models.NETS)
 def test_twins_of_the_benchmark_give_the_same_logits(name):
     torch = pytest.importorskip("torch")
@@ -125,6 +126,7 @@ def test_a_ratio_of_speeds_is_that_of_times_upside_down(monkeypatch):
     assert models.faster(print, print, 1) == models.Ratio(2.0, 1.0, 4.0, 3.0)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="profiles of the CPU")
 def test_the_benchmark_prints_its_tables(monkeypatch, capsys):
     layers = (("conv", 2, 5, 1, 2), ("relu",), ("flat",), ("dense", 10))

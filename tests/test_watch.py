@@ -48,6 +48,7 @@ def test_tensorboard_that_is_not_installed_is_refused_before_training(tmp_path, 
         next(run(DENSE, RECIPE, SMALL, [0], tmp_path, tensorboard=True))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 def test_a_profile_is_written(tmp_path, loop):
     list(run(DENSE, LONG, SMALL, [0], tmp_path, profile=True, loop=loop, steps_per_update=1))
