@@ -270,7 +270,7 @@ def net_step(name: str, batch: int) -> Row:
         if device != "cpu":
             forms["× torch.compile"] = torch.compile(net)
         for form, one in forms.items():
-            theirs = models.torch_step(one, data, mean, std, device)
+            theirs = models.torch_step(one, data, mean, std, device=device)
             row[form] = str(models.faster(ours, theirs, PAIRS))
     return row
 
@@ -288,8 +288,8 @@ def together(name: str, count: int, steps: int) -> Row:
     text, shape = seeds.NETS[name]
     net = from_linen(create_model(text, "relu"))
     data = seeds.random_data(shape, steps)
-    alone = min(seeds.epoch(net, data, [0], None, 1) for _ in range(2))
-    many = min(seeds.epoch(net, data, range(count), None, 1) for _ in range(2))
+    alone = min(seeds.epoch(net, data, [0], None, devices=1) for _ in range(2))
+    many = min(seeds.epoch(net, data, range(count), None, devices=1) for _ in range(2))
     speed = count * steps * seeds.BATCH / many
     return {"images/s": speed, "times as fast": count * alone / many}
 
@@ -301,7 +301,7 @@ def overhead(name: str, steps: int) -> Row:
     data = seeds.random_data(shape, steps)
     batch = data.train.images[: seeds.BATCH], data.train.labels[: seeds.BATCH]
     step, *_ = models.jax_step(net, batch)
-    epoch = min(seeds.epoch(net, data, [0], None, 1) for _ in range(2))
+    epoch = min(seeds.epoch(net, data, [0], None, devices=1) for _ in range(2))
     return {"epoch ÷ steps": epoch / (steps * timed(step))}
 
 
@@ -340,7 +340,9 @@ def cifar10(images: int) -> Dataset:
     with contextlib.suppress(fa.InputError, ImportError):
         whole = load("cifar10")
         train = Split(whole.train.images[:images], whole.train.labels[:images])
-        return Dataset("cifar10", train, whole.test, whole.num_classes, whole.class_names)
+        return Dataset(
+            "cifar10", train, whole.test, whole.num_classes, class_names=whole.class_names
+        )
     rng = np.random.default_rng(0)
     train, test = (
         Split(

@@ -364,7 +364,7 @@ def rows(names: Sequence[str], pairs: int) -> Iterator[Row]:
                 theirs = torch_step(torch_net(layers, side), data, mean, std)
                 torch = faster(ours, theirs, pairs, nets)
             spent = breakdown(ours, program) if form == FORMS[0] else {}
-            yield Row(name, form, beside, torch, spent)
+            yield Row(name, form, beside, torch, spent=spent)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

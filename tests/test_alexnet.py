@@ -76,7 +76,7 @@ def test_cross_map_response_norm_by_its_formula_and_torchs(size, channels):
     for i in range(channels):
         near = x[..., max(0, i - size // 2) : i + (size - 1) // 2 + 1]
         expected[..., i] = x[..., i] / (1.5 + 2.0 / size * (near**2).sum(-1)) ** 0.6
-    got = cross_map_response_norm(jnp.asarray(x), size, 2.0, 0.6, 1.5)
+    got = cross_map_response_norm(jnp.asarray(x), size, 2.0, 0.6, bias=1.5)
     chex.assert_trees_all_close(got, expected, rtol=1e-5)
     torch = pytest.importorskip("torch")
     theirs = torch.nn.LocalResponseNorm(size, 2.0, 0.6, 1.5)(torch.tensor(x).permute(0, 3, 1, 2))

@@ -330,7 +330,9 @@ def test_squeezenet():
         f8 = t.torch.nn.functional.max_pool2d(fire(t, fire(t, f6, 7) + f6, 8), 2)
         return t.conv(fire(t, f8, 9), "conv10").mean((2, 3))
 
-    agree("squeezenet_bn(width=0.125)", "mish", reference, (32, 32, 3), lambda x: x / 127.5 - 1)
+    agree(
+        "squeezenet_bn(width=0.125)", "mish", reference, (32, 32, 3), inputs=lambda x: x / 127.5 - 1
+    )
 
 
 def test_all_cnn_c():
@@ -367,7 +369,7 @@ def test_lenet5():
         x = t.pool(t.act(t.conv(x, "c3")), "avg", 2, 2)
         return t.dense(t.act(t.dense(t.act(t.dense(x, "c5")), "f6")), "output")
 
-    agree("lenet5", "tanh", reference, (28, 28, 1), lambda x: 1.275 * x / 255 - 0.1)
+    agree("lenet5", "tanh", reference, (28, 28, 1), inputs=lambda x: 1.275 * x / 255 - 0.1)
 
 
 def test_he_net14():

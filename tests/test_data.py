@@ -98,7 +98,7 @@ def test_decoded_once_and_memory_mapped(toy, monkeypatch):
     again = data.load("toy", data_dir=folder)
     assert isinstance(again.train.images, np.memmap)
     assert again.digest == first.digest
-    assert again.digest == Dataset("x", again.train, again.test, 2, (), "").digest
+    assert again.digest == Dataset("x", again.train, again.test, 2, class_names=(), note="").digest
     cache = folder / "toy" / "1.0.0" / "flaxact-1"
     assert sorted(p.name for p in cache.parent.iterdir() if "flaxact" in p.name) == ["flaxact-1"]
 

@@ -184,7 +184,7 @@ def test_a_net_without_a_logit_for_every_class_is_refused(case, way, tmp_path, m
         list(
             train(net, RECIPE, SMALL, [0])
             if way == "train"
-            else run(net, RECIPE, SMALL, [0], tmp_path)
+            else run(net, RECIPE, SMALL, [0], folder=tmp_path)
         )
     assert "\n" not in str(caught.value)
 
@@ -239,7 +239,7 @@ def test_a_batch_that_cannot_be_probed_is_refused_in_a_line(case, way):
 
     params = {"Dense_0": {"kernel": jnp.zeros((64, 3)), "bias": jnp.zeros(3)}}
     probed = {
-        "linen": lambda: probe(Sited(), {"params": params}, images, labels, ("mean",)),
+        "linen": lambda: probe(Sited(), {"params": params}, images, labels, measures=("mean",)),
         "nnx": lambda: nnx_diagnostics.probe(Own(), images, labels, ("mean",)),
     }[way]
     with pytest.raises(fa.InputError, match=message) as caught:

@@ -128,7 +128,7 @@ def test_a_folder_does_not_change_what_comes_out(whole):
     for name, values in found.items():
         expected = [[None if np.isnan(v) else v for v in row] for row in values.tolist()]
         assert [row[name] for row in rows] == expected
-    states = final_states(whole, child.NET, RECIPE, child.DATA, child.MEMBERS)
+    states = final_states(whole, child.NET, RECIPE, child.DATA, members=child.MEMBERS)
     np.testing.assert_array_equal(states.variables["params"]["w"], arrays["variables/params/w"])
 
 

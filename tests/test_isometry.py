@@ -28,7 +28,7 @@ def test_spectra_are_as_wide_as_expected(act, orthogonal):
 
 def test_what_is_expected_in_closed_form():
     def wide(act, orthogonal):
-        return DeepNet(act, 10, 8, orthogonal, 1.0, 0.0, 0.3)
+        return DeepNet(act, 10, 8, orthogonal, weight_std=1.0, bias_std=0.0, q=0.3)
 
     assert expected_relative_variance(wide("identity", True)) == 0
     assert expected_relative_variance(wide("identity", False)) == 10

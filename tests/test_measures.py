@@ -173,7 +173,7 @@ def test_probe_is_mapped_over_members_and_names_are_checked():
     measure = make_probe(module, ["mean", "gradient_norm"])
     stacked = jax.vmap(measure, (0, None, None))(jax.tree.map(lambda *a: jnp.stack(a), *each), x, y)
     for i, variables in enumerate(each):
-        alone = probe(module, variables, x, y, ["mean", "gradient_norm"])
+        alone = probe(module, variables, x, y, measures=["mean", "gradient_norm"])
         for name, value in alone["act1"].items():
             assert float(stacked["act1"][name][i]) == pytest.approx(value, rel=1e-4)
     with pytest.raises(fa.InputError, match="did you mean 'zeros'"):
@@ -200,16 +200,18 @@ def test_a_recorder_writes_every_members_figures_and_goes_on_after_a_stop(tmp_pa
     def record(folder):
         return Recorder(folder / "probes.jsonl", module, x, y, steps=2)
 
-    for epoch in run(net, recipe, SMALL, [0, 1], tmp_path / "a", watch=record(tmp_path / "a")):
+    for epoch in run(
+        net, recipe, SMALL, [0, 1], folder=tmp_path / "a", watch=record(tmp_path / "a")
+    ):
         last = epoch
     rows = read(tmp_path / "a" / "probes.jsonl")
     assert [row["step"] for row in rows] == [0, 2, 4, 6, 8]
-    stopped = run(net, recipe, SMALL, [0, 1], tmp_path / "b", watch=record(tmp_path / "b"))
+    stopped = run(net, recipe, SMALL, [0, 1], folder=tmp_path / "b", watch=record(tmp_path / "b"))
     for epoch in stopped:
         if epoch.number == 2:
             break
     stopped.close()
-    list(run(net, recipe, SMALL, [0, 1], tmp_path / "b", watch=record(tmp_path / "b")))
+    list(run(net, recipe, SMALL, [0, 1], folder=tmp_path / "b", watch=record(tmp_path / "b")))
     again = read(tmp_path / "b" / "probes.jsonl")
     assert [row["sites"] for row in again] == [row["sites"] for row in rows]
     assert last.number == 3
@@ -233,7 +235,7 @@ def test_a_recorder_takes_functions_that_give_a_value_a_unit(tmp_path):
     file = tmp_path / "probes.jsonl"
     record = Recorder(file, module, x, measures=[unit_means, "mean"])
     recipe = Recipe(epochs=1, batch_size=16)
-    list(run(from_linen(module), recipe, SMALL, [0, 1], tmp_path / "a", watch=record))
+    list(run(from_linen(module), recipe, SMALL, [0, 1], folder=tmp_path / "a", watch=record))
     for site in read(file)[-1]["sites"].values():
         assert np.shape(site["unit_means"])[0] == 2
         np.testing.assert_allclose(np.mean(site["unit_means"], 1), site["mean"], rtol=1e-5)

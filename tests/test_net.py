@@ -22,7 +22,12 @@ RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 2, 64).astype(np.int32)
 IMAGES = (RNG.integers(0, 156, (64, 4, 4, 1)) + 100 * LABELS[:, None, None, None]).astype(np.uint8)
 DATA = Dataset(
-    "toy", Split(IMAGES, LABELS), Split(IMAGES, LABELS), 2, ("dark", "light"), "made here"
+    "toy",
+    Split(IMAGES, LABELS),
+    Split(IMAGES, LABELS),
+    2,
+    class_names=("dark", "light"),
+    note="made here",
 )
 
 

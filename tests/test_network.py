@@ -100,7 +100,7 @@ def test_linear_regions_are_counted(act, expected):
     variables = module.init(KEY, start[None])
     if act == "hard_tanh":
         expected = 1 + sum(0 < h + side < 10 for h in hinges for side in (-1, 1))
-    assert linear_regions(module, variables, start, end, 300) == expected
+    assert linear_regions(module, variables, start, end, points=300) == expected
 
 
 @pytest.mark.thorough
@@ -108,7 +108,7 @@ def test_a_random_relu_net_has_more_pieces_the_wider_it_is():
     def count(width):
         module = nn.Sequential([nn.Dense(width), Act("relu"), nn.Dense(width), Act("relu")])
         start, end = jax.random.normal(KEY, (2, 8))
-        return linear_regions(module, module.init(KEY, start[None]), start, end, 500)
+        return linear_regions(module, module.init(KEY, start[None]), start, end, points=500)
 
     assert 1 < count(4) < count(16) < count(64)
 
@@ -130,7 +130,7 @@ def test_parameter_figures():
     labels = jnp.arange(8) % 3
     variables = module.init(KEY, x)
     recipe = Recipe(learning_rate=0.1, optimizer="sgd", momentum=0.9, weight_decay=0.5)
-    figures = parameter_figures(module, variables, x, labels, recipe)
+    figures = parameter_figures(module, variables, x, labels, recipe=recipe)
     w = np.asarray(variables["params"]["kernel"], np.float64)
     logits = np.asarray(x, np.float64) @ w
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -156,7 +156,10 @@ def test_parameter_figures():
             "tanh is not",
         ),
         (lambda: linear_regions(Hinges("glu", (1, 1)), {}, jnp.ones(1), jnp.ones(1)), "glu is not"),
-        (lambda: linear_regions(Hinges("relu", ()), {}, jnp.ones(1), jnp.ones(1), 1), "2 points"),
+        (
+            lambda: linear_regions(Hinges("relu", ()), {}, jnp.ones(1), jnp.ones(1), points=1),
+            "2 points",
+        ),
     ],
 )
 def test_what_it_cannot_take(call, said):

@@ -134,7 +134,7 @@ def steps(recipe, rates, momentum=MOMENTUM, gradients=GRADIENTS, step=None):
     params = single(PARAMS)
     state = make_optimizer(recipe, 1, learning_rate=0.0, momentum=momentum).init(params)
     for rate, gradient in zip(rates, gradients, strict=True):
-        params, state = step(params, state, single(gradient), rate, momentum)
+        params, state = step(params, state, single(gradient), rate, momentum=momentum)
     return params
 
 

@@ -32,7 +32,7 @@ def colour():
         mixed = rng.normal(size=(count, 5, 4, 3)) @ rng.normal(size=(3, 3)) * 20 + [90, 120, 140]
         return Split(np.clip(mixed, 0, 255).astype(np.uint8), np.arange(count, dtype=np.int32) % 2)
 
-    return Dataset("colour", made(1500), made(40), 2, ("a", "b"), "made here")
+    return Dataset("colour", made(1500), made(40), 2, class_names=("a", "b"), note="made here")
 
 
 @pytest.mark.parametrize("name", catalogue)

@@ -39,7 +39,9 @@ def test_the_measured_correlation_map(activation):
 @pytest.mark.parametrize("activation", SIX)
 def test_the_measured_correlation_map_of_width_2000_to_depth_20(activation):
     """Of eight nets' mean: one net of gelu or tanh, whose maps forget slowly, may be off by 0.04."""
-    found = [measured_correlation_map(activation, COSINES, 2000, 20, seed) for seed in range(8)]
+    found = [
+        measured_correlation_map(activation, COSINES, 2000, 20, seed=seed) for seed in range(8)
+    ]
     off = np.abs(np.mean(found, 0) - iterated_correlation_map(activation, COSINES, depth=20))
     print(f"{activation}: off by {off.max():.4f} at most, {off.mean():.4f} in the mean")
     assert off.max() < 0.02
@@ -110,7 +112,7 @@ def test_he_keeps_the_standard_deviation_of_30_layers_within_5_percent():
 
     def sizes(weight_std, draws):
         found = [
-            measured_second_moments("relu", weight_std, 1000, 30, seed, inputs=4)
+            measured_second_moments("relu", weight_std, 1000, 30, seed=seed, inputs=4)
             for seed in range(draws)
         ]
         root = np.sqrt(np.mean(found, 0))

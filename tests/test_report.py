@@ -72,7 +72,7 @@ def results(levels=None, seeds=(0, 1, 2), rates=(0.01, 0.1)):
     """Runs of activations by their error at each rate; None for a rate at which they diverge."""
     levels = levels or {"relu": (0.02, 0.3), "tanh": (0.25, 0.2), "elu": (0.05, None)}
     runs = [
-        run(activation, rate, seed, level or 0.5, None if level else 2)
+        run(activation, rate, seed, level or 0.5, diverged_at=None if level else 2)
         for activation, by_rate in levels.items()
         for rate, level in zip(rates, by_rate, strict=True)
         for seed in seeds

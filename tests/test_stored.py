@@ -80,7 +80,7 @@ def whole(tmp_path_factory):
     training_records.write_begin(training, {"model": "a"}, Recipe())
     training_records.write_rows(training, rows)
     update = SimpleNamespace(step=3)
-    training_records.write_result(training, {"model": "a"}, rows, update, ["probes.jsonl"])
+    training_records.write_result(training, {"model": "a"}, rows, update, recorded=["probes.jsonl"])
 
     workspace = Workspace(folder=root / "pieces")
     workspace.cached("a", lambda: {"x": [1.5, None]})

@@ -238,16 +238,16 @@ def test_a_stopped_cell_goes_on_within_itself(tmp_path):
         ("relu",), "mlp(width=0.02)", seeds=(0, 1), recipe=Recipe(epochs=4, batch_size=400)
     )
     members = studies.missing(study, data, tmp_path)["relu"]
-    epochs = run_cell(study, data, tmp_path, "relu", members)
+    epochs = run_cell(study, data, tmp_path, "relu", members=members)
     assert [next(epochs).number for _ in range(3)] == [0, 1, 2]
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(SystemExit, match="143"):
         next(epochs)
     assert studies.missing(study, data, tmp_path) == {"relu": members}
-    again = [epoch.number for epoch in run_cell(study, data, tmp_path, "relu", members)]
+    again = [epoch.number for epoch in run_cell(study, data, tmp_path, "relu", members=members)]
     assert again == [3, 4]
     assert studies.missing(study, data, tmp_path) == {}
-    list(run_cell(study, data, tmp_path / "whole", "relu", members))
+    list(run_cell(study, data, tmp_path / "whole", "relu", members=members))
     for path in stamps(tmp_path):
         one = json.loads(path.read_text())
         other = json.loads((tmp_path / "whole" / path.relative_to(tmp_path)).read_text())

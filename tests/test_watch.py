@@ -31,7 +31,7 @@ def scalars(path):
 
 def test_tensorboard_has_the_metrics_of_every_member(tmp_path):
     members = [Member(0), Member(1, 0.1)]
-    epochs = list(run(DENSE, RECIPE, SMALL, members, tmp_path, tensorboard=True))
+    epochs = list(run(DENSE, RECIPE, SMALL, members, folder=tmp_path, tensorboard=True))
     folders = sorted((tmp_path / "tensorboard").iterdir())
     assert [f.name for f in folders] == ["seed 0", "seed 1, learning_rate 0.1"]
     for i, folder in enumerate(folders):
@@ -45,13 +45,13 @@ def test_tensorboard_has_the_metrics_of_every_member(tmp_path):
 def test_tensorboard_that_is_not_installed_is_refused_before_training(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(fa.InputError, match=r"pip install 'flaxact\[tensorboard\]'"):
-        next(run(DENSE, RECIPE, SMALL, [0], tmp_path, tensorboard=True))
+        next(run(DENSE, RECIPE, SMALL, [0], folder=tmp_path, tensorboard=True))
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 def test_a_profile_is_written(tmp_path, loop):
-    list(run(DENSE, LONG, SMALL, [0], tmp_path, profile=True, loop=loop, steps_per_update=1))
+    list(run(DENSE, LONG, SMALL, [0], folder=tmp_path, profile=True, loop=loop, steps_per_update=1))
     (trace,) = tmp_path.glob("profile/plugins/profile/*/*.xplane.pb")
     assert trace.stat().st_size > 1000
 
@@ -117,5 +117,5 @@ def test_what_train_refuses_in_one_line(tmp_path, capsys, more, said):
 
 def test_a_run_logs_nothing_where_nothing_is_wrong(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "flaxact"):
-        list(run(DENSE, RECIPE, SMALL, [0], tmp_path))
+        list(run(DENSE, RECIPE, SMALL, [0], folder=tmp_path))
     assert [record.message for record in caplog.records if record.name == "flaxact"] == []

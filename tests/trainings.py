@@ -24,7 +24,7 @@ def random_data(train=48, test=507, size=8, seed=0) -> Dataset:
         )
         for count in (train, test)
     )
-    return Dataset("small", *splits, 3, ("a", "b", "c"), "random")
+    return Dataset("small", *splits, 3, class_names=("a", "b", "c"), note="random")
 
 
 SMALL = random_data()

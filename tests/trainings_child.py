@@ -91,7 +91,7 @@ PLACES = {
 
 def main(place):
     print("ready", flush=True)
-    for epoch in run(NET, CHILD, DATA, MEMBERS, Path(place), **OPTIONS):
+    for epoch in run(NET, CHILD, DATA, MEMBERS, folder=Path(place), **OPTIONS):
         print(epoch.number, flush=True)
 
 

@@ -65,7 +65,9 @@ def main(folder: str, coordinator: str, processes: int, process: int, options: d
         return
     epochs = [0, 0]
     for i in range(2):
-        for epoch in run(NET, RECIPE, DATA, [3, 4], Path(folder), loop="scan", split="batch"):
+        for epoch in run(
+            NET, RECIPE, DATA, [3, 4], folder=Path(folder), loop="scan", split="batch"
+        ):
             epochs[i] += 1
             if epoch.number == options["stop"]:
                 stop()

@@ -19,8 +19,12 @@ from pathlib import Path
 
 PARTS = ("flaxact", "paper_repro", "benchmarks", "tests")
 DUPLICATE = 6  # lines that make a block
-# Functions whose positional arguments every reader of NumPy and JAX knows.
-IDIOMS = {"fori_loop", "clip", "select"}
+# Functions whose positional arguments readers of NumPy, JAX and PyTorch know, and such as take any number.
+IDIOMS = {
+    *("reshape", "transpose", "uniform", "reduce_window", "slice_in_dim", "checkpoint"),
+    *("variable", "conv", "conv2d", "Conv2d", "Linear", "Sequential", "batch_norm"),
+    *("local_response_norm", "norm_conv", "partial", "environment", "line", "permute"),
+}
 
 
 def python_files(root: Path, part: str) -> list[Path]:
@@ -79,7 +83,7 @@ def positional_calls(tree: ast.AST, limit: int = 4) -> list[int]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and len(node.args) > limit
-        and getattr(node.func, "attr", getattr(node.func, "id", "")) not in IDIOMS
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) not in {"", *IDIOMS}
     ]
 
 

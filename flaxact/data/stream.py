@@ -208,7 +208,8 @@ def open_stream(
             f"a batch of {batch_size} cannot be shared out as {shard[0]} of {shard[1]}"
         )
     source = _source(name, split, data_folder(data_dir))
-    plan = Plan(split, batch_size, image_size, seed, scale if split == "train" else None)
+    crop_scale = scale if split == "train" else None
+    plan = Plan(split, batch_size, image_size, seed, scale=crop_scale)
     if not plan.batches(len(source)):
         raise InputError(f"a batch of {batch_size} is larger than the {len(source)} images")
     return Stream(source, plan, workers=workers, shard=shard, put=put)

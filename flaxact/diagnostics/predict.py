@@ -86,7 +86,7 @@ def _calls(module: nn.Module, variables: Variables, images: jax.Array) -> list[_
         layer = context.module
         if context.method_name == "__call__" and args and isinstance(y, jax.Array) and layer.path:
             free = layer.clone(parent=None), layer.variables
-            found.append(_Call("/".join(layer.path), *free, args[0], y, (args[1:], kwargs)))
+            found.append(_Call("/".join(layer.path), *free, args[0], y=y, rest=(args[1:], kwargs)))
         return y
 
     with nn.intercept_methods(watch):

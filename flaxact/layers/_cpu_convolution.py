@@ -38,7 +38,7 @@ def convolve(
       groups: into how many parts the channels are cut, each seeing its own part of the input.
     """
     if x.dtype != jnp.float32 or groups > FEW_GROUPS:
-        return _plain(x, kernel, stride, padding, groups)
+        return _plain(x, kernel, stride, padding, groups=groups)
     if groups > 1:
         return _by_platform(_in_groups)(x, kernel, stride, padding, groups)
     sizes = x.shape[1:3], kernel.shape[:2], (stride, stride)
@@ -104,7 +104,7 @@ def _forward(x, kernel, stride, padding):
     width = (x.shape[2] + sum(padding[1]) - kernel.shape[1]) // stride + 1
     if count < 2 or width % count:
         return _plain(x, kernel, stride, padding)
-    return _side_by_side(x, kernel, stride, padding, count)
+    return _side_by_side(x, kernel, stride, padding, count=count)
 
 
 def _side_by_side(x, kernel, stride, padding, count):

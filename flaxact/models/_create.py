@@ -93,7 +93,7 @@ def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> d
                 f"It takes: {', '.join(allowed) or 'none'}"
             )
         least = 1e-9 if found.file or name == "width" else -math.inf
-        chosen[name] = _checked(call.name, name, value, allowed[name].default, least)
+        chosen[name] = _checked(call.name, name, value, allowed[name].default, least=least)
         if name in listed and chosen[name] not in listed[name]:
             raise _not_a_choice(call.name, name, chosen[name], listed[name])
     return chosen

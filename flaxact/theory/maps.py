@@ -148,7 +148,7 @@ def _product(activation: Activation, c: float, q: float) -> float:
         return end
     powers = np.array([0.5, 1, 1.5] if activation.jumps else [1, 1.5, 2])
     return end + float(
-        distance**powers @ _continued(activation, sign * near, q, end, tuple(powers))
+        distance**powers @ _continued(activation, sign * near, q, end, powers=tuple(powers))
     )
 
 

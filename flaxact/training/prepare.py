@@ -60,13 +60,13 @@ def prepare(
             plan_recipe(recipe),
             kind,
             size,
-            names,
-            (sample[0].shape, str(sample[0].dtype)),
-            test_images,
-            steps,
-            augment,
-            view,
-            place,
+            hyperparameters=names,
+            images=(sample[0].shape, str(sample[0].dtype)),
+            test_images=test_images,
+            steps=steps,
+            augment=augment,
+            views=view,
+            place=place,
         )
 
     size = 1

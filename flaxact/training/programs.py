@@ -101,7 +101,7 @@ def compiled(plan: Plan) -> Programs:
     state = jax.tree.map(
         lambda leaf: ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=state_at), init.out_info
     )
-    order, advance, arguments = _advance(plan, images, labels, state, shared)
+    order, advance, arguments = _advance(plan, images, labels, state, shared=shared)
     advance = advance.lower(state, *arguments).compile()
     evaluate = over_members(make_evaluate(plan.net, plan.recipe, plan.views))
     evaluate = jax.jit(_constrained(evaluate, plan.place, 1))
@@ -112,7 +112,15 @@ def compiled(plan: Plan) -> Programs:
         state.variables, (batch, of_batch(jnp.int32)), of_batch(jnp.bool)
     ).compile()
     seconds = time.perf_counter() - start
-    return Programs(init, order, advance, evaluate, state, seconds, _memory(advance))
+    return Programs(
+        init,
+        order,
+        advance,
+        evaluate,
+        state=state,
+        compile_seconds=seconds,
+        memory=_memory(advance),
+    )
 
 
 def _advance(plan: Plan, images, labels, state, shared) -> tuple[Any, Any, tuple]:

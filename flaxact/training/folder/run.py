@@ -89,7 +89,7 @@ def run(
     with contextlib.ExitStack() as stack:
         if first:
             stack.enter_context(locked(folder))
-        config = record.configuration(net, recipe, data, chosen, model)
+        config = record.configuration(net, recipe, data, chosen, model=model)
         record.check_configuration(folder, config)
         if record.is_finished(folder, config, recipe):
             return
@@ -122,7 +122,7 @@ def run(
         assert update is not None
         saved.save(update, rows)
         if first:
-            record.write_result(folder, config, rows, update, recorded)
+            record.write_result(folder, config, rows, update, recorded=recorded)
 
 
 class _Saved(contextlib.AbstractContextManager):
@@ -215,5 +215,7 @@ def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]
             facts["devices"],
             jax.device_count(),
         )
-    start = Start(found.arrays, found.step, facts["seconds"], facts["elapsed"], facts["stream"])
+    start = Start(
+        found.arrays, found.step, facts["seconds"], facts["elapsed"], stream=facts["stream"]
+    )
     return start, rows
