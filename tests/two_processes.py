@@ -76,4 +76,4 @@ def main(folder: str, coordinator: str, processes: int, process: int, options: d
 
 if __name__ == "__main__":
     place, first, number, this, said = sys.argv[1:]
-    main(place, first, int(number), int(this), json.loads(said))
+    main(place, first, int(number), int(this), options=json.loads(said))
