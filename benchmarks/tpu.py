@@ -46,7 +46,7 @@ from flaxact.models._describe import multiply_accumulates
 from flaxact.net import from_linen
 from flaxact.training import Recipe, make_init, make_step
 from flaxact.training.placement import places
-from flaxact.training.programs import Plan, compiled, plan_recipe
+from flaxact.training.programs import ProgramPlan, compiled, plan_recipe
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 # What libtpu asks of a machine that has no chip and no metadata server.
@@ -202,7 +202,7 @@ def engine_program(loop: Any, members: int, count: int, split: Any) -> Row:
     devices = chips(SLICES[count], count)
     (place,) = places(devices, split, members, (128, 512), vmapped=True)
     sample = np.zeros((1, *shape), np.uint8)
-    plan = Plan(
+    plan = ProgramPlan(
         net=from_linen(create_model("cuda_convnet", "relu")),
         recipe=plan_recipe(recipe),
         loop=loop,

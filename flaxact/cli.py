@@ -61,7 +61,12 @@ def probe(
     from flaxact.studies.study import check_folder
 
     chosen = probing.Probing(
-        listed(activation), model, listed(init), listed(norm), tuple(range(seeds)), images
+        listed(activation),
+        model,
+        listed(init),
+        listed(norm),
+        seeds=tuple(range(seeds)),
+        images=images,
     )
     datasets.check(dataset, data_dir=data_dir)
     check_folder(out)
@@ -73,7 +78,7 @@ def probe(
             console.print(
                 _probed(probing.title(cell), probing.SHOWN, probing.table(cell, probing.SHOWN))
             )
-    print(f"The report: {probing.write(chosen, data, cells, out, command())}")
+    print(f"The report: {probing.write(chosen, data, cells, out, command=command())}")
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -160,8 +165,10 @@ def _parse(arguments: list[str]) -> Callable[[], None]:
         with contextlib.redirect_stderr(said):
             return tyro.extras.subcommand_cli_from_dict(
                 {name: later(function) for name, function in COMMANDS.items()},
-                prog="flaxact", description=DESCRIPTION, args=arguments,
-            )  # fmt: skip
+                prog="flaxact",
+                description=DESCRIPTION,
+                args=arguments,
+            )
     except SystemExit as stop:
         if not stop.code:
             raise

@@ -313,7 +313,7 @@ def test_unknown_names(toy, name, said):
 
 
 def test_unreachable_and_unprepared(tmp_path, monkeypatch):
-    source = sources.Source("http://127.0.0.1:9/", (("file", "0"),), "")
+    source = sources.Download("http://127.0.0.1:9/", (("file", "0"),), "")
     monkeypatch.setitem(sources.SOURCES, "cifar10", source)
     monkeypatch.setenv("FLAXACT_DATA_DIR", str(tmp_path))
     with pytest.raises(fa.InputError, match=r"not prepared under .* take mnist5k") as caught:
@@ -405,7 +405,7 @@ def test_the_binary_format_of_cifar(name, tmp_path, monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(content))
     source = sources.SOURCES[name]
     digest = hashlib.md5(content).hexdigest()
-    made = sources.Source(source.url, ((source.files[0][0], digest),), source.note)
+    made = sources.Download(source.url, ((source.files[0][0], digest),), source.note)
     monkeypatch.setitem(sources.SOURCES, name, made)
 
     found = data.load(name, data_dir=tmp_path)

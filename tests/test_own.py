@@ -112,7 +112,7 @@ def test_a_job_imports_what_it_was_launched_with(code, tmp_path, monkeypatch):
     study = fa.studies.Study(
         ("wavy",), "tiny_net", "stripes", recipe=fa.training.Recipe(batch_size=8)
     )
-    cell = launch.Cell(study, tmp_path / "study", "wavy", own_code=tuple(_own_code.names))
+    cell = launch.ActivationJob(study, tmp_path / "study", "wavy", own_code=tuple(_own_code.names))
     _own_code.names.clear()
     for registry in (_spec.catalogue, models.own, data.own):
         for name in {"wavy", "tiny_net", "stripes"} & registry.keys():

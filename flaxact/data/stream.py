@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from flaxact import _packages
-from flaxact.data.batches import Batch, Batches, Plan
+from flaxact.data.batches import Batches, HostBatch, Plan
 from flaxact.data.catalogue import EMBEDDED, check, data_folder, own, prepared
 from flaxact.data.folder import Folder
 from flaxact.data.records import Records, Source
@@ -65,7 +65,7 @@ class Stream:
         *,
         workers: int = 0,
         shard: tuple[int, int] = (0, 1),
-        put: Callable[[Batch], Any] | None = None,
+        put: Callable[[HostBatch], Any] | None = None,
     ):
         self.plan = plan
         self.length = len(source)
@@ -166,7 +166,7 @@ def open_stream(
     workers: int = 0,
     shard: tuple[int, int] = (0, 1),
     scale: tuple[float, float] | None = (0.08, 1.0),
-    put: Callable[[Batch], Any] | None = None,
+    put: Callable[[HostBatch], Any] | None = None,
     data_dir: str | Path | None = None,
 ) -> Stream:
     """Read a TFDS set, or a folder of images, batch by batch.

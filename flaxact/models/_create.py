@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flaxact import _grammar
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError, hint, nearest, unknown
-from flaxact.models._catalogue import Entry, entry, parse
+from flaxact.models._catalogue import ModelEntry, entry, parse
 
 if TYPE_CHECKING:
     from flaxact.models._zoo import ZooModel
@@ -73,7 +73,7 @@ def create_model(
     return nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0) if rngs is None else rngs)
 
 
-def choices(found: Entry) -> dict[str, tuple[Any, ...]]:
+def choices(found: ModelEntry) -> dict[str, tuple[Any, ...]]:
     """The values that an argument of a model may have, by argument, where they are counted."""
     of_the_zoo = found.file or hasattr(found.make, "activate")
     return (_CHOICES if of_the_zoo else {}) | dict(found.choices)

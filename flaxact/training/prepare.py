@@ -20,7 +20,13 @@ from flaxact.training._swept import check_swept
 from flaxact.training.group import Group, Groups
 from flaxact.training.members import Member, as_members
 from flaxact.training.placement import Division, Place, gathered, places
-from flaxact.training.programs import EVALUATION_BATCH, Plan, available, compiled, plan_recipe
+from flaxact.training.programs import (
+    EVALUATION_BATCH,
+    ProgramPlan,
+    available,
+    compiled,
+    plan_recipe,
+)
 from flaxact.training.recipe import Recipe
 
 LOOPS = ("scan", "dispatch")
@@ -54,8 +60,8 @@ def prepare(
     view = views(recipe.views)
     augment = augmentation(recipe.augment, sample[0])
 
-    def plan(size: int, place: Place) -> Plan:
-        return Plan(
+    def plan(size: int, place: Place) -> ProgramPlan:
+        return ProgramPlan(
             net,
             plan_recipe(recipe),
             kind,

@@ -53,7 +53,7 @@ def switches() -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProgramPlan:
     """What programs are compiled for. ``members`` is how many a group has.
 
     ``images`` are the shape and dtype of the training images, or of a sample of a stream; ``steps`` are
@@ -88,7 +88,7 @@ def plan_recipe(recipe: Recipe) -> Recipe:
 
 
 @functools.lru_cache(maxsize=16)
-def compiled(plan: Plan) -> Programs:
+def compiled(plan: ProgramPlan) -> Programs:
     """The programs of a plan."""
     start = time.perf_counter()
     state_at = plan.place.state
@@ -123,7 +123,7 @@ def compiled(plan: Plan) -> Programs:
     )
 
 
-def _advance(plan: Plan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
+def _advance(plan: ProgramPlan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
     """The order of an epoch, compiled; the function that trains, and its arguments' shapes."""
     count = plan.images[0][0]
     place = plan.place
@@ -156,7 +156,7 @@ def _advance(plan: Plan, images, labels, state, shared) -> tuple[Any, Any, tuple
     return of_member, jit(over_members(step_of_epoch)), (images, labels, batches)
 
 
-def _member_shapes(plan: Plan) -> dict[str, Any]:
+def _member_shapes(plan: ProgramPlan) -> dict[str, Any]:
     number = functools.partial(ShapeDtypeStruct, (plan.members,), sharding=plan.place.state)
     return {
         "seed": number(jnp.int32),
