@@ -24,8 +24,8 @@ from flaxact.stored.files import DIGEST
 
 ABOUT = {
     ClaimKind.REPRODUCTION: "A *reproduction* is of a published claim at the published size.",
-    ClaimKind.RETEST: "A *re-test* is of a published claim at another size: its figure is an estimate, and "
-    "it neither confirms nor refutes what is published.",
+    ClaimKind.RETEST: "A *re-test* is of a published claim at another size: its figure is an estimate, "
+    "and it neither confirms nor refutes what is published.",
     ClaimKind.OWN: "An *own* claim is ours, at the size of this run.",
 }
 CLAIM_HEADER = ("claim", "kind", "quantity", "published", "ours [95%]", "holds if", "verdict")
