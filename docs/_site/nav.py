@@ -1,0 +1,41 @@
+"""The order of the pages. A folder stands for its other pages, by title."""
+
+SECTIONS = {
+    "Start": ["start/install", "start/ten_minutes", "start/choosing"],
+    "Tutorials": ["python", "notebooks/*"],
+    "How-to": ["howto/*", "guides/*"],
+    "Theory": [
+        "theory/moments",
+        "theory/gain",
+        "theory/c_maps",
+        "theory/edge_of_chaos",
+        "theory/isometry",
+        "theory/mean_shift",
+        "theory/dying",
+        "theory/identity",
+    ],
+    "Reference": [
+        "reference/api/index",
+        "reference/activations/index",
+        "gallery/index",
+        "reference/models/index",
+        "commands",
+        "reference/command_line",
+        "reference/recipe",
+        "reference/measures",
+        "reference/files",
+        "results/conventions",
+        "reference/guarantees",
+        "versions",
+    ],
+    "Results": ["papers/index", "papers/*", "results/*"],
+    "Design": [
+        "features",
+        "architecture",
+        "design/linen",
+        "design/derivative",
+        "design/evidence",
+        "contributing",
+        "changelog",
+    ],
+}
