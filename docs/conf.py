@@ -11,7 +11,7 @@ import flaxact
 
 project = "flaxact"
 author = "The flaxact authors"
-copyright = author  # the name that Sphinx gives it
+project_copyright = author
 version = release = flaxact.__version__
 
 extensions = [

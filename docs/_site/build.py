@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parents[2])]
 
 import gather
 import links
@@ -22,10 +19,9 @@ def main() -> int:
     source = BUILD / "site-source"
     site = BUILD / "site"
     source.mkdir(parents=True, exist_ok=True)
-    gather.gather(source)
-    reference.write(source)
+    gather.gather(source, *reference.made())
     settings = ["-c", str(gather.ROOT / "docs"), "-d", str(BUILD / "site-doctrees")]
-    arguments = ["-W", "--keep-going", "-q", "-j", "auto", *settings, *sys.argv[1:]]
+    arguments = ["-W", "--keep-going", "-q", *settings, *sys.argv[1:]]
     if status := sphinx([*arguments, "-b", "html", str(source), str(site)]):
         return status
     gather.copy_images(source, site)

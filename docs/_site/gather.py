@@ -16,6 +16,7 @@ from nav import SECTIONS
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)(#[^)\s]*)?(?=[)\s])")
+MADE = re.compile(r"<!-- made: ([\w ]+) -->")
 SOURCE = re.compile(r'(?<=src=")(?!\w+:)([^"]+)(?=")')
 PAGES = (  # files of the repository, and the folder of the site that they go to
     ("docs", "**/*.md", ""),
@@ -28,17 +29,26 @@ SINGLE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 UNLISTED = ("questions",)  # pages that are no part of the site
 
 
-def gather(folder: Path) -> None:
-    """Write every page, and the files that pages link to, into a folder; remove what is no more."""
+def gather(folder: Path, texts: dict[str, str], more: dict[str, str]) -> None:
+    """Write every page, and the files that pages link to, into a folder; remove what is no more.
+
+    Args:
+      folder: is made.
+      texts: what stands for ``<!-- made: NAME -->`` in a page, by name.
+      more: further pages, by their place.
+    """
     pages = places()
-    written = set()
+    written = {folder / place for place in more}
+    for place, text in more.items():
+        _write(folder / place, text)
     for page, place in pages.items():
         target = folder / place
         written.add(target)
-        if page.suffix != ".md":
+        if page.suffix == ".ipynb":
             _write(target, page.read_text("utf-8"))
             continue
         text, linked = rewritten(page, pages)
+        text = MADE.sub(lambda match: texts[match[1]], text)
         text, drawn = _with_drawings(text, place)
         for image, svg in drawn.items():
             _write(folder / image, svg)
@@ -90,7 +100,9 @@ def rewritten(page: Path, pages: dict[Path, Path]) -> tuple[str, dict[Path, Path
         return line
 
     lines = page.read_text("utf-8").splitlines(keepends=True)
-    return "".join(line if code else line_of(line) for line, code in zip(lines, in_code(lines))), linked
+    code_of = in_code if page.suffix == ".md" else in_notebook_code
+    pairs = zip(lines, code_of(lines), strict=True)
+    return "".join(line if code else line_of(line) for line, code in pairs), linked
 
 
 def in_code(lines: list[str]) -> Iterator[bool]:
@@ -103,6 +115,15 @@ def in_code(lines: list[str]) -> Iterator[bool]:
             fence = ""
         elif not fence and mark:
             fence = mark[0]
+
+
+def in_notebook_code(lines: list[str]) -> Iterator[bool]:
+    """The same for a notebook as a Python file: its text is in comments of Markdown cells."""
+    code = True
+    for line in lines:
+        if line.startswith("# %%"):
+            code = "[markdown]" not in line
+        yield code
 
 
 def _place_of_file(file: Path, pages: dict[Path, Path]) -> Path:
@@ -155,7 +176,7 @@ def _copy(file: Path, target: Path) -> None:
 
 def _remove_others(folder: Path, written: set[Path]) -> None:
     for path in folder.rglob("*"):
-        if path.is_file() and path not in written and "reference" not in path.parts:
+        if path.is_file() and path not in written:
             path.unlink()
 
 

@@ -10,6 +10,12 @@ from sphinx.util.math import get_node_equation_number
 
 # Characters that docutils does not know, as commands.
 WORDS = str.maketrans({"←": r"\leftarrow ", "→": r"\to ", "·": r"\cdot ", "×": r"\times "})
+COMMANDS = {
+    r"\dots": r"\ldots",
+    r"\mathop{\mathrm{": r"\operatorname{{",
+    r"\lVert": r"\|",
+    r"\rVert": r"\|",
+}
 
 
 def to_mathml(latex: str, *, block: bool) -> str:
@@ -18,7 +24,9 @@ def to_mathml(latex: str, *, block: bool) -> str:
     >>> to_mathml("x^2", block=False)[:5]
     '<math'
     """
-    text = latex.translate(WORDS).replace(r"\dots", r"\ldots")
+    text = latex.translate(WORDS)
+    for command, known in COMMANDS.items():
+        text = text.replace(command, known)
     try:
         return latex2mathml.tex2mathml(text, as_block=block)
     except MathError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 
 LINE = 17  # pixels a line of text
@@ -18,7 +19,7 @@ def to_svg(text: str) -> str:
     arrows: list[tuple[str, str]] = []
     for line in text.splitlines()[1:]:
         ends = [_node(part.strip(), labels) for part in line.split("-->") if part.strip()]
-        arrows += zip(ends, ends[1:], strict=False)
+        arrows += itertools.pairwise(ends)
     rows = _rows(labels, arrows)
     boxes = _boxes(labels, rows)
     width = max(x + w for x, _, w, _ in boxes.values()) + GAP
@@ -80,7 +81,7 @@ def _box(box, lines: list[str]) -> str:
     x, y, width, height = box
     texts = "".join(
         f'<text x="{x + width / 2:.0f}" y="{y + 21 + i * LINE:.0f}"'
-        f'{BOLD if not i else ""}>{html.escape(line)}</text>'
+        f"{BOLD if not i else ''}>{html.escape(line)}</text>"
         for i, line in enumerate(lines)
     )
     return (

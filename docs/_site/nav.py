@@ -3,7 +3,20 @@
 SECTIONS = {
     "Start": ["start/install", "start/ten_minutes", "start/choosing"],
     "Tutorials": ["python", "notebooks/*"],
-    "How-to": ["howto/*", "guides/*"],
+    "How-to": [
+        "howto/own_activation",
+        "howto/own_data",
+        "howto/sites",
+        "howto/nnx",
+        "howto/weight_decay",
+        "howto/match_parameters",
+        "howto/bfloat16",
+        "howto/sweep",
+        "howto/resume",
+        "howto/load_parameters",
+        "howto/*",
+        "guides/*",
+    ],
     "Theory": [
         "theory/moments",
         "theory/gain",

@@ -9,6 +9,7 @@ import inspect
 import io
 import os
 import re
+import runpy
 from pathlib import Path
 
 import flaxact
@@ -17,23 +18,25 @@ from flaxact.activations._spec import catalogue
 from flaxact.diagnostics import measures
 from flaxact.training import Recipe
 
+ROOT = Path(__file__).parents[2]
 
-def write(folder: Path) -> None:
-    """Write all of them into ``folder/reference``; remove what is no more."""
-    pages = {
-        **_modules(),
-        **_activations(),
-        **_models(),
-        "command_line.md": _command_line(),
-        "measures.md": _measures(),
-        "recipe.md": _recipe(),
+
+def made() -> tuple[dict[str, str], dict[str, str]]:
+    """What stands for ``<!-- made: NAME -->`` in pages, by name; and whole pages, by their place."""
+    texts = {
+        "command line": _command_line(),
+        "measures": _measures(),
+        "recipe": _recipe(),
     }
-    base = folder / "reference"
-    for name, text in pages.items():
-        path = base / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_text("utf-8") != text:
-            path.write_text(text, "utf-8")
+    pages = {}
+    for name, (text, more) in {
+        "modules": _modules(),
+        "activations": _activations(),
+        "models": _models(),
+    }.items():
+        texts[name] = text
+        pages |= more
+    return texts, pages
 
 
 # What a module offers
@@ -53,21 +56,14 @@ def _inner(module) -> list[str]:
     return [n for n in dir(module) if inspect.ismodule(getattr(module, n)) and n != "flaxact"]
 
 
-def _modules() -> dict[str, str]:
+def _modules() -> tuple[str, dict[str, str]]:
     names = [name for name in parts() if name != "flaxact.activations"]
-    pages = {f"api/{name}.rst": _module(name) for name in names}
-    pages["api/flaxact.rst"] = _own_page()
-    rows = [(name, _summary(importlib.import_module(name))) for name in names]
-    lines = "\n".join(f"   * - :doc:`{name} <{name}>`\n     - {text}" for name, text in rows)
-    tree = "\n".join(f"   {name}" for name in ["flaxact", *names])
-    pages["api/index.rst"] = (
-        f"{_title('Modules')}\nEvery public name, from the code. The activations have pages of their "
-        "own: :doc:`by shape </reference/activations/index>`.\n\n"
-        ".. list-table::\n   :widths: 30 70\n\n   * - :doc:`flaxact <flaxact>`\n"
-        "     - Get an activation by its name, list and describe them, define one.\n"
-        f"{lines}\n\n.. toctree::\n   :hidden:\n\n{tree}\n"
-    )
-    return pages
+    pages = {f"reference/api/{name}.rst": _module(name) for name in names}
+    pages["reference/api/flaxact.rst"] = _own_page()
+    rows = [("flaxact", "Get an activation by its name, list and describe them, define one.")]
+    rows += [(name, _summary(importlib.import_module(name))) for name in names]
+    table = "\n".join(f"| [{name}]({name}.rst) | {_markdown(text)} |" for name, text in rows)
+    return f"| module | what |\n| --- | --- |\n{table}\n{_tree(['flaxact', *names])}", pages
 
 
 def _own_page() -> str:
@@ -116,90 +112,70 @@ def _is_many(value: object) -> bool:
 # The activations, a page per shape
 
 
-def _activations() -> dict[str, str]:
-    families: dict[str, dict[str, object]] = {}
+def _activations() -> tuple[str, dict[str, str]]:
+    families: dict[str, list] = {}
     for name, spec in catalogue.items():
         if name == spec.name and spec.ours:
-            families.setdefault(spec.function.__module__, {})[name] = spec
+            families.setdefault(spec.function.__module__, []).append(spec)
     pages = {}
     rows = []
-    for module in sorted(families):
+    for module, specs in sorted(families.items()):
         short = module.rsplit(".", 1)[-1]
-        found = families[module]
         title = _plain(_summary(importlib.import_module(module)))
-        entries = "\n".join(_activation(spec) for spec in found.values())
-        table = "\n".join(f"   {name}" for name in found)
-        pages[f"activations/{short}.rst"] = (
+        entries = "\n".join(map(_activation, specs))
+        table = "\n".join(f"   {spec.name}" for spec in specs)
+        pages[f"reference/activations/{short}.rst"] = (
             f"{_title(title)}\n.. currentmodule:: flaxact\n\n.. autosummary::\n   :nosignatures:\n\n"
             f"{table}\n\n{entries}"
         )
-        names = ", ".join(f":func:`~flaxact.{name}`" for name in found)
-        rows.append(f"   * - :doc:`{short}`\n     - {names}")
-    tree = "\n".join(f"   {m.rsplit('.', 1)[-1]}" for m in sorted(families))
-    pages["activations/index.rst"] = (
-        f"{_title('Activations and transforms')}\nEach is a function in ``flaxact``. The :doc:`gallery "
-        "</gallery/index>` has their graphs and facts.\n\n.. list-table::\n   :widths: 35 65\n\n"
-        + "\n".join(rows)
-        + f"\n\n.. toctree::\n   :hidden:\n\n{tree}\n"
-    )
-    return pages
+        names = ", ".join(f"[{spec.name}](#flaxact.{spec.name})" for spec in specs)
+        rows.append(f"| [{_markdown(title)}]({short}.rst) | {names} |")
+    shorts = [module.rsplit(".", 1)[-1] for module in sorted(families)]
+    table = "\n".join(rows)
+    return f"| shape | functions |\n| --- | --- |\n{table}\n{_tree(shorts)}", pages
 
 
 def _activation(spec) -> str:
-    also = f"\n   Also called {', '.join(f'``{a}``' for a in spec.aliases)}.\n" if spec.aliases else ""
-    note = f"\n   {spec.note}\n" if spec.note else ""
-    return (
-        f".. autofunction:: flaxact.{spec.name}\n\n   .. math:: {spec.formula}\n{also}{note}"
+    also = (
+        f"\n   Also called {', '.join(f'``{a}``' for a in spec.aliases)}.\n" if spec.aliases else ""
     )
+    note = f"\n   {spec.note}\n" if spec.note else ""
+    return f".. autofunction:: flaxact.{spec.name}\n\n   .. math:: {spec.formula}\n{also}{note}"
 
 
 # The zoo, a page per file
 
 
-def _models() -> dict[str, str]:
+def _models() -> tuple[str, dict[str, str]]:
     """A page per file of the zoo: what ``flaxact models describe`` prints, and the published counts."""
-    from flaxact.models import list_models
     from flaxact.models._catalogue import entry
-    from tests.published import PUBLISHED
 
+    published = runpy.run_path(str(ROOT / "tests" / "published.py"))["PUBLISHED"]
     files: dict[str, list[str]] = {}
-    for name in list_models():
+    for name in models.list_models():
         files.setdefault(entry(name).loaded().__module__.rsplit(".", 1)[-1], []).append(name)
     pages = {}
     rows = []
     for file, names in sorted(files.items()):
         text = models.describe(file)
-        counts = {t: c for t, c in PUBLISHED.items() if re.split(r"\W", t)[0] in names}
+        counts = {t: c for t, c in published.items() if re.split(r"\W", t)[0] in names}
         table = "\n".join(f"| `{t}` | {n:,} | {sites} |" for t, (n, sites) in counts.items())
-        pages[f"models/{file}.md"] = (
+        pages[f"reference/models/{file}.md"] = (
             f"# {file}\n\n```text\n{text}\n```\n\n## Published parameters\n\nFrom the publication, or "
             "counted layer by layer from its description. The tests compare them with the models.\n\n"
             f"| model | parameters | activation sites |\n| --- | --- | --- |\n{table}\n"
         )
         summary = text.split("\n")[0].partition(": ")[2]
         rows.append(f"| [{file}]({file}.md) | {summary} | {', '.join(f'`{n}`' for n in names)} |")
-    tree = "\n".join(sorted(files))
-    pages["models/index.md"] = (
-        "# Models\n\nEach takes any activation at any of its sites: "
-        "`create_model(NAME, activation)`. A name takes arguments, as in "
-        "`cuda_convnet(variant=18pct, width=0.25)`.\n\n"
-        "| file | what | names |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n\n"
-        f"```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
-    )
-    return pages
+    table = "\n".join(rows)
+    return f"| file | what | names |\n| --- | --- | --- |\n{table}\n{_tree(sorted(files))}", pages
 
 
 # The command line, measures, recipe
 
 
 def _command_line() -> str:
-    text = [
-        "# The command line\n\nThe help of each command, as `flaxact COMMAND --help` prints it. "
-        "[Commands](../commands.md) says in a line what each is for.\n"
-    ]
-    for name in sorted(cli.COMMANDS):
-        text.append(f"## {name}\n\n```text\n{_help(name)}\n```\n")
-    return "\n".join(text)
+    return "\n".join(f"## {name}\n\n```text\n{_help(name)}\n```\n" for name in sorted(cli.COMMANDS))
 
 
 def _help(command: str) -> str:
@@ -214,12 +190,7 @@ def _measures() -> str:
     rows = "\n".join(
         f"| `{name}` | {measures.summary(name)} |" for name in sorted(measures.catalogue)
     )
-    return (
-        "# Measures\n\nWhat `flaxact.diagnostics` measures at each site of an activation. A function of "
-        "a `Site` that returns a number is a measure as well: pass it in `probe(..., measures=[...])`. "
-        "`pre` and `inputs` are what the activation gets, `outputs` what it gives.\n\n"
-        f"| name | what |\n| --- | --- |\n{rows}\n"
-    )
+    return f"| name | what |\n| --- | --- |\n{rows}\n"
 
 
 def _recipe() -> str:
@@ -230,11 +201,7 @@ def _recipe() -> str:
         f"| `{field.name}` | `{field.default!r}` | {_in_a_line(said[field.name])} |"
         for field in dataclasses.fields(Recipe)
     )
-    return (
-        "# Recipe options\n\nA `flaxact.training.Recipe` says how a net is trained. Each field can be "
-        'given in Python, in a TOML file (`--recipe FILE`), or as `--option "NAME=VALUE"`.\n\n'
-        f"| field | default | what |\n| --- | --- | --- |\n{rows}\n"
-    )
+    return f"| field | default | what |\n| --- | --- | --- |\n{rows}\n"
 
 
 def _in_a_line(text: str) -> str:
@@ -245,9 +212,19 @@ def _summary(module) -> str:
     return (inspect.getdoc(module) or "").split("\n\n")[0].replace("\n", " ")
 
 
+def _markdown(text: str) -> str:
+    """A sentence of a docstring in Markdown."""
+    return text.replace("``", "`").replace("|", r"\|")
+
+
+def _tree(pages: list[str]) -> str:
+    listed = "\n".join(pages)
+    return f"\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
+
+
 def _plain(text: str) -> str:
     """A summary as a title."""
-    return text.split(";")[0].rstrip(".")
+    return text.partition(";")[0].rstrip(".")
 
 
 def _title(text: str) -> str:
