@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
+from flaxact import _own_code
 from flaxact.cli import interrupts
 from flaxact.errors import InputError
 
@@ -84,6 +85,10 @@ def train(
     module = models.create_model(name, act, num_classes=data.num_classes)
     net = from_linen(module, members[0].swept)
     from flaxact.cli.progress import Shown
+    from flaxact.data.catalogue import own as own_data
+    from flaxact.studies.study import own_definitions
+
+    own = [*own_definitions(act, name), *(own_data[n] for n in [dataset] if n in own_data)]
 
     with interrupts.raised(), Shown(chosen, len(members)) as shown:
         for epoch in training.run(
@@ -93,6 +98,7 @@ def train(
             members,
             folder=out,
             model=f"{name} with {act}",
+            own_code=_own_code.digests(own),
             save_seconds=save_seconds,
             profile=profile,
             tensorboard=tensorboard,
