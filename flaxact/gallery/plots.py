@@ -40,7 +40,7 @@ def _figure(name: str, across: str, up: str) -> Any:
     from bokeh.plotting import figure
 
     # No tool is active at first, so that a finger scrolls the page.
-    return figure(
+    made = figure(
         name=name,
         height=340,
         sizing_mode="stretch_width",
@@ -54,8 +54,9 @@ def _figure(name: str, across: str, up: str) -> Any:
         y_axis_label=up or None,
         background_fill_color=None,
         border_fill_color=None,
-        output_backend="canvas",
     )
+    made.toolbar.logo = None
+    return made
 
 
 def _lines(figure: Any, name: str, dash: str, width: float) -> None:

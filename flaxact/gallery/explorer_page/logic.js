@@ -107,10 +107,9 @@ function evaluated(record, data, values) {
   const moments = {
     mean,
     variance: Math.max(0, second - mean * mean),
-    "second moment": second,
     gain: second > 0 ? 1 / Math.sqrt(second) : Infinity,
-    "C-map slope at 0": mixed(data.moments, 2, 4, near),
-    "C-map slope at 1": mixed(data.moments, 3, 4, near),
+    "C′(0)": mixed(data.moments, 2, 4, near),
+    "C′(1)": mixed(data.moments, 3, 4, near),
   };
   return { curves, cMap, moments };
 }

@@ -199,7 +199,7 @@ function drawSliders() {
   if (entry.record && entry.record.snap) {
     said.push("The curves change too fast to interpolate: the sliders move between computed values.");
   } else if (between) {
-    said.push(`Computed at ${entry.record.nodes} points, interpolated between: f to within ${shown(entry.record.error)} where tried.`);
+    said.push(`Computed at ${entry.record.nodes} points, interpolated between: f to within ${entry.record.error.toPrecision(1)} at the points tried.`);
   }
   if (entry.record && entry.record.fixed.length) {
     said.push(`At its default: ${entry.record.fixed.join(", ")}.`);
