@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 import flaxact
 from flaxact import _packages
 from flaxact._lazy import np
@@ -30,6 +28,7 @@ from flaxact.gallery.sampling import CORRELATIONS, LIMIT, Sampled, sample
 
 MARK = "<!-- Made by flaxact.gallery.explorer; replaced without asking. -->"
 FILE = "index.html"
+RESULTS = Path(flaxact.__file__).parents[1] / "docs" / "results"
 # A fact by name, its column in the page's table, and what the column is.
 COLUMNS = (
     ("mean", "mean", "E f(z) for a standard Gaussian z"),
@@ -53,8 +52,8 @@ def write_explorer(
     Args:
       folder: made if it is not there.
       names: of activations; all of them if left out.
-      results: a folder with the tables of measurements (``docs/results`` of a checkout), from which the
-        page takes errors and times; without it the page has none.
+      results: a folder with tables of measurements, from which the page takes errors and times; that of
+        the checkout if left out, without which the page has none.
 
     Raises:
       InputError: an unknown name, a package that is not installed, a folder that cannot be written, or
@@ -67,7 +66,7 @@ def write_explorer(
         folder.mkdir(parents=True, exist_ok=True)  # first: the rest takes minutes
         if path.exists() and not (path.is_file() and MARK in path.read_text("utf-8", "replace")):
             raise InputError(f"{str(path)!r} is not of the explorer; choose another folder")
-        path.write_text(page([get(name) for name in chosen], results), "utf-8")
+        path.write_text(page([get(name) for name in chosen], results or RESULTS), "utf-8")
     except OSError as error:
         raise InputError(f"cannot write to the folder {str(folder)!r}: {error.strerror}") from None
     return path
@@ -92,6 +91,8 @@ def page(entries: Iterable[Activation], results: Path | None = None) -> str:
         "numbers": list(NUMBERS),
         "plots": plots(),
     }
+    import jinja2
+
     files = importlib.resources.files("flaxact.gallery") / "explorer_page"
     packed = base64.b64encode(gzip.compress(b"".join(parts), 9, mtime=0)).decode()
     return jinja2.Template(files.joinpath("page.html").read_text("utf-8")).render(

@@ -67,7 +67,7 @@ def nodes(activation: Activation, over: tuple[Axis, ...]) -> list[Activation | N
     """The activation at every combination of values, the last axis fastest; None where it refuses it."""
     combinations = itertools.product(*(axis.values for axis in over))
     names = [axis.name for axis in over]
-    return [_bound(activation, dict(zip(names, values, strict=True))) for values in combinations]
+    return [bound(activation, dict(zip(names, values, strict=True))) for values in combinations]
 
 
 def _is_traced(activation: Activation, name: str) -> bool:
@@ -82,13 +82,14 @@ def _is_affordable(over: list[Axis]) -> bool:
     return math.prod(len(a.values) for a in over) <= _MOST_NODES and programs <= _MOST_PROGRAMS
 
 
-def _bound(activation: Activation, values: dict[str, Any]) -> Activation | None:
+def bound(activation: Activation, values: dict[str, Any]) -> Activation | None:
+    """The activation with these hyperparameters; None where it refuses them."""
     try:
-        bound = bind(activation, **values)
-        _ = bound.breaks  # facts may refuse values, too
+        entry = bind(activation, **values)
+        _ = entry.breaks  # facts may refuse values, too
     except InputError:
         return None
-    return bound
+    return entry
 
 
 def _axis(activation: Activation, name: str, steps: np.ndarray) -> Axis | None:
@@ -99,7 +100,7 @@ def _axis(activation: Activation, name: str, steps: np.ndarray) -> Axis | None:
     else:
         scale = "choice"
         candidates = _choices(activation, name, default)
-    values = tuple(v for v in candidates if _bound(activation, {name: v}) is not None)
+    values = tuple(v for v in candidates if bound(activation, {name: v}) is not None)
     if len(values) < 2 or default not in values:
         return None
     traced = _is_traced(activation, name)

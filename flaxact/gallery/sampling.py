@@ -7,11 +7,12 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from flaxact._lazy import jax, jnp, np
 from flaxact._versions import enable_x64
-from flaxact.activations import Activation
-from flaxact.gallery.grids import Axis, axes, nodes
+from flaxact.activations import Activation, bind
+from flaxact.gallery.grids import Axis, axes, bound, nodes
 from flaxact.gallery.svg import window
 from flaxact.quadrature import panel_slopes, rule
 from flaxact.theory.moments import lends_slope
@@ -22,7 +23,9 @@ _PANELS = 12  # with more breaks than this, curves are sampled as if there were 
 _SECTIONS = 480  # of a window, in all its panels together
 _TOLERANCE = 0.004  # between the points that are left, where straight lines join them
 _CHUNK = 4096  # points of a call, always: each other shape is compiled anew
+_SEEN = (-3.0, 5.0)  # heights that the plot shows at first
 _TERMS = 256  # Hermite polynomials
+_TRIED = 8  # cells of the grid for the error of interpolation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +133,22 @@ def _values(entries: list[Activation | None], over: tuple[Axis, ...], x: np.ndar
 
 def _evaluate(base: Activation, x: np.ndarray, hyper: dict[str, np.ndarray]) -> np.ndarray:
     """As ``quadrature.evaluate``, with its own hyperparameters for each place: an array (3, n)."""
+    count = -(-x.size // _CHUNK)
+    parts, *hyper_parts = (
+        np.resize(np.asarray(v, np.float64), (count, _CHUNK)) for v in (x, *hyper.values())
+    )
+    with enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        program = _program(bind(base, **{k: base.spec.hyperparameters[k].default for k in hyper}))
+        y = []
+        for i, part in enumerate(parts):
+            chosen = {name: v[i] for name, v in zip(hyper, hyper_parts, strict=True)}
+            y.append(np.asarray(program(part, chosen)))
+    return np.concatenate(y, -1)[:, : x.size]
+
+
+@functools.lru_cache(maxsize=16)
+def _program(base: Activation) -> Callable[..., jax.Array]:
+    """Value and two derivatives, compiled, for each place and its hyperparameters."""
 
     def at(x: jax.Array, hyper: dict[str, jax.Array]) -> jax.Array:
         def value(x: jax.Array) -> jax.Array:
@@ -141,17 +160,7 @@ def _evaluate(base: Activation, x: np.ndarray, hyper: dict[str, np.ndarray]) -> 
         (y, first), (_, second) = jax.jvp(slope, (x,), (jnp.ones_like(x),))
         return jnp.stack([y, first, second])
 
-    count = -(-x.size // _CHUNK)
-    cut: Callable = lambda v: np.resize(np.asarray(v, np.float64), (count, _CHUNK))  # noqa: E731
-    parts = cut(x)
-    hyper_parts = {name: cut(v) for name, v in hyper.items()}
-    with enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        program = jax.jit(jax.vmap(at, out_axes=1))
-        y = [
-            np.asarray(program(parts[i], {k: v[i] for k, v in hyper_parts.items()}))
-            for i in range(count)
-        ]
-    return np.concatenate(y, -1)[:, : x.size]
+    return jax.jit(jax.vmap(at, out_axes=1))
 
 
 def _statistics(
@@ -201,7 +210,7 @@ def _stride(curves: np.ndarray) -> int:
         right = curves[..., stride::stride, None]
         lines = left + (right - left) * np.arange(stride) / stride
         cut = curves[..., :-1].reshape(*curves.shape[:-1], -1, stride)
-        if np.nanmax(abs(np.clip(lines, -3, 5) - np.clip(cut, -3, 5)), initial=0) <= _TOLERANCE:
+        if np.nanmax(abs(np.clip(lines, *_SEEN) - np.clip(cut, *_SEEN)), initial=0) <= _TOLERANCE:
             return stride
     return 1
 
@@ -209,36 +218,33 @@ def _stride(curves: np.ndarray) -> int:
 def _error(
     activation: Activation, over: tuple[Axis, ...], edges: np.ndarray, values: np.ndarray
 ) -> float:
-    """The largest error of interpolated values of f in the middles of a few cells."""
-    between = [axis for axis in over if axis.scale != "choice"]
-    if not between:
+    """The largest error of interpolated values of f in the middles of a few cells of the grid."""
+    if all(axis.scale == "choice" for axis in over):
         return 0.0
     shape = [len(axis.values) for axis in over]
     rng = np.random.default_rng(0)
-    worst = 0.0
-    for _ in range(8):
+    entries = []
+    panels = []
+    lines = []
+    for _ in range(_TRIED):
         cell = [int(rng.integers(len(a.values) - (a.scale != "choice"))) for a in over]
-        ends = [(i, i + 1) if a in between else (i,) for i, a in zip(cell, over, strict=True)]
+        ends = [(i,) if a.scale == "choice" else (i, i + 1) for i, a in zip(cell, over, strict=True)]
         rows = [np.ravel_multi_index(corner, shape) for corner in itertools.product(*ends)]
-        middle = {}
-        for axis, end in zip(over, ends, strict=True):
-            corners = [axis.values[i] for i in end]
-            log = axis.scale == "log"
-            middle[axis.name] = math.prod(corners) ** 0.5 if log else sum(corners) / 2
-            if axis.scale == "choice":
-                middle[axis.name] = corners[0]
-        axis_nodes = tuple(
-            Axis(name=k, values=(v,), scale="choice", default=0, traced=False)
-            for k, v in middle.items()
-        )
-        (entry,) = nodes(activation, axis_nodes)
-        panels = edges[rows].mean(0)
-        y = values[rows].mean(0)
-        if entry is None or np.isnan(y).any():
-            continue
-        x = panels[:-1, None] + np.diff(panels)[:, None] * np.linspace(0, 1, y.shape[-1])
-        off = (x > panels[:-1, None] + 1e-3) & (x < panels[1:, None] - 1e-3)
-        names = {a.name: np.full(x.size, middle[a.name]) for a in over if a.traced}
-        true = _evaluate(entry, x.ravel(), names)[0].reshape(x.shape)
-        worst = max(worst, float(np.max(abs(np.clip(true, -3, 5) - np.clip(y, -3, 5)), where=off, initial=0)))
-    return worst
+        middle = {a.name: _middle(a, i) for i, a in zip(cell, over, strict=True)}
+        entries.append(bound(activation, middle))
+        panels.append(edges[rows].mean(0))
+        lines.append(values[rows].mean(0))
+    left = np.array(panels)[:, :-1, None]
+    right = np.array(panels)[:, 1:, None]
+    x = left + (right - left) * np.linspace(0, 1, values.shape[-1])
+    true = _values(entries, over, x.reshape(_TRIED, -1))[0].reshape(x.shape)
+    difference = abs(np.clip(true, *_SEEN) - np.clip(lines, *_SEEN))
+    inside = (x > left + 1e-3) & (x < right - 1e-3) & np.isfinite(difference)
+    return float(np.max(difference, where=inside, initial=0))
+
+
+def _middle(axis: Axis, place: int) -> Any:
+    if axis.scale == "choice":
+        return axis.values[place]
+    low, high = axis.values[place : place + 2]
+    return math.sqrt(low * high) if axis.scale == "log" else (low + high) / 2
