@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
+import importlib
 import importlib.resources
 import json
 import math
@@ -143,8 +144,7 @@ def _planes(values: np.ndarray) -> bytes:
 
 
 def _entry(entry: Activation) -> dict[str, Any]:
-    import latex2mathml.converter
-
+    converter = importlib.import_module("latex2mathml.converter")
     spec = entry.spec
     facts = known(entry)
     source = facts.get("source", "")
@@ -152,7 +152,7 @@ def _entry(entry: Activation) -> dict[str, Any]:
         "name": spec.name,
         "aliases": spec.aliases,
         "summary": _plain(spec.summary),
-        "formula": latex2mathml.converter.convert(spec.formula, display="block"),
+        "formula": converter.convert(spec.formula, display="block"),
         "note": _plain(spec.note),
         "source": source,
         "bibtex": cite(entry),
@@ -194,7 +194,5 @@ def _as_json(value: Any) -> Any:
 
 @functools.cache
 def _library() -> str:
-    import bokeh
-
-    script = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+    script = importlib.resources.files("bokeh") / "server" / "static" / "js" / "bokeh.min.js"
     return script.read_text("utf-8").replace("</script", "<\\/script")

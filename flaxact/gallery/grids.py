@@ -104,9 +104,7 @@ def _axis(activation: Activation, name: str, steps: np.ndarray) -> Axis | None:
     if len(values) < 2 or default not in values:
         return None
     traced = _is_traced(activation, name)
-    return Axis(
-        name=name, values=values, scale=scale, default=values.index(default), traced=traced
-    )
+    return Axis(name=name, values=values, scale=scale, default=values.index(default), traced=traced)
 
 
 def _numbers(

@@ -28,7 +28,9 @@ def measured(results: Path | None) -> tuple[list[dict[str, str]], dict[str, dict
     accuracy = _rows(results, "accuracy.md")
     ulps = "the largest error in units in the last place away from zero, in float32"
     for column, header in (("error f", "value: flaxact"), ("error f′", "derivative: flaxact")):
-        values = {r["activation"]: v for r in accuracy if (v := _number(r.get(header, ""))) is not None}
+        values = {
+            r["activation"]: v for r in accuracy if (v := _number(r.get(header, ""))) is not None
+        }
         add(column, f"{header.split(':')[0]}: {ulps}", values)
     times = [
         row

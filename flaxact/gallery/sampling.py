@@ -228,7 +228,9 @@ def _error(
     lines = []
     for _ in range(_TRIED):
         cell = [int(rng.integers(len(a.values) - (a.scale != "choice"))) for a in over]
-        ends = [(i,) if a.scale == "choice" else (i, i + 1) for i, a in zip(cell, over, strict=True)]
+        ends = [
+            (i,) if a.scale == "choice" else (i, i + 1) for i, a in zip(cell, over, strict=True)
+        ]
         rows = [np.ravel_multi_index(corner, shape) for corner in itertools.product(*ends)]
         middle = {a.name: _middle(a, i) for i, a in zip(cell, over, strict=True)}
         entries.append(bound(activation, middle))

@@ -197,7 +197,7 @@ function parseCondition(text, yesOrNo, numbers) {
       if (token !== undefined && /^\.?\d/.test(token)) {
         return { kind: "number", value: Number(token.replaceAll("_", "")) };
       }
-      if (!token || !/^[A-Za-z_]/.test(token) || /^(?:and|or|not)$/.test(token)) throw new Error();
+      if (!token || !/^[A-Za-z_]/.test(token) || /^(?:and|or|not|is|in|if|else|lambda|True|False|None)$/.test(token)) throw new Error();
       return { kind: "name", name: token };
     };
     const condition = several("or", several("and", not));
