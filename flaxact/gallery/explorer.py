@@ -90,6 +90,7 @@ def page(entries: Iterable[Activation], results: Path | None = None) -> str:
         "columns": [{"name": c, "title": t} for _, c, t in COLUMNS] + columns,
         "yes_or_no": list(YES_OR_NO),
         "numbers": list(NUMBERS),
+        "limit": LIMIT,
         "plots": plots(),
     }
     import jinja2

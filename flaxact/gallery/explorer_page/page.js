@@ -88,7 +88,7 @@ function row(entry) {
   for (const column of data.columns) {
     made.append(element("td", {}, shown(entry.cells[column.name])));
   }
-  made.setAttribute("aria-selected", String(entry === state.entry));
+  made.setAttribute("aria-current", String(entry === state.entry));
   if (entry === state.entry) made.tabIndex = 0;
   return made;
 }
@@ -166,7 +166,7 @@ function select(name, values) {
   state.values = values || defaults(state.entry);
   for (const one of $("table").tBodies[0].rows) {
     const same = one.dataset.name === name;
-    one.setAttribute("aria-selected", String(same));
+    one.setAttribute("aria-current", String(same));
     one.tabIndex = same ? 0 : -1;
   }
   ensureFocusable();
@@ -360,9 +360,15 @@ function drawValues(all, colors) {
   $("values").tBodies[0].replaceChildren(...all.map(({ name, curves, moments }, i) => {
     const first = element("td", {}, element("b", {}, "■ "), name);
     first.firstChild.style.color = colors[i % colors.length];
-    const numbers = [...curves.map((line) => valueAt(line, x)), ...Object.values(moments)];
-    return element("tr", {}, first, ...numbers.map((v) => element("td", {}, shown(v))));
+    const cells = [...curves.map((line) => height(valueAt(line, x))), ...Object.values(moments).map(shown)];
+    return element("tr", {}, first, ...cells.map((text) => element("td", {}, text)));
   }));
+}
+
+// The value of a curve, to the digits that it has.
+function height(y) {
+  if (Math.abs(y) > 0.999 * data.limit) return y > 0 ? `> ${data.limit}` : `< −${data.limit}`;
+  return shown(Number(y.toFixed(3)));
 }
 
 function applyTheme() {
