@@ -41,7 +41,7 @@ class Axis:
 
 
 def axes(activation: Activation) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
-    """The axes of an activation's grid, and the names of hyperparameters that stay at their defaults.
+    """The axes of an activation's grid, and the names of what stays at its default.
 
     >>> from flaxact import get
     >>> (alpha,), fixed = axes(get("elu"))
@@ -110,8 +110,10 @@ def _axis(activation: Activation, name: str, steps: np.ndarray) -> Axis | None:
 def _numbers(
     activation: Activation, name: str, steps: np.ndarray
 ) -> tuple[Literal["linear", "log"], list[float]]:
-    """The default at step 0; for the steps -1 and 1: 0 and 1 for a share, a quarter and four times a
-    scale, and as far on either side of any other number.
+    """The default at step 0, and from there as far as the steps say.
+
+    Steps of -1 and 1 lead to a quarter of a scale and four times it, and as far on either side of any
+    other number. A share has the whole interval.
     """
     default = float(activation.hyperparameters[name])
     middle = len(steps) // 2
