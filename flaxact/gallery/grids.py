@@ -27,8 +27,8 @@ class Axis:
     """A hyperparameter and its values, in order.
 
     Attributes:
-      scale: ``linear`` or ``log``: between the values, curves are interpolated on this scale; ``choice``: the
-        values stand alone.
+      scale: ``linear`` or ``log``: between the values, curves are interpolated on this scale;
+        ``choice``: the values stand alone.
       default: the place of the default among the values.
       traced: whether one compiled program serves all values.
     """
