@@ -21,9 +21,9 @@ from flaxact.gallery.svg import _derivatives
 
 PAGE = Path(explorer.__file__).parent / "explorer_page"
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
-FEW = ("elu", "gelu", "glu", "hard_shrink", "noisy_relu", "relu", "softmax", "tanh")
-# One hyperparameter, two, four, choices, none; kinks that move, jumps that move, a lent slope.
-SAMPLED = ("elu", "gelu", "hard_shrink", "relu", "srelu", "step", "threshold")
+FEW = ("elu", "gelu", "glu", "noisy_relu", "relu", "tanh")
+# A hyperparameter, choices, jumps that move, none, a lent slope. Those with more take seconds each.
+SAMPLED = ("elu", "gelu", "hard_shrink", "relu", "step")
 needs_bokeh = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("bokeh", "latex2mathml"))),
     reason='needs pip install "flaxact[explorer]"',
@@ -255,12 +255,12 @@ def test_a_page_needs_no_network_and_ends_no_script_early(page):
 
 
 @needs_bokeh
-@pytest.mark.parametrize("name", fa.names())
-def test_every_formula_becomes_mathml(name):
+def test_every_formula_becomes_mathml():
     converter = pytest.importorskip("latex2mathml.converter")
-    text = converter.convert(fa.get(name).spec.formula, display="block")
-    assert text.startswith("<math")
-    assert "\\" not in text
+    for name in fa.names():
+        text = converter.convert(fa.get(name).spec.formula, display="block")
+        assert text.startswith("<math"), name
+        assert "\\" not in text, name
 
 
 @needs_bokeh
