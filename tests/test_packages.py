@@ -13,8 +13,8 @@ import flaxact as fa
 from flaxact import _packages, data
 
 # Each is imported by some parts alone, and comes with flaxact or with one of its extras.
-OPTIONAL = ("PIL", "array_record", "grain", "jinja2", "matplotlib", "safetensors", "scipy", "submitit",
-            "tensorboardX", "tensorflow_datasets", "torch")  # fmt: skip
+OPTIONAL = ("PIL", "array_record", "grain", "jinja2", "matplotlib", "pandas", "safetensors", "scipy",
+            "submitit", "tensorboardX", "tensorflow_datasets", "torch")  # fmt: skip
 
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))[
