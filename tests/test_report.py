@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import re
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -246,14 +245,6 @@ def test_data_frames_are_tidy(report):
     sites = found.to_pandas(sites=True)
     assert len(sites) == sum(len(probe.sites) for run in runs for probe in run.probes)
     assert not sites.duplicated(["run", "epoch", "site"]).any()
-
-
-def test_without_pandas_one_line_says_what_to_install(report, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(
-        fa.InputError, match="this needs pandas, which is not installed: pip install"
-    ):
-        studies.read_results(report).to_pandas()
 
 
 def test_a_notebook_shows_table_and_report(report):

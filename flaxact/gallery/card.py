@@ -26,7 +26,7 @@ _STYLE = "border: 0; padding: 1px 12px 1px 0; text-align: left; background: none
 def card(activation: str | Activation) -> str:
     """HTML of an activation: graph, formula and facts, readable on light and dark pages.
 
-    A notebook shows it for ``get("gelu")`` on the last line of a cell. It uses no JavaScript and no network.
+    A notebook shows it where ``get("gelu")`` is the last line of a cell. It needs no JavaScript.
 
     Raises:
       InputError: as ``get``.
@@ -48,7 +48,8 @@ def card(activation: str | Activation) -> str:
         f"<div><div><b>{_text(str(activation))}</b>: {_text(spec.summary)}</div>"
         f'<div style="margin: 8px 0">{formula_as_svg(formula)}</div>'
         f'<div style="display: flex; flex-wrap: wrap; gap: 8px 24px; align-items: flex-start">{drawn}'
-        f'<table style="border: 0; font-size: 90%"><tbody>{rows}</tbody></table></div></div>'
+        f'<div style="flex: 1 1 300px"><table style="border: 0; font-size: 90%"><tbody>{rows}</tbody>'
+        "</table></div></div></div>"
     )
 
 
@@ -59,13 +60,13 @@ def _text(text: str) -> str:
 
 
 def formula_as_svg(latex: str) -> str:
-    """A formula drawn in the color of the text around it; as LaTeX where it cannot be drawn.
+    r"""A formula drawn in the color of the text around it; as LaTeX where it cannot be drawn.
 
     Args:
       latex: without dollar signs.
 
-    >>> formula_as_svg(r"\\tfrac{x}{2}")[:5], formula_as_svg(r"\\unknown")
-    ('<svg ', '<code>\\\\unknown</code>')
+    >>> formula_as_svg(r"\tfrac{x}{2}")[:5], formula_as_svg(r"\unknown")
+    ('<svg ', '<code>\\unknown</code>')
     """
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
