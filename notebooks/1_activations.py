@@ -71,8 +71,8 @@ fa.facts.select(condition)
 # %% [markdown]
 # ## Derivatives
 #
-# Derivatives are exact in both modes and of any order, at large inputs too. At a kink they follow
-# the convention that `describe` names.
+# Derivatives are right to a few units in the last place, in both modes and of any order, at large
+# inputs too. At a kink they follow the convention that `describe` names.
 
 # %%
 points = jnp.array([-1e4, -1.0, 0.0, 1.0, 1e4])
@@ -84,25 +84,31 @@ print("bfloat16:", fa.mish(points.astype(jnp.bfloat16)).dtype)
 # ## Memory of the backward pass
 #
 # Training keeps arrays from the forward pass for the backward pass. A derivative that can be read
-# off the output needs no array of its own, because the next layer keeps the output anyway.
-# `arrays_kept` counts the arrays per layer in a stack of dense layers. The second column is the
-# same count for `jax.nn`.
+# off the output needs no array of its own, because the next layer keeps the output anyway. The
+# compiler tells how much memory a training step of a stack of dense layers needs; the difference
+# between 6 and 3 layers is what a layer keeps.
 
 # %%
 import matplotlib.pyplot as plt
 
 
-def kept(function, layers=4, rows=512, width=64):
-    """Arrays of (rows, width) per layer that the backward pass keeps."""
+def kept(function, rows=1024, width=64):
+    """Arrays of (rows, width) per layer that a compiled training step keeps."""
 
-    def loss(weights, x):
-        for w in weights:
-            x = function(x @ w)
-        return x.sum()
+    def memory(layers):
+        def loss(weights, x):
+            for w in weights:
+                x = function(x @ w)
+            return jnp.mean(x**2)
 
-    _, pull = jax.vjp(loss, [jnp.zeros((width, width))] * layers, jnp.zeros((rows, width)))
-    sizes = [leaf.size for leaf in jax.tree.leaves(pull) if leaf.shape == (rows, width)]
-    return (sum(sizes) / (rows * width) - 1) / layers  # without the input of the first layer
+        def step(weights, x):
+            return jax.tree.map(jnp.subtract, weights, jax.grad(loss)(weights, x))
+
+        weights = [jnp.zeros((width, width))] * layers
+        compiled = jax.jit(step).lower(weights, jnp.zeros((rows, width))).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    return (memory(6) - memory(3)) / (3 * 4 * rows * width)
 
 
 names = ["relu", "elu", "sigmoid", "softplus", "gelu", "silu", "mish"]

@@ -30,31 +30,22 @@ import jax
 from flaxact import studies
 from flaxact.training import Recipe
 
-accelerator = jax.default_backend() != "cpu"
+activations = ("relu", "gelu", "silu", "tanh")
+model = "mlp(depth=2, width=0.1)"
+rates = (0.01, 0.03, 0.1)
+seeds = 4
+epochs = 6
+if jax.default_backend() != "cpu":
+    model = "cuda_convnet"
+    rates = (0.001, 0.003, 0.01, 0.03)
+    seeds = 16
+    epochs = 10
 if QUICK:
-    activations, model, seeds, rates, epochs = (
-        ("relu", "tanh"),
-        "mlp(depth=1, width=0.02)",
-        2,
-        (0.01,),
-        2,
-    )
-elif accelerator:
-    activations, model, seeds, rates, epochs = (
-        ("relu", "gelu", "silu", "tanh"),
-        "cuda_convnet",
-        16,
-        (0.001, 0.003, 0.01, 0.03),
-        10,
-    )
-else:
-    activations, model, seeds, rates, epochs = (
-        ("relu", "gelu", "silu", "tanh"),
-        "mlp(depth=2, width=0.1)",
-        4,
-        (0.01, 0.03, 0.1),
-        6,
-    )
+    activations = ("relu", "tanh")
+    model = "mlp(depth=1, width=0.02)"
+    rates = (0.01,)
+    seeds = 2
+    epochs = 2
 
 study = studies.Study(
     activations,
@@ -64,7 +55,6 @@ study = studies.Study(
     recipe=Recipe(epochs=epochs, batch_size=100, momentum=0.9),
     target_error=0.05,
 )
-study
 
 # %% [markdown]
 # `compare` trains what the folder does not hold yet, with a progress bar, and writes the report.
@@ -97,17 +87,17 @@ frame[frame.epoch == epochs].groupby(["activation", "learning_rate"])[
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
-best = frame.loc[
-    frame[frame.epoch == epochs].groupby("activation").train_error.idxmin(),
-    ["activation", "learning_rate"],
-]
-for activation, rate in best.itertuples(index=False):
+last = frame[frame.epoch == epochs].groupby(["activation", "learning_rate"]).train_error.mean()
+for activation in activations:
+    rate = last[activation].idxmin()
     rows = frame[(frame.activation == activation) & (frame.learning_rate == rate)]
     by_epoch = rows.groupby("epoch").test_error
     mean = by_epoch.mean()
     axes.plot(mean.index, mean, label=f"{activation}, rate {rate:g}")
     axes.fill_between(mean.index, by_epoch.min(), by_epoch.max(), alpha=0.15)
-axes.set(xlabel="epoch", ylabel="test error", yscale="log", title="mean and range over seeds")
+axes.set(xlabel="epoch", ylabel="test error", ylim=(0, None), title="mean and range over seeds")
+axes.xaxis.get_major_locator().set_params(integer=True)
+axes.yaxis.set_major_formatter("{x:.0%}")
 axes.legend()
 plt.show()
 

@@ -3,7 +3,7 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/flaxact/flaxact/blob/main/notebooks/4_why.ipynb)
 #
-# A net is decided before the first step: signals grow, shrink or become alike from layer to layer,
+# Much is decided before the first step: signals grow, shrink or become alike from layer to layer,
 # and so do gradients. This notebook measures that in a net, compares it with the theory of wide
 # random nets, and shows the edge of chaos.
 
@@ -101,8 +101,9 @@ pictures.predicted_and_measured(expected, measured, "second_moment")
 
 # %%
 for name in ("relu", "tanh", "erf", "gelu"):
+    edge = fa.theory.edge_of_chaos(name)
     print(
-        f"{name}: σ_w = {fa.theory.edge_of_chaos(name)}, χ₁ at σ_w = 1: {fa.theory.chi_1(name, 1.0):.3f}"
+        f"{name}: the edge at σ_w = {edge:.3f}; χ₁ at σ_w = 1 is {fa.theory.chi_1(name, 1.0):.3f}"
     )
 
 # %%

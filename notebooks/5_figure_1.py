@@ -80,12 +80,21 @@ import jax
 from flaxact import studies
 from flaxact.training import Recipe
 
+model = "mlp(width=0.1)"
+rates = (0.01, 0.03, 0.1)
+seeds = 3
+epochs = 6
+if jax.default_backend() != "cpu":
+    model = "cuda_convnet(variant=80sec)"
+    rates = (0.001, 0.003, 0.01, 0.03)
+    seeds = 8
+    epochs = 10
 if QUICK:
-    model, seeds, rates, epochs = "mlp(depth=1, width=0.02)", 2, (0.03,), 2
-elif jax.default_backend() == "cpu":
-    model, seeds, rates, epochs = "mlp(width=0.1)", 3, (0.01, 0.03, 0.1), 6
-else:
-    model, seeds, rates, epochs = "cuda_convnet(variant=80sec)", 8, (0.001, 0.003, 0.01, 0.03), 10
+    model = "mlp(depth=1, width=0.02)"
+    rates = (0.03,)
+    seeds = 2
+    epochs = 2
+
 study = studies.Study(
     ("relu", "tanh"),
     model,
@@ -113,6 +122,8 @@ for activation, color in (("relu", "#0072B2"), ("tanh", "#D55E00")):
         axes.plot(run.epoch, run.train_error, color=color, linewidth=1, label=label)
 axes.axhline(0.25, color="#333333", linewidth=0.8, linestyle=":")
 axes.set(xlabel="epoch", ylabel="training error", ylim=(0, 1))
+axes.xaxis.get_major_locator().set_params(integer=True)
+axes.yaxis.set_major_formatter("{x:.0%}")
 axes.legend()
 plt.show()
 

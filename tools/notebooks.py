@@ -74,14 +74,14 @@ def ran(source: Path, folder: Path, *, quick: bool = False, timeout: int = 3600)
 
 
 def shortened(notebook: Any) -> Any:
-    """A notebook with its outputs, less long ones, warnings, and what differs from run to run."""
+    """A notebook with its outputs, without warnings, long ones, and what tells of the kernel."""
+    notebook.metadata.language_info = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type != "code":
             continue
         cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
         for output in cell.outputs:
-            output.get("metadata", {}).pop("application/vnd.jupyter", None)
             if len(str(output.get("data", ""))) > LARGEST:
                 output.data = {"text/plain": "(too long to be kept here: run the cell to see it)"}
     return notebook
