@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import flaxact as fa
-from flaxact.cli import interrupts, main, run
+from flaxact import interrupts
+from flaxact.cli import main, run
 
 FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
 

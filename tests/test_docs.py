@@ -7,6 +7,7 @@ import importlib
 import io
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -114,6 +115,14 @@ def test_commands_can_be_typed(program, arguments, tmp_path, monkeypatch):
     elif program == "pip install":
         for extras in re.findall(r"flaxact\[([\w,]+)\]", arguments):
             assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/guides/*.md")), ids=named)
+def test_guides_say_what_was_not_run_here_and_are_valid_shell(page):
+    assert re.search("[Nn]ot run here", page.read_text("utf-8"))
+    for language, text in blocks(page):
+        if language in SHELL and not re.search(r"^(!|from )", text, re.MULTILINE):
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
 
 def check_flaxact(arguments, monkeypatch):

@@ -396,7 +396,7 @@ def test_a_disk_that_is_full_or_turns_read_only(tmp_path, monkeypatch, code, ope
 PROGRAM = (
     # A background job of a shell ignores interrupts, and so does what it starts.
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from flaxact.cli import interrupts; interrupts.begin(); print('ready', flush=True); "
+    "from flaxact import interrupts; interrupts.begin(); print('ready', flush=True); "
     "from flaxact import cli; cli.run()"
 )
 

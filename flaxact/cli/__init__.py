@@ -8,7 +8,7 @@ import io
 import os
 import sys
 
-from flaxact.cli import interrupts
+from flaxact import interrupts
 
 # Of a file system: full, read-only, not allowed, not as a path says, out of order.
 OUTSIDE = {

@@ -38,7 +38,7 @@ def probe(
       out: Folder of the report.
     """
     from flaxact import data as datasets
-    from flaxact.cli.progress import Bar, console
+    from flaxact.progress import Bar, console
     from flaxact.studies import probing
     from flaxact.studies.study import check_folder
 

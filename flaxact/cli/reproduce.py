@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from flaxact.cli import interrupts
+from flaxact import interrupts
 from flaxact.cli.train import begin, command
 
 
@@ -45,7 +45,7 @@ def reproduce(
         print(f"The page: {summary.write_summary(papers.load_summary(), folder)}")
     else:
         papers.check(name)
-        from flaxact.cli.progress import console
+        from flaxact.progress import console
         from flaxact.reproduction import run
 
         begin(None, None, None)

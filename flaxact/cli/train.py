@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
-from flaxact import _own_code
-from flaxact.cli import interrupts
+from flaxact import _own_code, interrupts
 from flaxact.errors import InputError
 
 
@@ -84,8 +83,8 @@ def train(
 
     module = models.create_model(name, act, num_classes=data.num_classes)
     net = from_linen(module, members[0].swept)
-    from flaxact.cli.progress import Shown
     from flaxact.data.catalogue import own as own_data
+    from flaxact.progress import Shown
     from flaxact.studies.study import own_definitions
 
     own = [*own_definitions(act, name), *(own_data[n] for n in [dataset] if n in own_data)]
@@ -185,7 +184,7 @@ def report(folder: tyro.conf.Positional[Path]) -> None:
     Args:
       folder: Where flaxact compare has written.
     """
-    from flaxact.cli.progress import print_table
+    from flaxact.progress import print_table
     from flaxact.studies.report import table, write_report
 
     path = write_report(folder)
