@@ -131,6 +131,7 @@ def test_output_where_the_locale_is_c():
     assert b"227 ? 227 ? 3" in done.stdout
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -156,8 +157,11 @@ def test_recipes_in_any_encoding(command, content, said, capsys, tmp_path, monke
 def test_a_device_that_is_not_there(platform, arguments, code):
     done = subprocess.run(
         [sys.executable, "-m", "flaxact", *arguments],
-        capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": platform}, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_PLATFORMS": platform},
+        check=False,
+    )
     if done.returncode == 0:
         pytest.skip(f"there is a {platform} here")
     assert done.returncode == code

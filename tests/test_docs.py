@@ -63,11 +63,13 @@ def commands():
         )
         for line in (line for text in texts for line in re.split(r"\n(?!\s)|&& ", text)):
             if command := COMMAND.search(re.sub(r"^#.*|\s+#\s.*$", "", line)):
-                program, arguments = command[1] or command[2], command[3].strip().rstrip("'")
+                program = command[1] or command[2]
+                arguments = command[3].strip().rstrip("'")
                 found.setdefault((program, arguments), named(page))
     return sorted(found)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.timeout(900)  # 20 s of a core, on a machine that may be busy
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=named)
 def test_python_runs(page, tmp_path, monkeypatch):

@@ -27,6 +27,7 @@ def value_and_gradient(name):
     )
 
 
+@pytest.mark.sampled(17)
 @pytest.mark.parametrize("name", fa.names())
 def test_an_activation_is_lowered_for_each_platform_stored_and_read(name):
     function = value_and_gradient(name)
@@ -38,6 +39,7 @@ def test_an_activation_is_lowered_for_each_platform_stored_and_read(name):
         np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "name",
     [
@@ -46,7 +48,8 @@ def test_an_activation_is_lowered_for_each_platform_stored_and_read(name):
     ],
 )
 def test_a_training_step_is_lowered_for_each_platform(name):
-    net, recipe = from_linen(create_model(name, "relu")), Recipe(epochs=1, batch_size=4)
+    net = from_linen(create_model(name, "relu"))
+    recipe = Recipe(epochs=1, batch_size=4)
     images = jax.ShapeDtypeStruct((4, *input_shape(name)), jnp.uint8)
     labels = jax.ShapeDtypeStruct((4,), jnp.int32)
     init = functools.partial(make_init(net, recipe), 0)

@@ -56,7 +56,8 @@ def worker(folder, launched, before=None):
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # eight processes, one after another, on a machine that may be busy
 def test_a_lost_job_costs_a_cell_and_one_sent_elsewhere_nothing(tmp_path):
-    jobs, here = tmp_path / "jobs", tmp_path / "here"
+    jobs = tmp_path / "jobs"
+    here = tmp_path / "here"
     command = [sys.executable, "-m", "flaxact", "launch", "local", *OPTIONS, str(jobs)]
     launched = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     relu = worker(jobs, launched)

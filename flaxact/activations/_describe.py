@@ -49,9 +49,11 @@ def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
     '(0, inf)'
     """
     if is_bare_transform(activation):
-        spec, facts = catalogue[activation], _signature(catalogue[activation])
+        spec = catalogue[activation]
+        facts = _signature(catalogue[activation])
     else:
-        spec, facts = get(activation).spec, _facts(get(activation))
+        spec = get(activation).spec
+        facts = _facts(get(activation))
     rows = {"formula": spec.formula, **facts}
     if spec.aliases:
         rows["also called"] = ", ".join(spec.aliases)

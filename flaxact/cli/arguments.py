@@ -52,8 +52,10 @@ def parse(arguments: list[str]) -> Callable[[], None]:
         with contextlib.redirect_stderr(said):
             return tyro.extras.subcommand_cli_from_dict(
                 {name: later(function) for name, function in COMMANDS.items()},
-                prog="flaxact", description=DESCRIPTION, args=arguments,
-            )  # fmt: skip
+                prog="flaxact",
+                description=DESCRIPTION,
+                args=arguments,
+            )
     except SystemExit as stop:
         if not stop.code:
             raise

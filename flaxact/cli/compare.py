@@ -176,12 +176,19 @@ def launch(
     with studies.held(options.out), interrupts.raised():
         if _nothing_to_do(study, data, options.out):
             return
-        wait, failed = wait or cluster == "local" or at_once is not None, []
+        wait = wait or cluster == "local" or at_once is not None
+        failed = []
         for job in send(
-            study, data, options.out, cluster=cluster, wait=wait, at_once=at_once,
-            machine=Machine(partition, minutes, gpus, cpus, memory),
-            data_dir=options.data_dir, command=command(),
-        ):  # fmt: skip
+            study,
+            data,
+            options.out,
+            cluster=cluster,
+            wait=wait,
+            at_once=at_once,
+            machine=Machine(partition, minutes, gpus, cpus, memory=memory),
+            data_dir=options.data_dir,
+            command=command(),
+        ):
             said = f"job {job.number}, {job.activation}: {job.state} {job.text}"
             console.print(said, soft_wrap=True)
             failed += [job.activation] * (job.state == "failed")

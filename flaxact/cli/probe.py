@@ -43,7 +43,12 @@ def probe(
     from flaxact.studies.study import check_folder
 
     chosen = probing.Probing(
-        listed(activation), model, listed(init), listed(norm), tuple(range(seeds)), images
+        listed(activation),
+        model,
+        listed(init),
+        listed(norm),
+        seeds=tuple(range(seeds)),
+        images=images,
     )
     datasets.check(dataset, data_dir=data_dir)
     check_folder(out)
@@ -55,7 +60,7 @@ def probe(
             console.print(
                 _probed(probing.title(cell), probing.SHOWN, probing.table(cell, probing.SHOWN))
             )
-    print(f"The report: {probing.write(chosen, data, cells, out, command())}")
+    print(f"The report: {probing.write(chosen, data, cells, out, command=command())}")
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -33,10 +33,17 @@ class Bar:
 
     def __init__(self, unit: str, *, lines: bool = False):
         columns = (
-            BarColumn(16), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"),
-        )  # fmt: skip
-        self.unit, self.lines, self.live = unit, lines, console.is_terminal
+            BarColumn(16),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        self.unit = unit
+        self.lines = lines
+        self.live = console.is_terminal
         self.progress = Progress(*columns, console=console)
         self.task = self.progress.add_task("starting", total=None)
         self.text = ""
@@ -75,7 +82,9 @@ class Shown:
     """A run: steps and images a second in a bar, and a line an epoch."""
 
     def __init__(self, recipe: Any, members: int):
-        self.bar, self.recipe, self.members = Bar("steps"), recipe, members
+        self.bar = Bar("steps")
+        self.recipe = recipe
+        self.members = members
         self.first: Any = None
 
     def __enter__(self) -> Shown:
@@ -90,7 +99,8 @@ class Shown:
         if self.first is None:
             self.first = update.step, update.elapsed
             console.print(f"compiled in {update.compile_seconds:.1f} s")
-        steps, seconds = update.step - self.first[0], update.elapsed - self.first[1]
+        steps = update.step - self.first[0]
+        seconds = update.elapsed - self.first[1]
         images = self.recipe.batch_size * self.members * steps
         text = f"{images / seconds:,.0f} images/s" if steps and seconds else ""
         self.bar.show(update.step, update.steps_per_epoch * self.recipe.epochs, text)

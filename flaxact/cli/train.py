@@ -71,12 +71,13 @@ def train(
     from flaxact.training import Recipe, grid
 
     chosen = Recipe.from_toml(read_recipe(recipe), "\n".join(option))
-    name, act = str(models.parse(model)), str(get(activation))
+    name = str(models.parse(model))
+    act = str(get(activation))
     members = grid(
         range(seeds), learning_rate or (None,), momentum or (None,), **dict(map(_swept, sweep))
     )
     begin(coordinator, processes, process)
-    data = _data(dataset, chosen, image_size, workers if stream else None, data_dir)
+    data = _data(dataset, chosen, image_size, workers if stream else None, data_dir=data_dir)
     from flaxact import training
     from flaxact.net import from_linen
 
@@ -86,9 +87,19 @@ def train(
 
     with interrupts.raised(), Shown(chosen, len(members)) as shown:
         for epoch in training.run(
-            net, chosen, data, members, out, model=f"{name} with {act}", save_seconds=save_seconds,
-            profile=profile, tensorboard=tensorboard, watch=shown.step, chunk=chunk, split=split,
-        ):  # fmt: skip
+            net,
+            chosen,
+            data,
+            members,
+            folder=out,
+            model=f"{name} with {act}",
+            save_seconds=save_seconds,
+            profile=profile,
+            tensorboard=tensorboard,
+            watch=shown.step,
+            chunk=chunk,
+            split=split,
+        ):
             shown.epoch(epoch)
     print(f"The run: {out / 'result.json'}")
 
@@ -147,11 +158,18 @@ def _data(
 
     def stream(split: str, batch_size: int) -> Any:
         return data.open_stream(
-            dataset, split=split, batch_size=batch_size, image_size=size, workers=workers,
-            data_dir=data_dir, put=ahead, shard=(jax.process_index(), jax.process_count()),
-        )  # fmt: skip
+            dataset,
+            split=split,
+            batch_size=batch_size,
+            image_size=size,
+            workers=workers,
+            data_dir=data_dir,
+            put=ahead,
+            shard=(jax.process_index(), jax.process_count()),
+        )
 
-    train, test = stream("train", recipe.batch_size), stream("test", EVALUATION_BATCH)
+    train = stream("train", recipe.batch_size)
+    test = stream("test", EVALUATION_BATCH)
     return Streamed(dataset, train, test)
 
 
