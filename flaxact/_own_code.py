@@ -16,9 +16,8 @@ from types import ModuleType
 from flaxact.errors import InputError
 
 OPTION = "--import"
-names: list[
-    str
-] = []  # of what was imported, files by their absolute paths, so that jobs can do it too
+# Of what was imported, files by their absolute paths, so that jobs can do it too.
+names: list[str] = []
 
 
 def imported(arguments: list[str]) -> list[str]:
