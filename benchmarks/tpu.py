@@ -47,7 +47,7 @@ from flaxact.models._describe import multiply_accumulates
 from flaxact.net import from_linen
 from flaxact.training import Recipe, make_init, make_step
 from flaxact.training.placement import places
-from flaxact.training.programs import Plan, compiled, plan_recipe
+from flaxact.training.programs import ProgramPlan, compiled, plan_recipe
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 # What libtpu asks of a machine that has no chip and no metadata server.
@@ -84,12 +84,14 @@ def facts(program: Any) -> Row:
     cost = program.cost_analysis()
     return {
         "temporary": memory.temp_size_in_bytes,
-        "all": memory.argument_size_in_bytes + memory.output_size_in_bytes
-        + memory.temp_size_in_bytes - memory.alias_size_in_bytes,
+        "all": memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        + memory.temp_size_in_bytes
+        - memory.alias_size_in_bytes,
         "moved": int(cost["bytes accessed"]),
         "flops": int(cost["flops"]),
         "messages": dict(collections.Counter(MESSAGES.findall(program.as_text()))),
-    }  # fmt: skip
+    }
 
 
 def stack(activation: Callable[..., Any], kind: str, dtype: str, device: Any) -> Any:
@@ -202,12 +204,19 @@ def engine_program(loop: Any, members: int, count: int, split: Any) -> Row:
     devices = chips(SLICES[count], count)
     (place,) = places(devices, split, members, (128, 512), vmapped=True)
     sample = np.zeros((1, *shape), np.uint8)
-    plan = Plan(
+    plan = ProgramPlan(
         net=from_linen(create_model("cuda_convnet", "relu")),
-        recipe=plan_recipe(recipe), loop=loop, members=members, hyperparameters=(),
-        images=((number, *shape), dtype), test_images=(shape, dtype), steps=number // 128,
-        augment=augmentation(recipe.augment, sample), views=views(recipe.views), place=place,
-    )  # fmt: skip
+        recipe=plan_recipe(recipe),
+        loop=loop,
+        members=members,
+        hyperparameters=(),
+        images=((number, *shape), dtype),
+        test_images=(shape, dtype),
+        steps=number // 128,
+        augment=augmentation(recipe.augment, sample),
+        views=views(recipe.views),
+        place=place,
+    )
     return facts(compiled(plan).advance)
 
 

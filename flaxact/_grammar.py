@@ -120,7 +120,8 @@ def _broken(text: str, token: str) -> InputError:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    at, end = 0, len(text.rstrip())
+    at = 0
+    end = len(text.rstrip())
     while at < end:
         match = _TOKEN.match(text, at)
         if not match or match.lastgroup is None:

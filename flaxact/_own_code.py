@@ -16,9 +16,8 @@ from types import ModuleType
 from flaxact.errors import InputError
 
 OPTION = "--import"
-names: list[
-    str
-] = []  # of what was imported, files by their absolute paths, so that jobs can do it too
+# Of what was imported, files by their absolute paths, so that jobs can do it too.
+names: list[str] = []
 
 
 def imported(arguments: list[str]) -> list[str]:
@@ -29,9 +28,11 @@ def imported(arguments: list[str]) -> list[str]:
     """
     while arguments and arguments[0].partition("=")[0] == OPTION:
         first, *rest = arguments
-        name, given = first.partition("=")[2], rest
+        name = first.partition("=")[2]
+        given = rest
         if "=" not in first:
-            name, given = rest[0] if rest else "", rest[1:]
+            name = rest[0] if rest else ""
+            given = rest[1:]
         load(name)
         arguments = given
     return arguments

@@ -27,6 +27,7 @@ def value_and_gradient(name):
     )
 
 
+@pytest.mark.sampled(17)
 @pytest.mark.parametrize("name", fa.names())
 def test_an_activation_is_lowered_for_each_platform_stored_and_read(name):
     function = value_and_gradient(name)

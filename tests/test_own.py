@@ -94,6 +94,7 @@ def test_the_command_line_sees_what_is_imported(code, capsys, given):
     assert "wavy" in flaxact(capsys, *given, "list", "--where", "learned and monotonic")
 
 
+@pytest.mark.thorough
 def test_what_trains_and_measures_sees_it(code, capsys):
     given = "--import", code
     options = "--model", "tiny_net", "--dataset", "stripes"
@@ -107,13 +108,14 @@ def test_what_trains_and_measures_sees_it(code, capsys):
         assert "larger than the 64" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_job_imports_what_it_was_launched_with(code, tmp_path, monkeypatch):
     """In a process of its own; here one that has forgotten it. What would be trained is left out."""
     _own_code.load(code)
     study = fa.studies.Study(
         ("wavy",), "tiny_net", "stripes", recipe=fa.training.Recipe(batch_size=8)
     )
-    cell = launch.Cell(study, tmp_path / "study", "wavy", own_code=tuple(_own_code.names))
+    cell = launch.ActivationJob(study, tmp_path / "study", "wavy", own_code=tuple(_own_code.names))
     _own_code.names.clear()
     for registry in (_spec.catalogue, models.own, data.own):
         for name in {"wavy", "tiny_net", "stripes"} & registry.keys():
@@ -183,9 +185,11 @@ def test_a_changed_definition_is_another_run(code, tmp_path):
         runs[new] = [
             fa.studies.Study((activation,), model).config(activation, 0.1, 0, "digest")
             for activation, model in (
-                ("wavy", "mlp"), ("scaled(wavy, output=2.0)", "mlp"), ("relu", "tiny_net"),
+                ("wavy", "mlp"),
+                ("scaled(wavy, output=2.0)", "mlp"),
+                ("relu", "tiny_net"),
             )
-        ]  # fmt: skip
+        ]
     same = [[a == b for a, b in zip(runs[""], runs[new], strict=True)] for new in list(runs)[1:]]
     assert same == [[False, False, True], [True, True, False]]
     assert "own_code" not in fa.studies.Study(("relu",), "mlp").config("relu", 0.1, 0, "digest")
@@ -313,13 +317,21 @@ WRONG = [
     (relu, {"range": (0, INF)}, "kinks none declared, at 0 measured"),
     (relu, {"range": (0, INF), "kinks": (1.0,)}, "kinks at 1 declared, at 0 measured"),
     (jnp.tanh, {"range": (-1, 1), "kinks": (0.5,)}, "kinks at 0.5 declared, none measured"),
-    (lambda x: relu(x) ** 2, {"range": (0, INF)}, "smoothness inf declared, 1 measured: the second"),
+    (
+        lambda x: relu(x) ** 2,
+        {"range": (0, INF)},
+        "smoothness inf declared, 1 measured: the second",
+    ),
     (lambda x: jnp.where(x > 1, 1.0, 0.0), {"range": (0, 1)}, "jumps none declared, at 1 measured"),
     (jax.nn.softmax, {"range": (0, 1)}, "depends on more than the input at its place"),
     (jax.nn.glu, {"range": (-INF, INF)}, "cannot be evaluated on an array (n, 1)"),
     (jax.lax.stop_gradient, {"range": (-INF, INF)}, "its derivative at"),
-    (jnp.tanh, {"range": lambda beta: (-beta, beta)}, "or a function of its hyperparameters (none)"),
-]  # fmt: skip
+    (
+        jnp.tanh,
+        {"range": lambda beta: (-beta, beta)},
+        "or a function of its hyperparameters (none)",
+    ),
+]
 RIGHT = [
     (relu, {"range": (0, INF), "kinks": (0.0,)}),
     (lambda x: relu(x) ** 2, {"range": (0, INF), "smoothness": 1}),
@@ -329,7 +341,7 @@ RIGHT = [
     (lambda x: abs(x % 2 - 1), {"range": (0, 1), "monotonic": False, "kinks": (*range(-20, 21),)}),
     (lambda x: x + 1e-3 * jnp.sin(30 * x), {"range": (-INF, INF)}),
     (jax.nn.softmax, {"range": (0, 1), "coupled": True}),
-]  # fmt: skip
+]
 
 
 def defined(function, facts):
@@ -341,6 +353,7 @@ def defined(function, facts):
     return fa.get("mine")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("function", "facts", "said"), WRONG)
 def test_declared_facts_are_compared_with_the_values(function, facts, said):
     activation = defined(function, facts)
@@ -351,6 +364,7 @@ def test_declared_facts_are_compared_with_the_values(function, facts, said):
         assert "mine" in str(raised.value)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("function", "facts"), RIGHT)
 def test_right_facts_are_believed(function, facts):
     assert list(disagreements(defined(function, facts))) == []

@@ -11,16 +11,14 @@ import functools
 import inspect
 import math
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from flaxact._grammar import as_float, plain
 from flaxact._lazy import jax, np
 from flaxact.activations._check import check_domain, real_input, unwrapped
-from flaxact.activations._numerics import Parts
+from flaxact.activations._numerics import Function, Parts
 from flaxact.activations._spec import Activation, Spec
 
-Function = Callable[..., Any]
 # The transformations that call a function as it is, where others trace it into a program.
 _CALLING = {"EvalTrace", "JVPTrace", "LinearizeTrace", "BatchTrace"}
 _STATIC = (bool, int, float, tuple, Activation, type(None))

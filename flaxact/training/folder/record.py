@@ -121,11 +121,15 @@ def configuration(
     leaves = jax.tree_util.tree_flatten_with_path(variables)[0]
     text = " ".join(f"{jax.tree_util.keystr(p)} {x.shape} {x.dtype}" for p, x in leaves)
     config = {
-        "format": 1, "model": model, "variables": hashlib.sha256(text.encode()).hexdigest()[:12],
-        "dataset": data.name, "data": data.digest[:12],
-        "members": [member.described() for member in members], **recipe.changed(),
+        "format": 1,
+        "model": model,
+        "variables": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "dataset": data.name,
+        "data": data.digest[:12],
+        "members": [member.described() for member in members],
+        **recipe.changed(),
         **({"own_code": {**own_code}} if own_code else {}),
-    }  # fmt: skip
+    }
     return json.loads(json.dumps(config))
 
 
@@ -184,10 +188,14 @@ def row(update: Update) -> dict[str, Any]:
     assert epoch is not None
     metrics = {name: [finite(value) for value in getattr(epoch, name)] for name in METRICS}
     return {
-        "epoch": epoch.number, "step": update.step, **metrics,
-        "diverged_at": [int(step) for step in epoch.diverged_at], "seconds": round(epoch.seconds, 6),
-        "elapsed": round(update.elapsed, 6), "compile_seconds": round(update.compile_seconds, 6),
-    }  # fmt: skip
+        "epoch": epoch.number,
+        "step": update.step,
+        **metrics,
+        "diverged_at": [int(step) for step in epoch.diverged_at],
+        "seconds": round(epoch.seconds, 6),
+        "elapsed": round(update.elapsed, 6),
+        "compile_seconds": round(update.compile_seconds, 6),
+    }
 
 
 def mean(values: np.ndarray) -> float:
@@ -197,22 +205,31 @@ def mean(values: np.ndarray) -> float:
 
 
 def write_result(
-    folder: Path, config: dict[str, Any], rows: list[dict[str, Any]], update: Update,
+    folder: Path,
+    config: dict[str, Any],
+    rows: list[dict[str, Any]],
+    update: Update,
     recorded: Sequence[str],
-) -> None:  # fmt: skip
+) -> None:
     """Write ``result.json``, with digests of the records beside it and of itself."""
     names = ("config.json", "recipe.toml", "metrics.jsonl", *recorded)
-    files.write_json(folder / "result.json", files.sealed({
-        "config": config,
-        "epochs": rows,
-        "steps": update.step,
-        "diverged_at": rows[-1]["diverged_at"],
-        "environment": {
-            **environment("flaxact", "jax", "flax", "optax"),
-            "devices": jax.device_count(), "processes": jax.process_count(),
-        },
-        "files": files.digests(folder, names),
-    }))  # fmt: skip
+    files.write_json(
+        folder / "result.json",
+        files.sealed(
+            {
+                "config": config,
+                "epochs": rows,
+                "steps": update.step,
+                "diverged_at": rows[-1]["diverged_at"],
+                "environment": {
+                    **environment("flaxact", "jax", "flax", "optax"),
+                    "devices": jax.device_count(),
+                    "processes": jax.process_count(),
+                },
+                "files": files.digests(folder, names),
+            }
+        ),
+    )
 
 
 def write_begin(folder: Path, config: dict[str, Any], recipe: Recipe) -> None:

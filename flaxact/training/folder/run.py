@@ -92,7 +92,9 @@ def run(  # noqa: PLR0913 (most are keywords with defaults)
     with contextlib.ExitStack() as stack:
         if first:
             stack.enter_context(locked(folder))
-        config = record.configuration(net, recipe, data, chosen, model, own_code or {})
+        config = record.configuration(
+            net, recipe, data, chosen, model=model, own_code=own_code or {}
+        )
         record.check_configuration(folder, config)
         if record.is_finished(folder, config, recipe):
             return
@@ -125,7 +127,7 @@ def run(  # noqa: PLR0913 (most are keywords with defaults)
         assert update is not None
         saved.save(update, rows)
         if first:
-            record.write_result(folder, config, rows, update, recorded)
+            record.write_result(folder, config, rows, update, recorded=recorded)
 
 
 class _Saved(contextlib.AbstractContextManager):
@@ -157,10 +159,13 @@ class _Saved(contextlib.AbstractContextManager):
     def _save(self, update: Update, rows: list[dict[str, Any]]) -> None:
         metric = None if update.epoch is None else mean(update.epoch.test_error)
         facts = {
-            "rows": rows, "seconds": update.seconds, "elapsed": update.elapsed,
-            "stream": update.stream, "devices": jax.device_count(),
+            "rows": rows,
+            "seconds": update.seconds,
+            "elapsed": update.elapsed,
+            "stream": update.stream,
+            "devices": jax.device_count(),
             "recorded": record.measured(self.folder, self.recorded),
-        }  # fmt: skip
+        }
         self.store.save(update.step, update.arrays(), facts, metric=metric)
         self.last = time.monotonic()
         self.best = min(self.best, math.inf if metric is None else metric)
@@ -212,7 +217,10 @@ def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]
     if facts["devices"] != jax.device_count():
         _log.warning(
             "this run was saved on %d devices and goes on with %d: the last bits may differ",
-            facts["devices"], jax.device_count(),
-        )  # fmt: skip
-    start = Start(found.arrays, found.step, facts["seconds"], facts["elapsed"], facts["stream"])
+            facts["devices"],
+            jax.device_count(),
+        )
+    start = Start(
+        found.arrays, found.step, facts["seconds"], facts["elapsed"], stream=facts["stream"]
+    )
     return start, rows
