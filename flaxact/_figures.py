@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
-INK, GRID, PAPER = "#333333", "#dddddd", "#ffffff"
+INK = "#333333"
+GRID = "#dddddd"
+PAPER = "#ffffff"
 WIDTH = 4.8  # inches of a figure whose text is still read where a phone's screen is its width
 _ROW = 0.19  # inches of a line of a legend
 _LETTER = 5.6  # points of a legend's letter, in the widest of the fonts that readers have
@@ -80,10 +82,19 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     columns = _columns([len(label) for label in labels], 72 * float(width))
     figure.set_size_inches(width, height + _ROW * math.ceil(len(labels) / columns))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9,
-        labelcolor=INK, handlelength=2.6, columnspacing=1.0, handletextpad=0.5, labelspacing=0.3,
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        handlelength=2.6,
+        columnspacing=1.0,
+        handletextpad=0.5,
+        labelspacing=0.3,
         borderpad=0.1,
-    )  # fmt: skip
+    )
 
 
 def _columns(letters: Sequence[int], room: float) -> int:

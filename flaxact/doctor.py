@@ -115,7 +115,8 @@ def devices() -> list[Finding]:
     asked = os.environ.get("JAX_PLATFORMS", "")
     if problem := no_devices():
         return [problem]
-    default, found = jax.default_backend(), []
+    default = jax.default_backend()
+    found = []
     for backend in dict.fromkeys((default, "cpu")):
         try:
             those = jax.devices(backend)
@@ -199,7 +200,9 @@ def _smoke(device: Any) -> tuple[float, str]:
     patterns = rng.integers(0, 200, (2, 8, 8, 1))
     images = (patterns[labels] + rng.integers(0, 50, (256, 8, 8, 1))).astype(np.uint8)
     split = Split(images, labels)
-    data = Dataset("two patterns", split, split, 2, ("one", "other"), "made by doctor")
+    data = Dataset(
+        "two patterns", split, split, 2, class_names=("one", "other"), note="made by doctor"
+    )
     net = from_linen(create_model("mlp(width=0.1)", "relu", num_classes=2))
     start = time.perf_counter()
     try:

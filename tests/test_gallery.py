@@ -44,7 +44,8 @@ def lines(root, curve):
 def drawn(text, curve):
     """For each line its points as numbers, and how many units a pixel is."""
     root = ET.fromstring(text)
-    (across, _), (down, unit) = axis(root, "x", "x"), axis(root, "y", "y")
+    (across, _) = axis(root, "x", "x")
+    (down, unit) = axis(root, "y", "y")
     found = [np.stack([across(p[:, 0]), down(p[:, 1])], -1) for p in lines(root, curve)]
     return found, unit
 
@@ -69,6 +70,7 @@ REFERENCES = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize(("order", "curve"), [(0, "f"), (1, "f′"), (2, "f″")])
 def test_what_is_drawn_is_the_function(name, order, curve):
@@ -80,6 +82,7 @@ def test_what_is_drawn_is_the_function(name, order, curve):
         np.testing.assert_array_less(np.abs(y - REFERENCES[name][order](x)), unit * (1 + slope))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "curve", "ends"),
     [
@@ -99,6 +102,7 @@ def test_lines_break_where_the_value_jumps_and_only_there(name, curve, ends):
     np.testing.assert_allclose(np.reshape(joints, (-1, 2)), np.array([ends, ends]).T, atol=2e-3)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_graphs_are_small_whole_and_break_where_the_facts_say(name):
     path = FOLDER / f"{name}.svg"
@@ -123,6 +127,7 @@ def test_graphs_are_small_whole_and_break_where_the_facts_say(name):
             assert min(abs(start - place) for start in starts) < 2e-3
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_graphs_are_of_todays_functions(name):
     """Points of the committed curve of f lie on the function."""

@@ -14,8 +14,9 @@ from flaxact import _packages, data
 from flaxact.studies import _frames
 
 # Each is imported by some parts alone, and comes with flaxact or with one of its extras.
-OPTIONAL = ("PIL", "array_record", "grain", "jinja2", "matplotlib", "pandas", "safetensors", "scipy",
-            "submitit", "tensorboardX", "tensorflow_datasets", "torch")  # fmt: skip
+OPTIONAL = ("PIL", "array_record", "bokeh", "grain", "jinja2", "latex2mathml", "matplotlib", "pandas",
+            "safetensors", "scipy", "submitit", "tensorboardX", "tensorflow_datasets",
+            "torch")  # fmt: skip
 
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))[

@@ -47,9 +47,17 @@ for _module in pkgutil.iter_modules(__path__):
 
 # pyright: reportUnsupportedDunderAll=false
 __all__ = [  # noqa: PLE0604
-    "Activation", "Spec", "activation", "bind", "cite", "describe", "get", "names",
-    *names("activation"), *names("transform"),
-]  # fmt: skip
+    "Activation",
+    "Spec",
+    "activation",
+    "bind",
+    "cite",
+    "describe",
+    "get",
+    "names",
+    *names("activation"),
+    *names("transform"),
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from flaxact import _grammar
 from flaxact._lazy import jax, jnp
 from flaxact.errors import unknown
 
-Interval = tuple[float, float]
+Bounds = tuple[float, float]
 Axes = int | tuple[int, ...] | None  # one axis, several, or all
 Learned = Any  # an array that is None in a signature, and at its initial value in a call
 catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
@@ -49,13 +49,14 @@ class Spec:
       aliases: further names.
       surrogate: whether its derivative is meant to be another than that of its values.
       fixed: of a transform: whether it takes only activations that learn nothing.
+      verify: compares declared facts with the values; None for flaxact's own, whose facts the tests hold.
     """
 
     name: str
     function: Callable[..., Any]
     formula: str
     source: str
-    range: Interval | Callable[..., Interval]
+    range: Bounds | Callable[..., Bounds]
     kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = ()
     jumps: tuple[float, ...] | Callable[..., tuple[float, ...]] = ()
     monotonic: bool | Callable[..., bool] = True
@@ -75,6 +76,7 @@ class Spec:
     keeps_integers: bool = False
     note: str = ""
     hyperparameters: Mapping[str, inspect.Parameter]
+    verify: Callable[[Activation], None] | None = None
 
     @property
     def is_transform(self) -> bool:
@@ -164,11 +166,6 @@ class Activation:
         # By its name, because it lies above: only this asks for it, and only when it is shown.
         return importlib.import_module("flaxact.gallery.card").card(self)
 
-    def __reduce__(self):
-        from flaxact.activations._get import get
-
-        return get, (str(self),)
-
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Every hyperparameter by name, the defaults included."""
@@ -191,7 +188,7 @@ class Activation:
         return {k: v for k, v in self.changed if isinstance(v, Activation)}
 
     @property
-    def range(self) -> Interval:
+    def range(self) -> Bounds:
         """The open or closed interval its values fill."""
         return self._declared("range")
 
@@ -270,10 +267,8 @@ class Activation:
         return self._fact(getattr(self.spec, name))
 
     def _verify(self) -> None:
-        if not self.spec.ours:
-            from flaxact.activations._verify import verify
-
-            verify(self)
+        if self.spec.verify is not None:
+            self.spec.verify(self)
 
     def _fact(self, fact: Any) -> Any:
         return fact(**self._facts()) if callable(fact) else fact

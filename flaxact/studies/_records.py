@@ -28,7 +28,7 @@ MEASURES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Epoch:
+class EpochRecord:
     """An epoch of one run; errors are fractions, None where the run has diverged."""
 
     epoch: Count
@@ -92,7 +92,7 @@ class Run:
     """
 
     config: dict[str, Any]
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochRecord, ...]
     compile_seconds: Positive
     runs_at_once: Count
     diverged_at: Count | None
@@ -249,8 +249,10 @@ def _check_study(results: Results, path: Path) -> None:
         values = getattr(study, name)
         if not values or len({*values}) < len(values):
             raise unexpected(path, f"study.{name}", "one or more, none of them twice", list(values))
-    keys = [(run.config.get("activation"), run.config.get("learning_rate"), run.config.get("seed"))
-            for run in results.runs]  # fmt: skip
+    keys = [
+        (run.config.get("activation"), run.config.get("learning_rate"), run.config.get("seed"))
+        for run in results.runs
+    ]
     if len({*map(repr, keys)}) < len(keys):
         raise unexpected(path, "runs", "every run once", list(keys))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flaxact import data as datasets
-from flaxact._shown import Bar
 from flaxact.data import Dataset
 from flaxact.errors import InputError
+from flaxact.progress import Bar
 from flaxact.studies import _records, report, summary
 from flaxact.studies._records import Results
 from flaxact.studies.runs import check, run

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from flaxact import _interrupts
+from flaxact import interrupts
 from flaxact._lazy import np
 
 console = Console(stderr=True)
@@ -63,10 +63,17 @@ class Bar:
 
     def __init__(self, unit: str, *, lines: bool = False):
         columns = (
-            BarColumn(16), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"),
-        )  # fmt: skip
-        self.unit, self.lines, self.live = unit, lines, console.is_terminal
+            BarColumn(16),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        self.unit = unit
+        self.lines = lines
+        self.live = console.is_terminal
         self.cell: _Cell | None = None
         self.progress = Progress(*columns, console=console)
         self.task = self.progress.add_task("starting", total=None)
@@ -85,7 +92,7 @@ class Bar:
 
     def show(self, done: int, total: int, text: str) -> None:
         """Bring it up to date; raises an interrupt that was caught on its way."""
-        _interrupts.check()
+        interrupts.check()
         if self.live:
             self.progress.update(self.task, completed=done, total=total, description=text)
         elif self.cell:
@@ -110,7 +117,9 @@ class Shown:
     """A run: steps and images a second in a bar, and a line an epoch."""
 
     def __init__(self, recipe: Any, members: int):
-        self.bar, self.recipe, self.members = Bar("steps"), recipe, members
+        self.bar = Bar("steps")
+        self.recipe = recipe
+        self.members = members
         self.first: Any = None
 
     def __enter__(self) -> Shown:
@@ -125,7 +134,8 @@ class Shown:
         if self.first is None:
             self.first = update.step, update.elapsed
             console.print(f"compiled in {update.compile_seconds:.1f} s")
-        steps, seconds = update.step - self.first[0], update.elapsed - self.first[1]
+        steps = update.step - self.first[0]
+        seconds = update.elapsed - self.first[1]
         images = self.recipe.batch_size * self.members * steps
         text = f"{images / seconds:,.0f} images/s" if steps and seconds else ""
         self.bar.show(update.step, update.steps_per_epoch * self.recipe.epochs, text)
