@@ -5,10 +5,11 @@ GitHub shows the same files where they are, so a link is written for the reposit
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mermaid import to_svg
@@ -22,8 +23,6 @@ PAGES = (  # files of the repository, and the folder of the site that they go to
     ("docs", "**/*.md", ""),
     ("paper_repro/results", "**/*.md", "papers"),
     ("notebooks", "*.ipynb", "notebooks"),
-    ("notebooks", "*.md", "notebooks"),
-    ("notebooks", "*.py", "notebooks"),
 )
 SINGLE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 UNLISTED = ("questions",)  # pages that are no part of the site
@@ -44,12 +43,11 @@ def gather(folder: Path, texts: dict[str, str], more: dict[str, str]) -> None:
     for page, place in pages.items():
         target = folder / place
         written.add(target)
-        if page.suffix == ".ipynb":
-            _write(target, page.read_text("utf-8"))
-            continue
         text, linked = rewritten(page, pages)
-        text = MADE.sub(lambda match: texts[match[1]], text)
-        text, drawn = _with_drawings(text, place)
+        drawn = {}
+        if page.suffix == ".md":
+            text = MADE.sub(lambda match: texts[match[1]], text)
+            text, drawn = _with_drawings(text, place)
         for image, svg in drawn.items():
             _write(folder / image, svg)
             written.add(folder / image)
@@ -87,7 +85,7 @@ def rewritten(page: Path, pages: dict[Path, Path]) -> tuple[str, dict[Path, Path
         elif file in pages:
             place = pages[file]
         elif file.is_file():
-            place = linked[file] = _place_of_file(file, pages)
+            place = linked[file] = _place_of_file(file)
         else:
             raise FileNotFoundError(f"{page}: {target} is no page and no file")
         return os.path.relpath(place, here)
@@ -99,10 +97,22 @@ def rewritten(page: Path, pages: dict[Path, Path]) -> tuple[str, dict[Path, Path
             site_of(source)
         return line
 
-    lines = page.read_text("utf-8").splitlines(keepends=True)
-    code_of = in_code if page.suffix == ".md" else in_notebook_code
-    pairs = zip(lines, code_of(lines), strict=True)
-    return "".join(line if code else line_of(line) for line, code in pairs), linked
+    def text_of(text: str) -> str:
+        lines = text.splitlines(keepends=True)
+        pairs = zip(lines, in_code(lines), strict=True)
+        return "".join(line if code else line_of(line) for line, code in pairs)
+
+    text = page.read_text("utf-8")
+    return (_in_cells(text, text_of) if page.suffix == ".ipynb" else text_of(text)), linked
+
+
+def _in_cells(notebook: str, change: Callable[[str], str]) -> str:
+    """A notebook whose text cells are changed."""
+    found = json.loads(notebook)
+    for cell in found["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = change("".join(cell["source"])).splitlines(keepends=True)
+    return json.dumps(found, ensure_ascii=False)
 
 
 def in_code(lines: list[str]) -> Iterator[bool]:
@@ -117,16 +127,7 @@ def in_code(lines: list[str]) -> Iterator[bool]:
             fence = mark[0]
 
 
-def in_notebook_code(lines: list[str]) -> Iterator[bool]:
-    """The same for a notebook as a Python file: its text is in comments of Markdown cells."""
-    code = True
-    for line in lines:
-        if line.startswith("# %%"):
-            code = "[markdown]" not in line
-        yield code
-
-
-def _place_of_file(file: Path, pages: dict[Path, Path]) -> Path:
+def _place_of_file(file: Path) -> Path:
     """Beside the page that is beside it, so that HTML's relative links hold; else under files/."""
     for base, _, place in PAGES:
         if file.is_relative_to(ROOT / base):
