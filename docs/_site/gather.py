@@ -157,10 +157,19 @@ def toctrees(places) -> Iterator[str]:
             if page.endswith("*"):
                 rest = sorted(n for n in names - named if n.startswith(page[:-1]))
                 named.update(rest)
-                yield from rest
+                yield from map(_labelled, rest)
             else:
                 yield page
         yield "```\n"
+
+
+def _labelled(page: str) -> str:
+    """An entry of the contents. A paper's pages have one title at all scales, and it is long."""
+    paper = re.fullmatch(r"papers/([a-z_]+)(\d*)/(\w+)", page)
+    if not paper:
+        return page
+    name = " ".join(filter(None, [paper[1].replace("_", " ").capitalize(), paper[2]]))
+    return f"{name} ({paper[3]}) <{page}>"
 
 
 def _write(path: Path, text: str) -> None:
