@@ -49,12 +49,11 @@ def prepare(
     data, sample, test_images, steps = _loaded(recipe, data)
     check_swept(net, runs, sample[0])
     shape = shape_of(recipe.augment, recipe.views, sample[0].shape[1:])
-    streamed = isinstance(data, Streamed)
     outputs, convolutional = _traced(net, shape, str(sample[0].dtype))
     _check_outputs(outputs, data)
     is_slow_in_loops = jax.default_backend() == "cpu" and convolutional
     together = (loop or ("dispatch" if is_slow_in_loops else "scan")) == "scan"
-    kind = "stream" if streamed else "scan" if together else "dispatch"
+    kind = "stream" if isinstance(data, Streamed) else "scan" if together else "dispatch"
     batches = recipe.batch_size, EVALUATION_BATCH
     where = places(devices, split, len(runs), batches, vmapped=together, chunk=chunk)
     images = (sample[0].shape, str(sample[0].dtype))
