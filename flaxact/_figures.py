@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import math
@@ -45,12 +46,22 @@ def style(number: int) -> dict[str, Any]:
     }
 
 
+@functools.cache
+def _shown_figure() -> type[Figure]:
+    """A figure of matplotlib that a notebook shows without ``%matplotlib inline`` too."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+            return rendered(self, "png"), {"width": round(96 * float(self.get_size_inches()[0]))}
+
+    return ShownFigure
+
+
 @_packages.explained()
 def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
     """A figure of so many inches, with its axes in a row, or with ``rows`` one below the other."""
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(width, height), layout="constrained")
+    made = _shown_figure()(figsize=(width, height), layout="constrained")
     grid = made.subplots(rows, columns, sharex=rows > 1)
     for axes in [grid] if rows * columns == 1 else grid.flat:
         axes.grid(color=GRID, linewidth=0.6)

@@ -238,6 +238,22 @@ def caches() -> list[Finding]:
     ]
 
 
+def show(data_dir: Path | None = None) -> None:
+    """Print all findings, as for the first cell of a notebook.
+
+    Args:
+      data_dir: as for ``examine``.
+    """
+    _print(examine(data_dir))
+
+
+def _print(found: list[Finding]) -> None:
+    for finding in found:
+        print(f"{finding.about}: {finding.found}")
+        if finding.advice:
+            print(f"  PROBLEM: {finding.advice}")
+
+
 def doctor(*, json: bool = False, data_dir: Path | None = None) -> None:
     """Say what this machine has for flaxact, and what is missing; exit 1 where something is wrong.
 
@@ -252,9 +268,6 @@ def doctor(*, json: bool = False, data_dir: Path | None = None) -> None:
 
         print(dumps([dataclasses.asdict(finding) for finding in found], indent=1))
     else:
-        for finding in found:
-            print(f"{finding.about}: {finding.found}")
-            if finding.advice:
-                print(f"  PROBLEM: {finding.advice}")
+        _print(found)
     if any(finding.advice for finding in found):
         raise SystemExit(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import flaxact as fa
-from flaxact import _interrupts
+from flaxact import interrupts
 from flaxact.cli import main, run
 
 FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
@@ -110,7 +110,7 @@ PRINTING = [["list"], ["models"], ["models", "describe", "lenet5"], ["cite", "ge
 
 def test_output_in_any_encoding(monkeypatch):
     """As the installed command sets it up; a character that there is none of becomes a question mark."""
-    monkeypatch.setattr(_interrupts, "begin", lambda: None)
+    monkeypatch.setattr(interrupts, "begin", lambda: None)
     for encoding in ("ascii", "cp1252", "latin1"):
         shown = []
         for arguments in PRINTING:

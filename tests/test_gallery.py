@@ -3,6 +3,8 @@
 import html
 import itertools
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from scipy import special
 import flaxact as fa
 from flaxact import facts, gallery
 from flaxact.activations._describe import known
+from flaxact.activations._spec import catalogue
 from flaxact.gallery import svg
+from flaxact.gallery.card import formula_as_svg
 from flaxact.quadrature import evaluate
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
@@ -225,3 +229,29 @@ def test_a_folder_that_cannot_be_written(bad, said, tmp_path):
 def test_what_it_cannot_take(call, said):
     with pytest.raises(fa.InputError, match=said):
         call()
+
+
+def test_every_formula_is_drawn():
+    specs = {spec.name: spec for spec in catalogue.values()}
+    undrawn = [n for n, s in specs.items() if not formula_as_svg(s.formula).startswith("<svg")]
+    assert undrawn == []
+
+
+@pytest.mark.parametrize("name", ["elu(alpha=0.5)", "softmax"])
+def test_a_notebook_shows_graph_formula_and_facts(name):
+    activation = fa.get(name)
+    text = activation._repr_html_()
+    root = ET.fromstring(text)
+    formula, *graph = root.iter(f"{SVG}svg")
+    assert formula.find(f"{SVG}title").text == activation.spec.formula
+    assert len(graph) == (not activation.spec.coupled)
+    cells = [cell.text for cell in root.iter("td")]
+    told = dict(zip(cells[::2], cells[1::2], strict=True))
+    facts_ = known(activation) | facts.computed(activation)
+    assert told == {k: v for k, v in facts_.items() if k != "formula"}
+
+
+def test_importing_flaxact_does_not_import_what_only_a_notebook_needs():
+    script = "import sys, flaxact; flaxact.get('relu'); print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+    assert not {b"jax", b"matplotlib", b"flaxact.gallery", b"IPython"} & {*modules.split()}

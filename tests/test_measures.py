@@ -11,7 +11,8 @@ from flax import linen as nn
 from scipy import stats
 
 import flaxact as fa
-from flaxact.cli import listed, main
+from flaxact.cli import main
+from flaxact.cli.probe import listed
 from flaxact.diagnostics import Site, capture, make_probe, pictures, probe
 from flaxact.diagnostics.measures import catalogue, summary
 from flaxact.diagnostics.record import Recorder, read

@@ -4,6 +4,7 @@ import linecache
 import math
 import pickle
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,9 @@ from flaxact.cli import main
 from flaxact.data import catalogue as data
 from flaxact.layers import Act
 from flaxact.models import _catalogue as models
+from flaxact.stored import files
 from flaxact.studies import launch
+from flaxact.training.folder import record
 
 INF = math.inf
 CODE = """
@@ -123,6 +126,51 @@ def test_a_job_imports_what_it_was_launched_with(code, tmp_path, monkeypatch):
     pickle.loads(pickle.dumps(cell))()
     assert "wavy" in fa.names()
     assert _own_code.names == [str(tmp_path / code)]
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        (("beta * jnp.sin", "beta * jnp.cos"), "the code of wavy has changed"),
+        (("int = WIDTH", "int = 3"), "the code of TinyNet has changed"),
+        (("+ 200 *", "+ 100 *"), "the code of stripes has changed"),
+        (("import WIDTH", "import WIDTH  # of the net"), ""),
+    ],
+)
+def test_a_training_is_not_resumed_with_changed_code(
+    code, monkeypatch, capsys, caplog, change, refused
+):
+    """A change that no definition has is named, and the run resumed."""
+
+    def run(*arguments, own_code, **options):
+        record.check_configuration(Path(), {"own_code": own_code})
+        files.write_json(Path("config.json"), {"own_code": own_code})
+        return iter(())
+
+    monkeypatch.setattr(fa.training, "run", run)
+    words = ["--import", code, "train", "wavy", "--model", "tiny_net", "--dataset", "stripes"]
+    ends = []
+    assert change[0] in CODE
+    for text in (CODE, CODE.replace(*change), CODE.replace(*change)):
+        Path(code).write_text(text, "utf-8")
+        for registry in (_spec.catalogue, models.own, data.own):
+            for name in {"wavy", "tiny_net", "stripes"} & registry.keys():
+                del registry[name]
+        sys.modules.pop("my_code", None)
+        linecache.clearcache()
+        monkeypatch.setattr(_own_code, "names", [])
+        caplog.clear()
+        said = main([*words, "--option", "batch_size=8"]), caplog.text, capsys.readouterr().err
+        ends.append(said)
+    assert ends[0] == (0, "", "")
+    if refused:
+        assert ends[1][0] == 2
+        assert refused in ends[1][2]
+        assert "my_code.py" not in ends[1][2]
+    else:
+        assert ends[1][0] == 0
+        assert "my_code.py: changed since the run began" in ends[1][1]
+        assert ends[2] == (0, "", "")
 
 
 def test_a_changed_definition_is_another_run(code, tmp_path):

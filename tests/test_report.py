@@ -1,6 +1,7 @@
 """The report says what the results hold, and needs nothing else."""
 
 import csv
+import html
 import io
 import itertools
 import json
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import flaxact as fa
-from flaxact import _figures
+from flaxact import _figures, studies
 from flaxact.diagnostics import pictures
 from flaxact.diagnostics.probe import DEFAULT
 from flaxact.stored.schema import decode
@@ -249,6 +250,33 @@ def test_csv_has_a_row_a_run(report):
     for row, run_ in zip(rows, found["runs"], strict=True):
         assert row["activation"] == run_["config"]["activation"]
         assert float(row["test_error"]) == run_["epochs"][-1]["test_error"]
+
+
+def test_data_frames_are_tidy(report):
+    found = studies.read_results(report)
+    assert repr(found).startswith("Results(")
+    assert len(repr(found)) < 100
+    runs = found.runs
+    frame = found.to_pandas()
+    assert len(frame) == sum(len(run.epochs) + (run.untrained is not None) for run in runs)
+    assert not frame.duplicated(["run", "epoch"]).any()
+    last = frame[frame.run == runs[0].id].iloc[-1]
+    assert last.test_error == runs[0].epochs[-1].test_error
+    assert set(frame[frame.diverged].run) == {run.id for run in runs if run.diverged_at is not None}
+    sites = found.to_pandas(sites=True)
+    assert len(sites) == sum(len(probe.sites) for run in runs for probe in run.probes)
+    assert not sites.duplicated(["run", "epoch", "site"]).any()
+
+
+def test_a_notebook_shows_table_and_report(report):
+    table = studies.table(studies.read_results(report))
+    assert table.row_count == 3
+    assert "text/html" in table._repr_mimebundle_([], [])
+    frame = studies.show_report(report, height=300)._repr_html_()
+    assert frame.startswith("<iframe srcdoc=")
+    assert 'height="300"' in frame
+    inside = html.unescape(frame.split('srcdoc="')[1].split('"')[0])
+    assert inside == (report / "report.html").read_text("utf-8")
 
 
 def test_markdown_has_the_tables(report):

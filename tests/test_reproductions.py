@@ -25,7 +25,7 @@ def smoke(request, tmp_path_factory):
     out = tmp_path_factory.mktemp("reproductions")
     # A process of its own, for flags that halve the time of compilation.
     flags = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items())
-    command = [sys.executable, "-m", "flaxact.cli", "reproduce", request.param, "--scale", "smoke"]
+    command = [sys.executable, "-m", "flaxact", "reproduce", request.param, "--scale", "smoke"]
     subprocess.run(
         [*command, "--out", str(out)],
         env={**os.environ, "XLA_FLAGS": flags, "JAX_NUM_CPU_DEVICES": "1"},

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import fuzzing
 import killed_child as child
 import pytest
 from trainings import SMALL
@@ -395,7 +396,7 @@ def test_a_disk_that_is_full_or_turns_read_only(tmp_path, monkeypatch, code, ope
 PROGRAM = (
     # A background job of a shell ignores interrupts, and so does what it starts.
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from flaxact import _interrupts; _interrupts.begin(); print('ready', flush=True); "
+    "from flaxact import interrupts; interrupts.begin(); print('ready', flush=True); "
     "from flaxact import cli; cli.run()"
 )
 
@@ -573,8 +574,8 @@ def test_damaged_files_are_refused_or_do_not_matter(whole, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_thousands_of_damaged_files_are_refused_or_do_not_matter(whole, tmp_path):
-    print(fuzz(whole, tmp_path, 4000, 1))
+def test_fuzz_of_files(whole, tmp_path):
+    print(fuzz(whole, tmp_path, fuzzing.INPUTS // 20, 1))
 
 
 def unsealed(content):
@@ -613,8 +614,8 @@ def test_damaged_files_without_a_digest_give_a_report_or_one_line(whole, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_thousands_of_files_without_a_digest_give_a_report_or_one_line(whole, tmp_path):
-    print(fuzz_without_digest(whole, tmp_path, 2000, 1))
+def test_fuzz_of_files_without_a_digest(whole, tmp_path):
+    print(fuzz_without_digest(whole, tmp_path, fuzzing.INPUTS // 4, 1))
 
 
 @pytest.mark.sampled(5)

@@ -14,7 +14,7 @@ import pytest
 import flaxact as fa
 from flaxact import studies
 from flaxact.cli import main
-from flaxact.comparing import Comparison
+from flaxact.cli.compare import Comparison
 from flaxact.data import load, preprocess
 from flaxact.studies._results import check_options
 from flaxact.studies.runs import run_cell
@@ -198,7 +198,7 @@ def test_a_field_that_is_given_twice_is_refused():
 @pytest.mark.slow
 def test_a_killed_study_keeps_its_finished_cells(tmp_path):
     arguments = ["compare", "relu", "tanh", "elu", *TINY, "--learning-rate", "0.003"]
-    command = [sys.executable, "-m", "flaxact.cli", *arguments, "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "flaxact", *arguments, "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(stamps(tmp_path)) < 2 and time.monotonic() < deadline:

@@ -130,7 +130,7 @@ def test_a_command_under_a_switch_of_the_environment(environment, command, tmp_p
     words = [
         sys.executable,
         "-m",
-        "flaxact.cli",
+        "flaxact",
         *COMMANDS[command],
         "--out",
         str(tmp_path / "out"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 from flaxact import _grammar
 from flaxact._lazy import jax, jnp
@@ -16,7 +17,6 @@ from flaxact.errors import unknown
 Bounds = tuple[float, float]
 Axes = int | tuple[int, ...] | None  # one axis, several, or all
 Learned = Any  # an array that is None in a signature, and at its initial value in a call
-Kind = Literal["activation", "pointwise", "coupled", "learned", "stochastic", "transform"]
 catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
 # Hyperparameters that choose how, not what, is computed: no fact depends on them.
 OPTIONS = ("per_channel", "exact_derivative")
@@ -161,6 +161,11 @@ class Activation:
     def __repr__(self) -> str:
         return f"get({str(self)!r})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: graph, formula and facts."""
+        # By its name, because it lies above: only this asks for it, and only when it is shown.
+        return importlib.import_module("flaxact.gallery.card").card(self)
+
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Every hyperparameter by name, the defaults included."""
@@ -267,29 +272,3 @@ class Activation:
 
     def _fact(self, fact: Any) -> Any:
         return fact(**self._facts()) if callable(fact) else fact
-
-
-def names(kind: Kind = "activation") -> tuple[str, ...]:
-    """The names of all activations, or of one kind, in alphabetical order.
-
-    Args:
-      kind: ``activation`` for all but the transforms; of these ``pointwise`` (each output depends on one
-        input), ``coupled`` (the rest), ``learned``, ``stochastic``; or ``transform``.
-
-    Raises:
-      InputError: an unknown kind.
-
-    >>> "relu" in names(), "centered" in names(), "centered" in names("transform")
-    (True, False, True)
-    """
-    tests: dict[str, Callable[[Spec], bool]] = {
-        "activation": lambda s: not s.is_transform,
-        "pointwise": lambda s: not (s.is_transform or s.coupled),
-        "coupled": lambda s: s.coupled and not s.is_transform,
-        "learned": lambda s: bool(s.learned) and not s.is_transform,
-        "stochastic": lambda s: s.stochastic and not s.is_transform,
-        "transform": lambda s: s.is_transform,
-    }
-    if kind not in tests:
-        raise unknown("kind", kind, get_args(Kind))
-    return tuple(sorted({s.name for s in catalogue.values() if tests[kind](s)}))

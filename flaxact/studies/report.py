@@ -65,8 +65,12 @@ def write_report(folder: Path) -> Path:
 def table(folder: Path) -> tuple[list[str], list[list[str]]]:
     """The titles and rows of a folder's main table, as text; raises as ``write_report``."""
     results = read_results(folder / "results.json")
-    titles = [_title(results, name) for name, _ in COLUMNS]
-    return titles, [cells(results, row) for row in summary.rows(results)]
+    return titles(results), [cells(results, row) for row in summary.rows(results)]
+
+
+def titles(results: Results) -> list[str]:
+    """The titles of the main table, in the order of ``COLUMNS``."""
+    return [_title(results, name) for name, _ in COLUMNS]
 
 
 def _write(folder: Path, results: Results, figures: dict[str, Any]) -> None:
@@ -146,14 +150,13 @@ def _markdown(results: Results) -> str:
     def line(values: list[str]) -> str:
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
-    titles = [_title(results, name) for name, _ in COLUMNS]
     lines = [f"# {_heading(results)}", "", *summary.answer(results), ""]
-    lines += [line(titles), line(["---"] * len(titles))]
+    lines += [line(titles(results)), line(["---"] * len(COLUMNS))]
     lines += [line(cells(results, row)) for row in summary.rows(results)]
     for row in summary.rows(results):
         lines += ["", f"## {row.activation}, layer by layer (before → after training)", ""]
-        titles, layers = layer_table(row)
-        lines += [line(titles), line(["---"] * len(titles)), *map(line, layers)]
+        columns, layers = layer_table(row)
+        lines += [line(columns), line(["---"] * len(columns)), *map(line, layers)]
     for row in summary.rows(results):
         if of_row := learned.cells(row):
             lines += ["", f"## What {row.activation} learned", "", line(learned.TITLES)]

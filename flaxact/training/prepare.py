@@ -23,6 +23,7 @@ from flaxact.training.placement import Division, Place, gathered, places
 from flaxact.training.programs import (
     EVALUATION_BATCH,
     ProgramPlan,
+    Programs,
     available,
     compiled,
     plan_recipe,

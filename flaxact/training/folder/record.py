@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,12 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def configuration(
-    net: Net, recipe: Recipe, data: Dataset | Streamed, members: list[Member], model: str
+    net: Net,
+    recipe: Recipe,
+    data: Dataset | Streamed,
+    members: list[Member],
+    model: str,
+    own_code: Mapping[str, str],
 ) -> dict[str, Any]:
     """What the outcome depends on, as JSON gives it back."""
     if isinstance(data, Dataset):
@@ -123,6 +128,7 @@ def configuration(
         "data": data.digest[:12],
         "members": [member.described() for member in members],
         **recipe.changed(),
+        **({"own_code": {**own_code}} if own_code else {}),
     }
     return json.loads(json.dumps(config))
 
@@ -144,13 +150,32 @@ def check_configuration(folder: Path, config: dict[str, Any]) -> None:
             f"config.json cannot be read ({error}): choose another folder, or delete the file if the "
             "run is this one"
         ) from None
-    names = [name for name in {**there, **config} if there.get(name) != config.get(name)]
+    own_code = _changed(there.get("own_code"), config.get("own_code"))
+    if own_code and all(name.endswith(".py") for name in own_code):
+        _log.warning(
+            "%s: changed since the run began; what the run uses of it has not, and the run is resumed",
+            ", ".join(own_code),
+        )
+        there["own_code"] = config["own_code"]
+    names = _changed(there, config)
     if names:
-        differences = "; ".join(f"{n} was {_said(there, n)}, is {_said(config, n)}" for n in names)
+        differences = "; ".join(
+            f"the code of {', '.join(n for n in own_code if not n.endswith('.py'))} has changed"
+            if name == "own_code"
+            else f"{name} was {_said(there, name)}, is {_said(config, name)}"
+            for name in names
+        )
         raise InputError(
             f"{folder} holds another run: {differences}. Choose another folder, or give what it was "
             "begun with"
         )
+
+
+def _changed(there: Any, config: Any) -> list[str]:
+    """The names under which two mappings differ."""
+    there = there if isinstance(there, dict) else {}
+    config = config or {}
+    return [name for name in {**there, **config} if there.get(name) != config.get(name)]
 
 
 def _said(config: dict[str, Any], name: str) -> str:

@@ -1,105 +1,27 @@
-"""The ``flaxact`` command: arguments to a function call, no logic."""
+"""The arguments of the ``flaxact`` command: the call that they ask for, or one line on what is wrong."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import functools
 import inspect
 import io
-import os
 import re
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import tyro
 
 import flaxact
-from flaxact import _interrupts, _own_code, _packages
-from flaxact.commands import command, report, train
-from flaxact.comparing import compare, launch
-from flaxact.doctor import doctor, no_devices
-from flaxact.errors import InputError, one_line, unknown
-from flaxact.reproducing import reproduce
-from flaxact.showing import cite, describe, gallery, list_models, list_names
-
-
-def probe(
-    *,
-    model: str = "cuda_convnet",
-    activation: str = "relu,tanh",
-    init: str = "paper",
-    norm: str = "paper",
-    dataset: str = "mnist5k",
-    seeds: int = 3,
-    images: int = 256,
-    image_size: int | None = None,
-    data_dir: Path | None = None,
-    out: Path = Path("flaxact-probe"),
-) -> None:
-    """Measure what every activation of a model gets and gives before training; write a report.
-
-    Args:
-      model: Name or spec text.
-      activation: Names or spec texts, with commas between.
-      init: Initialisations of the kernels, with commas between: paper, he, xavier, lecun, orthogonal,
-        lsuv, variance_preserving.
-      norm: Normalisations, with commas between: paper (the model's own), none, batch, layer, group, ...
-      dataset: As for compare.
-      seeds: Over which the figures are averaged.
-      images: Of the training set, that are seen.
-      image_size: Side to which images are brought, in pixels.
-      data_dir: Where TFDS keeps its data sets.
-      out: Folder of the report.
-    """
-    from flaxact import data as datasets
-    from flaxact._shown import Bar, console
-    from flaxact.studies import probing
-    from flaxact.studies.study import check_folder
-
-    chosen = probing.Probing(
-        listed(activation),
-        model,
-        listed(init),
-        listed(norm),
-        seeds=tuple(range(seeds)),
-        images=images,
-    )
-    datasets.check(dataset, data_dir=data_dir)
-    check_folder(out)
-    data = datasets.load(dataset, data_dir=data_dir, image_size=image_size)
-    cells = []
-    with Bar("nets", lines=True) as bar:
-        for cell in probing.measure(chosen, data, bar.show):
-            cells.append(cell)
-            console.print(
-                _probed(probing.title(cell), probing.SHOWN, probing.table(cell, probing.SHOWN))
-            )
-    print(f"The report: {probing.write(chosen, data, cells, out, command=command())}")
-
-
-def listed(text: str) -> tuple[str, ...]:
-    """Names with commas between them, but for those within brackets.
-
-    >>> listed("relu, elu(alpha=0.5),threshold(1, 2)")
-    ('relu', 'elu(alpha=0.5)', 'threshold(1, 2)')
-    """
-    parts = re.split(r",(?![^(]*\))", text)
-    return tuple(part.strip() for part in parts if part.strip())
-
-
-def _probed(title: str, measures: tuple[str, ...], rows: list[tuple[str, list[str]]]) -> Any:
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table("site", *(name.replace("_", " ") for name in measures), title=title, box=SIMPLE)
-    for site, cells in rows:
-        table.add_row(site, *cells)
-    return table
-
+from flaxact import _own_code
+from flaxact.cli.catalogue import cite, describe, gallery, list_models, list_names
+from flaxact.cli.compare import compare, launch
+from flaxact.cli.probe import probe
+from flaxact.cli.reproduce import reproduce
+from flaxact.cli.train import report, train
+from flaxact.doctor import doctor
+from flaxact.errors import InputError, unknown
 
 COMMANDS = {
     "compare": compare, "launch": launch, "train": train, "probe": probe, "report": report,
@@ -107,48 +29,13 @@ COMMANDS = {
     "models": list_models, "reproduce": reproduce, "doctor": doctor,
 }  # fmt: skip
 
-
-# Of a file system: full, read-only, not allowed, not as a path says, out of order.
-OUTSIDE = {
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
-    errno.ELOOP, errno.ENAMETOOLONG, errno.EIO, errno.EMFILE, errno.ENFILE,
-}  # fmt: skip
 DESCRIPTION = """Activations for JAX and Flax, and why one trains better than another.
 
 Before a command: --import my.py (or a module; several times for several) makes your own activations,
 models and data sets known. Alone: --version."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 if it worked, 2 for what the user can mend, said in one line."""
-    try:
-        with _packages.explained():
-            _parse(sys.argv[1:] if arguments is None else arguments)()
-    except InputError as error:
-        return _failed(str(error))
-    except (RuntimeError, AssertionError):
-        if problem := no_devices():
-            return _failed(f"{problem.found}: {problem.advice}")
-        raise
-    except KeyboardInterrupt:
-        print(_interrupts.STOPPED, file=sys.stderr)
-        return _interrupts.CODE
-    except BrokenPipeError:  # flaxact list | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if error.errno not in OUTSIDE:
-            raise
-        at = f": {error.filename}" if error.filename else ""
-        return _failed(one_line(f"{error.strerror}{at}"))
-    return 0
-
-
-def _failed(message: str) -> int:
-    print(f"flaxact: {message}", file=sys.stderr)
-    return 2
-
-
-def _parse(arguments: list[str]) -> Callable[[], None]:
+def parse(arguments: list[str]) -> Callable[[], None]:
     """The call that the arguments ask for, not made yet; what --import names is imported."""
 
     def later(function: Callable[..., None]) -> Callable[..., Callable[[], None]]:
@@ -236,16 +123,3 @@ def _one_line(box: str) -> str:
         p.strip() for p in paragraphs if "full helptext" not in p and "Argument helptext" not in p
     )
     return "; ".join(paragraph for paragraph in kept if paragraph)
-
-
-def run() -> None:
-    """Run the command that the process was given, and end the process."""
-    _interrupts.begin()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what its encoding does not have becomes "?"
-    sys.exit(main())
-
-
-if __name__ == "__main__":
-    run()

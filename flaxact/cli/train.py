@@ -1,4 +1,4 @@
-"""The commands that train: arguments to a function call, and what is shown while it runs."""
+"""The commands that train, and that make a report again: arguments to a call, and what is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
-from flaxact import _interrupts
+from flaxact import _own_code, interrupts
 from flaxact.errors import InputError
 
 
@@ -83,9 +83,13 @@ def train(
 
     module = models.create_model(name, act, num_classes=data.num_classes)
     net = from_linen(module, members[0].swept)
-    from flaxact._shown import Shown
+    from flaxact.data.catalogue import own as own_data
+    from flaxact.progress import Shown
+    from flaxact.studies.study import own_definitions
 
-    with _interrupts.raised(), Shown(chosen, len(members)) as shown:
+    own = [*own_definitions(act, name), *(own_data[n] for n in [dataset] if n in own_data)]
+
+    with interrupts.raised(), Shown(chosen, len(members)) as shown:
         for epoch in training.run(
             net,
             chosen,
@@ -93,6 +97,7 @@ def train(
             members,
             folder=out,
             model=f"{name} with {act}",
+            own_code=_own_code.digests(own),
             save_seconds=save_seconds,
             profile=profile,
             tensorboard=tensorboard,
@@ -179,7 +184,7 @@ def report(folder: tyro.conf.Positional[Path]) -> None:
     Args:
       folder: Where flaxact compare has written.
     """
-    from flaxact._shown import print_table
+    from flaxact.progress import print_table
     from flaxact.studies.report import table, write_report
 
     path = write_report(folder)
