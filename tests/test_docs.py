@@ -88,7 +88,7 @@ def test_python_runs(page, tmp_path, monkeypatch):
 
 def check_printed(block, names, page):
     """Run examples as doctest does, and compare what they print."""
-    example = doctest.DocTestParser().get_doctest(block, names, page, page, 0)
+    example = doctest.DocTestParser().get_doctest(block, names, page, page, lineno=0)
     example.globs = names  # get_doctest takes a copy
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     printed = io.StringIO()
