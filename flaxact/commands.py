@@ -162,10 +162,14 @@ def report(folder: tyro.conf.Positional[Path]) -> None:
       folder: Where flaxact compare has written.
     """
     from flaxact._shown import print_table
-    from flaxact.studies.report import table, write_report
+    from flaxact.studies.report import difference_table, table, write_report
 
     path = write_report(folder)
     print_table(*table(folder))
+    heading, titles, rows = difference_table(folder)
+    if rows:
+        print(heading)
+        print_table(titles, rows)
     print(f"The report: {path}")
 
 

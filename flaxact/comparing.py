@@ -27,6 +27,9 @@ class Comparison:
       model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)".
       dataset: mnist5k, or the name of a TFDS image classification set.
       seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
+      reference: The activation that the others are compared with; the first if not given.
+      until_decided: Add seeds, up to so many in all, until every other activation is told apart from the
+        reference by a sequential test.
       recipe: TOML file of how they are trained; what it leaves out is as by default.
       option: Fields of the recipe, as "optimizer='adam'" "precision='bfloat16'" "augment=['flip']"; they
         override the file's.
@@ -48,7 +51,9 @@ class Comparison:
     activations: tyro.conf.Positional[tuple[str, ...]]
     model: str = "cuda_convnet(width=0.25)"
     dataset: str = "mnist5k"
-    seeds: int = 3
+    seeds: int = 5
+    reference: str | None = None
+    until_decided: int | None = None
     recipe: Path | None = None
     option: tuple[str, ...] = ()
     epochs: int | None = None
@@ -88,6 +93,8 @@ class Comparison:
             target_error=self.target_error,
             image_size=self.image_size,
             keep_params=self.keep_params,
+            reference=self.reference,
+            until_decided=self.until_decided,
         )
 
     def loaded(self) -> tuple[Any, Any]:
@@ -135,7 +142,7 @@ def _nothing_to_do(study: Any, data: Any, out: Path) -> bool:
 
     if not studies.finished(study, data, out):
         return False
-    runs = len(list(study.cells())) * len(study.seeds)
+    runs = len(list(studies.grown(study, out).cells())) * len(studies.grown(study, out).seeds)
     console.print(f"nothing to do: all {runs} runs are there. The report: {out}/report.html")
     return True
 
@@ -167,6 +174,8 @@ def launch(
       at_once: So many jobs; locally 1 if not said.
       wait: Until all have ended, and write the report; locally always.
     """
+    if options.until_decided is not None:
+        raise InputError("launch sends all seeds at once: leave out --until-decided")
     study, data = options.loaded()
     from flaxact import studies
     from flaxact._shown import console

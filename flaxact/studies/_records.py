@@ -117,6 +117,8 @@ class Described:
     image_size: Count | None = None
     recipe: dict[str, Any] = field(default_factory=dict)  # all of it but the learning rate
     keep_params: bool = False
+    reference: str | None = None
+    until_decided: Count | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,10 @@ def described(study: Study) -> dict[str, Any]:
 
 
 # In these the studies of one folder may differ: the runs of all are kept.
-MAY_DIFFER = ("activations", "seeds", "learning_rates", "target_error", "keep_params")
+MAY_DIFFER = (
+    "activations", "seeds", "learning_rates", "target_error", "keep_params", "reference",
+    "until_decided",
+)  # fmt: skip
 
 
 def check_options(study: Study, folder: Path) -> None:

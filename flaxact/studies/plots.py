@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flaxact import _figures
 from flaxact._figures import INK, PAPER, WIDTH, percent
 from flaxact._lazy import np
-from flaxact.studies import summary
+from flaxact.studies import contrasts, summary
 from flaxact.studies._records import Results
 from flaxact.studies.summary import Row
 
@@ -51,6 +51,32 @@ def final_test_error(results: Results) -> Figure:
     low, high = axes.get_xlim()
     axes.set_xlim(max(low, 0.0), min(high, 1.0))
     axes.set_xlabel("test error after the last epoch")
+    axes.xaxis.set_major_formatter(percent())
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+def differences(results: Results) -> Figure:
+    """Test error less the reference's: a dot a seed, the mean and its 95% interval."""
+    shown = [c for c in contrasts.to_reference(results) if c.paired is not None]
+    shown.sort(key=lambda c: -c.paired.difference.mean)  # type: ignore[union-attr]
+    base = contrasts.reference(results)
+    rows = {row.activation: contrasts.last_errors(row) for row in summary.rows(results)}
+    figure, axes = _figures.figure(WIDTH, 0.8 + 0.24 * max(3, len(shown)))
+    axes.axvline(0, color=INK, linewidth=1)
+    for y, contrast in enumerate(shown):
+        color = _style(results, contrast.activation)["color"]
+        errors = rows[contrast.activation]
+        values = [errors[seed] - rows[base][seed] for seed in errors if seed in rows[base]]
+        mean, low, high = contrasts.ends(contrast.paired.difference)  # type: ignore[union-attr]
+        axes.plot(values, [y] * len(values), "o", color=color, alpha=0.4, markersize=4)
+        if math.isfinite(low):
+            axes.plot([low, high], [y, y], color=color, linewidth=2)
+        face = color if contrast.apart else PAPER
+        axes.plot(mean, y, "D", color=color, markerfacecolor=face, markersize=7)
+    axes.set_yticks(range(len(shown)), [_label(results, c.activation) for c in shown])
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.set_xlabel(f"test error less {_label(results, base)}'s")
     axes.xaxis.set_major_formatter(percent())
     axes.grid(axis="y", visible=False)
     return figure
@@ -215,6 +241,9 @@ def all_plots(results: Results) -> dict[str, tuple[Figure, str]]:
             if seeds > 1
             else "one seed."
         ),
+        differences: f"Test error less that of {contrasts.reference(results)} on the same seed: dots are "
+        "seeds, the line is the 95% interval of the mean; filled where the test, after Holm's "
+        "correction, tells the two apart.",
         learning_rates: "Training error in the last epoch at each learning rate tried (mean over "
         "seeds); filled is the rate chosen.",
         layers: "What each activation gives out, site by site, on training images: dotted and "
@@ -222,4 +251,6 @@ def all_plots(results: Results) -> dict[str, tuple[Figure, str]]:
     }
     if len(results.study.learning_rates) == 1:
         del captions[learning_rates]
+    if not any(contrast.paired for contrast in contrasts.to_reference(results)):
+        del captions[differences]
     return {plot.__name__: (plot(results), caption) for plot, caption in captions.items()}

@@ -14,9 +14,10 @@ from typing import Any
 from flaxact.errors import InputError
 from flaxact.statistics import Interval, first_crossing
 from flaxact.stored.files import make_folder, remove_partial, write_whole
-from flaxact.studies import learned, summary
+from flaxact.studies import contrasts, learned, summary
 from flaxact.studies._page import inline, page
 from flaxact.studies._records import Results, read_results
+from flaxact.studies.answer import answer
 from flaxact.studies.summary import Row
 from flaxact.training.folder.lock import InUseError, locked
 
@@ -67,6 +68,14 @@ def table(folder: Path) -> tuple[list[str], list[list[str]]]:
     results = read_results(folder / "results.json")
     titles = [_title(results, name) for name, _ in COLUMNS]
     return titles, [cells(results, row) for row in summary.rows(results)]
+
+
+def difference_table(folder: Path) -> tuple[str, list[str], list[list[str]]]:
+    """The heading, titles and rows of a folder's differences to the reference, as text."""
+    results = read_results(folder / "results.json")
+    titles = [name for name, _ in contrasts.titles(results)]
+    rows = [contrasts.cells(contrast) for contrast in contrasts.to_reference(results)]
+    return _differences_heading(results), titles, rows
 
 
 def _write(folder: Path, results: Results, figures: dict[str, Any]) -> None:
@@ -142,9 +151,14 @@ def _markdown(results: Results) -> str:
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
     titles = [_title(results, name) for name, _ in COLUMNS]
-    lines = [f"# {_heading(results)}", "", *summary.answer(results), ""]
+    lines = [f"# {_heading(results)}", "", *answer(results), ""]
     lines += [line(titles), line(["---"] * len(titles))]
     lines += [line(cells(results, row)) for row in summary.rows(results)]
+    if differences := contrasts.to_reference(results):
+        of_differences = [name for name, _ in contrasts.titles(results)]
+        lines += ["", f"## {_differences_heading(results)}", "", line(of_differences)]
+        lines += [line(["---"] * len(of_differences))]
+        lines += [line(contrasts.cells(contrast)) for contrast in differences]
     for row in summary.rows(results):
         lines += ["", f"## {row.activation}, layer by layer (before → after training)", ""]
         titles, layers = layer_table(row)
@@ -208,6 +222,10 @@ def _heading(results: Results) -> str:
     return f"{study.model} on {study.dataset}: {summary.listed(study.activations)}"
 
 
+def _differences_heading(results: Results) -> str:
+    return f"Test error less that of {contrasts.reference(results)}, paired by seed"
+
+
 def _provenance(results: Results) -> list[tuple[str, str]]:
     study, environment, dataset = results.study, results.environment, results.dataset
     rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
@@ -219,8 +237,8 @@ def _provenance(results: Results) -> list[tuple[str, str]]:
         ("data", f"{dataset.name}, {dataset.train_images:,} training and "
          f"{dataset.test_images:,} test images of {list(dataset.image_shape)}; {dataset.note}"),
         ("training", f"{_recipe(results)}, learning rates {rates}, seeds "
-         f"{', '.join(map(str, study.seeds))}; for equal seeds every activation sees the same "
-         "batches"),
+         f"{', '.join(map(str, study.seeds))}; for equal seeds every activation starts from the same "
+         "weights, and sees the same batches and augmentations"),
         ("timing", f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
          "divided by their number; the activations one after another on one machine, so small "
          "differences mean little"),
@@ -253,9 +271,12 @@ def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
     return page(
         "report.html.jinja",
         heading=_heading(results),
-        answer=summary.answer(results),
+        answer=answer(results),
         titles=[(_title(results, name), meaning) for name, meaning in COLUMNS],
         rows=[cells(results, row) for row in rows],
+        differences_heading=_differences_heading(results),
+        difference_titles=contrasts.titles(results),
+        differences=[contrasts.cells(contrast) for contrast in contrasts.to_reference(results)],
         pictures=[(name, inline(svg), caption) for name, (svg, caption) in pictures.items()],
         layers=[(row.activation, *layer_table(row), _inner(results, row)) for row in rows],
         learned_titles=learned.TITLES,

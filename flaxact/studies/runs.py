@@ -15,7 +15,7 @@ from flaxact.errors import InputError
 from flaxact.stored.files import DIGEST, read_json
 from flaxact.studies._cell import run_cell
 from flaxact.studies._folder import StoredRuns, held, is_config
-from flaxact.studies._records import read_results
+from flaxact.studies._records import Results, read_results
 from flaxact.studies._results import (
     PATH,
     check_options,
@@ -25,9 +25,11 @@ from flaxact.studies._results import (
     sizes_of,
     write_results,
 )  # fmt: skip
+from flaxact.studies.contrasts import decided
 from flaxact.studies.study import Study, identity
 from flaxact.training import Epoch, Member
 
+LOOK = 2  # seeds that are added between looks at the sequential test
 REPORTS = ("report.html", "results.csv", "results.md", "plots")  # beside results.json
 _log = logging.getLogger("flaxact")
 
@@ -113,8 +115,9 @@ def missing_cells(study: Study, data: Dataset, folder: Path) -> list[Cell]:
 def finished(study: Study, data: Dataset, folder: Path) -> bool:
     """Whether every run is stored, and the report that is there is this study's."""
     path = folder / PATH
+    study = grown(study, folder)
     try:
-        read_results(path)
+        results = read_results(path)
         value = read_json(path)
     except (FileNotFoundError, InputError):
         return False
@@ -122,7 +125,7 @@ def finished(study: Study, data: Dataset, folder: Path) -> bool:
         return False
     if not all((folder / name).exists() for name in REPORTS):
         return False
-    if missing(study, data, folder):
+    if missing(study, data, folder) or _wants_more_seeds(study, results):
         return False
     configs = [config for _, _, config in grid(study, data)]
     stored = StoredRuns(folder)
@@ -153,6 +156,32 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
 def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iterator[Progress]:
     """As ``run``, in a folder that the caller holds."""
     check_options(study, folder)
+    while True:
+        yield from _train_missing(study, data, folder, command)
+        if not _wants_more_seeds(study, read_results(folder / PATH)):
+            return
+        study = study.with_more_seeds(LOOK)
+
+
+def grown(study: Study, folder: Path) -> Study:
+    """The study with the seeds that were added to it in a folder, if ``until_decided`` has added some."""
+    if study.until_decided is None:
+        return study
+    try:
+        seeds = read_results(folder / PATH).study.seeds
+    except (FileNotFoundError, InputError):
+        return study
+    more = len(seeds) - len(study.seeds)
+    larger = study.with_more_seeds(more) if more > 0 else study
+    return larger if larger.seeds == seeds else study
+
+
+def _wants_more_seeds(study: Study, results: Results) -> bool:
+    most = study.until_decided
+    return most is not None and len(study.seeds) < most and not decided(results)
+
+
+def _train_missing(study: Study, data: Dataset, folder: Path, command: str) -> Iterator[Progress]:
     todo = missing_cells(study, data, folder)
     total, done = sum(len(cell.members) for cell in todo) * study.recipe.epochs, 0
     for cell in todo:

@@ -25,15 +25,18 @@ class Study:
     """Activations on the same model, data and seeds.
 
     Attributes:
-      activations: names or spec texts; the first is the one that others are compared with.
+      activations: names or spec texts.
       model: name or spec text.
       dataset: name.
-      seeds: one run each; the same for every activation.
+      seeds: one run each; the same for every activation, so that differences are paired.
       learning_rates: each activation is trained at each, and judged at its own best.
       recipe: the rest of how they are trained; its learning rate is not used.
       target_error: training error, as a fraction, for "epochs to".
       image_size: side to which images of different sizes are brought, in pixels.
       keep_params: whether each run's trained variables are kept, for ``load_trained``.
+      reference: the activation that the others are compared with; None for the first.
+      until_decided: add seeds until every other activation is told apart from the reference, up to so
+        many seeds in all; None for the seeds that are given.
 
     Raises:
       InputError: an unknown name, a repeated activation, or a value out of its range.
@@ -48,6 +51,8 @@ class Study:
     target_error: float = 0.05
     image_size: int | None = None
     keep_params: bool = False
+    reference: str | None = None
+    until_decided: int | None = None
 
     def __post_init__(self):
         if not self.activations:
@@ -67,8 +72,34 @@ class Study:
                     raise InputError(f"the {kind} {value} is given twice")
         object.__setattr__(self, "activations", names)
         object.__setattr__(self, "model", str(models.parse(self.model)))
+        self._check_comparisons()
         for rate in self.learning_rates:
             replace(self.recipe, learning_rate=rate)
+
+    def _check_comparisons(self) -> None:
+        if self.reference is not None:
+            name = str(get(self.reference))
+            if name not in self.activations:
+                raise InputError(
+                    f"the reference {name} is not among the activations: {', '.join(self.activations)}"
+                )
+            object.__setattr__(self, "reference", name)
+        most = self.until_decided
+        if most is not None and most < len(self.seeds):
+            raise InputError(
+                f"until_decided is the most seeds in all: {len(self.seeds)} or more, not {most}"
+            )
+        if most is not None and len(self.activations) < 2:
+            raise InputError("until_decided compares two activations or more")
+
+    def with_more_seeds(self, count: int) -> Study:
+        """With the next seeds added, at most ``until_decided`` in all."""
+        most = len(self.seeds) + count
+        if self.until_decided is not None:
+            most = min(most, self.until_decided)
+        first = max(self.seeds) + 1
+        added = tuple(range(first, first + most - len(self.seeds)))
+        return replace(self, seeds=self.seeds + added)
 
     def cells(self) -> Iterator[tuple[str, float]]:
         """Every activation at every learning rate."""
