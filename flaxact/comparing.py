@@ -11,11 +11,12 @@ import tyro
 from flaxact import _interrupts
 from flaxact.commands import begin, command, read_recipe, report
 from flaxact.errors import InputError
+from flaxact.studies.search import halving
 from flaxact.studies.study import Study
 from flaxact.training.recipe import Recipe, fields_in
 
 DEFAULTS = {"epochs": 6, "batch_size": 32, "momentum": 0.9, "schedule": "constant"}
-RATES = (0.001, 0.003, 0.01, 0.03)
+RATES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,12 @@ class Comparison:
         override the file's.
       epochs: Passes over the training images; 6 where the recipe does not say.
       batch_size: Images a step; 32 where the recipe does not say.
-      learning_rate: One, or several from which each activation gets its own best by training error; where
-        the recipe says none 0.001 0.003 0.01 0.03.
+      learning_rate: One, or several from which each activation gets its own best; where the recipe says
+        none 0.001 0.002 0.004 0.008 0.016 0.032.
+      search: How the best of several rates is found. halving: successive halving on a seed and on
+        validation images that are not evaluated; then the seeds are trained at the best rate only, and
+        rates beyond an edge are tried where the best is there. grid: every seed at every rate, judged by
+        training error.
       momentum: Of SGD; 0.9 where the recipe does not say.
       schedule: Of the learning rate: constant, cosine, plateau or steps, which divides by 10 after 80%
         and again after 90%; constant where the recipe does not say.
@@ -59,6 +64,7 @@ class Comparison:
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: tuple[float, ...] = ()
+    search: Literal["halving", "grid"] = "halving"
     momentum: float | None = None
     schedule: str | None = None
     target_error: float = 0.1
@@ -76,20 +82,24 @@ class Comparison:
         """
         options = fields_in("\n".join(self.option))
         flags = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name) is not None}
-        rates = {"learning_rate": self.learning_rate} if self.learning_rate else {}
+        given = {*flags, *(["learning_rate"] if self.learning_rate else [])}
         for name in options:
-            if name in flags | rates:
+            if name in given:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{name} is given by {flag} and by --option: give it once")
         fields = DEFAULTS | fields_in(read_recipe(self.recipe)) | options | flags
         rate = fields.pop("learning_rate", None)
+        recipe = Recipe(**fields)
+        rates = self.learning_rate or (RATES if rate is None else (rate,))
+        by_halving = self.search == "halving" and len(rates) > 1
         return Study(
             activations=self.activations,
             model=self.model,
             dataset=self.dataset,
             seeds=tuple(range(self.seeds)),
-            learning_rates=self.learning_rate or (RATES if rate is None else (rate,)),
-            recipe=Recipe(**fields),
+            learning_rates=rates,
+            search=halving(sorted(rates), recipe.epochs) if by_halving else None,
+            recipe=recipe,
             target_error=self.target_error,
             image_size=self.image_size,
             keep_params=self.keep_params,
@@ -142,7 +152,9 @@ def _nothing_to_do(study: Any, data: Any, out: Path) -> bool:
 
     if not studies.finished(study, data, out):
         return False
-    runs = len(list(studies.grown(study, out).cells())) * len(studies.grown(study, out).seeds)
+    study = studies.grown(study, out)
+    runs = len(study.activations) * len(study.seeds)
+    runs *= 1 if study.search else len(study.learning_rates)
     console.print(f"nothing to do: all {runs} runs are there. The report: {out}/report.html")
     return True
 

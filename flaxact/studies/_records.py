@@ -11,6 +11,7 @@ from flaxact.stored import files
 from flaxact.stored.files import DIGEST
 from flaxact.stored.schema import Count, Number, Positive, Share, decode, unexpected
 from flaxact.studies._lifted import lifted
+from flaxact.studies._search_records import Chosen, Searched
 
 FORMAT = 3  # sealed with a digest
 READ = (1, 2, FORMAT)  # 1: layers before and after training in place of probes of every epoch
@@ -119,6 +120,8 @@ class Described:
     keep_params: bool = False
     reference: str | None = None
     until_decided: Count | None = None
+    search: Searched | None = None
+    best_rates: dict[str, Positive] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +169,7 @@ class Results:
     model: Model
     runs: tuple[Run, ...]
     activations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tuned: dict[str, Chosen] = field(default_factory=dict)
 
 
 def read_results(path: Path) -> Results:

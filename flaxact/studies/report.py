@@ -16,6 +16,7 @@ from flaxact.statistics import Interval, first_crossing
 from flaxact.stored.files import make_folder, remove_partial, write_whole
 from flaxact.studies import contrasts, learned, summary
 from flaxact.studies._page import inline, page
+from flaxact.studies._provenance import provenance
 from flaxact.studies._records import Results, read_results
 from flaxact.studies.answer import answer
 from flaxact.studies.summary import Row
@@ -23,8 +24,8 @@ from flaxact.training.folder.lock import InUseError, locked
 
 COLUMNS = (
     ("activation", ""),
-    ("learning rate", "of those tried, the one with the lowest mean training error in the last "
-     "epoch"),
+    ("learning rate", "of those tried, the one with the lowest error: after a search on the validation "
+     "images, else in training in the last epoch"),
     ("training error", "in the last epoch: running mean over its batches, as cuda-convnet printed it; "
      "mean over seeds [95% Student-t interval, cut to the 0% to 100% that an error can be]"),
     ("test error", "after the last epoch, a clean pass; mean over seeds [interval as before]"),
@@ -167,7 +168,7 @@ def _markdown(results: Results) -> str:
         if of_row := learned.cells(row):
             lines += ["", f"## What {row.activation} learned", "", line(learned.TITLES)]
             lines += [line(["---"] * len(learned.TITLES)), *map(line, of_row)]
-    lines += ["", *(f"- {name}: {value}" for name, value in _provenance(results))]
+    lines += ["", *(f"- {name}: {value}" for name, value in provenance(results))]
     return "\n".join(lines) + "\n"
 
 
@@ -226,46 +227,6 @@ def _differences_heading(results: Results) -> str:
     return f"Test error less that of {contrasts.reference(results)}, paired by seed"
 
 
-def _provenance(results: Results) -> list[tuple[str, str]]:
-    study, environment, dataset = results.study, results.environment, results.dataset
-    rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
-    at_once = sorted({run.runs_at_once for run in results.runs})
-    absent = summary.missing_runs(results)
-    rows = [
-        ("command", environment.command or "(none: made from Python)"),
-        ("model", f"{study.model}, {results.model.parameters:,} parameters"),
-        ("data", f"{dataset.name}, {dataset.train_images:,} training and "
-         f"{dataset.test_images:,} test images of {list(dataset.image_shape)}; {dataset.note}"),
-        ("training", f"{_recipe(results)}, learning rates {rates}, seeds "
-         f"{', '.join(map(str, study.seeds))}; for equal seeds every activation starts from the same "
-         "weights, and sees the same batches and augmentations"),
-        ("timing", f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
-         "divided by their number; the activations one after another on one machine, so small "
-         "differences mean little"),
-        ("versions", f"flaxact {environment.flaxact}, jax {environment.jax}, "
-         f"flax {environment.flax}, Python {environment.python}"),
-        ("device, date", f"{environment.device}, {environment.date}"),
-    ]  # fmt: skip
-    return rows + [("not run yet", summary.listed(absent, "; "))] * bool(absent)
-
-
-def _recipe(results: Results) -> str:
-    """How it was trained, in words."""
-    study, said = results.study, {"epochs", "batch_size", "momentum", "schedule", "optimizer"}
-    more = [
-        f"{k.replace('_', ' ')} {_text(v)}" for k, v in study.recipe.items() if v and k not in said
-    ]
-    words = [
-        study.recipe.get("optimizer", "SGD"), f"momentum {study.momentum:g}",
-        f"{study.schedule} schedule", f"batches of {study.batch_size}", f"{study.epochs} epochs", *more,
-    ]  # fmt: skip
-    return ", ".join(words)
-
-
-def _text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
     rows = summary.rows(results)
     return page(
@@ -285,5 +246,5 @@ def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
             for row in rows
             if (found := learned.cells(row))
         ],
-        provenance=_provenance(results),
+        provenance=provenance(results),
     )

@@ -26,7 +26,9 @@ from flaxact.studies._results import (
     write_results,
 )  # fmt: skip
 from flaxact.studies.contrasts import decided
+from flaxact.studies.search import TUNING_SEED, budget
 from flaxact.studies.study import Study, identity
+from flaxact.studies.tuning import resolved, tune
 from flaxact.training import Epoch, Member
 
 LOOK = 2  # seeds that are added between looks at the sequential test
@@ -63,9 +65,16 @@ def _stored(study: Study, folder: Path) -> StoredRuns:
 
 
 def missing(study: Study, data: Dataset, folder: Path) -> dict[str, list[Member]]:
-    """For each activation the seeds and learning rates that have no stored result; none left out."""
+    """For each activation the seeds and learning rates that have no stored result; none left out.
+
+    An activation whose learning rate is still to be chosen has the tuning seed.
+    """
     absent: dict[str, list[Member]] = {}
     stored = _stored(study, folder)
+    study = resolved(study, data, folder)
+    if study.search is not None:
+        chosen = dict(study.best_rates)
+        absent = {name: [Member(TUNING_SEED)] for name in study.activations if name not in chosen}
     for activation, member, config in grid(study, data):
         if stored.run(config) is None:
             absent.setdefault(activation, []).append(member)
@@ -85,12 +94,20 @@ class Cell:
     stored: tuple[Member, ...]
 
 
-def missing_cells(study: Study, data: Dataset, folder: Path) -> list[Cell]:
-    """What is to be trained; warns of every result that was stored and is not there, or not as it was."""
+def missing_cells(study: Study, data: Dataset, folder: Path, only: str | None = None) -> list[Cell]:
+    """What is to be trained; warns of every result that was stored and is not there, or not as it was.
+
+    Args:
+      study: at the best rates that are known.
+      data: the data set it names.
+      folder: where runs are stored.
+      only: an activation; None for all.
+    """
     stored, known = _stored(study, folder), reported(folder)
     together: dict[tuple[str, Member], tuple[Member, ...]] = {}
     absent = []
-    for activation, member, config in grid(study, data):
+    runs = [run for run in grid(study, data) if only in (None, run[0])]
+    for activation, member, config in runs:
         among = tuple(Member(m.seed, m.learning_rate) for m in stored.together(config))
         together |= {(activation, one): among for one in among}
         if stored.run(config) is None:
@@ -115,7 +132,9 @@ def missing_cells(study: Study, data: Dataset, folder: Path) -> list[Cell]:
 def finished(study: Study, data: Dataset, folder: Path) -> bool:
     """Whether every run is stored, and the report that is there is this study's."""
     path = folder / PATH
-    study = grown(study, folder)
+    study = resolved(grown(study, folder), data, folder)
+    if study.search is not None and len(study.best_rates) < len(study.activations):
+        return False
     try:
         results = read_results(path)
         value = read_json(path)
@@ -182,19 +201,64 @@ def _wants_more_seeds(study: Study, results: Results) -> bool:
 
 
 def _train_missing(study: Study, data: Dataset, folder: Path, command: str) -> Iterator[Progress]:
-    todo = missing_cells(study, data, folder)
-    total, done = sum(len(cell.members) for cell in todo) * study.recipe.epochs, 0
-    for cell in todo:
-        yield Progress(done, total, f"{cell.activation}: compiling")
-        for epoch in run_cell(study, data, folder, cell.activation, cell.members, cell.stored):
-            yield Progress(
-                done + epoch.number * len(cell.members), total,
-                epoch_text(cell.activation, cell.members, epoch),
-            )  # fmt: skip
-        done += study.recipe.epochs * len(cell.members)
-        write_results(study, data, folder, command)
-    write_results(study, data, folder, command)
+    todo = {name: _epochs_left(study, data, folder, name) for name in study.activations}
+    total = sum(todo.values())
+    done = 0
+    for activation in study.activations:
+        if not todo[activation]:
+            continue
+        at = done
+        for epochs, text in train_activation(study, data, folder, activation):
+            at = min(at + epochs, done + todo[activation])
+            yield Progress(at, total, text)
+        done += todo[activation]
+        write_results(resolved(study, data, folder), data, folder, command)
+    write_results(resolved(study, data, folder), data, folder, command)
     yield Progress(done, total, "done")
+
+
+def _epochs_left(study: Study, data: Dataset, folder: Path, activation: str) -> int:
+    """How many epochs are to be trained for an activation; a grid that is widened takes more."""
+    epochs = study.recipe.epochs
+    known = resolved(study, data, folder)
+    if study.search is not None and activation not in dict(known.best_rates):
+        return budget(study.search) + len(study.seeds) * epochs
+    cells = missing_cells(known, data, folder, activation)
+    return sum(len(cell.members) for cell in cells) * epochs
+
+
+def train_activation(
+    study: Study, data: Dataset, folder: Path, activation: str
+) -> Iterator[tuple[int, str]]:
+    """Choose an activation's learning rate where it is to be searched, and train what is missing.
+
+    Yields:
+      How many epochs have been trained since the last time, and what was trained.
+    """
+    known = resolved(study, data, folder)
+    if study.search is not None and activation not in dict(known.best_rates):
+        yield 0, f"{activation}: compiling"
+        for epoch in tune(study, data, folder, activation):
+            yield len(epoch.members), f"{activation}, choosing a rate: {_rates_text(epoch)}"
+        known = resolved(study, data, folder)
+    for cell in missing_cells(known, data, folder, activation):
+        yield 0, f"{activation}: compiling"
+        before = 0
+        for epoch in run_cell(known, data, folder, activation, cell.members, cell.stored):
+            yield (
+                (epoch.number - before) * len(cell.members),
+                epoch_text(activation, cell.members, epoch),
+            )
+            before = epoch.number
+
+
+def _rates_text(epoch: Epoch) -> str:
+    best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
+    rate = epoch.members[best].learning_rate
+    return (
+        f"epoch {epoch.number} of {len(epoch.members)} rates, best {rate:g} with validation error "
+        f"{epoch.test_error[best]:.1%}"
+    )
 
 
 def epoch_text(activation: str, members: Sequence[Member], epoch: Epoch) -> str:

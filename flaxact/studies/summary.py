@@ -49,8 +49,12 @@ def best_rate(results: Results, activation: str) -> float | None:
     """The learning rate with the lowest mean training error in the last epoch.
 
     A rate at which fewer seeds diverged goes before it, and one with all of its seeds run before
-    that; the training loss decides between equals. None without runs.
+    that; the training loss decides between equals. Where the rate was searched before, that one. None
+    without runs.
     """
+    searched = results.study.best_rates.get(activation)
+    if searched is not None and runs_of(results, activation, searched):
+        return searched
     rates = results.study.learning_rates
     tried = [rate for rate in rates if runs_of(results, activation, rate)]
     return min(tried, key=lambda rate: _merit(runs_of(results, activation, rate)), default=None)
@@ -68,7 +72,12 @@ def missing_runs(results: Results) -> list[str]:
     study = results.study
     absent = []
     for activation in study.activations:
-        for rate in study.learning_rates:
+        rates = study.learning_rates
+        if study.search is not None:
+            rates = [study.best_rates[activation]] if activation in study.best_rates else []
+            if not rates:
+                absent.append(f"{activation}, whose learning rate is not chosen yet")
+        for rate in rates:
             have = {run.config["seed"] for run in runs_of(results, activation, rate)}
             seeds = [str(seed) for seed in study.seeds if seed not in have]
             if seeds:
@@ -94,7 +103,7 @@ def _row(results: Results, activation: str, rate: float, first: Row | None) -> R
     target = results.study.target_error
     crossings = [first_crossing(curve(run, "train_error"), target) for run in runs]
     return Row(
-        activation, rate, _edge(results.study.learning_rates, rate), runs,
+        activation, rate, _edge(results, activation, rate), runs,
         train_error=_final(runs, "train_error"),
         test_error=_final(runs, "test_error"),
         epochs_to=tuple(c for c in crossings if c is not None),
@@ -125,7 +134,10 @@ def _final(runs: Sequence[Run], metric: str) -> Interval | None:
     return mean_interval(values).clipped(0.0, 1.0) if values else None
 
 
-def _edge(rates: Sequence[float], chosen: float) -> str:
+def _edge(results: Results, activation: str, chosen: float) -> str:
+    rates = results.study.learning_rates
+    if activation in results.tuned:
+        return results.tuned[activation].edge
     if len(rates) == 1:
         return ""
     return {min(rates): "lowest", max(rates): "highest"}.get(chosen, "")
