@@ -117,8 +117,8 @@ def test_a_stopped_search_goes_on_with_the_scores_it_has(tmp_path, made_up):
 
 def test_the_validation_images_are_not_trained_on_and_no_test_image_is_used():
     rng = np.random.default_rng(0)
-    images = rng.permutation(1000 * 64).reshape(1000, 8, 8, 1) % 251 / 250
-    images[:, 0, 0, 0] = np.arange(1000) / 1000  # each is told by its first pixel
+    images = rng.permutation(1000 * 64).reshape(1000, 8, 8, 1) % 251 / 1.0
+    images[:, 0, 0, 0] = np.arange(1000) / 4  # each is told by its first pixel
     labels = rng.integers(0, 3, 1000)
     data = Dataset("own", Split(images, labels), Split(images[:7] * 0, labels[:7]), 3)
     chosen = tuning.validation_set(data)

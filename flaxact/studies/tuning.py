@@ -13,7 +13,15 @@ import numpy as np
 from flaxact import models
 from flaxact.data import Dataset, Split
 from flaxact.net import from_linen
-from flaxact.stored.files import DIGEST, DamagedError, check_seal, read_json, sealed, write_json
+from flaxact.stored.files import (
+    DIGEST,
+    DamagedError,
+    check_seal,
+    make_folder,
+    read_json,
+    sealed,
+    write_json,
+)
 from flaxact.studies.search import TUNING_SEED, Score, Tuned, error_score, search
 from flaxact.studies.study import Config, Study, identity
 from flaxact.training.loop import Epoch, Start, updates
@@ -136,6 +144,7 @@ def _store(
         "id": identity(config), "config": config, "scores": rows, "seconds": seconds,
         "tuned": None if tuned is None else asdict(tuned),
     }  # fmt: skip
+    make_folder(folder / "tuning")
     write_json(_path(folder, config), sealed(value))
 
 
