@@ -14,6 +14,7 @@ from flaxact.errors import InputError
 from flaxact.studies.search import halving
 from flaxact.studies.study import Study
 from flaxact.training.recipe import Recipe, fields_in
+from flaxact.watching import notified
 
 DEFAULTS = {"epochs": 6, "batch_size": 32, "momentum": 0.9, "schedule": "constant"}
 RATES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
@@ -51,6 +52,8 @@ class Comparison:
       data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
       out: Folder of the results. It holds comparisons with the same options; what it has is not trained
         again.
+      on_finish: A shell command that is run at the end; its environment has FLAXACT_OUTCOME, which is
+        done, stopped or failed, and FLAXACT_FOLDER.
     """
 
     activations: tyro.conf.Positional[tuple[str, ...]]
@@ -72,6 +75,7 @@ class Comparison:
     keep_params: bool = False
     data_dir: Path | None = None
     out: Path = Path("flaxact-results")
+    on_finish: str | None = None
 
     def study(self) -> Study:
         """What it says, checked.
@@ -135,11 +139,17 @@ def compare(options: Options) -> None:
     """
     study, data = options.loaded()
     from flaxact import studies
-    from flaxact._shown import Bar
+    from flaxact._shown import Bar, console
 
-    with studies.held(options.out), _interrupts.raised():
+    with (
+        notified(options.on_finish, options.out),
+        studies.held(options.out),
+        _interrupts.raised(),
+    ):
         if _nothing_to_do(study, data, options.out):
             return
+        if said := studies.resumption(study, data, options.out):
+            console.print(said, soft_wrap=True, highlight=False)
         with Bar("epochs", lines=True) as bar:
             for progress in studies.run_held(study, data, options.out, command=command()):
                 bar.show(progress.done, progress.total, progress.text)

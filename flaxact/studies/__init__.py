@@ -11,10 +11,19 @@ if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports ma
     from flaxact.studies._folder import held
     from flaxact.studies.kept import load_trained
     from flaxact.studies.report import write_report
-    from flaxact.studies.runs import Progress, check, finished, grown, missing, run, run_held
+    from flaxact.studies.runs import (
+        Progress,
+        check,
+        finished,
+        grown,
+        missing,
+        resumption,
+        run,
+        run_held,
+    )
 
 __all__ = [
-    "Progress", "Study", "check", "finished", "grown", "held", "load_trained", "missing",
+    "Progress", "Study", "check", "finished", "grown", "held", "load_trained", "missing", "resumption",
     "run", "run_held", "write_report",
 ]  # fmt: skip
 __getattr__, __dir__ = attach(__name__)

@@ -6,6 +6,7 @@ from typing import Any
 
 from flaxact.studies import summary
 from flaxact.studies._records import Results
+from flaxact.studies._times import in_words
 from flaxact.studies.search import TUNING_SEED
 
 
@@ -32,6 +33,7 @@ def provenance(results: Results) -> list[tuple[str, str]]:
          f"flax {environment.flax}, Python {environment.python}"),
         ("device, date", f"{environment.device}, {environment.date}"),
     ]  # fmt: skip
+    rows += [("where the time went", in_words(results.times))] * bool(results.times)
     return rows + [("not run yet", summary.listed(absent, "; "))] * bool(absent)
 
 

@@ -170,6 +170,9 @@ class Results:
     runs: tuple[Run, ...]
     activations: dict[str, dict[str, Any]] = field(default_factory=dict)
     tuned: dict[str, Chosen] = field(default_factory=dict)
+    times: dict[str, Positive] = field(
+        default_factory=dict
+    )  # in seconds, by what they were spent on
 
 
 def read_results(path: Path) -> Results:

@@ -23,6 +23,7 @@ from flaxact.stored.environment import environment
 from flaxact.stored.files import DamagedError, finite, read_json, sealed, write_json
 from flaxact.studies._folder import StoredRuns, is_config
 from flaxact.studies._records import FORMAT, read_results
+from flaxact.studies._times import REPORT, read_times
 from flaxact.studies.study import Config, Study, identity
 from flaxact.studies.tuning import stored_search
 from flaxact.training import Member, Recipe
@@ -70,6 +71,7 @@ def write_results(study: Study, data: Dataset, folder: Path, command: str) -> No
         },
         "activations": {name: _facts(name) for name in study.activations},
         "tuned": _tuned(study, data, folder),
+        "times": {k: v for k, v in read_times(folder).items() if k != REPORT},
         "runs": runs,
     }))  # fmt: skip
 

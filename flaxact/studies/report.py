@@ -7,6 +7,7 @@ import csv
 import io
 import math
 import statistics
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from flaxact.studies import contrasts, learned, summary
 from flaxact.studies._page import inline, page
 from flaxact.studies._provenance import provenance
 from flaxact.studies._records import Results, read_results
+from flaxact.studies._times import REPORT, in_words, report_time
 from flaxact.studies.answer import answer
 from flaxact.studies.summary import Row
 from flaxact.training.folder.lock import InUseError, locked
@@ -48,6 +50,7 @@ def write_report(folder: Path) -> Path:
     from flaxact._figures import rendered
     from flaxact.studies import plots
 
+    began = time.perf_counter()
     try:
         results = read_results(folder / "results.json")
     except FileNotFoundError:
@@ -60,7 +63,7 @@ def write_report(folder: Path) -> Path:
         with contextlib.suppress(InUseError):  # a comparison is at work there, or calls this
             stack.enter_context(locked(folder))
             remove_partial(folder / "plots")
-        _write(folder, results, figures)
+        _write(folder, results, figures, began)
     return folder / "report.html"
 
 
@@ -79,7 +82,7 @@ def difference_table(folder: Path) -> tuple[str, list[str], list[list[str]]]:
     return _differences_heading(results), titles, rows
 
 
-def _write(folder: Path, results: Results, figures: dict[str, Any]) -> None:
+def _write(folder: Path, results: Results, figures: dict[str, Any], began: float) -> None:
     make_folder(folder / "plots")
     for name, (images, _) in figures.items():
         for kind, image in images.items():
@@ -87,7 +90,11 @@ def _write(folder: Path, results: Results, figures: dict[str, Any]) -> None:
     write_whole(folder / "results.csv", _csv(results).encode())
     write_whole(folder / "results.md", _markdown(results).encode())
     pictures = {n: (i["svg"].decode(), caption) for n, (i, caption) in figures.items()}
-    write_whole(folder / "report.html", _html(results, pictures).encode())
+    html = _html(results, pictures)
+    if results.times:
+        times = {**results.times, REPORT: report_time(folder, time.perf_counter() - began)}
+        html = html.replace(in_words(results.times), in_words(times))
+    write_whole(folder / "report.html", html.encode())
 
 
 def cells(results: Results, row: Row) -> list[str]:

@@ -182,6 +182,20 @@ def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") ->
         study = study.with_more_seeds(LOOK)
 
 
+def resumption(study: Study, data: Dataset, folder: Path) -> str:
+    """What of a study is in its folder already, in words; empty for nothing."""
+    known = resolved(study, data, folder)
+    stored = _stored(study, folder)
+    runs = [config for _, _, config in grid(known, data)]
+    count = sum(stored.run(config) is not None for config in runs)
+    cells = len(list(folder.glob("cells/*/checkpoints")))
+    parts = [f"{count} runs"] * bool(count)
+    if known.search is not None and known.best_rates:
+        parts.append(f"the learning rates of {len(known.best_rates)} activations")
+    parts += [f"checkpoints of {cells} unfinished trainings"] * bool(cells)
+    return f"resuming: {folder} has {', '.join(parts)}" if parts else ""
+
+
 def grown(study: Study, folder: Path) -> Study:
     """The study with the seeds that were added to it in a folder, if ``until_decided`` has added some."""
     if study.until_decided is None:
@@ -201,54 +215,68 @@ def _wants_more_seeds(study: Study, results: Results) -> bool:
 
 
 def _train_missing(study: Study, data: Dataset, folder: Path, command: str) -> Iterator[Progress]:
-    todo = {name: _epochs_left(study, data, folder, name) for name in study.activations}
+    known = resolved(study, data, folder)
+    cells = {name: missing_cells(known, data, folder, name) for name in study.activations}
+    write_results(known, data, folder, command)
+    todo = {name: _epochs_left(known, name, cells[name]) for name in study.activations}
     total = sum(todo.values())
     done = 0
     for activation in study.activations:
         if not todo[activation]:
             continue
         at = done
-        for epochs, text in train_activation(study, data, folder, activation):
+        for epochs, text in train_activation(study, data, folder, activation, cells[activation]):
             at = min(at + epochs, done + todo[activation])
             yield Progress(at, total, text)
         done += todo[activation]
         write_results(resolved(study, data, folder), data, folder, command)
-    write_results(resolved(study, data, folder), data, folder, command)
     yield Progress(done, total, "done")
 
 
-def _epochs_left(study: Study, data: Dataset, folder: Path, activation: str) -> int:
+def _searches(known: Study, activation: str) -> bool:
+    """Whether an activation's learning rate is still to be chosen."""
+    return known.search is not None and activation not in dict(known.best_rates)
+
+
+def _epochs_left(known: Study, activation: str, cells: Sequence[Cell]) -> int:
     """How many epochs are to be trained for an activation; a grid that is widened takes more."""
-    epochs = study.recipe.epochs
-    known = resolved(study, data, folder)
-    if study.search is not None and activation not in dict(known.best_rates):
-        return budget(study.search) + len(study.seeds) * epochs
-    cells = missing_cells(known, data, folder, activation)
+    epochs = known.recipe.epochs
+    if _searches(known, activation):
+        assert known.search is not None
+        return budget(known.search) + len(known.seeds) * epochs
     return sum(len(cell.members) for cell in cells) * epochs
 
 
 def train_activation(
-    study: Study, data: Dataset, folder: Path, activation: str
+    study: Study, data: Dataset, folder: Path, activation: str, cells: Sequence[Cell] | None = None
 ) -> Iterator[tuple[int, str]]:
     """Choose an activation's learning rate where it is to be searched, and train what is missing.
+
+    Args:
+      study: what to compare.
+      data: the data set it names.
+      folder: where runs are stored.
+      activation: one of the study's.
+      cells: its missing cells, where its rate is known; None to find them.
 
     Yields:
       How many epochs have been trained since the last time, and what was trained.
     """
     known = resolved(study, data, folder)
-    if study.search is not None and activation not in dict(known.best_rates):
+    if _searches(known, activation):
         yield 0, f"{activation}: compiling"
         for epoch in tune(study, data, folder, activation):
             yield len(epoch.members), f"{activation}, choosing a rate: {_rates_text(epoch)}"
         known = resolved(study, data, folder)
-    for cell in missing_cells(known, data, folder, activation):
+        cells = None
+    if cells is None:
+        cells = missing_cells(known, data, folder, activation)
+    for cell in cells:
         yield 0, f"{activation}: compiling"
         before = 0
         for epoch in run_cell(known, data, folder, activation, cell.members, cell.stored):
-            yield (
-                (epoch.number - before) * len(cell.members),
-                epoch_text(activation, cell.members, epoch),
-            )
+            epochs = (epoch.number - before) * len(cell.members)
+            yield epochs, epoch_text(activation, cell.members, epoch)
             before = epoch.number
 
 

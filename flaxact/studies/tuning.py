@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from flaxact.stored.files import (
     sealed,
     write_json,
 )
+from flaxact.studies._times import add_times
 from flaxact.studies.search import TUNING_SEED, Score, Tuned, error_score, search
 from flaxact.studies.study import Config, Study, identity
 from flaxact.training.loop import Epoch, Start, updates
@@ -127,13 +129,21 @@ def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator
             raise _UntrainedError(rates, epochs)
         return [scores[rate, epochs] for rate in rates]
 
+    began = time.perf_counter()
+    starting = None
     tuned = None
     while tuned is None:
         try:
             tuned = search(study.search, known)
         except _UntrainedError as asked:
-            yield from trainer.train(asked.rates, asked.epochs)
+            for epoch in trainer.train(asked.rates, asked.epochs):
+                if starting is None:
+                    starting = time.perf_counter() - began - epoch.seconds
+                yield epoch
         _store(folder, config, scores, tuned, trainer.seconds)
+    starting = starting or 0.0
+    choosing = time.perf_counter() - began - starting
+    add_times(folder, {"compiling and starting": starting, "choosing rates": choosing})
 
 
 def _store(
