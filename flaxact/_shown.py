@@ -70,7 +70,9 @@ class Bar:
         elapsed = time.monotonic() - self.begun
         done, total = self.state
         text = f"{_minutes(elapsed)} so far"
-        return text + f", about {_minutes(elapsed / done * (total - done))} left" * bool(done)
+        if done:
+            text += f", about {_minutes(elapsed / done * (total - done))} left"
+        return text
 
     def _line(self, text: str) -> None:
         done, total = self.state

@@ -88,13 +88,17 @@ def test_a_command_at_the_end_is_told_the_outcome(tmp_path, error, outcome):
 def test_a_log_gets_a_line_when_nothing_is_new(monkeypatch, capsys):
     monkeypatch.setattr(_shown, "SILENT", 0.2)
     with _shown.Bar("epochs", lines=True) as bar:
-        bar.show(1, 4, "relu: compiling")
-        deadline = time.monotonic() + 60
         said = ""
-        while "at work" not in said and time.monotonic() < deadline:
-            time.sleep(0.05)
-            said += capsys.readouterr().err
-    assert said.startswith("1/4 epochs: relu: compiling\n")
+        for done in (0, 1):
+            bar.show(done, 4, "relu: compiling" if done else "starting to compile")
+            deadline = time.monotonic() + 60
+            while (
+                f"{done}/4 epochs: " not in said or "at work" not in said.split(f"{done}/4", 1)[1]
+            ):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+                said += capsys.readouterr().err
+    assert said.startswith("0/4 epochs: starting to compile\n")
     assert re.search(
         r"1/4 epochs: relu: compiling \(at work, \d+:\d\d so far, about \d+:\d\d left\)", said
     )
