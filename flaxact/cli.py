@@ -25,7 +25,7 @@ from flaxact.doctor import doctor, no_devices
 from flaxact.errors import InputError, one_line, unknown
 from flaxact.reproducing import reproduce
 from flaxact.showing import cite, describe, gallery, list_models, list_names
-from flaxact.watching import show_status
+from flaxact.watching import show_ranks, show_status
 
 
 def probe(
@@ -100,6 +100,7 @@ def _probed(title: str, measures: tuple[str, ...], rows: list[tuple[str, list[st
 COMMANDS = {
     "compare": compare, "launch": launch, "train": train, "probe": probe, "report": report,
     "status": show_status,
+    "ranks": show_ranks,
     "list": list_names, "describe": describe, "cite": cite, "gallery": gallery,
     "models": list_models, "reproduce": reproduce, "doctor": doctor,
 }  # fmt: skip

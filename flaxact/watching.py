@@ -27,6 +27,29 @@ def show_status(folder: tyro.conf.Positional[Path]) -> None:
     print("\n".join(status(folder)))
 
 
+def show_ranks(
+    folders: tyro.conf.Positional[tuple[Path, ...]],
+    *,
+    reference: str | None = None,
+    out: Path = Path("flaxact-ranks"),
+) -> None:
+    """Rank activations over several comparisons: Friedman's test and a critical-difference diagram.
+
+    Args:
+      folders: Where flaxact compare has written, one model and data set each.
+      reference: The activation whose wins and losses are counted; the first if not given.
+      out: Folder of the page.
+    """
+    from flaxact._shown import print_table
+    from flaxact.studies import tasks
+
+    result = tasks.ranking(tasks.read_tasks(folders), reference)
+    path = tasks.write_ranking(result, out)
+    print("\n".join(tasks.sentences(result)))
+    print_table(*tasks.table(result))
+    print(f"The ranks: {path}")
+
+
 @contextlib.contextmanager
 def notified(command: str | None, folder: Path) -> Iterator[None]:
     """Run a shell command when the block ends.
