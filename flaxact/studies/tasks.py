@@ -183,7 +183,7 @@ def diagram(result: Ranking) -> Figure:
         axes.plot([rank, rank], [-1, y], color=INK, linewidth=0.6)
         axes.plot(rank, y, "o", color=_figures.style(0)["color"], markersize=6)
         axes.annotate(name, (rank, y), (7, 0), textcoords="offset points", va="center", fontsize=9)
-    places = {name: rank for name, rank in zip(result.activations, result.ranks, strict=True)}
+    places = dict(zip(result.activations, result.ranks, strict=True))
     for number, group in enumerate(result.groups):
         ends = [places[group[0]], places[group[-1]]]
         y = -1 - 0.5 * (number + 1)
