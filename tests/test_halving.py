@@ -140,6 +140,9 @@ def test_a_rate_that_goes_on_is_as_one_that_was_never_stopped():
     assert [e.number for e in trainer.train(GRID[:2], 1)] == [1]
     assert [e.number for e in trainer.train(GRID[:2], 3)] == [2, 3]
     list(tuning._Trainer(small, SMALL, "relu", at_once).train(GRID[:2], 3))
+    trainer.at_once = 2  # as on an accelerator: the third is trained with itself
+    assert [len(e.members) for e in trainer.train(GRID[:3], 1)] == [2]
+    assert (GRID[2], 1) in by_rungs
     for rate in GRID[:2]:
         assert by_rungs[rate, 3] == pytest.approx(at_once[rate, 3], rel=1e-6)
     assert by_rungs[GRID[0], 3] != by_rungs[GRID[1], 3]

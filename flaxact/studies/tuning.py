@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from flaxact import models
@@ -33,6 +35,7 @@ HELD_OUT = 0.2  # share of the training images that rates are validated on
 FORMAT = 1
 
 
+@functools.lru_cache(maxsize=1)  # asked for by every activation
 def validation_set(data: Dataset) -> Dataset:
     """A data set to choose on: a fifth of the training images takes the place of the test images.
 
@@ -159,7 +162,11 @@ def _store(
 
 
 class _Trainer:
-    """Trains rates on, from where each was, and fills in their ``scores`` by rate and epochs."""
+    """Trains rates on, from where each was, and fills in their ``scores`` by rate and epochs.
+
+    On an accelerator it trains as many rates at once as there are seeds, the last one repeated where there
+    are fewer, so that the program is compiled once, for the search and the seeds.
+    """
 
     def __init__(self, study: Study, data: Dataset, activation: str, scores: dict[Any, Score]):
         module = models.create_model(study.model, activation, num_classes=data.num_classes)
@@ -167,6 +174,7 @@ class _Trainer:
         self.scores = scores
         self.states: dict[float, tuple[int, int, dict[str, Any]]] = {}  # epochs, step, arrays
         self.seconds = 0.0
+        self.at_once = None if jax.default_backend() == "cpu" else len(study.seeds)
 
     def train(self, rates: Sequence[float], epochs: int) -> Iterator[Epoch]:
         """Bring those that are not scored there yet to so many epochs in all."""
@@ -175,7 +183,11 @@ class _Trainer:
             if (rate, epochs) not in self.scores:
                 by_start.setdefault(self.states.get(rate, (0,))[0], []).append(rate)
         for start, group in by_start.items():
-            yield from self._train_from(start, group, epochs)
+            size = self.at_once or len(group)
+            for first in range(0, len(group), size):
+                part = group[first : first + size]
+                part += part[-1:] * (size - len(part))
+                yield from self._train_from(start, part, epochs)
 
     def _train_from(self, start: int, rates: list[float], epochs: int) -> Iterator[Epoch]:
         members = [Member(TUNING_SEED, rate) for rate in rates]
