@@ -164,8 +164,8 @@ def _store(
 class _Trainer:
     """Trains rates on, from where each was, and fills in their ``scores`` by rate and epochs.
 
-    On an accelerator it trains as many rates at once as there are seeds, the last one repeated where there
-    are fewer, so that the program is compiled once, for the search and the seeds.
+    On an accelerator it trains as many rates at once as there are seeds, and repeats the last one where
+    there are fewer. So the search and the seeds share one compiled program.
     """
 
     def __init__(self, study: Study, data: Dataset, activation: str, scores: dict[Any, Score]):

@@ -136,7 +136,7 @@ def _loaded(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, in
 
 @functools.lru_cache(maxsize=2)
 def preprocessed(texts: tuple[str, ...], data: Dataset) -> Dataset:
-    """What ``preprocess`` makes of a data set; the last two are remembered, to tune and to evaluate on."""
+    """What ``preprocess`` makes of a data set; remembers two: one to tune on, one to evaluate on."""
     return preprocess(texts, data)
 
 
