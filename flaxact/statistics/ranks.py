@@ -54,7 +54,7 @@ def friedman(table: Table) -> Friedman | None:
 
     >>> result = friedman([[1, 2, 3], [1, 3, 2], [1, 2, 3], [2, 1, 3]])
     >>> round(result.statistic, 3), round(result.f_statistic, 3), round(result.p_value, 4)
-    (4.5, 3.857, 0.0838)
+    (4.5, 3.857, 0.0837)
     """
     from scipy.stats import f, friedmanchisquare
 
