@@ -191,6 +191,8 @@ def sentence(results: Results) -> str:
         return ""
     together = [group for group in groups(results) if len(group) > 1]
     if not together:
-        return "Every two activations are told apart by their test errors."
+        return (
+            "Every two activations are told apart by their test errors, corrected over all pairs."
+        )
     said = summary.listed(["{" + summary.listed(group) + "}" for group in together], "; ")
-    return f"Not told apart by their test errors: {said}."
+    return f"Not told apart by their test errors, corrected over all pairs: {said}."
