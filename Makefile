@@ -1,5 +1,7 @@
 # Two commands do it all on a fresh machine: `make compare` and `make test`. Each makes .venv,
 # installs into it (with uv where there is one, else venv and pip) and runs.
+# `make test` has every activation, model and reproduction, with a sample of the longer tests;
+# `make test-all` has the rest of them too; `make slow` has the tests that take minutes each.
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
@@ -8,13 +10,19 @@ BIN := .venv/bin
 # What `make compare` runs: COMPARE="relu gelu --dataset cifar10" replaces it.
 COMPARE ?= relu tanh leaky_relu elu "centered(relu)" identity
 
-.PHONY: compare test lint slow lock clean
+.PHONY: compare test test-all thorough lint slow docs lock clean
 
 compare: .venv/installed
 	$(BIN)/flaxact compare $(COMPARE)
 
 test: .venv/installed-tests lint
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-all: test thorough
+
+# What `make test` leaves out.
+thorough: .venv/installed-tests
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "thorough and not slow"
 
 lint: .venv/installed-tests
 	$(BIN)/ruff check
@@ -24,6 +32,10 @@ lint: .venv/installed-tests
 
 slow: .venv/installed-tests
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
+
+# build/site/index.html; in under three minutes, without the network but for installing.
+docs: .venv/installed-docs
+	$(BIN)/python docs/_site/build.py
 
 lock:
 	uv lock
@@ -48,6 +60,15 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tests]'
 endif
 	touch $@ .venv/installed
+
+.venv/installed-docs: pyproject.toml uv.lock
+ifdef UV
+	$(UV) sync --quiet --frozen --inexact --python $(PYTHON) --extra docs
+else
+	$(MAKE) --no-print-directory .venv/made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+endif
+	touch $@
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

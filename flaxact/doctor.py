@@ -115,7 +115,8 @@ def devices() -> list[Finding]:
     asked = os.environ.get("JAX_PLATFORMS", "")
     if problem := no_devices():
         return [problem]
-    default, found = jax.default_backend(), []
+    default = jax.default_backend()
+    found = []
     for backend in dict.fromkeys((default, "cpu")):
         try:
             those = jax.devices(backend)
@@ -199,7 +200,9 @@ def _smoke(device: Any) -> tuple[float, str]:
     patterns = rng.integers(0, 200, (2, 8, 8, 1))
     images = (patterns[labels] + rng.integers(0, 50, (256, 8, 8, 1))).astype(np.uint8)
     split = Split(images, labels)
-    data = Dataset("two patterns", split, split, 2, ("one", "other"), "made by doctor")
+    data = Dataset(
+        "two patterns", split, split, 2, class_names=("one", "other"), note="made by doctor"
+    )
     net = from_linen(create_model("mlp(width=0.1)", "relu", num_classes=2))
     start = time.perf_counter()
     try:
@@ -237,6 +240,22 @@ def caches() -> list[Finding]:
     ]
 
 
+def show(data_dir: Path | None = None) -> None:
+    """Print all findings, as for the first cell of a notebook.
+
+    Args:
+      data_dir: as for ``examine``.
+    """
+    _print(examine(data_dir))
+
+
+def _print(found: list[Finding]) -> None:
+    for finding in found:
+        print(f"{finding.about}: {finding.found}")
+        if finding.advice:
+            print(f"  PROBLEM: {finding.advice}")
+
+
 def doctor(*, json: bool = False, data_dir: Path | None = None) -> None:
     """Say what this machine has for flaxact, and what is missing; exit 1 where something is wrong.
 
@@ -251,9 +270,6 @@ def doctor(*, json: bool = False, data_dir: Path | None = None) -> None:
 
         print(dumps([dataclasses.asdict(finding) for finding in found], indent=1))
     else:
-        for finding in found:
-            print(f"{finding.about}: {finding.found}")
-            if finding.advice:
-                print(f"  PROBLEM: {finding.advice}")
+        _print(found)
     if any(finding.advice for finding in found):
         raise SystemExit(1)

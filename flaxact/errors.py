@@ -54,7 +54,8 @@ def nearest(given: str, allowed: Iterable[str]) -> str | None:
 
 def _closest(given: str, allowed: Iterable[str], count: int, cutoff: float) -> list[str]:
     """The allowed names most like the given one, best first."""
-    letters, allowed = _letters(given), list(allowed)
+    letters = _letters(given)
+    allowed = list(allowed)
     by_letters: dict[str, str] = {}
     for name in sorted(allowed, key=lambda name: name != given):
         by_letters.setdefault(_letters(name), name)

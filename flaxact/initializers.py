@@ -1,7 +1,7 @@
 """Initial weights by what a signal keeps on its way: by formula for any activation, or by measurement.
 
 A formula gives an initializer as in ``jax.nn.initializers``: ``init(key, shape, dtype)`` for shapes
-(*window, inputs, outputs), as Flax's kernels have. ``mode`` says what the variance is divided by:
+``(*window, inputs, outputs)``, as Flax's kernels have. ``mode`` says what the variance is divided by:
 "fan_in", window × inputs (keeps signals), "fan_out", window × outputs (keeps gradients), or a mean of
 them. A distribution changes no variance; "normal" is not truncated. Equal arguments give the same
 object, so that modules that hold it compare equal and share a trace.

@@ -1,9 +1,13 @@
 """Every line of code, every command and every link in the pages, by Python and by the real parser."""
 
 import dataclasses
+import doctest
 import functools
+import importlib
+import io
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -11,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from flaxact import _own_code, activations, cli, models
+from flaxact.cli import arguments as cli_arguments
 from flaxact.training import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +30,7 @@ LESS = {
     "epochs=3": "epochs=1",
     "[0, 1]": "[0]",
     "[0, 1, 2]": "[0]",
+    "[0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0]": "[0.0, 0.1]",
     "[0.001, 0.003, 0.01]": "[0.001]",
     "cuda_convnet(variant=18pct, width=0.25)": "mlp(width=0.02)",
     'Study(("relu", "prelu"), "mlp(width=0.02)"': 'Study(("prelu",), "mlp(depth=1, width=0.02)"',
@@ -58,21 +64,36 @@ def commands():
         )
         for line in (line for text in texts for line in re.split(r"\n(?!\s)|&& ", text)):
             if command := COMMAND.search(re.sub(r"^#.*|\s+#\s.*$", "", line)):
-                program, arguments = command[1] or command[2], command[3].strip().rstrip("'")
+                program = command[1] or command[2]
+                arguments = command[3].strip().rstrip("'")
                 found.setdefault((program, arguments), named(page))
     return sorted(found)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.timeout(900)  # 20 s of a core, on a machine that may be busy
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=named)
 def test_python_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    names = {"__name__": "example"}  # a block knows what those before it on the page have defined
     for language, block in blocks(page):
         if language == "python":
             short = functools.reduce(lambda text, pair: text.replace(*pair), LESS.items(), block)
             program = compile(short, named(page), "exec")
             if page not in NOT_RUN:
-                exec(program, {"__name__": "example"})
+                exec(program, names)
+        if language == "pycon":
+            check_printed(block, names, named(page))
+
+
+def check_printed(block, names, page):
+    """Run examples as doctest does, and compare what they print."""
+    example = doctest.DocTestParser().get_doctest(block, names, page, page, 0)
+    example.globs = names  # get_doctest takes a copy
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    printed = io.StringIO()
+    doctest.DocTestRunner(optionflags=flags).run(example, out=printed.write, clear_globs=False)
+    assert not printed.getvalue(), printed.getvalue()
 
 
 def test_what_is_shortened_is_there():
@@ -96,6 +117,14 @@ def test_commands_can_be_typed(program, arguments, tmp_path, monkeypatch):
             assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
 
 
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/guides/*.md")), ids=named)
+def test_guides_say_what_was_not_run_here_and_are_valid_shell(page):
+    assert re.search("[Nn]ot run here", page.read_text("utf-8"))
+    for language, text in blocks(page):
+        if language in SHELL and not re.search(r"^(!|from )", text, re.MULTILINE):
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
 def check_flaxact(arguments, monkeypatch):
     """Parse a command of flaxact, and what its options name; run it if it is quick."""
     own = arguments[0] == "--import"
@@ -107,15 +136,17 @@ def check_flaxact(arguments, monkeypatch):
         assert cli.main([*arguments[:2], "--version"]) == 0
         arguments = arguments[2:]
     if len(arguments) == 1:  # the mention of a command, whose arguments may be needed
-        assert arguments[0] in (*cli.COMMANDS, "--version")
+        assert arguments[0] in (*cli_arguments.COMMANDS, "--version")
         return
     if arguments[0] == "COMMAND":
         return
     if arguments[0] == "train" and arguments[1].startswith("--"):  # the mention of an option
         arguments.insert(1, "relu")
-    one = {arguments[0]: cli.COMMANDS[arguments[0]]}
-    monkeypatch.setattr(cli, "COMMANDS", one)  # the parsers of the others take time to make
-    call = cli._parse(arguments)
+    one = {arguments[0]: cli_arguments.COMMANDS[arguments[0]]}
+    monkeypatch.setattr(
+        cli_arguments, "COMMANDS", one
+    )  # the parsers of the others take time to make
+    call = cli_arguments.parse(arguments)
     if arguments[0] in QUICK:
         call()
         return
@@ -132,8 +163,39 @@ def check_flaxact(arguments, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_within_the_project_lead_somewhere(page):
-    text = page.read_text("utf-8")
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     links = [
         link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link
     ]
     assert [link for link in links if link and not page.parent.joinpath(link).exists()] == []
+
+
+GUIDES = [
+    ROOT / "docs" / "start" / "choosing.md",
+    *sorted((ROOT / "docs" / "theory").glob("*.md")),
+]
+FIGURE = re.compile(r"\d[\d.e+-]*%? \[[^\]()]*\](?!\()")  # with its interval
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_figures_are_on_the_pages_that_a_guide_links_to(page):
+    text = page.read_text("utf-8")
+    linked = [
+        target.read_text("utf-8")
+        for link in re.findall(r"\]\(([^)\s#]+\.md)", text)
+        if (target := page.parent / link).is_file()
+    ]
+    figures = [" ".join(figure.split()) for figure in FIGURE.findall(text)]
+    assert figures or page.parent.name == "theory"
+    assert [figure for figure in figures if not any(figure in other for other in linked)] == []
+
+
+def test_every_page_of_the_site_has_a_place_in_its_contents(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_site"))
+    gather = importlib.import_module("gather")
+    places = gather.places()
+    listed = {line for tree in gather.toctrees(places.values()) for line in tree.splitlines()}
+    pages = {str(place.with_suffix("")) for place in places.values()} - {"index"}
+    assert pages - listed == set()
+    named_pages = {p for pages in gather.SECTIONS.values() for p in pages if not p.endswith("*")}
+    assert named_pages - pages == set()

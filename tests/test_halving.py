@@ -10,7 +10,7 @@ from trainings import SMALL
 
 import flaxact as fa
 from flaxact import studies
-from flaxact.comparing import Comparison
+from flaxact.cli.compare import Comparison
 from flaxact.data import Dataset, Split, load
 from flaxact.studies import runs, summary, tuning
 from flaxact.studies._folder import publish_cell

@@ -12,6 +12,7 @@ import jax
 import pytest
 
 import flaxact as fa
+from flaxact.activations._spec import catalogue
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path for part in ("flaxact", "paper_repro") for path in (ROOT / part).rglob("*.py"))
@@ -73,6 +74,7 @@ def test_every_family_is_known_to_type_checkers():
         )
     )
     assert imported == families
+    assert not families & set(catalogue)  # a module of that name would hide the function
 
 
 def test_the_lock_file_is_of_the_public_index():
@@ -89,10 +91,19 @@ def test_the_readmes_counts():
 ACTIVATIONS = {
     name for name in {*dir(jax.nn), "PReLU", "activation", "logistic"} if not name.startswith("_")
 } - {
-    "softmax", "log_softmax", "standardize", "one_hot", "logsumexp", "logmeanexp", "log1mexp",
-    "dot_product_attention", "scaled_dot_general", "scaled_matmul", "get_scaled_dot_general_config",
+    "softmax",
+    "log_softmax",
+    "standardize",
+    "one_hot",
+    "logsumexp",
+    "logmeanexp",
+    "log1mexp",
+    "dot_product_attention",
+    "scaled_dot_general",
+    "scaled_matmul",
+    "get_scaled_dot_general_config",
     "initializers",
-}  # fmt: skip
+}
 OFFER = {
     "nn",
     "linen",

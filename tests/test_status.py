@@ -10,8 +10,8 @@ import pytest
 from test_report import results
 
 import flaxact as fa
-from flaxact import _shown, watching
-from flaxact.cli import main
+from flaxact import progress as _shown
+from flaxact.cli import main, watching
 from flaxact.studies.status import status
 
 

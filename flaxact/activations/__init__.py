@@ -12,31 +12,34 @@ from flaxact.activations import _spec
 from flaxact.activations._define import activation
 from flaxact.activations._describe import cite, describe
 from flaxact.activations._get import bind, get
-from flaxact.activations._spec import Activation, Spec, names
+from flaxact.activations._names import names
+from flaxact.activations._spec import Activation, Spec
 from flaxact.errors import hint, nearest
 
 if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
-    from flaxact.activations.channel import *  # noqa: F403
+    from flaxact.activations.approximators import *  # noqa: F403
     from flaxact.activations.combinations import *  # noqa: F403
-    from flaxact.activations.composed_gates import *  # noqa: F403
+    from flaxact.activations.concatenated import *  # noqa: F403
+    from flaxact.activations.dynamic import *  # noqa: F403
     from flaxact.activations.exponential import *  # noqa: F403
-    from flaxact.activations.gated import *  # noqa: F403
-    from flaxact.activations.learned import *  # noqa: F403
-    from flaxact.activations.learned_arrays import *  # noqa: F403
-    from flaxact.activations.learned_bends import *  # noqa: F403
+    from flaxact.activations.gelu_variants import *  # noqa: F403
+    from flaxact.activations.glu_variants import *  # noqa: F403
+    from flaxact.activations.kernel_shaping import *  # noqa: F403
+    from flaxact.activations.linear_above_zero import *  # noqa: F403
+    from flaxact.activations.mish_variants import *  # noqa: F403
+    from flaxact.activations.over_axis import *  # noqa: F403
     from flaxact.activations.periodic import *  # noqa: F403
-    from flaxact.activations.quotient import *  # noqa: F403
     from flaxact.activations.rectified import *  # noqa: F403
-    from flaxact.activations.self_gated import *  # noqa: F403
     from flaxact.activations.sigmoidal import *  # noqa: F403
-    from flaxact.activations.simplex import *  # noqa: F403
-    from flaxact.activations.smooth import *  # noqa: F403
-    from flaxact.activations.soft_rectified import *  # noqa: F403
+    from flaxact.activations.softplus_variants import *  # noqa: F403
     from flaxact.activations.stochastic import *  # noqa: F403
     from flaxact.activations.surrogate import *  # noqa: F403
-    from flaxact.activations.tailored import *  # noqa: F403
+    from flaxact.activations.swish_variants import *  # noqa: F403
+    from flaxact.activations.tanh_variants import *  # noqa: F403
     from flaxact.activations.thresholds import *  # noqa: F403
     from flaxact.activations.transforms import *  # noqa: F403
+    from flaxact.activations.unbounded import *  # noqa: F403
+    from flaxact.activations.winner_take_all import *  # noqa: F403
 
 for _module in pkgutil.iter_modules(__path__):
     if not _module.name.startswith("_"):
@@ -44,9 +47,17 @@ for _module in pkgutil.iter_modules(__path__):
 
 # pyright: reportUnsupportedDunderAll=false
 __all__ = [  # noqa: PLE0604
-    "Activation", "Spec", "activation", "bind", "cite", "describe", "get", "names",
-    *names("activation"), *names("transform"),
-]  # fmt: skip
+    "Activation",
+    "Spec",
+    "activation",
+    "bind",
+    "cite",
+    "describe",
+    "get",
+    "names",
+    *names("activation"),
+    *names("transform"),
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -102,7 +102,8 @@ def checked_value(spec: Spec, name: str, value: Any, x: Any) -> Any:
     Raises:
       InputError: it is of a kind or shape that it cannot have.
     """
-    parameter, value = spec.hyperparameters.get(name), plain(value)
+    parameter = spec.hyperparameters.get(name)
+    value = plain(value)
     kind = type(parameter.default) if parameter else None
     if parameter and takes_activation(parameter) and callable(value):
         return value
@@ -114,7 +115,8 @@ def checked_value(spec: Spec, name: str, value: Any, x: Any) -> Any:
         return as_kind(value, float) if kind is float else value
     if not _is_real_array(value) or (kind is float and _is_mask(value)):
         raise InputError(f"{spec.name} takes a real number or array as {name}, not {_shown(value)}")
-    shape, wanted = jnp.shape(value), jnp.shape(x)
+    shape = jnp.shape(value)
+    wanted = jnp.shape(x)
     if len(shape) > len(wanted) or any(
         a not in (1, b) for a, b in zip(shape[::-1], wanted[::-1], strict=False)
     ):
@@ -204,3 +206,18 @@ def _is_mask(value: Any) -> bool:
 def _shown(value: Any) -> str:
     text = shown(value) if isinstance(value, int) else repr(value)
     return f"{type(value).__name__} {text:.40}"
+
+
+def check_divisible(name: str, x: jax.Array, axis: int, parts: int) -> None:
+    """Raise where an axis cannot be cut into so many equal parts."""
+    if parts < 1 or x.shape[axis] % parts:
+        raise InputError(
+            f"{name} needs a width that {parts} divides, not {x.shape[axis]} (axis {axis} of {x.shape})"
+        )
+
+
+def halves(name: str, x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """The two halves of an axis, whose width must be even."""
+    check_divisible(name, x, axis, 2)
+    first, second = jnp.split(x, 2, axis)
+    return first, second

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -116,3 +117,10 @@ def _checked_inner(spec: Spec, inner: Activation) -> Activation:
             f"{spec.name} is computed for a fixed activation; {inner} learns {', '.join(inner.learned)}"
         )
     return inner
+
+
+def _by_text(activation: Activation) -> tuple[Callable[..., Activation], tuple[str]]:
+    return get, (str(activation),)
+
+
+copyreg.pickle(Activation, _by_text)  # a copy in another process is made from its text

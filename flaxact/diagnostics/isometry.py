@@ -126,7 +126,7 @@ def critical(
         raise InputError(
             f"{act} has pre-activations of second moment {q} at its edge: give a bias_std"
         )
-    return DeepNet(act, depth, width, orthogonal, weight_std, bias_std, q)
+    return DeepNet(act, depth, width, orthogonal, weight_std=weight_std, bias_std=bias_std, q=q)
 
 
 def resolution(singular_values: Any) -> float:

@@ -189,7 +189,7 @@ def opposite_pairs(kernel: Any) -> np.ndarray:
     their first layers, which is CReLU's argument.
 
     Args:
-      kernel: (*window, inputs, filters), 2 filters or more.
+      kernel: ``(*window, inputs, filters)``, 2 filters or more.
 
     Returns:
       (filters,), from -1 to 1; nan for a filter of zeros.

@@ -25,7 +25,7 @@ MOMENTS = ("pre_mean", "pre_variance", "pre_second_moment", "mean", "variance", 
 _ROWS = 1024
 _VALUES = 2**22
 _NORMALISING = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm, nn.RMSNorm)
-Moment = tuple[float, float]  # mean and second moment
+MeanAndSquare = tuple[float, float]  # mean and second moment
 
 
 def predict_layer_moments(
@@ -86,7 +86,7 @@ def _calls(module: nn.Module, variables: Variables, images: jax.Array) -> list[_
         layer = context.module
         if context.method_name == "__call__" and args and isinstance(y, jax.Array) and layer.path:
             free = layer.clone(parent=None), layer.variables
-            found.append(_Call("/".join(layer.path), *free, args[0], y, (args[1:], kwargs)))
+            found.append(_Call("/".join(layer.path), *free, args[0], y=y, rest=(args[1:], kwargs)))
         return y
 
     with nn.intercept_methods(watch):
@@ -98,7 +98,7 @@ class _Walk:
     """What theory knows of the arrays that it has met on its way through a model."""
 
     def __init__(self) -> None:
-        self.known: list[tuple[jax.Array, Moment]] = []
+        self.known: list[tuple[jax.Array, MeanAndSquare]] = []
         self.sites: dict[str, list[tuple[float, ...]]] = {}
 
     def follow(self, call: _Call) -> None:
@@ -112,7 +112,7 @@ class _Walk:
         elif "kernel" in call.variables.get("params", {}):
             self.known.append((call.y, self._weighted(call)))
 
-    def moments(self, x: jax.Array) -> Moment:
+    def moments(self, x: jax.Array) -> MeanAndSquare:
         """Of an array: expected if it is what some layer gave, in whatever shape; else measured."""
         for array, found in reversed(self.known):
             same = array is x or (
@@ -122,7 +122,7 @@ class _Walk:
                 return found
         return float(jnp.mean(x)), float(jnp.mean(x**2))
 
-    def _activation(self, layer: Act, call: _Call) -> Moment:
+    def _activation(self, layer: Act, call: _Call) -> MeanAndSquare:
         act = get(layer.act)
         (mean, second) = self.moments(call.x)
         variance = second - mean**2
@@ -136,7 +136,7 @@ class _Walk:
         self.sites.setdefault(call.site, []).append(figures)
         return mean_out, second_out
 
-    def _weighted(self, call: _Call) -> Moment:
+    def _weighted(self, call: _Call) -> MeanAndSquare:
         """A layer of weights: n E w² is what it makes of noise of variance 1, whatever its kind."""
         x = call.x
         (_, second) = self.moments(call.x)
@@ -146,7 +146,7 @@ class _Walk:
         gain = float(jnp.mean((call.again(noise) - bias) ** 2))
         return float(bias.mean()), gain * second + float(jnp.mean(bias**2))
 
-    def _affine(self, call: _Call) -> Moment:
+    def _affine(self, call: _Call) -> MeanAndSquare:
         """Batch norm by running statistics: each channel times a, plus b."""
         mean, second = self.moments(call.x)
         b = call.again(jnp.zeros_like(call.x[:1]))
@@ -155,7 +155,7 @@ class _Walk:
         return float(jnp.mean(a) * mean + jnp.mean(b)), float(squares)
 
 
-def _normalised(variables: Variables) -> Moment:
+def _normalised(variables: Variables) -> MeanAndSquare:
     params = variables.get("params", {})
     scale = params.get("scale", jnp.ones(1))
     bias = params.get("bias", jnp.zeros(1))

@@ -96,7 +96,8 @@ def holds(node: ast.expr, fact: Callable[[str], Any]) -> Any:  # noqa: C901, PLR
     """
     match node:
         case ast.BoolOp(op=op, values=values):
-            decisive, found = isinstance(op, ast.Or), []
+            decisive = isinstance(op, ast.Or)
+            found = []
             for value in values:
                 found.append(holds(value, fact))
                 if found[-1] is decisive:

@@ -91,7 +91,7 @@ class Conv(_Weighted):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Convolve; the dtype of ``x`` is kept."""
         kernel = self._kernel((*self.kernel_size, x.shape[-1] // self.groups, self.features))
-        y = convolve(x, kernel.astype(x.dtype), self.stride, self.padding, self.groups)
+        y = convolve(x, kernel.astype(x.dtype), self.stride, self.padding, groups=self.groups)
         return self._biased(y)
 
 
@@ -99,7 +99,7 @@ class LocalConv(_Weighted):
     """A convolution whose weights are not shared: at each place of the image it has its own.
 
     Of images (batch, height, width, channels), with stride 1 and zeros beyond the border. The kernel
-    is (height, width, *window, channels, features), the bias (height, width, features): that is
+    is ``(height, width, *window, channels, features)``, the bias (height, width, features): that is
     ``nn.ConvLocal`` with another order of axes, and without its convolution that only cuts windows.
 
     Attributes:

@@ -27,11 +27,11 @@ from flaxact.errors import InputError, unknown
 
 Make = TypeVar("Make", bound=Callable[..., Any])
 LITERALS = ("SOURCE", "INPUT", "FAMILY", "PRESETS", "CHOICES")
-own: dict[str, Entry] = {}  # filled by @register
+own: dict[str, ModelEntry] = {}  # filled by @register
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ModelEntry:
     """A name of the catalogue.
 
     Attributes:
@@ -63,13 +63,13 @@ class Entry:
         return {name: p for name, p in parameters.items() if name not in left_out}
 
 
-def entries() -> dict[str, Entry]:
+def entries() -> dict[str, ModelEntry]:
     """Every model by its name."""
     return _zoo() | own
 
 
 @functools.cache
-def _zoo() -> dict[str, Entry]:
+def _zoo() -> dict[str, ModelEntry]:
     found = {}
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if not module.name.startswith("_"):
@@ -81,14 +81,18 @@ def _zoo() -> dict[str, Entry]:
     return found
 
 
-def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, Any]) -> Entry:
+def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, Any]) -> ModelEntry:
     def of_it(fact: Any) -> Any:
         return fact.get(name, fact["*"]) if isinstance(fact, dict) else fact
 
-    return Entry(
-        file=file, source=of_it(facts["SOURCE"]), input_shape=of_it(facts["INPUT"]),
-        family=facts["FAMILY"], preset=preset, choices=facts.get("CHOICES", {}),
-    )  # fmt: skip
+    return ModelEntry(
+        file=file,
+        source=of_it(facts["SOURCE"]),
+        input_shape=of_it(facts["INPUT"]),
+        family=facts["FAMILY"],
+        preset=preset,
+        choices=facts.get("CHOICES", {}),
+    )
 
 
 def _literals(file: str) -> dict[str, Any]:
@@ -143,7 +147,7 @@ def register(
         there = entries().get(name)
         _own_code.check_free("model", name, make, there and (there.make or register))
         check_source(source)
-        own[name] = entry = Entry(
+        own[name] = entry = ModelEntry(
             make=make, source=source, input_shape=input_shape, family=family, choices=choices or {}
         )
         try:
@@ -161,7 +165,7 @@ def _name(make: Callable[..., Any]) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() if inspect.isclass(make) else name
 
 
-def _check_arguments(name: str, entry: Entry) -> None:
+def _check_arguments(name: str, entry: ModelEntry) -> None:
     for needed in ("act", "num_classes"):
         if needed not in inspect.signature(entry.loaded()).parameters:
             raise InputError(f"the model {name!r} needs the arguments act and num_classes")
@@ -220,7 +224,7 @@ def parse(text: str) -> _grammar.Call:
     return call
 
 
-def entry(text: str) -> Entry:
+def entry(text: str) -> ModelEntry:
     """What is known of the model that a spec text names."""
     return entries()[parse(text).name]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flaxact import _grammar
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError, hint, nearest, unknown
-from flaxact.models._catalogue import Entry, entry, parse
+from flaxact.models._catalogue import ModelEntry, entry, parse
 
 if TYPE_CHECKING:
     from flaxact.models._zoo import ZooModel
@@ -59,7 +59,8 @@ def create_model(
     """
     if api not in ("linen", "nnx"):
         raise unknown("api", str(api), ("linen", "nnx"))
-    found, chosen = entry(text), chosen_arguments(text, arguments)
+    found = entry(text)
+    chosen = chosen_arguments(text, arguments)
     if num_classes is not None:
         chosen["num_classes"] = _checked(parse(text).name, "num_classes", num_classes, 10)
     model = found.loaded()(act=_acts(act), **chosen)
@@ -72,7 +73,7 @@ def create_model(
     return nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0) if rngs is None else rngs)
 
 
-def choices(found: Entry) -> dict[str, tuple[Any, ...]]:
+def choices(found: ModelEntry) -> dict[str, tuple[Any, ...]]:
     """The values that an argument of a model may have, by argument, where they are counted."""
     of_the_zoo = found.file or hasattr(found.make, "activate")
     return (_CHOICES if of_the_zoo else {}) | dict(found.choices)
@@ -80,8 +81,10 @@ def choices(found: Entry) -> dict[str, tuple[Any, ...]]:
 
 def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The arguments that a spec text and more of them give a model, checked."""
-    call, found = parse(text), entry(text)
-    allowed, listed = found.arguments(), choices(found)
+    call = parse(text)
+    found = entry(text)
+    allowed = found.arguments()
+    listed = choices(found)
     chosen = dict(found.preset)
     for name, value in (dict(call.kwargs) | dict(arguments or {})).items():
         if name not in allowed:
@@ -90,7 +93,7 @@ def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> d
                 f"It takes: {', '.join(allowed) or 'none'}"
             )
         least = 1e-9 if found.file or name == "width" else -math.inf
-        chosen[name] = _checked(call.name, name, value, allowed[name].default, least)
+        chosen[name] = _checked(call.name, name, value, allowed[name].default, least=least)
         if name in listed and chosen[name] not in listed[name]:
             raise _not_a_choice(call.name, name, chosen[name], listed[name])
     return chosen
@@ -163,9 +166,11 @@ def _checked(model: str, name: str, value: Any, default: Any, least: float = 1e-
     if not good or (name == "dropout" and value >= 1):
         above = " above 0" if least > 0 else ""
         expected = {
-            str: "a name", int: f"a whole number{above}", bool: "True or False",
+            str: "a name",
+            int: f"a whole number{above}",
+            bool: "True or False",
             float: "a number from 0 to 1" if name == "dropout" else f"a number{above}",
-        }  # fmt: skip
+        }
         wanted = expected.get(kind, kind)
         raise InputError(f"{model} needs {wanted} as {name}, not {_grammar.shown(value)}")
     return value

@@ -65,7 +65,8 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
     calling: set[tuple[str, ...]] = set()
 
     def watch(next_fun: Callable, args: Any, kwargs: Any, context: Any) -> Any:
-        y, module = next_fun(*args, **kwargs), context.module
+        y = next_fun(*args, **kwargs)
+        module = context.module
         calling.update(module.path[:end] for end in range(len(module.path)))
         if context.method_name == "__call__" and isinstance(y, jax.Array):
             kind = str(module.act) if isinstance(module, Act) else type(module).__name__
@@ -104,7 +105,8 @@ def describe(text: str, act: str | Activation = "relu") -> str:
     Raises:
       InputError: as ``create_model``.
     """
-    found, model = entry(text), create_model(text, act)
+    found = entry(text)
+    model = create_model(text, act)
     table = layers(model, found.input_shape)
     summary = (inspect.getdoc(found.loaded()) or "").split("\n")[0]
     facts = {
@@ -126,12 +128,15 @@ def describe(text: str, act: str | Activation = "relu") -> str:
 
 def _arguments(text: str) -> Iterator[str]:
     """The arguments with their values, what they are, and what they may be."""
-    found, said = entry(text), _documented(entry(text).loaded())
-    chosen, listed = chosen_arguments(text), choices(found)
+    found = entry(text)
+    said = _documented(entry(text).loaded())
+    chosen = chosen_arguments(text)
+    listed = choices(found)
     if found.arguments():
         yield "  arguments"
     for name, parameter in found.arguments().items():
-        value, meaning = chosen.get(name, parameter.default), said.get(name, "")
+        value = chosen.get(name, parameter.default)
+        meaning = said.get(name, "")
         if any(str(choice) not in meaning for choice in listed.get(name, ())):
             allowed = f"one of {', '.join(map(str, listed[name]))}"
             meaning = f"{meaning.rstrip('.')}; {allowed}" if meaning else allowed
@@ -157,11 +162,14 @@ def _table(table: dict[str, Layer]) -> Iterator[str]:
     rows = [("layer", "kind", "output", "parameters", "multiply-accumulates")]
     rows += [
         (
-            name, layer.kind, " × ".join(map(str, layer.output)), f"{layer.parameters:,}",
+            name,
+            layer.kind,
+            " × ".join(map(str, layer.output)),
+            f"{layer.parameters:,}",
             f"{layer.multiply_accumulates:,}",
         )
         for name, layer in table.items()
-    ]  # fmt: skip
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         left = (f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=False))

@@ -52,13 +52,13 @@ class AlexNet(InGroups):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         x = self.centred(self.at_least(x, 11))
-        x = self._conv(x, 96, 11, 1, train, stride=4, padding="VALID")
+        x = self._conv(x, 96, 11, 1, train=train, stride=4, padding="VALID")
         x = max_pool(_respond(x), 3, stride=2)
-        x = self._conv(x, 256, 5, 2, train, bias=1.0, groups=2)
+        x = self._conv(x, 256, 5, 2, train=train, bias=1.0, groups=2)
         x = max_pool(_respond(x), 3, stride=2)
-        x = self._conv(x, 384, 3, 3, train)
-        x = self._conv(x, 384, 3, 4, train, bias=1.0, groups=2)
-        x = self._conv(x, 256, 3, 5, train, bias=1.0, groups=2)
+        x = self._conv(x, 384, 3, 3, train=train)
+        x = self._conv(x, 384, 3, 4, train=train, bias=1.0, groups=2)
+        x = self._conv(x, 256, 3, 5, train=train, bias=1.0, groups=2)
         x = max_pool(x, 3, stride=2)
         weights = nn.initializers.normal(0.01)
         for place in (6, 7):

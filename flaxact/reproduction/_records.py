@@ -29,7 +29,7 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class RunEnvironment:
     """Of a reproduction."""
 
     command: str
@@ -58,7 +58,7 @@ class Reproduction:
     name: str
     scale: str
     settings: Settings
-    environment: Environment
+    environment: RunEnvironment
     seconds: Positive
     data: dict[str, str]
     results: dict[str, Any]

@@ -32,9 +32,13 @@ PROBE_IMAGES = 256  # of the training set, the same for every run, at every epoc
 
 
 def run_cell(
-    study: Study, data: Dataset, folder: Path, activation: str, members: Sequence[Member],
+    study: Study,
+    data: Dataset,
+    folder: Path,
+    activation: str,
+    members: Sequence[Member],
     stored: Sequence[Member] | None = None,
-) -> Iterator[Epoch]:  # fmt: skip
+) -> Iterator[Epoch]:
     """Train an activation's members together; their results are there when it ends, all at once.
 
     Until then they have a folder under ``cells/``, in which they go on after a stop. Of the members only
@@ -55,7 +59,7 @@ def run_cell(
     starting = None
     training = 0.0
     for epoch in train_in_folder(
-        net, study.recipe, data, members, cell, model=name, watch=recorder
+        net, study.recipe, data, members, folder=cell, model=name, watch=recorder
     ):
         starting = time.perf_counter() - began if starting is None else starting
         training += epoch.seconds
@@ -67,7 +71,8 @@ def run_cell(
         "compiling and starting": starting, "training": training, "probing": recorder.seconds,
         "testing and storing": rest,
     })  # fmt: skip
-    rows, probes = rows_of(cell), read(recorder.file)
+    rows = rows_of(cell)
+    probes = read(recorder.file)
     together = [asdict(Trained(m.seed, m.learning_rate or 0.0)) for m in members]
     chosen = {
         identity(config): i
@@ -80,7 +85,7 @@ def run_cell(
     }
     files: Iterator[tuple[str, bytes]] = iter(())
     if study.keep_params:
-        states = final_states(cell, net, study.recipe, data, members)
+        states = final_states(cell, net, study.recipe, data, members=members)
         trained = jax.device_get(states.variables)
         members_own = (
             (name, jax.tree.map(operator.itemgetter(i), trained)) for name, i in chosen.items()
@@ -94,15 +99,17 @@ def _run(rows: list[dict[str, Any]], probes: list[dict[str, Any]], i: int) -> di
     epochs = [_row(row, i) for row in rows[1:]]
     diverged = [row["epoch"] for row in epochs if row["train_loss"] is None]
     return {
-        "epochs": epochs, "compile_seconds": rows[0]["compile_seconds"],
+        "epochs": epochs,
+        "compile_seconds": rows[0]["compile_seconds"],
         "untrained": {name: rows[0][name][i] for name in ("test_error", "test_loss")},
-        "runs_at_once": len(rows[0]["test_loss"]), "diverged_at": diverged[0] if diverged else None,
+        "runs_at_once": len(rows[0]["test_loss"]),
+        "diverged_at": diverged[0] if diverged else None,
         "probes": [_probe(row, epoch, i) for epoch, row in enumerate(probes)],
         "inputs": {
             site: [_short(v) for v in measures[input_quantiles.__name__][i]]
             for site, measures in probes[-1]["sites"].items()
         },
-    }  # fmt: skip
+    }
 
 
 def _module(study: Study, data: Dataset, activation: str) -> Any:

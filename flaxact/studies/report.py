@@ -70,16 +70,20 @@ def write_report(folder: Path) -> Path:
 def table(folder: Path) -> tuple[list[str], list[list[str]]]:
     """The titles and rows of a folder's main table, as text; raises as ``write_report``."""
     results = read_results(folder / "results.json")
-    titles = [_title(results, name) for name, _ in COLUMNS]
-    return titles, [cells(results, row) for row in summary.rows(results)]
+    return titles(results), [cells(results, row) for row in summary.rows(results)]
+
+
+def titles(results: Results) -> list[str]:
+    """The titles of the main table, in the order of ``COLUMNS``."""
+    return [_title(results, name) for name, _ in COLUMNS]
 
 
 def difference_table(folder: Path) -> tuple[str, list[str], list[list[str]]]:
     """The heading, titles and rows of a folder's differences to the reference, as text."""
     results = read_results(folder / "results.json")
-    titles = [name for name, _ in contrasts.titles(results)]
+    columns = [name for name, _ in contrasts.titles(results)]
     rows = [contrasts.cells(contrast) for contrast in contrasts.to_reference(results)]
-    return _differences_heading(results), titles, rows
+    return _differences_heading(results), columns, rows
 
 
 def _write(folder: Path, results: Results, figures: dict[str, Any], began: float) -> None:
@@ -105,9 +109,13 @@ def cells(results: Results, row: Row) -> list[str]:
     if row.diverged:
         rate += f" ({row.diverged} of {len(row.runs)} seeds diverged)"
     return [
-        row.activation, rate, _interval(row.train_error), _interval(row.test_error),
-        _epochs_to(results, row), f"{row.seconds:.3g} (×{row.slowdown:.2f})",
-    ]  # fmt: skip
+        row.activation,
+        rate,
+        _interval(row.train_error),
+        _interval(row.test_error),
+        _epochs_to(results, row),
+        f"{row.seconds:.3g} (×{row.slowdown:.2f})",
+    ]
 
 
 def _interval(interval: Interval | None) -> str:
@@ -120,7 +128,8 @@ def _interval(interval: Interval | None) -> str:
 
 
 def _epochs_to(results: Results, row: Row) -> str:
-    reached, seeds = sorted(row.epochs_to), len(row.runs)
+    reached = sorted(row.epochs_to)
+    seeds = len(row.runs)
     if not reached:
         return f"not in {results.study.epochs}"
     text = f"{statistics.median(reached):.1f}"
@@ -158,9 +167,8 @@ def _markdown(results: Results) -> str:
     def line(values: list[str]) -> str:
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
-    titles = [_title(results, name) for name, _ in COLUMNS]
     lines = [f"# {_heading(results)}", "", *answer(results), ""]
-    lines += [line(titles), line(["---"] * len(titles))]
+    lines += [line(titles(results)), line(["---"] * len(COLUMNS))]
     lines += [line(cells(results, row)) for row in summary.rows(results)]
     if differences := contrasts.to_reference(results):
         of_differences = [name for name, _ in contrasts.titles(results)]
@@ -169,8 +177,8 @@ def _markdown(results: Results) -> str:
         lines += [line(contrasts.cells(contrast)) for contrast in differences]
     for row in summary.rows(results):
         lines += ["", f"## {row.activation}, layer by layer (before → after training)", ""]
-        titles, layers = layer_table(row)
-        lines += [line(titles), line(["---"] * len(titles)), *map(line, layers)]
+        columns, layers = layer_table(row)
+        lines += [line(columns), line(["---"] * len(columns)), *map(line, layers)]
     for row in summary.rows(results):
         if of_row := learned.cells(row):
             lines += ["", f"## What {row.activation} learned", "", line(learned.TITLES)]

@@ -24,7 +24,7 @@ from flaxact.studies._results import (
     reported,
     sizes_of,
     write_results,
-)  # fmt: skip
+)
 from flaxact.studies.contrasts import decided
 from flaxact.studies.search import TUNING_SEED, budget
 from flaxact.studies.study import Study, identity
@@ -103,7 +103,8 @@ def missing_cells(study: Study, data: Dataset, folder: Path, only: str | None = 
       folder: where runs are stored.
       only: an activation; None for all.
     """
-    stored, known = _stored(study, folder), reported(folder)
+    stored = _stored(study, folder)
+    known = reported(folder)
     together: dict[tuple[str, Member], tuple[Member, ...]] = {}
     absent = []
     runs = [run for run in grid(study, data) if only in (None, run[0])]
@@ -274,7 +275,9 @@ def train_activation(
     for cell in cells:
         yield 0, f"{activation}: compiling"
         before = 0
-        for epoch in run_cell(known, data, folder, activation, cell.members, cell.stored):
+        for epoch in run_cell(
+            known, data, folder, activation, members=cell.members, stored=cell.stored
+        ):
             epochs = (epoch.number - before) * len(cell.members)
             yield epochs, epoch_text(activation, cell.members, epoch)
             before = epoch.number

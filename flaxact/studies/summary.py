@@ -103,13 +103,16 @@ def _row(results: Results, activation: str, rate: float, first: Row | None) -> R
     target = results.study.target_error
     crossings = [first_crossing(curve(run, "train_error"), target) for run in runs]
     return Row(
-        activation, rate, _edge(results, activation, rate), runs,
+        activation,
+        rate,
+        _edge(results, activation, rate),
+        runs,
         train_error=_final(runs, "train_error"),
         test_error=_final(runs, "test_error"),
         epochs_to=tuple(c for c in crossings if c is not None),
         seconds=statistics.median(seconds),
         slowdown=ratio_of_medians(seconds, reference),
-    )  # fmt: skip
+    )
 
 
 def curve(run: Run, metric: str) -> list[float | None]:

@@ -72,8 +72,8 @@ def edge_of_chaos(
 
     Where both hold, :math:`(q - \sigma_b^2) \, \mathrm{E} f'^2 = \mathrm{E} f^2`; of several such q the
     least counts to which depth leads: near which second moments do not move away from it. Without
-    biases an activation with f(0) = 0 and a slope there has it at q = 0: 1/|f'(0)|, √2 for relu, 1 for
-    tanh.
+    biases an activation with f(0) = 0 and a slope there has it at q = 0: :math:`1/|f'(0)|`, √2 for relu,
+    1 for tanh.
 
     Args:
       activation: a pointwise one, by name, spec text, function or as ``Activation``.

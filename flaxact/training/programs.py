@@ -53,7 +53,7 @@ def switches() -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProgramPlan:
     """What programs are compiled for. ``members`` is how many a group has.
 
     ``images`` are the shape and dtype of the training images, or of a sample of a stream; ``steps`` are
@@ -77,14 +77,18 @@ class Plan:
 def plan_recipe(recipe: Recipe) -> Recipe:
     """A recipe without what is a value in the programs or does not enter them."""
     return replace(
-        recipe, learning_rate=1.0, momentum=0.5 if recipe.momentum else 0.0, preprocess=(),
-        target_error=None, max_seconds=None,
+        recipe,
+        learning_rate=1.0,
+        momentum=0.5 if recipe.momentum else 0.0,
+        preprocess=(),
+        target_error=None,
+        max_seconds=None,
         epochs=1 if recipe.schedule in ("constant", "plateau") else recipe.epochs,
-    )  # fmt: skip
+    )
 
 
 @functools.lru_cache(maxsize=16)
-def compiled(plan: Plan) -> Programs:
+def compiled(plan: ProgramPlan) -> Programs:
     """The programs of a plan."""
     start = time.perf_counter()
     state_at = plan.place.state
@@ -97,7 +101,7 @@ def compiled(plan: Plan) -> Programs:
     state = jax.tree.map(
         lambda leaf: ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=state_at), init.out_info
     )
-    order, advance, arguments = _advance(plan, images, labels, state, shared)
+    order, advance, arguments = _advance(plan, images, labels, state, shared=shared)
     advance = advance.lower(state, *arguments).compile()
     evaluate = over_members(make_evaluate(plan.net, plan.recipe, plan.views))
     evaluate = jax.jit(_constrained(evaluate, plan.place, 1))
@@ -108,10 +112,18 @@ def compiled(plan: Plan) -> Programs:
         state.variables, (batch, of_batch(jnp.int32)), of_batch(jnp.bool)
     ).compile()
     seconds = time.perf_counter() - start
-    return Programs(init, order, advance, evaluate, state, seconds, _memory(advance))
+    return Programs(
+        init,
+        order,
+        advance,
+        evaluate,
+        state=state,
+        compile_seconds=seconds,
+        memory=_memory(advance),
+    )
 
 
-def _advance(plan: Plan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
+def _advance(plan: ProgramPlan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
     """The order of an epoch, compiled; the function that trains, and its arguments' shapes."""
     count = plan.images[0][0]
     place = plan.place
@@ -168,7 +180,7 @@ def _compiled_text(key: _Text) -> Any:
     return key.lowered.compile()
 
 
-def _member_shapes(plan: Plan) -> dict[str, Any]:
+def _member_shapes(plan: ProgramPlan) -> dict[str, Any]:
     number = functools.partial(ShapeDtypeStruct, (plan.members,), sharding=plan.place.state)
     return {
         "seed": number(jnp.int32),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,12 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def configuration(
-    net: Net, recipe: Recipe, data: Dataset | Streamed, members: list[Member], model: str
+    net: Net,
+    recipe: Recipe,
+    data: Dataset | Streamed,
+    members: list[Member],
+    model: str,
+    own_code: Mapping[str, str],
 ) -> dict[str, Any]:
     """What the outcome depends on, as JSON gives it back."""
     if isinstance(data, Dataset):
@@ -116,10 +121,15 @@ def configuration(
     leaves = jax.tree_util.tree_flatten_with_path(variables)[0]
     text = " ".join(f"{jax.tree_util.keystr(p)} {x.shape} {x.dtype}" for p, x in leaves)
     config = {
-        "format": 1, "model": model, "variables": hashlib.sha256(text.encode()).hexdigest()[:12],
-        "dataset": data.name, "data": data.digest[:12],
-        "members": [member.described() for member in members], **recipe.changed(),
-    }  # fmt: skip
+        "format": 1,
+        "model": model,
+        "variables": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "dataset": data.name,
+        "data": data.digest[:12],
+        "members": [member.described() for member in members],
+        **recipe.changed(),
+        **({"own_code": {**own_code}} if own_code else {}),
+    }
     return json.loads(json.dumps(config))
 
 
@@ -140,13 +150,32 @@ def check_configuration(folder: Path, config: dict[str, Any]) -> None:
             f"config.json cannot be read ({error}): choose another folder, or delete the file if the "
             "run is this one"
         ) from None
-    names = [name for name in {**there, **config} if there.get(name) != config.get(name)]
+    own_code = _changed(there.get("own_code"), config.get("own_code"))
+    if own_code and all(name.endswith(".py") for name in own_code):
+        _log.warning(
+            "%s: changed since the run began; what the run uses of it has not, and the run is resumed",
+            ", ".join(own_code),
+        )
+        there["own_code"] = config["own_code"]
+    names = _changed(there, config)
     if names:
-        differences = "; ".join(f"{n} was {_said(there, n)}, is {_said(config, n)}" for n in names)
+        differences = "; ".join(
+            f"the code of {', '.join(n for n in own_code if not n.endswith('.py'))} has changed"
+            if name == "own_code"
+            else f"{name} was {_said(there, name)}, is {_said(config, name)}"
+            for name in names
+        )
         raise InputError(
             f"{folder} holds another run: {differences}. Choose another folder, or give what it was "
             "begun with"
         )
+
+
+def _changed(there: Any, config: Any) -> list[str]:
+    """The names under which two mappings differ."""
+    there = there if isinstance(there, dict) else {}
+    config = config or {}
+    return [name for name in {**there, **config} if there.get(name) != config.get(name)]
 
 
 def _said(config: dict[str, Any], name: str) -> str:
@@ -159,10 +188,14 @@ def row(update: Update) -> dict[str, Any]:
     assert epoch is not None
     metrics = {name: [finite(value) for value in getattr(epoch, name)] for name in METRICS}
     return {
-        "epoch": epoch.number, "step": update.step, **metrics,
-        "diverged_at": [int(step) for step in epoch.diverged_at], "seconds": round(epoch.seconds, 6),
-        "elapsed": round(update.elapsed, 6), "compile_seconds": round(update.compile_seconds, 6),
-    }  # fmt: skip
+        "epoch": epoch.number,
+        "step": update.step,
+        **metrics,
+        "diverged_at": [int(step) for step in epoch.diverged_at],
+        "seconds": round(epoch.seconds, 6),
+        "elapsed": round(update.elapsed, 6),
+        "compile_seconds": round(update.compile_seconds, 6),
+    }
 
 
 def mean(values: np.ndarray) -> float:
@@ -172,22 +205,31 @@ def mean(values: np.ndarray) -> float:
 
 
 def write_result(
-    folder: Path, config: dict[str, Any], rows: list[dict[str, Any]], update: Update,
+    folder: Path,
+    config: dict[str, Any],
+    rows: list[dict[str, Any]],
+    update: Update,
     recorded: Sequence[str],
-) -> None:  # fmt: skip
+) -> None:
     """Write ``result.json``, with digests of the records beside it and of itself."""
     names = ("config.json", "recipe.toml", "metrics.jsonl", *recorded)
-    files.write_json(folder / "result.json", files.sealed({
-        "config": config,
-        "epochs": rows,
-        "steps": update.step,
-        "diverged_at": rows[-1]["diverged_at"],
-        "environment": {
-            **environment("flaxact", "jax", "flax", "optax"),
-            "devices": jax.device_count(), "processes": jax.process_count(),
-        },
-        "files": files.digests(folder, names),
-    }))  # fmt: skip
+    files.write_json(
+        folder / "result.json",
+        files.sealed(
+            {
+                "config": config,
+                "epochs": rows,
+                "steps": update.step,
+                "diverged_at": rows[-1]["diverged_at"],
+                "environment": {
+                    **environment("flaxact", "jax", "flax", "optax"),
+                    "devices": jax.device_count(),
+                    "processes": jax.process_count(),
+                },
+                "files": files.digests(folder, names),
+            }
+        ),
+    )
 
 
 def write_begin(folder: Path, config: dict[str, Any], recipe: Recipe) -> None:

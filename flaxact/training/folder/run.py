@@ -8,7 +8,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ STRIDE = 200  # steps between looks at the clock and at signals, where many are 
 _log = logging.getLogger("flaxact")
 
 
-def run(
+def run(  # noqa: PLR0913 (most are keywords with defaults)
     net: Net,
     recipe: Recipe,
     data: Dataset | Streamed,
@@ -46,6 +46,7 @@ def run(
     folder: Path,
     *,
     model: str = "",
+    own_code: Mapping[str, str] | None = None,
     save_seconds: float = 60.0,
     profile: bool = False,
     tensorboard: bool = False,
@@ -68,6 +69,8 @@ def run(
       members: one run each; a whole number is a seed.
       folder: is made if it is not there; one run at a time.
       model: a name for the net, so that a folder is not resumed with another net.
+      own_code: by name the digests of a user's own functions and of their files (``*.py``). A folder is
+        not resumed with a changed function; a changed file is named in a warning.
       save_seconds: between checkpoints, of which the two newest and the best are kept. Epochs that are
         the best so far, by mean test error, are saved too; of several processes every epoch is.
       profile: write a trace of some steps to ``folder/profile``, for TensorBoard or Perfetto.
@@ -89,7 +92,9 @@ def run(
     with contextlib.ExitStack() as stack:
         if first:
             stack.enter_context(locked(folder))
-        config = record.configuration(net, recipe, data, chosen, model)
+        config = record.configuration(
+            net, recipe, data, chosen, model=model, own_code=own_code or {}
+        )
         record.check_configuration(folder, config)
         if record.is_finished(folder, config, recipe):
             return
@@ -122,7 +127,7 @@ def run(
         assert update is not None
         saved.save(update, rows)
         if first:
-            record.write_result(folder, config, rows, update, recorded)
+            record.write_result(folder, config, rows, update, recorded=recorded)
 
 
 class _Saved(contextlib.AbstractContextManager):
@@ -154,10 +159,13 @@ class _Saved(contextlib.AbstractContextManager):
     def _save(self, update: Update, rows: list[dict[str, Any]]) -> None:
         metric = None if update.epoch is None else mean(update.epoch.test_error)
         facts = {
-            "rows": rows, "seconds": update.seconds, "elapsed": update.elapsed,
-            "stream": update.stream, "devices": jax.device_count(),
+            "rows": rows,
+            "seconds": update.seconds,
+            "elapsed": update.elapsed,
+            "stream": update.stream,
+            "devices": jax.device_count(),
             "recorded": record.measured(self.folder, self.recorded),
-        }  # fmt: skip
+        }
         self.store.save(update.step, update.arrays(), facts, metric=metric)
         self.last = time.monotonic()
         self.best = min(self.best, math.inf if metric is None else metric)
@@ -209,7 +217,10 @@ def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]
     if facts["devices"] != jax.device_count():
         _log.warning(
             "this run was saved on %d devices and goes on with %d: the last bits may differ",
-            facts["devices"], jax.device_count(),
-        )  # fmt: skip
-    start = Start(found.arrays, found.step, facts["seconds"], facts["elapsed"], facts["stream"])
+            facts["devices"],
+            jax.device_count(),
+        )
+    start = Start(
+        found.arrays, found.step, facts["seconds"], facts["elapsed"], stream=facts["stream"]
+    )
     return start, rows

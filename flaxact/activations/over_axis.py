@@ -1,0 +1,225 @@
+"""Normalized over an axis: softmax and its variants, squash, PolyNorm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from flaxact._lazy import jax, jnp
+from flaxact.activations._define import activation
+from flaxact.activations._grad import keeps_input, keeps_output_whole
+from flaxact.activations._numerics import along_last, finite, square_root
+from flaxact.activations._spec import Axes, Learned
+
+INF = math.inf
+_AXIS = {"monotonic": False, "coupled": True}
+
+
+@keeps_output_whole(lambda y, dx, axis: y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
+def _softmax(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    return jax.nn.softmax(x, axis)
+
+
+@keeps_output_whole(lambda y, dx, axis: dx - jnp.sum(jnp.exp(y) * dx, axis, keepdims=True))
+def _log_softmax(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    return jax.nn.log_softmax(x, axis)
+
+
+def _masked(
+    function: Callable[..., jax.Array], x: jax.Array, axis: Axes, where: Any, beyond: float
+) -> jax.Array:
+    axes = tuple(range(jnp.ndim(x))) if axis is None else axis
+    if where is None:
+        return function(x, axes)
+    # Where nothing is left anything finite will do: of -∞ alone the result, which is not used, is nan.
+    left = jnp.any(jnp.broadcast_to(where, x.shape), axes, keepdims=True)
+    filled = jnp.where(where, x, jnp.where(left, -INF, 0).astype(x.dtype))
+    return jnp.where(where, function(filled, axes), beyond)
+
+
+@activation(r"e^{x_i} / \sum_j e^{x_j}", source="bridle1990softmax", range=(0.0, 1.0), **_AXIS)
+def softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
+    """Softmax: positive values that sum to one.
+
+    Args:
+      x: the input.
+      axis: over which they sum to one; one, several or, with None, all.
+      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
+
+    >>> [round(float(y), 4) for y in softmax(jnp.array([0.0, 1.0]))]
+    [0.2689, 0.7311]
+    """
+    return _masked(_softmax, x, axis, where, beyond=0.0)
+
+
+@activation(r"x_i - \log \sum_j e^{x_j}", source="bridle1990softmax", range=(-INF, 0.0), **_AXIS)
+def log_softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
+    """Logarithm of softmax.
+
+    Args:
+      x: the input.
+      axis: over which the exponentials sum to one; one, several or, with None, all.
+      where: a mask that broadcasts to ``x``: what is left out is -inf, and takes no part in the sum.
+
+    >>> [round(float(y), 4) for y in log_softmax(jnp.array([0.0, 1.0]))]
+    [-1.3133, -0.3133]
+    """
+    return _masked(_log_softmax, x, axis, where, beyond=-INF)
+
+
+def _from_the_top(x: jax.Array, axis: int) -> jax.Array:
+    """In falling order along the last axis, for a largest value of 0."""
+    # The threshold is at least -1: what is less may count as -2, so that neither it nor its square
+    # drowns the rest.
+    return jnp.flip(jnp.sort(jnp.maximum(jnp.moveaxis(x, axis, -1), -2), -1), -1)
+
+
+def _above(
+    x: jax.Array, axis: int, thresholds: Callable[[jax.Array, jax.Array], jax.Array]
+) -> jax.Array:
+    """What of the values lies above the last threshold that its own value reaches, else 0.
+
+    ``thresholds(ordered, count)`` are those that hold if so many of the values are above.
+    """
+    ordered = _from_the_top(x, axis)
+    if not x.shape[axis]:
+        return x
+    count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
+    found = thresholds(ordered, along_last(count, x.ndim))
+    size = jnp.sum(found <= ordered, -1, keepdims=True)
+    return jnp.maximum(x - jnp.moveaxis(jnp.take_along_axis(found, size - 1, -1), -1, axis), 0)
+
+
+def _sparsemax_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
+    support = jnp.where(y > 0, 1, 0).astype(y.dtype)
+    mean = jnp.sum(support * dx, axis, keepdims=True) / jnp.sum(support, axis, keepdims=True)
+    return support * (dx - mean)
+
+
+@activation(
+    r"\operatorname{argmin}_{p \in \Delta} \lVert p - x \rVert^2",
+    source="martins2016sparsemax",
+    range=(0.0, 1.0),
+    **_AXIS,
+)
+@keeps_output_whole(_sparsemax_tangent)
+def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Sparsemax: the nearest point of the simplex, most of whose values are exactly zero.
+
+    Args:
+      x: the input.
+      axis: over which the values sum to one.
+
+    >>> [round(float(y), 4) for y in sparsemax(jnp.array([0.0, 0.5, 2.0]))]
+    [0.0, 0.0, 1.0]
+    """
+    x = x - jnp.max(x, axis, keepdims=True, initial=-INF)
+    return _above(x, axis, lambda ordered, count: (jnp.cumsum(ordered, -1) - 1) / count)
+
+
+def _entmax15_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
+    root = square_root(y)
+    mean = jnp.sum(root * dx, axis, keepdims=True) / jnp.sum(root, axis, keepdims=True)
+    return root * (dx - mean)
+
+
+@activation(
+    r"\max(x_i / 2 - \tau, 0)^2, \quad \text{with } \tau \text{ such that they sum to one}",
+    source="peters2019entmax",
+    range=(0.0, 1.0),
+    **_AXIS,
+)
+@keeps_output_whole(_entmax15_tangent)
+def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
+    """1.5-entmax: between softmax and sparsemax, with exact zeros and a slope without jumps.
+
+    Args:
+      x: the input.
+      axis: over which the values sum to one.
+
+    >>> [round(float(y), 4) for y in entmax15(jnp.array([0.0, 0.5, 2.0]))]
+    [0.0, 0.0504, 0.9496]
+    """
+    x = (x - jnp.max(x, axis, keepdims=True, initial=-INF)) / 2
+
+    def thresholds(ordered: jax.Array, count: jax.Array) -> jax.Array:
+        mean = jnp.cumsum(ordered, -1) / count
+        spread = jnp.cumsum(ordered * ordered, -1) - count * mean * mean
+        return mean - square_root((1 - spread) / count)
+
+    return _above(x, axis, thresholds) ** 2
+
+
+@activation(
+    r"\frac{\lVert x \rVert^2}{1 + \lVert x \rVert^2} \frac{x}{\lVert x \rVert}",
+    source="sabour2017dynamic",
+    range=(-1.0, 1.0),
+    **_AXIS,
+)
+@keeps_input()
+def squash(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Squash: the vector along the axis keeps its direction, its length becomes less than one.
+
+    Args:
+      x: the input: capsules along the axis.
+      axis: of a capsule's numbers.
+
+    >>> [round(float(y), 4) for y in squash(jnp.array([3.0, 4.0]))]
+    [0.5769, 0.7692]
+    """
+    # In units of the largest, if that is above one, whose square might overflow.
+    x = finite(x)
+    scale = jnp.maximum(_largest(x, axis), 1)
+    x = x / scale
+    square = jnp.sum(x * x, axis, keepdims=True)
+    return x * (square_root(square) / (1 / scale / scale + square))
+
+
+def _largest(x: jax.Array, axis: int) -> jax.Array:
+    """The largest size along the axis, a constant to differentiation; its inverse is normal too."""
+    most = float(1 / jnp.finfo(x.dtype).tiny)
+    return jax.lax.stop_gradient(jnp.minimum(jnp.max(abs(x), axis, keepdims=True, initial=0), most))
+
+
+def _polynorm_initial(key: Any, width: int, axis: int) -> dict[str, jax.Array]:
+    return {"weights": jnp.full((3,), 1 / 3, jnp.float32), "bias": jnp.zeros((), jnp.float32)}
+
+
+@activation(
+    r"\sum_{i=1}^{3} w_i \frac{x^i}{\lVert x^i \rVert_{\mathrm{rms}}} + b",
+    source="zhuo2025polycom",
+    range=(-INF, INF),
+    learned=("weights", "bias"),
+    initial=_polynorm_initial,
+    note="The paper adds 1e-6 to the mean squares; here nothing is, and the scale of x does not matter.",
+    **_AXIS,
+)
+@keeps_input()
+def polynorm(
+    x: jax.Array,
+    axis: int = -1,
+    weights: Learned = None,
+    bias: Learned = None,
+) -> jax.Array:
+    """PolyNorm: a cubic whose powers are each divided by their root mean square over the channels.
+
+    Args:
+      x: the input.
+      axis: the channels.
+      weights: shape (3,), learned: of x, x² and x³; a third each at first.
+      bias: shape (), learned; 0 at first.
+
+    >>> [round(float(y), 4) for y in polynorm(jnp.array([-1.0, 1.0]))]
+    [-0.3333, 1.0]
+    """
+    # Powers of the input over its largest: the norm takes the scale away, and cubes stay in range.
+    x = finite(x)
+    scale = _largest(x, axis)
+    x = x / jnp.where(scale > 0, scale, 1)
+    total = bias
+    for i in (1, 2, 3):
+        power = x**i
+        mean_square = jnp.mean(power * power, axis, keepdims=True)
+        total = total + weights[i - 1] * power / jnp.sqrt(jnp.where(scale > 0, mean_square, 1))
+    return total

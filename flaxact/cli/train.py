@@ -1,0 +1,209 @@
+"""The commands that train, and that make a report again: arguments to a call, and what is shown."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from flaxact import _own_code, interrupts
+from flaxact.errors import InputError
+
+
+def train(
+    activation: tyro.conf.Positional[str],
+    *,
+    model: str = "cuda_convnet(width=0.25)",
+    dataset: str = "mnist5k",
+    recipe: Path | None = None,
+    option: tuple[str, ...] = (),
+    seeds: int = 1,
+    learning_rate: tuple[float, ...] = (),
+    momentum: tuple[float, ...] = (),
+    sweep: tuple[str, ...] = (),
+    stream: bool = False,
+    workers: int = 2,
+    image_size: int | None = None,
+    data_dir: Path | None = None,
+    out: Path = Path("flaxact-run"),
+    chunk: int | None = None,
+    split: Literal["members", "batch"] | None = None,
+    save_seconds: float = 60.0,
+    profile: bool = False,
+    tensorboard: bool = False,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+) -> None:
+    """Train a model, from several seeds and at several rates at once; again, it goes on after a stop.
+
+    Args:
+      activation: Name or spec text.
+      model: Name or spec text.
+      dataset: mnist5k, the name of a TFDS image classification set, or with --stream a folder of images.
+      recipe: TOML file; what it leaves out is as by default.
+      option: Fields of the recipe, as "epochs=20" "optimizer='adamw'" "augment=['crop', 'flip']"; they
+        go before the file's.
+      seeds: Number of runs, with seeds 0, 1, 2, ...
+      learning_rate: In place of the recipe's; several are trained at once.
+      momentum: Likewise.
+      sweep: Hyperparameters of the activation that are trained at once, as "negative_slope=0,0.1,0.3".
+      stream: Read images while training, for sets that are larger than the memory.
+      workers: Processes that read and decode them.
+      image_size: Side to which images are brought, in pixels; needed with --stream.
+      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
+      out: Folder of the run.
+      chunk: How many members are trained by one program; else as many as the memory holds.
+      split: What is divided among several devices; else members where there are enough.
+      save_seconds: Between checkpoints.
+      profile: Write a trace of some steps.
+      tensorboard: Write TensorBoard's files too; needs flaxact[tensorboard].
+      coordinator: Of several processes, host:port of the first; under Slurm and on TPU pods say
+        "environment", and leave out the other two.
+      processes: How many there are.
+      process: Which of them this is, from 0.
+    """
+    from flaxact import models
+    from flaxact.activations import get
+    from flaxact.training import Recipe, grid
+
+    chosen = Recipe.from_toml(read_recipe(recipe), "\n".join(option))
+    name = str(models.parse(model))
+    act = str(get(activation))
+    members = grid(
+        range(seeds), learning_rate or (None,), momentum or (None,), **dict(map(_swept, sweep))
+    )
+    begin(coordinator, processes, process)
+    data = _data(dataset, chosen, image_size, workers if stream else None, data_dir=data_dir)
+    from flaxact import training
+    from flaxact.net import from_linen
+
+    module = models.create_model(name, act, num_classes=data.num_classes)
+    net = from_linen(module, members[0].swept)
+    from flaxact.data.catalogue import own as own_data
+    from flaxact.progress import Shown
+    from flaxact.studies.study import own_definitions
+
+    own = [*own_definitions(act, name), *(own_data[n] for n in [dataset] if n in own_data)]
+
+    with interrupts.raised(), Shown(chosen, len(members)) as shown:
+        for epoch in training.run(
+            net,
+            chosen,
+            data,
+            members,
+            folder=out,
+            model=f"{name} with {act}",
+            own_code=_own_code.digests(own),
+            save_seconds=save_seconds,
+            profile=profile,
+            tensorboard=tensorboard,
+            watch=shown.step,
+            chunk=chunk,
+            split=split,
+        ):
+            shown.epoch(epoch)
+    print(f"The run: {out / 'result.json'}")
+
+
+def read_recipe(file: Path | None) -> str:
+    """The text of a recipe's file; empty for none."""
+    try:
+        return file.read_text("utf-8-sig") if file else ""  # with or without a byte-order mark
+    except OSError as error:
+        raise InputError(f"cannot read the recipe {file}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"cannot read the recipe {file}: byte {error.start} is not UTF-8; save it in that encoding"
+        ) from None
+
+
+def _swept(text: str) -> tuple[str, tuple[float, ...]]:
+    name, _, values = text.partition("=")
+    try:
+        return name, tuple(map(float, values.split(",")))
+    except ValueError:
+        raise InputError(
+            f"a sweep is a hyperparameter and its values, as negative_slope=0,0.1, not {text!r}"
+        ) from None
+
+
+def begin(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Before anything is done with JAX: every core a device, or several processes."""
+    from flaxact.training.distributed import initialize, keep_programs, use_cores
+
+    if coordinator is None and processes is None and process is None:
+        use_cores()
+    else:
+        initialize(None if coordinator == "environment" else coordinator, processes, process)
+    keep_programs()
+    import jax
+
+    jax.devices()  # it starts here, where an interrupt ends the process, and not within a training
+
+
+def _data(
+    dataset: str, recipe: Any, size: int | None, workers: int | None, data_dir: Path | None
+) -> Any:
+    """A data set in memory, or for a number of workers one that is read while it is trained on."""
+    from flaxact import data
+
+    if workers is None:
+        return data.load(dataset, data_dir=data_dir, image_size=size)
+    if size is None:
+        raise InputError("--stream needs an --image-size, in pixels")
+    import jax
+
+    from flaxact.data.streamed import Streamed
+    from flaxact.training.programs import EVALUATION_BATCH
+
+    ahead = jax.device_put if jax.device_count() == 1 else None
+
+    def stream(split: str, batch_size: int) -> Any:
+        return data.open_stream(
+            dataset,
+            split=split,
+            batch_size=batch_size,
+            image_size=size,
+            workers=workers,
+            data_dir=data_dir,
+            put=ahead,
+            shard=(jax.process_index(), jax.process_count()),
+        )
+
+    train = stream("train", recipe.batch_size)
+    test = stream("test", EVALUATION_BATCH)
+    return Streamed(dataset, train, test)
+
+
+def report(folder: tyro.conf.Positional[Path], *, watch: bool = False, port: int = 8765) -> None:
+    """Make tables, plots and report.html again from results.json.
+
+    Args:
+      folder: Where flaxact compare writes or has written.
+      watch: Serve it on this machine as a page that reloads, until Ctrl-C; also while it trains.
+      port: Of that page.
+    """
+    if watch:
+        from flaxact.cli.watching import watch_report
+
+        watch_report(folder, port)
+        return
+    from flaxact.progress import print_table
+    from flaxact.studies.report import difference_table, table, write_report
+
+    path = write_report(folder)
+    print_table(*table(folder))
+    heading, titles, rows = difference_table(folder)
+    if rows:
+        print(heading)
+        print_table(titles, rows)
+    print(f"The report: {path}")
+
+
+def command() -> str:
+    """The command line as it was given."""
+    return shlex.join(["flaxact", *sys.argv[1:]])

@@ -1,0 +1,196 @@
+"""What is shown while something trains, and at its end: on a terminal, in a notebook, or in a log."""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from flaxact import interrupts
+from flaxact._lazy import np
+
+console = Console(stderr=True)
+SILENT = 30.0  # seconds after which a log gets a line that says it is still at work
+
+
+class _Cell:
+    """The bar of a notebook: one output of a cell, which is updated. It needs no widgets."""
+
+    def __init__(self, unit: str):
+        from IPython.display import display
+
+        self.unit = unit
+        self.began = time.perf_counter()
+        self.shown_at = 0.0
+        self.handle: Any = display(self._drawn(0, 1, "starting"), display_id=True)
+
+    def show(self, done: int, total: int, text: str) -> None:
+        """Draw it anew, at most five times a second."""
+        if time.perf_counter() - self.shown_at > 0.2 or done == total:
+            self.shown_at = time.perf_counter()
+            self.handle.update(self._drawn(done, total, text))
+
+    def _drawn(self, done: int, total: int, text: str) -> Any:
+        from IPython.display import HTML
+
+        seconds = int(time.perf_counter() - self.began)
+        said = f"{done}/{total} {self.unit}, {seconds // 60}:{seconds % 60:02}, {html.escape(text)}"
+        return HTML(
+            f'<progress value="{done if total else 1}" max="{total or 1}" '
+            f'style="vertical-align: middle"></progress> {said}'
+        )
+
+
+class Bar:
+    """How much is done, of how much, how long it took and will take, and a text.
+
+    Args:
+      unit: of what is done.
+      lines: whether each new text is a line where there is no terminal, as in a log; else nothing is.
+    """
+
+    def __init__(self, unit: str, *, lines: bool = False):
+        columns = (
+            BarColumn(16),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        self.unit = unit
+        self.lines = lines
+        self.live = console.is_terminal
+        self.cell: _Cell | None = None
+        self.progress = Progress(*columns, console=console)
+        self.task = self.progress.add_task("starting", total=None)
+        self.text = ""
+        self.state = 0, 0  # done, and of how many
+        self.begun = self.said = time.monotonic()
+        self.ended = threading.Event()
+
+    def __enter__(self) -> Bar:
+        if self.live:
+            self.progress.start()
+        elif console.is_jupyter:
+            self.cell = _Cell(self.unit)
+        elif self.lines:
+            threading.Thread(target=self._keep_saying, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        if self.live:
+            self.progress.stop()
+
+    def _keep_saying(self) -> None:
+        """Say every so many seconds in which nothing new is said that it is still at work."""
+        while not self.ended.wait(max(0.1, self.said + SILENT - time.monotonic())):
+            if time.monotonic() - self.said >= SILENT:
+                self._line(f"{self.text} (at work, {self._clock()})")
+
+    def _clock(self) -> str:
+        """How long it took, and about how long it will take."""
+        elapsed = time.monotonic() - self.begun
+        done, total = self.state
+        text = f"{_minutes(elapsed)} so far"
+        if done:
+            text += f", about {_minutes(elapsed / done * (total - done))} left"
+        return text
+
+    def _line(self, text: str) -> None:
+        done, total = self.state
+        self.said = time.monotonic()
+        console.print(f"{done}/{total} {self.unit}: {text}", soft_wrap=True, highlight=False)
+
+    def show(self, done: int, total: int, text: str) -> None:
+        """Bring it up to date; raises an interrupt that was caught on its way."""
+        interrupts.check()
+        if self.live:
+            self.progress.update(self.task, completed=done, total=total, description=text)
+        elif self.cell:
+            self.cell.show(done, total, text)
+        self.state = done, total
+        is_new = text != self.text
+        self.text = text
+        if self.lines and is_new and not (self.live or self.cell):
+            self._line(text)
+
+
+def _minutes(seconds: float) -> str:
+    """Minutes and seconds.
+
+    >>> _minutes(75.2)
+    '1:15'
+    """
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on the standard output, as wide as it is where that is no terminal."""
+    table = Table(*titles, box=SIMPLE, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    output = Console()
+    if not output.is_terminal:
+        output.width = 1000
+    output.print(table, highlight=False, markup=False)
+
+
+class Shown:
+    """A run: steps and images a second in a bar, and a line an epoch."""
+
+    def __init__(self, recipe: Any, members: int):
+        self.bar = Bar("steps")
+        self.recipe = recipe
+        self.members = members
+        self.first: Any = None
+
+    def __enter__(self) -> Shown:
+        self.bar.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.__exit__()
+
+    def step(self, update: Any) -> None:
+        """A step has been done, or many."""
+        if self.first is None:
+            self.first = update.step, update.elapsed
+            console.print(f"compiled in {update.compile_seconds:.1f} s")
+        steps = update.step - self.first[0]
+        seconds = update.elapsed - self.first[1]
+        images = self.recipe.batch_size * self.members * steps
+        text = f"{images / seconds:,.0f} images/s" if steps and seconds else ""
+        self.bar.show(update.step, update.steps_per_epoch * self.recipe.epochs, text)
+
+    def epoch(self, epoch: Any) -> None:
+        """An epoch has ended: a line, of the member with the least test error."""
+        lost = int((epoch.diverged_at >= 0).sum())
+        if lost == self.members:
+            said = "every member has diverged"
+        else:
+            best = int(np.nanargmin(epoch.test_error))
+            said = f"test error {epoch.test_error[best]:.1%}"
+            if epoch.number:
+                said = (
+                    f"training error {epoch.train_error[best]:.1%}, {said}, {epoch.seconds:.1f} s"
+                )
+            if self.members > 1:
+                said += f" (best of {self.members}, {lost} diverged)"
+        console.print(f"epoch {epoch.number}: {said}")
