@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from flaxact.data import Dataset
 from flaxact.errors import InputError
 from flaxact.stored.files import DIGEST, read_json
 from flaxact.studies._cell import run_cell
+from flaxact.studies._epoch_texts import epoch_text, rates_text
 from flaxact.studies._folder import StoredRuns, held, is_config
 from flaxact.studies._records import Results, read_results
 from flaxact.studies._results import (
@@ -29,7 +28,7 @@ from flaxact.studies.contrasts import decided
 from flaxact.studies.search import TUNING_SEED, budget
 from flaxact.studies.study import Study, identity
 from flaxact.studies.tuning import resolved, tune
-from flaxact.training import Epoch, Member
+from flaxact.training import Member
 
 LOOK = 2  # seeds that are added between looks at the sequential test
 REPORTS = ("report.html", "results.csv", "results.md", "plots")  # beside results.json
@@ -267,7 +266,7 @@ def train_activation(
     if _searches(known, activation):
         yield 0, f"{activation}: compiling"
         for epoch in tune(study, data, folder, activation):
-            yield len(epoch.members), f"{activation}, choosing a rate: {_rates_text(epoch)}"
+            yield len(epoch.members), f"{activation}, choosing a rate: {rates_text(epoch)}"
         known = resolved(study, data, folder)
         cells = None
     if cells is None:
@@ -281,24 +280,3 @@ def train_activation(
             epochs = (epoch.number - before) * len(cell.members)
             yield epochs, epoch_text(activation, cell.members, epoch)
             before = epoch.number
-
-
-def _rates_text(epoch: Epoch) -> str:
-    best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
-    rate = epoch.members[best].learning_rate
-    return (
-        f"epoch {epoch.number} of {len(epoch.members)} rates, best {rate:g} with validation error "
-        f"{epoch.test_error[best]:.1%}"
-    )
-
-
-def epoch_text(activation: str, members: Sequence[Member], epoch: Epoch) -> str:
-    """What is said of an epoch while it trains: the errors of the member with the lowest test error."""
-    best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
-    of = f"{len(members)} run{'s' * (len(members) > 1)}"
-    if not epoch.number:
-        return f"{activation}, {of}, compiled in {epoch.compile_seconds:.0f} s"
-    errors = (
-        f"training error {epoch.train_error[best]:.1%}, test error {epoch.test_error[best]:.1%}"
-    )
-    return f"{activation}, epoch {epoch.number}, best of {of}: {errors}"
