@@ -211,9 +211,10 @@ def _typed(name: str, value: Any, wanted: str) -> Any:
         is_spec = name.removeprefix("each of ") in _SPECS and (value or name != "views")
         return str(parse(value)) if is_spec else value
     if wanted == "int" and isinstance(value, Integral) and not isinstance(value, bool):
-        if abs(value) >= HUGE:
+        whole = int(value)
+        if abs(whole) >= HUGE:
             raise InputError(f"{name} must be a whole number of at most 64 bits, not a huge one")
-        return int(value)
+        return whole
     if wanted == "float" and isinstance(value, Real) and not isinstance(value, bool):
         try:
             return float(value)
