@@ -158,9 +158,9 @@ def _loaded(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, in
     return data, sample, (sample[0].shape[1:], str(sample[0].dtype)), steps
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def preprocessed(texts: tuple[str, ...], data: Dataset) -> Dataset:
-    """What ``preprocess`` makes of a data set; the last one is remembered."""
+    """What ``preprocess`` makes of a data set; remembers two: one to tune on, one to evaluate on."""
     return preprocess(texts, data)
 
 
