@@ -229,11 +229,13 @@ def data_sets(data_dir: Path | None) -> list[Finding]:
 
 def caches() -> list[Finding]:
     """Where compiled programs are kept, and how much room the disk has."""
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
+    from flaxact.training.distributed import CACHE, keep_programs
+
+    cache = keep_programs()
     free = shutil.disk_usage(Path.cwd()).free
     advice = "" if free > ROOM else "make room: data sets and checkpoints may not fit"
     return [
-        Finding("compilation cache", cache or "none (JAX_COMPILATION_CACHE_DIR is not set)"),
+        Finding("compilation cache", str(cache or f"none ({CACHE}={os.environ.get(CACHE, '')})")),
         Finding("disk", f"{free / 1e9:.0f} GB free in {Path.cwd()}", advice),
     ]
 

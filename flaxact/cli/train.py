@@ -133,12 +133,13 @@ def _swept(text: str) -> tuple[str, tuple[float, ...]]:
 
 def begin(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """Before anything is done with JAX: every core a device, or several processes."""
-    from flaxact.training.distributed import initialize, use_cores
+    from flaxact.training.distributed import initialize, keep_programs, use_cores
 
     if coordinator is None and processes is None and process is None:
         use_cores()
     else:
         initialize(None if coordinator == "environment" else coordinator, processes, process)
+    keep_programs()
     import jax
 
     jax.devices()  # it starts here, where an interrupt ends the process, and not within a training
@@ -178,17 +179,28 @@ def _data(
     return Streamed(dataset, train, test)
 
 
-def report(folder: tyro.conf.Positional[Path]) -> None:
+def report(folder: tyro.conf.Positional[Path], *, watch: bool = False, port: int = 8765) -> None:
     """Make tables, plots and report.html again from results.json.
 
     Args:
-      folder: Where flaxact compare has written.
+      folder: Where flaxact compare writes or has written.
+      watch: Serve it on this machine as a page that reloads, until Ctrl-C; also while it trains.
+      port: Of that page.
     """
+    if watch:
+        from flaxact.cli.watching import watch_report
+
+        watch_report(folder, port)
+        return
     from flaxact.progress import print_table
-    from flaxact.studies.report import table, write_report
+    from flaxact.studies.report import difference_table, table, write_report
 
     path = write_report(folder)
     print_table(*table(folder))
+    heading, titles, rows = difference_table(folder)
+    if rows:
+        print(heading)
+        print_table(titles, rows)
     print(f"The report: {path}")
 
 

@@ -104,8 +104,11 @@ class Recorder:
         self.done.add(update.step)
 
     def _measured(self, groups: list[Any]) -> Any:
-        """By site and measure, (members, ...): each on the devices where it is trained."""
-        with jax.transfer_guard("allow"):  # images go to where a group is
+        """By site and measure, (members, ...), where the first group is: compiled once."""
+        with jax.transfer_guard("allow"):
+            if len(groups) > 1:
+                first = jax.tree.leaves(groups[0])[0].sharding
+                groups = jax.device_put(groups, first)
             measured = [self._measure(group, self._images, self._labels) for group in groups]
             measured = jax.device_get(measured)
         return jax.tree.map(lambda *values: np.concatenate(values), *measured)

@@ -1,9 +1,13 @@
-"""Before JAX starts: the processes of one run, and a CPU device per core."""
+"""Before JAX starts: the processes of one run, a CPU device per core, and where programs are kept."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import platform
+import sys
+from pathlib import Path
 
 import jax
 
@@ -53,3 +57,50 @@ def use_cores(count: int | None = None) -> None:
     if not is_set and "JAX_NUM_CPU_DEVICES" not in os.environ:
         with contextlib.suppress(RuntimeError):  # JAX has begun
             jax.config.update("jax_num_cpu_devices", count or os.cpu_count())
+
+
+CACHE = "FLAXACT_COMPILATION_CACHE"  # a folder, or "off"
+
+
+def keep_programs() -> Path | None:
+    """Keep compiled programs in a folder of the user's cache, so that the next process reads them.
+
+    ``FLAXACT_COMPILATION_CACHE`` says another folder, or ``off``. Does nothing where JAX has a folder for
+    it already, as by ``JAX_COMPILATION_CACHE_DIR``, or where nothing can be written.
+
+    Returns:
+      The folder; None where nothing is kept.
+    """
+    chosen = os.environ.get(CACHE, "")
+    if chosen == "off":
+        return None
+    there = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    if there:
+        return Path(there)
+    folder = Path(chosen) if chosen else _user_cache() / "flaxact" / f"programs-{_processor()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    return folder
+
+
+def _processor() -> str:
+    """What machine code is for, as a home folder may be shared by machines that differ."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        flags = platform.processor()
+    return hashlib.sha256(f"{platform.machine()} {flags}".encode()).hexdigest()[:8]
+
+
+def _user_cache() -> Path:
+    """Where the system has a user's caches."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home()))
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -97,7 +97,7 @@ def compiled(plan: ProgramPlan) -> Programs:
     labels = shared(plan.images[0][:1], jnp.int32)
 
     init = jax.jit(over_members(make_init(plan.net, plan.recipe)), out_shardings=state_at)
-    init = init.lower(_member_shapes(plan), images).compile()
+    init = _compiled_once(init.lower(_member_shapes(plan), images), plan.place)
     state = jax.tree.map(
         lambda leaf: ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=state_at), init.out_info
     )
@@ -151,9 +151,33 @@ def _advance(plan: ProgramPlan, images, labels, state, shared) -> tuple[Any, Any
         number = shared((), jnp.int32)
         return None, jit(over_members(several)), (number, images, labels)
     of_member = jax.jit(lambda group: order(only_member(group)), out_shardings=place.shared)
-    of_member = of_member.lower(state).compile()
+    of_member = _compiled_once(of_member.lower(state), place)
     batches = shared(of_member.out_info.shape, of_member.out_info.dtype)
     return of_member, jit(over_members(step_of_epoch)), (images, labels, batches)
+
+
+def _compiled_once(lowered: Any, place: Place) -> Any:
+    """A lowered program, compiled; the one that is there already if its text is the same.
+
+    The initial weights and the order of the batches do not depend on the activation: of many nets that
+    differ in it alone, only the first takes the time.
+    """
+    key = _Text(lowered, lowered.as_text(), (lowered.in_tree, lowered.out_tree, place))
+    return _compiled_text(key)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A lowered program, equal to others with the same text."""
+
+    lowered: Any = field(compare=False)
+    text: str = field(repr=False)
+    call: Any
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled_text(key: _Text) -> Any:
+    return key.lowered.compile()
 
 
 def _member_shapes(plan: ProgramPlan) -> dict[str, Any]:
