@@ -1,4 +1,4 @@
-"""What may differ between nets that are trained together; does not import jax."""
+"""Members: the nets that are trained together and how they may differ. Does not import jax."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from flaxact.errors import InputError
 
 @dataclass(frozen=True)
 class Member:
-    """One of several trainings of a net on the same data that are done at once.
+    """One of several trainings of the same net on the same data that run at once.
 
     Attributes:
       seed: of weights, batch order, augmentation and dropout.
       learning_rate: None for the recipe's.
-      momentum: None for the recipe's; a recipe without momentum (0) has no velocity for it.
-      hyperparameters: of the net's activations, by name, for a net that was made with
+      momentum: None for the recipe's. If the recipe has no momentum (0), a member cannot have one.
+      hyperparameters: (name, value) pairs for the net's activations; the net must be made with
         ``from_linen(module, hyperparameters=...)``.
 
     Raises:
@@ -54,7 +54,7 @@ class Member:
         return tuple(name for name, _ in self.hyperparameters)
 
     def described(self) -> dict[str, Any]:
-        """What it says, for JSON; what it leaves to the recipe is left out."""
+        """The fields as JSON values, without those left to the recipe."""
         said = {k: v for k, v in vars(self).items() if v is not None and v != ()}
         if self.hyperparameters:
             said["hyperparameters"] = dict(self.hyperparameters)
@@ -62,7 +62,7 @@ class Member:
 
 
 def _number(name: str, value: Any) -> float:
-    """As Python's, which JSON has too."""
+    """A value as a Python float, which JSON can hold."""
     try:
         number = as_kind(value, float)
     except TypeError:
@@ -73,7 +73,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def as_members(members: Sequence[Member | int]) -> list[Member]:
-    """Members, of which those given as a whole number are of that seed."""
+    """The members, where an integer stands for ``Member(seed=...)``."""
     return [member if isinstance(member, Member) else Member(member) for member in members]
 
 
@@ -83,7 +83,7 @@ def grid(
     momenta: Sequence[float | None] = (None,),
     **hyperparameters: Sequence[float],
 ) -> tuple[Member, ...]:
-    """Every seed at every learning rate, momentum and hyperparameter.
+    """Members for every combination of seed, learning rate, momentum and hyperparameter values.
 
     >>> [(m.learning_rate, m.seed) for m in grid([0, 1], [0.1, 0.3])]
     [(0.1, 0), (0.1, 1), (0.3, 0), (0.3, 1)]

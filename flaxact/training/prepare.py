@@ -1,4 +1,4 @@
-"""From what a training is asked for to its groups: checks, devices, compiled programs."""
+"""Prepare a training: check its arguments, choose devices, compile its programs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def prepare(
     devices: Sequence[Any] | None,
     split: Division | None,
 ) -> Groups:
-    """The groups of a training, with compiled programs; arguments as ``flaxact.training.updates``."""
+    """The groups of a training with compiled programs; arguments as in ``flaxact.training.updates``."""
     runs = as_members(members)
     names = _checked(recipe, runs, loop, chunk)
     data, sample, test_images, steps = _loaded(recipe, data)
@@ -83,7 +83,7 @@ def prepare(
 def _checked(
     recipe: Recipe, members: list[Member], loop: str | None, chunk: int | None
 ) -> tuple[str, ...]:
-    """The names of the members' hyperparameters, once the arguments are checked."""
+    """Check the arguments; returns the names of the members' hyperparameters."""
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         raise InputError(
             "a training is a compiled program, which JAX_DISABLE_JIT forbids: unset it, or call "
@@ -136,7 +136,7 @@ def _loaded(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, in
 
 @functools.lru_cache(maxsize=1)
 def preprocessed(texts: tuple[str, ...], data: Dataset) -> Dataset:
-    """What ``preprocess`` makes of a data set; the last one is remembered."""
+    """The preprocessed data set; the last one is cached."""
     return preprocess(texts, data)
 
 
@@ -156,7 +156,7 @@ def _traced(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[Any, bool]:
 
 
 def _check_outputs(outputs: Any, data: Dataset | Streamed) -> None:
-    """Whether a net's outputs for 2 images are logits of all of a data set's classes."""
+    """Raise if a net's outputs for 2 images are not logits for all classes of a data set."""
     shape = getattr(outputs, "shape", ())
     if len(shape) != 2 or not jnp.issubdtype(outputs.dtype, jnp.floating):
         given = jax.tree.map(lambda leaf: f"{leaf.dtype} {leaf.shape}", outputs)
@@ -171,7 +171,7 @@ def _check_outputs(outputs: Any, data: Dataset | Streamed) -> None:
 
 
 def _size(count: int, chunk: int | None, programs: Any, place: Place) -> int:
-    """How many members one program trains: ``chunk``; else all, or half of them, as often as needed."""
+    """How many members one program trains: ``chunk``, or all, halved until they fit into memory."""
     devices = count // place.state.shard_shape((count,))[0]  # that members are divided among
     size = min(chunk or count, count)
     while not chunk and size > devices and programs(size).memory > 0.9 * available(place):

@@ -1,4 +1,4 @@
-"""How a net is trained, as a value that can be written down and read again; does not import jax."""
+"""The recipe of a training as a value that TOML can store. Does not import jax."""
 
 from __future__ import annotations
 
@@ -28,34 +28,38 @@ class Recipe:
     """How a net is trained on the mean cross-entropy of a batch.
 
     Attributes:
-      epochs: passes over the training images; a last batch that is not full is left out.
-      batch_size: images a step.
-      learning_rate: what the schedule's factor multiplies.
-      momentum: share of the velocity that is kept; the first beta of adam, adamw and lion; 0 for none.
-      weight_decay: times a kernel, added to its gradient; in adamw and lion to the step, before the
-        learning rate. Biases, normalisations and what an activation learns don't decay.
-      schedule: ``constant``; ``cosine``, to zero at the end; ``steps``, times ``decay_factor`` at each
-        milestone; ``plateau``, times it once an epoch's mean training loss has not improved on the best
-        by a part in 10,000 for ``patience`` epochs.
-      optimizer: one of OPTIMIZERS; their equations are at ``make_optimizer``.
-      milestones: of ``steps``, in epochs; none for after 80% and again after 90% of the steps.
+      epochs: passes over the training images. The last batch is dropped if it is not full.
+      batch_size: images per step.
+      learning_rate: the rate that the schedule's factor multiplies.
+      momentum: decay of the velocity; the first beta of adam, adamw and lion; 0 for none.
+      weight_decay: coefficient of L2 decay on kernels, added to the gradient; adamw and lion add it
+        to the step, before the learning rate. Biases, normalization parameters and learned
+        activation parameters don't decay.
+      schedule: ``constant``; ``cosine``, down to zero at the end; ``steps``, which multiplies by
+        ``decay_factor`` at each milestone; or ``plateau``, which multiplies by it when the mean
+        training loss of an epoch has not improved on the best by 1 part in 10,000 for ``patience``
+        epochs.
+      optimizer: one of OPTIMIZERS; ``make_optimizer`` states their equations.
+      milestones: of ``steps``, in epochs; empty for 80% and 90% of the steps.
       decay_factor: of ``steps`` and ``plateau``.
       patience: of ``plateau``, in epochs.
-      warmup_epochs: how long the learning rate rises linearly, whatever the schedule.
+      warmup_epochs: length of the linear warm-up, for every schedule.
       label_smoothing: share of the target that is spread evenly over the classes.
-      gradient_clip: largest length of the gradient of all parameters together; None for any.
-      precision: what the net computes in, ``float32`` or ``bfloat16``; parameters stay in float32.
-      activation_l1: weight of the sum over units, and mean over examples, of the absolute outputs of
-        the activations, which is added to the loss.
-      augment: what is done to training images anew each time, such as ``crop(padding=4)``.
-      preprocess: what is done once to all images, such as ``gcn``.
-      views: the parts of a test image whose predictions are averaged, such as ``ten(24)``; empty for
-        the image.
-      beta2: decay of the second average in adam, adamw and lion; None for their papers' default.
-      target_error: training stops after an epoch whose mean training error, as a fraction, is down to
-        this for every seed; None for after ``epochs``.
-      max_seconds: training stops after an epoch that ends later than this, in seconds of wall-clock
-        time; None for after ``epochs``.
+      gradient_clip: largest global norm of the gradient; None for no clipping.
+      precision: dtype in which the net computes, ``float32`` or ``bfloat16``; parameters stay
+        float32.
+      activation_l1: weight of an L1 penalty on the activations' outputs, summed over units and
+        averaged over examples.
+      augment: random changes of the training images at every step, such as ``crop(padding=4)``.
+      preprocess: changes made once to all images, such as ``gcn``.
+      views: the crops of a test image whose predictions are averaged, such as ``ten(24)``; empty
+        for the image itself.
+      beta2: decay of the second moment in adam, and of the update's moment in adamw and lion; None
+        for the default of their papers.
+      target_error: stop after the first epoch at which every seed's mean training error, a
+        fraction, is at or below this; None to train for all ``epochs``.
+      max_seconds: stop after the first epoch that ends later than this, in seconds of wall-clock
+        time; None to train for all ``epochs``.
 
     Raises:
       InputError: a value of another type or out of its range, or an unknown name.
@@ -102,12 +106,13 @@ class Recipe:
 
     @classmethod
     def from_toml(cls, *texts: str) -> Recipe:
-        r"""The recipe that texts say, a field a line; what they leave out is as by default.
+        r"""Read a recipe from TOML texts with one field per line; omitted fields take their defaults.
 
-        A later text goes before an earlier one.
+        Later texts override earlier ones.
 
         Raises:
-          InputError: it is not TOML, names an unknown field, or gives what a recipe cannot have.
+          InputError: the text is not TOML, names an unknown field, or gives a value that a recipe
+            refuses.
 
         >>> Recipe.from_toml('epochs = 3\nschedule = "cosine"') == Recipe(epochs=3, schedule="cosine")
         True
@@ -115,7 +120,7 @@ class Recipe:
         return cls(**fields_in(*texts))
 
     def to_toml(self) -> str:
-        """The text that ``from_toml`` reads: every field but those that are None.
+        """The TOML text that ``from_toml`` reads, with every field that is not None.
 
         >>> print(Recipe(augment=("crop(padding=4)", "flip")).to_toml())
         epochs = 10
@@ -130,9 +135,10 @@ class Recipe:
         return "\n".join(lines) + "\n"
 
     def changed(self) -> dict[str, Any]:
-        """The first six fields, and those others that are not as by default.
+        """The first six fields, and every other field that differs from its default.
 
-        A run is named by these: a field that is added later leaves the names of old runs as they are.
+        Runs are identified by these, so a field that is added later does not change the names of
+        old runs.
         """
         fields = dataclasses.fields(self)
         chosen = [
@@ -144,10 +150,10 @@ class Recipe:
 
 
 def fields_in(*texts: str) -> dict[str, Any]:
-    """The fields of a recipe that TOML texts say; a later text overrides an earlier one.
+    """The fields of a recipe in TOML texts; later texts override earlier ones.
 
     Raises:
-      InputError: it is not TOML, or names an unknown field.
+      InputError: the text is not TOML, or names an unknown field.
 
     >>> fields_in("epochs = 3", "epochs = 5")
     {'epochs': 5}
@@ -190,7 +196,7 @@ _SPECS = {  # the field: what an entry is called, and the entries by name
 
 
 def _typed(name: str, value: Any, wanted: str) -> Any:
-    """A field's value as the type that it is declared with, spec texts in their usual form."""
+    """A field's value in its declared type; spec texts in their canonical form."""
     if wanted.endswith(" | None"):
         return None if value is None else _typed(name, value, wanted.removesuffix(" | None"))
     if wanted.startswith("tuple"):

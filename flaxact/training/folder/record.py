@@ -1,4 +1,4 @@
-"""What a run's folder says of it: its configuration, a line an epoch, its result."""
+"""The records in a run's folder: its configuration, one line per epoch, its result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _log = logging.getLogger("flaxact")
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow:
-    """A line of ``metrics.jsonl``: lists over members, None for what is not finite."""
+    """A line of ``metrics.jsonl``: lists over members, with None for values that are not finite."""
 
     epoch: Count
     step: Count
@@ -50,15 +50,15 @@ class EpochRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What ``result.json`` holds of a finished run.
+    """The contents of ``result.json`` of a finished run.
 
     Attributes:
-      config: what the outcome depends on.
-      epochs: from before training to the last.
-      steps: of the optimizer.
-      diverged_at: by member, the step; -1 for none.
+      config: everything that the outcome depends on.
+      epochs: one row per epoch, from epoch 0 (before training) to the last.
+      steps: steps of the optimizer.
+      diverged_at: the step at which each member diverged; -1 for none.
       environment: versions, devices and date.
-      files: by name the SHA-256 of the other records of the folder; those of old runs have none.
+      files: SHA-256 of the other records in the folder, by name; empty for runs of older versions.
     """
 
     config: dict[str, Any]
@@ -70,11 +70,11 @@ class Result:
 
 
 def read_result(folder: Path) -> Result:
-    """What a finished run's folder holds as its result.
+    """Read the result of a finished run.
 
     Raises:
-      FileNotFoundError: it is not finished.
-      DamagedError: it does not hold what was stored.
+      FileNotFoundError: the run is not finished.
+      DamagedError: the file differs from what was stored.
     """
     path = folder / "result.json"
     found = read_record(Result, path)
@@ -90,10 +90,10 @@ def read_result(folder: Path) -> Result:
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
-    """The epochs of a finished run, from before training on, as JSON has them.
+    """The epochs of a finished run as JSON values, from epoch 0 on.
 
     Raises:
-      DamagedError: the run's ``result.json`` does not hold what was stored.
+      DamagedError: the run's ``result.json`` differs from what was stored.
     """
     read_result(folder)
     return files.read_json(folder / "result.json")["epochs"]
@@ -102,7 +102,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 def configuration(
     net: Net, recipe: Recipe, data: Dataset | Streamed, members: list[Member], model: str
 ) -> dict[str, Any]:
-    """What the outcome depends on, as JSON gives it back."""
+    """Everything that the outcome depends on, as JSON values."""
     if isinstance(data, Dataset):
         shape = data.train.images.shape[1:]
         dtype = data.train.images.dtype
@@ -124,10 +124,10 @@ def configuration(
 
 
 def check_configuration(folder: Path, config: dict[str, Any]) -> None:
-    """Whether a folder is new, or holds a run of this configuration.
+    """Raise if a folder holds a run of another configuration.
 
     Raises:
-      InputError: it holds another run; says in what they differ.
+      InputError: the folder holds another run; the message lists the differences.
     """
     try:
         there = files.read_json(folder / "config.json")
@@ -154,7 +154,7 @@ def _said(config: dict[str, Any], name: str) -> str:
 
 
 def row(update: Update) -> dict[str, Any]:
-    """A line of ``metrics.jsonl``: lists over members, None for what is not finite."""
+    """An update as a line of ``metrics.jsonl``: lists over members, None for what is not finite."""
     epoch = update.epoch
     assert epoch is not None
     metrics = {name: [finite(value) for value in getattr(epoch, name)] for name in METRICS}
@@ -166,7 +166,7 @@ def row(update: Update) -> dict[str, Any]:
 
 
 def mean(values: np.ndarray) -> float:
-    """Of the finite ones; infinite where there are none."""
+    """The mean of the finite values; infinity if there are none."""
     going = values[np.isfinite(values)]
     return float(going.mean()) if len(going) else math.inf
 
@@ -175,7 +175,7 @@ def write_result(
     folder: Path, config: dict[str, Any], rows: list[dict[str, Any]], update: Update,
     recorded: Sequence[str],
 ) -> None:  # fmt: skip
-    """Write ``result.json``, with digests of the records beside it and of itself."""
+    """Write ``result.json`` with a digest of itself and of the records beside it."""
     names = ("config.json", "recipe.toml", "metrics.jsonl", *recorded)
     files.write_json(folder / "result.json", files.sealed({
         "config": config,
@@ -191,22 +191,23 @@ def write_result(
 
 
 def write_begin(folder: Path, config: dict[str, Any], recipe: Recipe) -> None:
-    """Write what says which run it is."""
+    """Write the files that identify the run, before it starts."""
     files.write_json(folder / "config.json", config)
     files.write_whole(folder / "recipe.toml", recipe.to_toml().encode())
 
 
 def write_rows(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write ``metrics.jsonl`` anew."""
+    """Write ``metrics.jsonl``, replacing an earlier one."""
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     files.write_whole(folder / "metrics.jsonl", lines.encode())
 
 
 def is_finished(folder: Path, config: dict[str, Any], recipe: Recipe) -> bool:
-    """Whether a run's result is there, and all that it was stored with.
+    """Whether a run has a result and all records that it was stored with.
 
-    What was lost or changed is named in a warning. What follows from the result is written again; where
-    the result or a recording is lost the run is to be trained again, from its last whole checkpoint.
+    A warning names each record that was lost or changed. Records that follow from the result are
+    written again. If the result or a recording is lost, the run is trained again from its last
+    intact checkpoint.
     """
     try:
         found = read_result(folder)
@@ -226,7 +227,7 @@ def is_finished(folder: Path, config: dict[str, Any], recipe: Recipe) -> bool:
 
 
 def recorded_by(watch: Any, folder: Path) -> list[str]:
-    """The names of the files of a run's folder that a watch appends to."""
+    """The names of the files in a run's folder that a watch appends to."""
     file = getattr(watch, "file", None)
     if isinstance(file, Path) and file.parent.absolute() == folder.absolute():
         return [file.name]
@@ -234,7 +235,7 @@ def recorded_by(watch: Any, folder: Path) -> list[str]:
 
 
 def measured(folder: Path, recorded: Sequence[str]) -> dict[str, list[Any]]:
-    """By name of a recording its length in bytes and their digest, for a checkpoint."""
+    """The length in bytes and the digest of each recording, by name, for a checkpoint."""
     contents = {name: folder / name for name in recorded if (folder / name).exists()}
     return {
         name: [path.stat().st_size, files.digest_of_file(path)] for name, path in contents.items()
@@ -242,7 +243,7 @@ def measured(folder: Path, recorded: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def cut(folder: Path, recorded: dict[str, list[Any]]) -> bool:
-    """Bring recordings back to what they were at a checkpoint; whether all were still whole."""
+    """Truncate recordings to their length at a checkpoint; returns whether all were intact."""
     for name, (size, stored) in recorded.items():
         try:
             content = files.read_bytes(folder / name)[:size]
