@@ -261,8 +261,8 @@ def test_training_and_testing_agree_on_the_shape():
     assert shape(["random_crop(24)", "flip"], "ten(24)", (32, 32, 3)) == (24, 24, 3)
     assert shape(["crop"], "", (32, 32, 3)) == (32, 32, 3)
     for texts, view, said in (
-        (["random_crop(24)"], "", r"images of 24×24 and testing of 32×32"),
-        ([], "ten(24)", r"images of 32×32 and testing of 24×24"),
+        (["random_crop(24)"], "", r"images of 24×24, testing gives images of 32×32"),
+        ([], "ten(24)", r"images of 32×32, testing gives images of 24×24"),
         (["random_crop(24)"], "ten(40)", "a crop of 40 is larger than an image of 32×32"),
         ([], "tne(24)", "unknown view 'tne'; did you mean 'ten'"),
     ):

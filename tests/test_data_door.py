@@ -59,11 +59,11 @@ BAD = {
     "too large": ({"images": IMAGES * 1e40, "preprocessed": True}, "not finite"),
     "from 1": (
         {"labels": LABELS + 1},
-        "labels run from 1 to 3; those of 3 classes are from 0 to 2",
+        "labels run from 1 to 3; labels of 3 classes run from 0 to 2",
     ),
     "-1": ({"labels": LABELS - 1}, "from -1 to 1"),
     "huge": ({"labels": LABELS.astype(np.uint64) + 2**63}, "run from 9223372036854775808 to"),
-    "floating": ({"labels": LABELS * 1.0}, "dtype float64; give whole numbers from 0 to 2"),
+    "floating": ({"labels": LABELS * 1.0}, "dtype float64; give integers from 0 to 2"),
     "truths": ({"labels": LABELS > 0}, "dtype bool; give whole numbers"),
     "names": ({"labels": np.array(list("abc"))[LABELS]}, "dtype <U1; give whole numbers"),
     "one-hot": ({"labels": np.eye(3)[LABELS]}, r"\(48, 3\); give \(48,\): labels.argmax\(1\)"),
@@ -151,10 +151,10 @@ def net_of(outputs):
 
 BAD_NETS = {
     "too few": (lambda x: x[:, 0, :2], "gives 2 logits, and data set 'small' has 3 classes"),
-    "an axis too many": (lambda x: x, r"float32 \(2, 2, 4\); needed are floating logits \(2, 3\)"),
+    "an axis too many": (lambda x: x, r"float32 \(2, 2, 4\); it must return floating logits \(2, 3\)"),
     "no axis": (lambda x: x[:, 0, 0], r"float32 \(2,\); needed"),
     "classes": (lambda x: x.argmax(-1), "gives int32"),
-    "two arrays": (lambda x: (x[0], x[0]), "needed are floating logits"),
+    "two arrays": (lambda x: (x[0], x[0]), "it must return floating logits"),
 }
 
 
@@ -313,7 +313,7 @@ def test_a_colour_image_that_was_not_looked_at_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("flaxact.data.folder.LOOKED_AT", 2)
     files = {f"train/a/{i}.png": COLOUR if i == 1 else GREY for i in range(4)}
     found = Folder(folder_of(tmp_path, files), "train")
-    with pytest.raises(fa.InputError, match=r"a/1\.png.*it is in colour, and the others are grey"):
+    with pytest.raises(fa.InputError, match=r"a/1\.png.*it has color, and the other images are gray"):
         picture(found, 1)
 
 
@@ -336,7 +336,7 @@ def test_streams_of_two_sets_are_not_one_set(tmp_path):
     recipe = replace(RECIPE, batch_size=2)
     Streamed("own", stream("one", "train"), stream("one", "test")).check(recipe)
     with pytest.raises(
-        fa.InputError, match=r"other classes in training \(2\) than in testing \(3\)"
+        fa.InputError, match=r"different classes in training \(2\) and testing \(3\)"
     ):
         Streamed("own", stream("one", "train"), stream("three", "test")).check(recipe)
     with pytest.raises(fa.InputError, match="has a stream of the split 'train' as test"):

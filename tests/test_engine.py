@@ -348,9 +348,9 @@ def test_a_stream_goes_on_within_an_epoch(pictures, loop, at):
 
 def test_streams_refused(pictures):
     cases = [
-        (dataclasses.replace(STREAM, batch_size=4), {}, "batches are of 4, the stream's of 8"),
+        (dataclasses.replace(STREAM, batch_size=4), {}, "batch size is 4, the stream's is 8"),
         (dataclasses.replace(STREAM, preprocess=("gcn",)), {}, "cannot be preprocessed"),
-        (STREAM, {"test_batch": 513}, "test batches are of 513, and at most 512"),
+        (STREAM, {"test_batch": 513}, "test batches have 513 images; at most 512"),
     ]
     for recipe, options, said in cases:
         with pytest.raises(fa.InputError, match=said):
@@ -370,8 +370,8 @@ def test_streams_refused(pictures):
         ([], {}, "no members"),
         ([0], {"loop": "scam"}, "unknown loop 'scam'; did you mean 'scan'"),
         ([0], {"split": "member"}, "unknown split 'member'; did you mean 'members'"),
-        ([0], {"chunk": 0}, "a chunk is 1 member or more, not 0"),
-        ([0], {"chunk": -1}, "a chunk is 1 member or more, not -1"),
+        ([0], {"chunk": 0}, "chunk must be at least 1 member, not 0"),
+        ([0], {"chunk": -1}, "chunk must be at least 1 member, not -1"),
         ([0], {"steps_per_update": 0}, "steps_per_update must be 1 or more"),
         (grid([0], negative_slope=[0.1]), {}, "unknown hyperparameter of the net 'negative_slope'"),
         (
@@ -391,11 +391,11 @@ def test_trainings_refused(members, options, said):
     ("changed", "said"),
     [
         ({"batch_size": 64}, "a batch of 64 is larger than the 48 images"),
-        ({"augment": ("random_crop(6)",)}, "would give the net images of 6×6 and testing of 8×8"),
+        ({"augment": ("random_crop(6)",)}, "gives the net images of 6×6, testing gives images of 8×8"),
         ({"augment": ("flop",)}, "unknown augmentation 'flop'; did you mean 'flip'"),
         ({"views": "tent(6)"}, "unknown view 'tent'; did you mean 'ten'"),
         ({"preprocess": ("gnc",)}, "unknown preprocessing 'gnc'; did you mean 'gcn'"),
-        ({"momentum": 0.0}, "the recipe has no momentum, so no member can have one"),
+        ({"momentum": 0.0}, "a member has a momentum, and the recipe has none"),
     ],
 )
 def test_recipes_refused(changed, said):

@@ -414,7 +414,7 @@ def test_another_number_of_devices_is_said(whole, half, tmp_path):
     place = shutil.copytree(half, tmp_path / "run")
     code, said = ended(start(place, environment={"JAX_NUM_CPU_DEVICES": "2"}.items()))
     assert code == 0, said
-    assert "saved on 1 devices and goes on with 2: the last bits may differ" in said
+    assert "saved on 1 devices and resumes on 2: the last bits may differ" in said
     mine, theirs = last_of(place), last_of(whole)
     for name, array in theirs.arrays.items():
         np.testing.assert_allclose(mine.arrays[name], array, rtol=1e-4, atol=1e-6)

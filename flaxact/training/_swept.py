@@ -45,16 +45,16 @@ def check_swept(net: Net, members: Sequence[Member], sample: Any) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _activations(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[Activation, ...]:
-    found: dict[Activation, None] = {}
+    activations: dict[Activation, None] = {}
 
     def watch(
         next_fun: Any, args: Any, kwargs: Any, context: linen.module.InterceptorContext
     ) -> Any:
         if isinstance(context.module, Act) and context.method_name == "__call__":
-            found.setdefault(get(context.module.act))
+            activations.setdefault(get(context.module.act))
         return next_fun(*args, **kwargs)
 
     images = jax.ShapeDtypeStruct((2, *shape), dtype)
     with linen.intercept_methods(watch):
         jax.eval_shape(net.init, jax.eval_shape(lambda: jax.random.key(0)), images)
-    return tuple(found)
+    return tuple(activations)

@@ -32,14 +32,18 @@ def initialize(
     missing = [argument is None for argument in (coordinator, processes, process)]
     if any(missing) and not all(missing):
         raise InputError(
-            "several processes need a coordinator, their number and this one's: give all three"
+            "several processes need a coordinator, the number of processes and the index of this "
+            "process: "
+            "give all three"
         )
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
         jax.distributed.initialize(coordinator, processes, process)
     except ValueError as error:
         raise InputError(
-            f"cannot find the other processes ({error}); give a coordinator, their number and this one's"
+            f"cannot find the other processes ({error}); give a coordinator, the number of "
+            "processes and "
+            "the index of this process"
         ) from None
 
 

@@ -163,8 +163,8 @@ def _filled(
 
 def _test_batches(split: Split) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     for start in range(0, len(split.labels), EVALUATION_BATCH):
-        chosen = slice(start, start + EVALUATION_BATCH)
-        yield _filled(split.images[chosen], split.labels[chosen])
+        rows = slice(start, start + EVALUATION_BATCH)
+        yield _filled(split.images[rows], split.labels[rows])
 
 
 def arrays_of(states: Sequence[State]) -> dict[str, np.ndarray]:
@@ -200,16 +200,14 @@ def states_of(
     return states
 
 
-def _placed(
-    arrays: dict[str, np.ndarray], name: str, wanted: Any, rows: slice, place: Place
-) -> Any:
-    is_key = jnp.issubdtype(wanted.dtype, jax.dtypes.prng_key)
-    data = jax.eval_shape(jax.random.key_data, wanted) if is_key else wanted
+def _placed(arrays: dict[str, np.ndarray], name: str, leaf: Any, rows: slice, place: Place) -> Any:
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    data = jax.eval_shape(jax.random.key_data, leaf) if is_key else leaf
     array = arrays[name][rows] if name in arrays else None
     if array is None or array.shape != data.shape or array.dtype != data.dtype:
-        got = "nothing" if array is None else f"{array.dtype} {array.shape}"
+        stored_as = "nothing" if array is None else f"{array.dtype} {array.shape}"
         raise InputError(
-            f"the checkpoint has {got} for {name}, where {data.dtype} {data.shape} is needed"
+            f"the checkpoint has {stored_as} for {name}, and the net needs {data.dtype} {data.shape}"
         )
     placed = put(array, place.state)
     return jax.random.wrap_key_data(placed) if is_key else placed

@@ -64,7 +64,7 @@ class Epoch:
 
     @functools.cached_property
     def states(self) -> State:
-        """The states, stacked over members. Read them before the next epoch, which reuses their memory."""
+        """The states, stacked over members. Read them before the next epoch reuses their memory."""
         return stacked(self.groups)
 
     def __repr__(self) -> str:
@@ -131,8 +131,8 @@ class Update:
 
 def _few(values: np.ndarray) -> str:
     """The first values of an array, to three digits."""
-    shown = [f"{value:.3g}" for value in values[:4]]
-    return f"[{', '.join(shown + ['...'] * (len(values) > len(shown)))}]"
+    texts = [f"{value:.3g}" for value in values[:4]]
+    return f"[{', '.join(texts + ['...'] * (len(values) > len(texts)))}]"
 
 
 def train(
@@ -238,7 +238,7 @@ def updates(
                 **groups.metrics(step),
             )
             yield update(epoch)
-            if step == groups.steps * recipe.epochs or _ended(
+            if step == groups.steps * recipe.epochs or _is_over(
                 recipe, epoch, time.perf_counter() - began
             ):
                 return
@@ -254,7 +254,7 @@ def updates(
             yield update(None)
 
 
-def _ended(recipe: Recipe, epoch: Epoch, elapsed: float) -> bool:
+def _is_over(recipe: Recipe, epoch: Epoch, elapsed: float) -> bool:
     if recipe.max_seconds is not None:
         if jax.process_count() > 1:  # one clock for all
             elapsed = float(multihost_utils.broadcast_one_to_all(np.float32(elapsed)))

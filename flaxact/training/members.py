@@ -34,9 +34,9 @@ class Member:
     hyperparameters: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self):
-        whole = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
-        if not whole or not -(2**31) <= self.seed < 2**31:
-            raise InputError(f"a seed must be a whole number of 32 bits, not {self.seed!r}")
+        is_integer = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
+        if not is_integer or not -(2**31) <= self.seed < 2**31:
+            raise InputError(f"a seed must be a 32-bit integer, not {self.seed!r}")
         object.__setattr__(self, "seed", int(self.seed))  # NumPy's has no JSON
         for name in ("learning_rate", "momentum"):
             if getattr(self, name) is not None:
@@ -55,10 +55,10 @@ class Member:
 
     def described(self) -> dict[str, Any]:
         """The fields as JSON values, without those left to the recipe."""
-        said = {k: v for k, v in vars(self).items() if v is not None and v != ()}
+        fields = {k: v for k, v in vars(self).items() if v is not None and v != ()}
         if self.hyperparameters:
-            said["hyperparameters"] = dict(self.hyperparameters)
-        return said
+            fields["hyperparameters"] = dict(self.hyperparameters)
+        return fields
 
 
 def _number(name: str, value: Any) -> float:
@@ -90,8 +90,8 @@ def grid(
     """
     values = itertools.product(*([(k, v) for v in vs] for k, vs in hyperparameters.items()))
     return tuple(
-        Member(seed, rate, momentum, chosen)
-        for chosen in values
+        Member(seed, rate, momentum, pairs)
+        for pairs in values
         for rate in learning_rates
         for momentum in momenta
         for seed in seeds

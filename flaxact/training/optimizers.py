@@ -139,16 +139,16 @@ def labels(params: Any) -> Any:
     nodes, _ = tree_flatten_with_path(params, is_leaf=lambda node: isinstance(node, nnx.Variable))
     leaves, structure = jax.tree.flatten(params)
     names = [tuple(keystr((key,), simple=True) for key in path) for path, _ in nodes]
-    found = [
+    kinds = [
         _label(path, node, getattr(leaf, "ndim", 0))
         for path, (_, node), leaf in zip(names, nodes, leaves, strict=True)
     ]
     # A normalisation has no kernel, so nor has its bias one beside it.
-    with_kernel = {path[:-1] for path, label in zip(names, found, strict=True) if label == "kernel"}
+    with_kernel = {path[:-1] for path, label in zip(names, kinds, strict=True) if label == "kernel"}
     for i, path in enumerate(names):
-        if path[-1:] == ("bias",) and found[i] == "bias" and path[:-1] not in with_kernel:
-            found[i] = "norm"
-    return jax.tree.unflatten(structure, found)
+        if path[-1:] == ("bias",) and kinds[i] == "bias" and path[:-1] not in with_kernel:
+            kinds[i] = "norm"
+    return jax.tree.unflatten(structure, kinds)
 
 
 def _label(path: tuple[str, ...], node: Any, axes: int) -> str:

@@ -73,30 +73,31 @@ def places(
     """
     if split not in (None, "members", "batch"):
         raise unknown("split", split, ("members", "batch"))
-    chosen = tuple(jax.devices() if devices is None else devices)
+    used = tuple(jax.devices() if devices is None else devices)
     if split is None:
-        enough = members >= len(chosen) and jax.process_count() == 1
+        enough = members >= len(used) and jax.process_count() == 1
         split = "members" if enough else "batch"
     if split == "members" and jax.process_count() > 1:
         raise InputError(
-            "members are not divided among several processes: divide the batch, or launch cells"
+            "members cannot be divided among several processes: divide the batch, or run one process per "
+            "group of members"
         )
     if split == "members" and not vmapped:
-        return [_alone(device) for device in chosen[:members]]
+        return [_alone(device) for device in used[:members]]
     chunk = min(chunk or members, members)
     parts = [chunk, members % chunk] if split == "members" else list(batches)
-    fit = _most(len(chosen), parts)
-    if (devices is not None or jax.process_count() > 1) and fit < len(chosen):
+    fit = _most(len(used), parts)
+    if (devices is not None or jax.process_count() > 1) and fit < len(used):
         group = (
             f"{members} members" if chunk == members else f"{members} members in chunks of {chunk}"
         )
-        what = group if split == "members" else f"a batch of {min(parts)}"
-        raise InputError(f"{what} cannot be divided among {len(chosen)} devices evenly")
-    chosen = chosen[:fit]
-    if len(chosen) == 1 and jax.process_count() == 1:
-        return [_alone(chosen[0])]
+        work = group if split == "members" else f"a batch of {min(parts)}"
+        raise InputError(f"{work} cannot be divided evenly among {len(used)} devices")
+    used = used[:fit]
+    if len(used) == 1 and jax.process_count() == 1:
+        return [_alone(used[0])]
     allow_vmapped_convolutions_on_meshes()
-    mesh = Mesh(np.array(chosen), (AXIS,), axis_types=(AxisType.Auto,))
+    mesh = Mesh(np.array(used), (AXIS,), axis_types=(AxisType.Auto,))
     all_of_it = NamedSharding(mesh, PartitionSpec())
     part = NamedSharding(mesh, PartitionSpec(AXIS))
     if split == "members":

@@ -129,9 +129,9 @@ class Recipe:
         augment = ["crop(padding=4)", "flip"]
         ...
         """
-        given = {name: value for name, value in vars(self).items() if value is not None}
+        values = {name: value for name, value in vars(self).items() if value is not None}
         # Of such values JSON's notation is TOML's too.
-        lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in given.items()]
+        lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items()]
         return "\n".join(lines) + "\n"
 
     def changed(self) -> dict[str, Any]:
@@ -141,12 +141,12 @@ class Recipe:
         old runs.
         """
         fields = dataclasses.fields(self)
-        chosen = [
+        names = [
             field.name
             for i, field in enumerate(fields)
             if i < ALWAYS or getattr(self, field.name) != field.default
         ]
-        return {name: getattr(self, name) for name in chosen}
+        return {name: getattr(self, name) for name in names}
 
 
 def fields_in(*texts: str) -> dict[str, Any]:
@@ -164,10 +164,10 @@ def fields_in(*texts: str) -> dict[str, Any]:
             fields |= tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"cannot read the recipe as TOML: {error}") from None
-    known = [field.name for field in dataclasses.fields(Recipe)]
+    names = [field.name for field in dataclasses.fields(Recipe)]
     for name in fields:
-        if name not in known:
-            raise unknown("field of a recipe", name, known)
+        if name not in names:
+            raise unknown("field of a recipe", name, names)
     return fields
 
 
@@ -195,24 +195,24 @@ _SPECS = {  # the field: what an entry is called, and the entries by name
 }
 
 
-def _typed(name: str, value: Any, wanted: str) -> Any:
+def _typed(name: str, value: Any, declared: str) -> Any:
     """A field's value in its declared type; spec texts in their canonical form."""
-    if wanted.endswith(" | None"):
-        return None if value is None else _typed(name, value, wanted.removesuffix(" | None"))
-    if wanted.startswith("tuple"):
+    if declared.endswith(" | None"):
+        return None if value is None else _typed(name, value, declared.removesuffix(" | None"))
+    if declared.startswith("tuple"):
         if not isinstance(value, tuple | list):
             raise InputError(f"{name} must be a list, not {value!r}")
-        kind = wanted.removeprefix("tuple[").removesuffix(", ...]")
+        kind = declared.removeprefix("tuple[").removesuffix(", ...]")
         return tuple(_typed(f"each of {name}", item, kind) for item in value)
-    if wanted == "str" and isinstance(value, str):
+    if declared == "str" and isinstance(value, str):
         is_spec = name.removeprefix("each of ") in _SPECS and (value or name != "views")
         return str(parse(value)) if is_spec else value
-    if wanted == "int" and isinstance(value, Integral) and not isinstance(value, bool):
+    if declared == "int" and isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
-    if wanted == "float" and isinstance(value, Real) and not isinstance(value, bool):
+    if declared == "float" and isinstance(value, Real) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:  # a whole number beyond any float
             return math.inf
-    allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[wanted]
+    allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[declared]
     raise InputError(f"{name} must be {allowed}, not {value!r}")

@@ -104,7 +104,7 @@ def _with_hyperparameters(variables: Variables, values: dict[str, Any]) -> Varia
             raise unknown("hyperparameter of the net", name, swept)
     if missing := swept - set(values):
         raise InputError(
-            f"a member must give its {', '.join(sorted(missing))}, which the net leaves open"
+            f"the net leaves {', '.join(sorted(missing))} open, so every member must give a value"
         )
     if not swept:
         return variables

@@ -32,8 +32,8 @@ def make_order(recipe: Recipe, count: int) -> Callable[[State], jax.Array]:
 
     def order(state: State) -> jax.Array:
         key = jax.random.fold_in(jax.random.fold_in(state.key, 0), state.step // steps)
-        chosen = jax.random.permutation(key, count)[: steps * recipe.batch_size]
-        return chosen.reshape(steps, recipe.batch_size)
+        indices = jax.random.permutation(key, count)[: steps * recipe.batch_size]
+        return indices.reshape(steps, recipe.batch_size)
 
     return order
 
@@ -92,8 +92,8 @@ def _make_loss(net: Net, recipe: Recipe, augment: Augment | None) -> Callable[..
     if recipe.activation_l1:
         if "capture" not in inspect.signature(net.apply).parameters:
             raise InputError(
-                "activation_l1 needs the outputs of the net's activations: its apply must take "
-                "capture=True and give them as variables['intermediates'], as from_linen's does"
+                "activation_l1 needs the outputs of the net's activations: the net's apply must accept "
+                "capture=True and return them in variables['intermediates'], as from_linen's does"
             )
         capture = {"capture": True}
 
@@ -130,12 +130,12 @@ def make_evaluate(
         (images, labels) = batch
         key = jax.random.key(0)
         images = images.astype(jnp.float32)
-        seen = images[None] if views is None else views(images)
-        flat = seen.reshape(-1, *seen.shape[2:])
+        crops = images[None] if views is None else views(images)
+        flat = crops.reshape(-1, *crops.shape[2:])
         logits, _ = _apply(net, recipe, variables, flat, train=False, key=key)
-        if len(seen) > 1:
-            each = jax.nn.log_softmax(logits).reshape(len(seen), len(images), -1)
-            logits = jax.nn.logsumexp(each, 0) - jnp.log(len(seen))
+        if len(crops) > 1:
+            each = jax.nn.log_softmax(logits).reshape(len(crops), len(images), -1)
+            logits = jax.nn.logsumexp(each, 0) - jnp.log(len(crops))
         loss = _cross_entropy(logits, labels, 0)
         wrong = logits.argmax(-1) != labels
         weights = jnp.asarray(mask, loss.dtype)
@@ -186,10 +186,10 @@ def _finite(variables: Variables, opt_state: Any) -> jax.Array:
     A single sum checks all of them in one pass over memory. Scalars of the optimizer may start as
     infinities.
     """
-    kept = jax.tree.leaves(variables) + [leaf for leaf in jax.tree.leaves(opt_state) if leaf.ndim]
+    leaves = jax.tree.leaves(variables) + [leaf for leaf in jax.tree.leaves(opt_state) if leaf.ndim]
     sums = [
         jnp.sum(leaf, dtype=jnp.float32)
-        for leaf in kept
+        for leaf in leaves
         if jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
     return jnp.isfinite(sum(sums, jnp.zeros(())))

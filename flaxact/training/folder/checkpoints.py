@@ -69,7 +69,9 @@ class Checkpoints:
 
     def __init__(self, folder: Path, *, keep: int = 2, keep_best: int = 1):
         if keep < 1 or keep_best < 0:
-            raise InputError(f"keep at least 1 checkpoint and 0 best, not {keep} and {keep_best}")
+            raise InputError(
+                f"keep must be at least 1 and keep_best at least 0, not {keep} and {keep_best}"
+            )
         self._folder = folder.absolute()
         self._keep = keep
         self._keep_best = keep_best
@@ -165,15 +167,16 @@ class Checkpoints:
         failed = np.flatnonzero(_gathered(int(failure is not None))).tolist()
         if failed:
             raise failure or CheckpointError(
-                f"process {failed[0]} could not write a checkpoint to {self._folder}, and says why"
+                f"process {failed[0]} could not write a checkpoint to {self._folder}; see its "
+                "output"
             )
 
     def _failed(self, step: int, error: Exception) -> CheckpointError:
         if _first():  # room on a full disk
             _remove_leftovers(self._folder)
         failure = CheckpointError(
-            f"checkpoint {step} could not be written to {self._folder}: {_line(error)}; those of "
-            "earlier steps are as they were"
+            f"checkpoint {step} could not be written to {self._folder}: {_line(error)}; earlier "
+            "checkpoints are unchanged"
         )
         failure.__cause__ = error
         return failure
@@ -181,8 +184,11 @@ class Checkpoints:
     def _rotate(self) -> None:
         steps = sorted(self._metrics)
         rated = [(metric, step) for step, metric in self._metrics.items() if metric is not None]
-        kept = {*steps[-self._keep :], *(step for _, step in sorted(rated)[: self._keep_best])}
-        for step in set(steps) - kept:
+        keep_steps = {
+            *steps[-self._keep :],
+            *(step for _, step in sorted(rated)[: self._keep_best]),
+        }
+        for step in set(steps) - keep_steps:
             path = self._folder / _name(step)
             path.rename(path.with_name(_DELETING + path.name))
             del self._metrics[step]
@@ -210,25 +216,25 @@ def restore(folder: Path) -> Restored | None:
 
 
 def _newest(folder: Path) -> Restored | CheckpointError | None:
-    said: list[str] = []
+    damages: list[str] = []
     for step in sorted(_steps(folder), reverse=True):
         path = folder / _name(step)
         try:
-            return Restored(step, *orbax_store.read(path, step), tuple(said))
+            return Restored(step, *orbax_store.read(path, step), tuple(damages))
         except MemoryError:
             raise
         except Exception as error:
             damage = f"checkpoint {step} is damaged ({_line(error)})"
             try:
-                said.append(f"{damage}; it is now {_set_aside(path)}")
+                damages.append(f"{damage}; it is now {_set_aside(path)}")
             except OSError as refused:
                 return CheckpointError(f"{damage}, and cannot be set aside: {refused}")
-    said = said or [f"{path} was damaged" for path in sorted(folder.glob(_DAMAGED + "*"))]
-    if not said:
+    damages = damages or [f"{path} was damaged" for path in sorted(folder.glob(_DAMAGED + "*"))]
+    if not damages:
         return None
     return CheckpointError(
-        f"no checkpoint in {folder} can be read: {'; '.join(said)}. Put back a copy under its old "
-        "name, or move the folder away to start anew"
+        f"no checkpoint in {folder} can be read: {'; '.join(damages)}. Restore a copy under its "
+        "old name, or move the folder away to start over"
     )
 
 
@@ -248,10 +254,11 @@ def _agree(folder: Path, newest: Restored | CheckpointError | None) -> None:
     mine = newest.step if isinstance(newest, Restored) else -1 if newest is None else -2
     steps = _gathered(mine)
     if len(set(steps)) > 1:
-        seen = ", ".join({-1: "none", -2: "only damaged ones"}.get(s, str(s)) for s in steps)
+        by_process = ", ".join({-1: "none", -2: "only damaged ones"}.get(s, str(s)) for s in steps)
         raise CheckpointError(
-            f"the processes see different checkpoints in {folder}, in their order: {seen}; it has "
-            "to be a folder that all of them share"
+            f"the processes see different checkpoints in {folder} (in order: {by_process}); it "
+            "must be a "
+            "folder that all of them share"
         )
 
 

@@ -49,7 +49,9 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         import fcntl
     except ImportError:
-        raise InputError("a run needs to lock its folder, which this system cannot do") from None
+        raise InputError(
+            "a run must lock its folder, and this system has no file locks (flock)"
+        ) from None
     make_folder(folder)
     path = folder / "lock"
     try:
@@ -67,8 +69,8 @@ def locked(folder: Path) -> Iterator[None]:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
             raise InputError(
-                f"the file system of {folder} cannot lock ({error.strerror}): choose a folder on "
-                "another"
+                f"the file system of {folder} has no file locks ({error.strerror}): choose a "
+                "folder on another file system"
             ) from None
         _sign(file, path)
         remove_partial(folder)

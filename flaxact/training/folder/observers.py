@@ -47,7 +47,9 @@ def tensorboard_writer(folder: Path, members: list[Member]) -> Iterator[Any]:
     try:
         from tensorboardX import SummaryWriter  # type: ignore[import-not-found]
     except ImportError:
-        raise InputError("TensorBoard's files need pip install 'flaxact[tensorboard]'") from None
+        raise InputError(
+            "writing TensorBoard files needs an extra: pip install 'flaxact[tensorboard]'"
+        ) from None
     names = [", ".join(f"{k} {v}" for k, v in member.described().items()) for member in members]
     writers = [SummaryWriter(str(folder / "tensorboard" / name)) for name in names]
 

@@ -37,7 +37,7 @@ def pack(
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if not _is_number(array.dtype):
-            raise InputError(f"a checkpoint cannot hold {name!r} of type {array.dtype}")
+            raise InputError(f"a checkpoint cannot hold {name!r} of dtype {array.dtype}")
     packed = np.zeros(max(1, sum(map(_room, arrays.values()))), np.uint8)
     start = 0
     for array in arrays.values():
@@ -90,7 +90,7 @@ def read(path: Path, step: int) -> tuple[Arrays, dict[str, Any]]:
         metadata = _orbax().metadata(path).custom_metadata
         packed = _orbax().load(path)["bytes"]
     if _digest(metadata["document"], packed) != metadata["sha256"]:
-        raise ValueError("its SHA-256 is not the stored one")
+        raise ValueError("its SHA-256 differs from the stored one")
     document = json.loads(metadata["document"])
     if document["step"] != step:
         raise ValueError(f"it is of step {document['step']}")

@@ -77,16 +77,16 @@ def read_result(folder: Path) -> Result:
       DamagedError: the file differs from what was stored.
     """
     path = folder / "result.json"
-    found = read_record(Result, path)
-    members = len(found.diverged_at)
-    if not found.epochs or not members:
-        raise DamagedError(f"{path}: expected an epoch and a member or more")
-    for i, row in enumerate(found.epochs):
+    result = read_record(Result, path)
+    members = len(result.diverged_at)
+    if not result.epochs or not members:
+        raise DamagedError(f"{path}: expected at least one epoch and one member")
+    for i, row in enumerate(result.epochs):
         for name in (*METRICS, "diverged_at"):
             if len(getattr(row, name)) != members:
                 place = f"epochs[{i}].{name}"
                 raise unexpected(path, place, f"{members} values", list(getattr(row, name)))
-    return found
+    return result
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
@@ -130,26 +130,28 @@ def check_configuration(folder: Path, config: dict[str, Any]) -> None:
       InputError: the folder holds another run; the message lists the differences.
     """
     try:
-        there = files.read_json(folder / "config.json")
-        if not isinstance(there, dict):
-            raise unexpected(folder / "config.json", "", "names with values", there)
+        stored = files.read_json(folder / "config.json")
+        if not isinstance(stored, dict):
+            raise unexpected(folder / "config.json", "", "names with values", stored)
     except FileNotFoundError:
         return
     except DamagedError as error:
         raise InputError(
-            f"config.json cannot be read ({error}): choose another folder, or delete the file if the "
-            "run is this one"
+            f"config.json cannot be read ({error}): choose another folder, or delete the file if it "
+            "belongs to this run"
         ) from None
-    names = [name for name in {**there, **config} if there.get(name) != config.get(name)]
+    names = [name for name in {**stored, **config} if stored.get(name) != config.get(name)]
     if names:
-        differences = "; ".join(f"{n} was {_said(there, n)}, is {_said(config, n)}" for n in names)
+        differences = "; ".join(
+            f"{n} was {_value_text(stored, n)}, is {_value_text(config, n)}" for n in names
+        )
         raise InputError(
-            f"{folder} holds another run: {differences}. Choose another folder, or give what it was "
-            "begun with"
+            f"{folder} holds another run: {differences}. Choose another folder, or use the options "
+            "that the run was started with"
         )
 
 
-def _said(config: dict[str, Any], name: str) -> str:
+def _value_text(config: dict[str, Any], name: str) -> str:
     return json.dumps(config[name]) if name in config else "the default"
 
 
@@ -167,8 +169,8 @@ def row(update: Update) -> dict[str, Any]:
 
 def mean(values: np.ndarray) -> float:
     """The mean of the finite values; infinity if there are none."""
-    going = values[np.isfinite(values)]
-    return float(going.mean()) if len(going) else math.inf
+    finite_values = values[np.isfinite(values)]
+    return float(finite_values.mean()) if len(finite_values) else math.inf
 
 
 def write_result(
@@ -210,15 +212,19 @@ def is_finished(folder: Path, config: dict[str, Any], recipe: Recipe) -> bool:
     intact checkpoint.
     """
     try:
-        found = read_result(folder)
+        result = read_result(folder)
     except FileNotFoundError:
         return False
     except DamagedError as error:
-        _log.warning("%s: what is missing is trained again", error)
+        _log.warning("%s: the missing part is trained again", error)
         return False
-    lost = [name for name, of in found.files.items() if files.digest_of_file(folder / name) != of]
+    lost = [
+        name
+        for name, digest in result.files.items()
+        if files.digest_of_file(folder / name) != digest
+    ]
     for name in lost:
-        _log.warning("%s is not what the run stored", folder / name)
+        _log.warning("%s differs from what the run stored", folder / name)
     if {"config.json", "recipe.toml"} & {*lost}:
         write_begin(folder, config, recipe)
     if "metrics.jsonl" in lost:
@@ -250,7 +256,9 @@ def cut(folder: Path, recorded: dict[str, list[Any]]) -> bool:
         except (FileNotFoundError, DamagedError):
             content = b""
         if len(content) != size or hashlib.sha256(content).hexdigest() != stored:
-            _log.warning("%s is not what the run recorded: the run begins anew", folder / name)
+            _log.warning(
+                "%s differs from what the run recorded: the run starts over", folder / name
+            )
             return False
         files.write_whole(folder / name, content)
     return True

@@ -85,12 +85,12 @@ def run(
       InputError: the folder holds another run or is in use, a checkpoint cannot be written, no
         checkpoint can be read, or as ``updates``.
     """
-    chosen = as_members(members)
+    runs = as_members(members)
     first = jax.process_index() == 0  # the one of several processes that writes
     with contextlib.ExitStack() as stack:
         if first:
             stack.enter_context(locked(folder))
-        config = record.configuration(net, recipe, data, chosen, model)
+        config = record.configuration(net, recipe, data, runs, model)
         record.check_configuration(folder, config)
         if record.is_finished(folder, config, recipe):
             return
@@ -100,7 +100,7 @@ def run(
             record.write_begin(folder, config, recipe)
             each.append(functools.partial(append_line, folder / "metrics.jsonl"))
             if tensorboard:
-                each.append(stack.enter_context(tensorboard_writer(folder, chosen)))
+                each.append(stack.enter_context(tensorboard_writer(folder, runs)))
         trace = stack.enter_context(Trace(folder / "profile" if profile and first else None))
         start, rows = _start(folder, first)
         recorded = record.recorded_by(watch, folder)
@@ -108,7 +108,7 @@ def run(
         watch = watch or (lambda update: None)
         options = {"steps_per_update": STRIDE, **options}
         update = None
-        for update in updates(net, recipe, data, chosen, start=start, **options):
+        for update in updates(net, recipe, data, runs, start=start, **options):
             trace.step(update)
             watch(update)
             if update.epoch is not None and len(rows) == update.epoch.number:
@@ -182,35 +182,37 @@ def final_states(
     Raises:
       InputError: there is no checkpoint, or it is of another run.
     """
-    found = restore(folder / "checkpoints")
-    if found is None:
+    checkpoint = restore(folder / "checkpoints")
+    if checkpoint is None:
         raise InputError(f"{folder} has no checkpoint")
-    chosen = as_members(members)
-    values = jax.tree.map(lambda *v: np.stack(v), *(member_values(m, recipe) for m in chosen))
+    runs = as_members(members)
+    values = jax.tree.map(lambda *v: np.stack(v), *(member_values(m, recipe) for m in runs))
     images = jax.ShapeDtypeStruct(data.train.images.shape, data.train.images.dtype)
     shapes = jax.eval_shape(jax.vmap(make_init(net, recipe), (0, None)), values, images)
     at = SingleDeviceSharding(jax.local_devices()[0])
-    return states_of(found.arrays, [shapes], [Place(at, at)])[0]
+    return states_of(checkpoint.arrays, [shapes], [Place(at, at)])[0]
 
 
 def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]]]:
     """The point to resume from and the rows up to it; later rows are dropped and written again."""
-    found = restore(folder / "checkpoints")
-    if found and first and not record.cut(folder, found.facts.get("recorded", {})):
+    checkpoint = restore(folder / "checkpoints")
+    if checkpoint and first and not record.cut(folder, checkpoint.facts.get("recorded", {})):
         shutil.rmtree(folder / "checkpoints")
-        found = None
-    rows = found.facts["rows"] if found else []
+        checkpoint = None
+    rows = checkpoint.facts["rows"] if checkpoint else []
     if first:
         record.write_rows(folder, rows)
-    if found is None:
+    if checkpoint is None:
         return None, []
-    for line in found.set_aside:
+    for line in checkpoint.set_aside:
         _log.warning("%s", line)
-    facts = found.facts
+    facts = checkpoint.facts
     if facts["devices"] != jax.device_count():
         _log.warning(
-            "this run was saved on %d devices and goes on with %d: the last bits may differ",
+            "this run was saved on %d devices and resumes on %d: the last bits may differ",
             facts["devices"], jax.device_count(),
         )  # fmt: skip
-    start = Start(found.arrays, found.step, facts["seconds"], facts["elapsed"], facts["stream"])
+    start = Start(
+        checkpoint.arrays, checkpoint.step, facts["seconds"], facts["elapsed"], facts["stream"]
+    )
     return start, rows
