@@ -64,8 +64,8 @@ BAD = {
     "-1": ({"labels": LABELS - 1}, "from -1 to 1"),
     "huge": ({"labels": LABELS.astype(np.uint64) + 2**63}, "run from 9223372036854775808 to"),
     "floating": ({"labels": LABELS * 1.0}, "dtype float64; give integers from 0 to 2"),
-    "truths": ({"labels": LABELS > 0}, "dtype bool; give whole numbers"),
-    "names": ({"labels": np.array(list("abc"))[LABELS]}, "dtype <U1; give whole numbers"),
+    "truths": ({"labels": LABELS > 0}, "dtype bool; give integers"),
+    "names": ({"labels": np.array(list("abc"))[LABELS]}, "dtype <U1; give integers"),
     "one-hot": ({"labels": np.eye(3)[LABELS]}, r"\(48, 3\); give \(48,\): labels.argmax\(1\)"),
     "a column": ({"labels": LABELS[:, None]}, r"\(48, 1\); give \(48,\): labels\[:, 0\]"),
     "a number": ({"labels": 0}, r"shape \(\); give \(48,\)"),
@@ -151,8 +151,11 @@ def net_of(outputs):
 
 BAD_NETS = {
     "too few": (lambda x: x[:, 0, :2], "gives 2 logits, and data set 'small' has 3 classes"),
-    "an axis too many": (lambda x: x, r"float32 \(2, 2, 4\); it must return floating logits \(2, 3\)"),
-    "no axis": (lambda x: x[:, 0, 0], r"float32 \(2,\); needed"),
+    "an axis too many": (
+        lambda x: x,
+        r"float32 \(2, 2, 4\); it must return floating logits \(2, 3\)",
+    ),
+    "no axis": (lambda x: x[:, 0, 0], r"float32 \(2,\); it must"),
     "classes": (lambda x: x.argmax(-1), "gives int32"),
     "two arrays": (lambda x: (x[0], x[0]), "it must return floating logits"),
 }
@@ -313,7 +316,9 @@ def test_a_colour_image_that_was_not_looked_at_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("flaxact.data.folder.LOOKED_AT", 2)
     files = {f"train/a/{i}.png": COLOUR if i == 1 else GREY for i in range(4)}
     found = Folder(folder_of(tmp_path, files), "train")
-    with pytest.raises(fa.InputError, match=r"a/1\.png.*it has color, and the other images are gray"):
+    with pytest.raises(
+        fa.InputError, match=r"a/1\.png.*it has color, and the other images are gray"
+    ):
         picture(found, 1)
 
 

@@ -391,7 +391,10 @@ def test_trainings_refused(members, options, said):
     ("changed", "said"),
     [
         ({"batch_size": 64}, "a batch of 64 is larger than the 48 images"),
-        ({"augment": ("random_crop(6)",)}, "gives the net images of 6×6, testing gives images of 8×8"),
+        (
+            {"augment": ("random_crop(6)",)},
+            "gives the net images of 6×6, testing gives images of 8×8",
+        ),
         ({"augment": ("flop",)}, "unknown augmentation 'flop'; did you mean 'flip'"),
         ({"views": "tent(6)"}, "unknown view 'tent'; did you mean 'ten'"),
         ({"preprocess": ("gnc",)}, "unknown preprocessing 'gnc'; did you mean 'gcn'"),

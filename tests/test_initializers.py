@@ -409,7 +409,7 @@ def dense_net(features=4):
     [
         (lambda m, v, x: (m, v, x * 0), "kernel gives outputs of variance 0"),
         (lambda m, v, x: (m, v, x * jnp.nan), "kernel gives outputs of variance nan"),
-        (lambda m, v, x: (Scanned(), Scanned().init(KEY, x), x), "cannot see into the nn.scan"),
+        (lambda m, v, x: (Scanned(), Scanned().init(KEY, x), x), "which is inside nn.scan"),
         (lambda m, v, x: (Act("relu"), {}, x), 'no layer with a "kernel" in Act'),
     ],
 )
