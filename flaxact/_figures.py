@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito's palette (2008), told apart with any colour vision; markers repeat the distinction.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+# Okabe & Ito's palette (2008), told apart with any color vision; markers repeat the distinction.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
 INK, GRID, PAPER = "#333333", "#dddddd", "#ffffff"
@@ -26,18 +26,18 @@ _LETTER = 5.6  # points of a legend's letter, in the widest of the fonts that re
 
 
 def style(number: int) -> dict[str, Any]:
-    """How the so-manieth curve of a plot is drawn: of 64, no two have the same colour and marker.
+    """How the so-manieth curve of a plot is drawn: of 64, no two have the same color and marker.
 
-    Of eight in a row all colours differ; those that share a colour differ in marker, and mostly in dash.
+    Of eight in a row all colors differ; those that share a color differ in marker, and mostly in dash.
 
     >>> len({(s["color"], s["marker"]) for s in map(style, range(64))})
     64
     >>> style(0), style(8)["linestyle"]
     ({'color': '#0072B2', 'marker': 'o', 'linestyle': '-'}, '--')
     """
-    again, place = divmod(number, len(COLOURS))
+    again, place = divmod(number, len(COLORS))
     return {
-        "color": COLOURS[place],
+        "color": COLORS[place],
         "marker": MARKERS[(place + again) % len(MARKERS)],
         "linestyle": DASHES[again % len(DASHES)],
     }

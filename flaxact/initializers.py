@@ -106,7 +106,7 @@ def variance_preserving(
     moment: Moment = "second",
     centered: bool = False,
 ) -> Initializer:
-    r"""Weights that keep a signal's size through any activation: He's initialisation for relu.
+    r"""Weights that keep a signal's size through any activation: He's initialization for relu.
 
     :math:`\mathrm{std} = \mathrm{gain}/\sqrt{n}` with :math:`\mathrm{gain} = 1/\sqrt{\mathrm{E} f(z)^2}`
     for a standard Gaussian z: where pre-activations have second moment 1, the next ones have it too (He
@@ -176,7 +176,7 @@ def lsuv(
     by layer in the order of the calls, each kernel is divided by the standard deviation of its layer's
     outputs (before the activation, over the whole batch). A layer is a module with a parameter "kernel"
     that returns an array, as ``nn.Dense`` and ``nn.Conv``. Of several calls the first counts. Biases
-    stay; where they alone vary by more than 1, or weights are normalised, no scale will do and the
+    stay; where they alone vary by more than 1, or weights are normalized, no scale will do and the
     iterations run out. Takes one compilation, and a forward pass for each division.
 
     Args:

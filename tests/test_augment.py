@@ -11,7 +11,7 @@ import pytest
 
 import flaxact as fa
 from flaxact.data import augment, load
-from flaxact.data.augment import Augment, augmentation, colour_components
+from flaxact.data.augment import Augment, augmentation, color_components
 from flaxact.data.views import catalogue as view_catalogue
 from flaxact.data.views import shape, views
 
@@ -57,9 +57,9 @@ def test_vmapped_over_seeds_is_one_after_the_other(name, images):
 
 @pytest.mark.parametrize("name", augment.catalogue)
 def test_gradients_and_grey_images_pass(name, images):
-    grey = images[..., :1]
-    function = augmentation([TEXTS[name]], grey)
-    slope = jax.jit(jax.grad(lambda x: function(KEY, x).sum()))(grey)
+    gray = images[..., :1]
+    function = augmentation([TEXTS[name]], gray)
+    slope = jax.jit(jax.grad(lambda x: function(KEY, x).sum()))(gray)
     assert np.isfinite(slope).all()
     assert np.abs(slope).max() > 0
 
@@ -167,7 +167,7 @@ def test_pca_noise_has_the_covariance_of_the_paper():
     """Σ (σ λ_i)² p_i p_iᵀ, by statistics: one draw an image, alike at every pixel."""
     rng = np.random.default_rng(1)
     training = rng.normal(size=(50, 4, 4, 3)) @ rng.normal(size=(3, 3))
-    fitted = colour_components(training)
+    fitted = color_components(training)
     values, vectors = np.array(fitted["values"]), np.array(fitted["vectors"])
     pixels = training.reshape(-1, 3)
     np.testing.assert_allclose(
@@ -186,8 +186,8 @@ def test_pca_noise_has_the_covariance_of_the_paper():
 
 def test_components_of_uint8_images_are_on_the_scale_from_0_to_1():
     images = np.random.default_rng(0).integers(0, 256, (1500, 3, 2, 3)).astype(np.uint8)
-    found = np.array(colour_components(images)["values"])
-    unit = np.array(colour_components(images / 255)["values"])
+    found = np.array(color_components(images)["values"])
+    unit = np.array(color_components(images / 255)["values"])
     np.testing.assert_allclose(found, 255 * unit, rtol=1e-9)
 
 

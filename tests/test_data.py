@@ -215,7 +215,9 @@ def test_an_example_is_found_in_its_file(toy):
 def test_a_broken_description_is_named(toy, file):
     prepared = toy() / "toy" / "1.0.0"
     (prepared / file).write_text("{")
-    with pytest.raises(fa.InputError, match=r"cannot read the description .* delete the folder") as caught:
+    with pytest.raises(
+        fa.InputError, match=r"cannot read the description .* delete the folder"
+    ) as caught:
         data.load("toy", data_dir=prepared.parents[1])
     assert str(prepared) in str(caught.value)
 

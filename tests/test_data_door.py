@@ -39,7 +39,7 @@ BAD = {
         {"images": np.zeros((48, 1, 8, 8), np.uint8)},
         "channels came first.*moveaxis",
     ),
-    "colours first": ({"images": np.zeros((48, 3, 8, 9), np.uint8)}, "channels came first"),
+    "colors first": ({"images": np.zeros((48, 3, 8, 9), np.uint8)}, "channels came first"),
     "no images": ({"images": IMAGES[:0], "labels": LABELS[:0]}, "training images are none"),
     "no channel": ({"images": IMAGES[..., :0]}, "training images are none"),
     "texts": ({"images": IMAGES.astype(str)}, "dtype <U3; give uint8"),
@@ -50,7 +50,7 @@ BAD = {
     "16 bits": ({"images": IMAGES.astype(np.uint16) * 257}, "uint16 run from 0 to 65535.*0 to 255"),
     "below 0": ({"images": IMAGES.astype(np.int16) - 128}, "from -128 to 127"),
     "from 0 to 1": ({"images": IMAGES / 255}, "floats from 0 to 1, not pixels.*preprocessed=True"),
-    "standardised": ({"images": IMAGES / 64.0 - 2}, "floats from -2 to 1.98.*preprocessed=True"),
+    "standardized": ({"images": IMAGES / 64.0 - 2}, "floats from -2 to 1.98.*preprocessed=True"),
     "nan": ({"images": NOT_FINITE}, "not finite, the first in image 7"),
     "nan, stated": (
         {"images": NOT_FINITE, "preprocessed": True},
@@ -263,7 +263,7 @@ def folder_of(root, files):
     return root
 
 
-GREY, COLOUR = np.full((8, 8), 40, np.uint8), np.full((8, 8, 3), (200, 40, 10), np.uint8)
+GRAY, COLOUR = np.full((8, 8), 40, np.uint8), np.full((8, 8, 3), (200, 40, 10), np.uint8)
 TWO = {"train/cat/0.png": COLOUR, "train/dog/0.png": COLOUR}
 
 
@@ -296,14 +296,14 @@ def test_folders_that_are_refused(more, split, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("first", [GREY, COLOUR, GREY.astype(np.uint16) * 257])
-@pytest.mark.parametrize("other", [GREY, COLOUR])
+@pytest.mark.parametrize("first", [GRAY, COLOUR, GRAY.astype(np.uint16) * 257])
+@pytest.mark.parametrize("other", [GRAY, COLOUR])
 def test_the_first_image_does_not_decide_alone(first, other, tmp_path):
-    """Grey only if all are, in training and in testing; a grey image among others is one in colour."""
-    files = {"train/a/0.png": first, "train/b/0.png": other, "test/b/0.png": GREY}
+    """Gray only if all are, in training and in testing; a gray image among others is one in color."""
+    files = {"train/a/0.png": first, "train/b/0.png": other, "test/b/0.png": GRAY}
     root = folder_of(tmp_path, files)
     channels = 3 if first.ndim == 3 or other.ndim == 3 else 1
-    for split, expected in (("train", (first, other)), ("test", (GREY,))):
+    for split, expected in (("train", (first, other)), ("test", (GRAY,))):
         found = Folder(root, split)
         assert found.channels == channels
         for number, image in enumerate(expected):
@@ -312,9 +312,9 @@ def test_the_first_image_does_not_decide_alone(first, other, tmp_path):
             np.testing.assert_array_equal(pixels(picture(found, number)[0]), wide)
 
 
-def test_a_colour_image_that_was_not_looked_at_is_named(tmp_path, monkeypatch):
+def test_a_color_image_that_was_not_looked_at_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("flaxact.data.folder.LOOKED_AT", 2)
-    files = {f"train/a/{i}.png": COLOUR if i == 1 else GREY for i in range(4)}
+    files = {f"train/a/{i}.png": COLOUR if i == 1 else GRAY for i in range(4)}
     found = Folder(folder_of(tmp_path, files), "train")
     with pytest.raises(
         fa.InputError, match=r"a/1\.png.*it has color, and the other images are gray"

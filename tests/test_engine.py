@@ -173,7 +173,7 @@ def test_runs_and_sweeps_trace_once(loop):
     ("net", "loop"), [(DENSE, "scan"), (CONVOLUTIONAL, "dispatch")], ids=["scan", "dispatch"]
 )
 def test_going_on_from_any_step_gives_the_same_bits(net, loop):
-    """With all that is random in a step, and the optimiser's state; also where the epoch ends."""
+    """With all that is random in a step, and the optimizer's state; also where the epoch ends."""
     recipe = with_recipe(augment=("flip",), optimizer="adam", schedule="cosine")
     options = {"loop": loop, "steps_per_update": 1}
     starts, last = [], None

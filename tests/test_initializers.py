@@ -266,7 +266,7 @@ def test_in_flax_modules():
 
 
 class SmallNet(nn.Module):
-    """Two convolutions, one of them strided, a normalisation with dropout, and a dense layer."""
+    """Two convolutions, one of them strided, a normalization with dropout, and a dense layer."""
 
     act: str = "relu"
 
@@ -292,7 +292,7 @@ def layer_outputs(module, variables, x, **kwargs):
 
 
 def filled(module, x):
-    """Variables with small Gaussian numbers: to compile a net's own initialisation takes seconds."""
+    """Variables with small Gaussian numbers: to compile a net's own initialization takes seconds."""
     rng = np.random.default_rng(0)
     return jax.tree.map(
         lambda leaf: jnp.asarray(0.01 * rng.standard_normal(leaf.shape), leaf.dtype),

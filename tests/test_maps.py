@@ -30,7 +30,7 @@ def angles(c):
 
 
 def arc_cosine(c):
-    """The kernel of degree 1 (Cho & Saul 2009), normalised: E relu(u) relu(v) / E relu²."""
+    """The kernel of degree 1 (Cho & Saul 2009), normalized: E relu(u) relu(v) / E relu²."""
     return np.array([float((mp.sin(a) + (mp.pi - a) * mp.cos(a)) / mp.pi) for a in angles(c)])
 
 

@@ -195,7 +195,7 @@ def test_normalisation_and_initialisation_are_arguments(name, arguments):
     try:
         made(small(name), "relu", **arguments)
     except fa.InputError as error:
-        assert "norm" in str(error)  # noqa: PT017  (a net that is about its normalisation says so)
+        assert "norm" in str(error)  # noqa: PT017  (a net that is about its normalization says so)
         assert name == "nf_resnet"
 
 
@@ -222,7 +222,7 @@ def test_normalization_without_scale_and_bias(norm):
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_site_takes_the_activation(name):
-    """With the identity no nonlinear operation is left but pooling, normalisation and attention."""
+    """With the identity no nonlinear operation is left but pooling, normalization and attention."""
     model, images = models.create_model(small(name), "identity"), jnp.zeros((2, *shape(name)))
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
     program = jax.make_jaxpr(model.apply)(variables, images)
@@ -302,7 +302,7 @@ def test_a_mapping_puts_activations_at_sites():
     )
     variables = jit(model.init)(jax.random.key(0), IMAGES)
     _, state = captured(model, variables, IMAGES)
-    assert [str(model.at(site)) for site in models.sites(model, (32, 32, 3))] == [
+    assert [str(model.activation_at(site)) for site in models.sites(model, (32, 32, 3))] == [
         "tanh",
         "relu6",
         "relu6",
@@ -344,7 +344,7 @@ def test_weights_and_input_of_cuda_convnet():
         assert not variables["params"][layer]["bias"].any()
     mean = np.asarray(IMAGES, np.float32).mean(axis=0)
     np.testing.assert_allclose(variables["inputs"]["mean"], mean, rtol=1e-5)
-    # Uniform grey differs from the mean image by what the mean is off: nothing else is divided.
+    # Uniform gray differs from the mean image by what the mean is off: nothing else is divided.
     at_mean = jit(model.apply)(variables, mean[None])
     np.testing.assert_allclose(at_mean, 0, atol=1e-6)
 

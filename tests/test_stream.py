@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 
 def expected(root, split, size):
-    """By hand: every image with its short side scaled and its centre cropped, and its label."""
+    """By hand: every image with its short side scaled and its center cropped, and its label."""
     pairs = []
     for label, name in enumerate(CLASSES):
         for path in sorted(p for p in (root / split / name).iterdir() if p.suffix != ".txt"):
@@ -183,7 +183,7 @@ def test_put_is_two_ahead_and_the_state_is_not(folder):
 
 
 def test_random_parts_have_the_area_and_shape_of_the_paper():
-    """An image whose colours are its coordinates tells what part of it was taken."""
+    """An image whose colors are its coordinates tells what part of it was taken."""
     side, size, draws = 200, 20, 500
     ramp = np.broadcast_to(np.arange(side, dtype=np.uint8), (side, side))
     image = Image.fromarray(np.stack([ramp, ramp.T, 0 * ramp], -1))
@@ -326,7 +326,7 @@ def test_folders_that_are_not_of_images(folder, tmp_path):
         open_stream("toy", split="more", batch_size=1, image_size=8, data_dir=toy)
 
 
-def test_colours_are_kept_and_grey_among_them_becomes_colour(tmp_path):
+def test_colors_are_kept_and_grey_among_them_becomes_color(tmp_path):
     (tmp_path / "a").mkdir()
     Image.new("RGB", (9, 8), (10, 20, 30)).save(tmp_path / "a" / "0.png")
     Image.new("L", (9, 8), 7).save(tmp_path / "a" / "1.png")

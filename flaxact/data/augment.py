@@ -217,8 +217,8 @@ def cutout(key: jax.Array, image: jax.Array, size: int = 16) -> jax.Array:
     Its center is uniform over the image, so it may extend beyond the edge.
     """
     height, width, _ = image.shape
-    centre = jax.random.randint(key, (2,), 0, jnp.array([height, width]))
-    first = centre - size // 2
+    center = jax.random.randint(key, (2,), 0, jnp.array([height, width]))
+    first = center - size // 2
 
     def covered(length: int, start: jax.Array) -> jax.Array:
         return (jnp.arange(length) >= start) & (jnp.arange(length) < start + size)
@@ -227,7 +227,7 @@ def cutout(key: jax.Array, image: jax.Array, size: int = 16) -> jax.Array:
     return jnp.where(square[..., None], 0, image)
 
 
-def colour_components(images: Any) -> dict[str, Any]:
+def color_components(images: Any) -> dict[str, Any]:
     """Eigenvalues and eigenvectors of the covariance of the channels over all pixels.
 
     For uint8 images the eigenvalues are those of pixels scaled to 0 to 1, times 255. The paper
@@ -251,7 +251,7 @@ def colour_components(images: Any) -> dict[str, Any]:
     return {"values": tuple(map(float, values)), "vectors": tuple(rows)}
 
 
-@each_image(limits={"std": NOT_NEGATIVE}, fit=colour_components)
+@each_image(limits={"std": NOT_NEGATIVE}, fit=color_components)
 def pca_noise(
     key: jax.Array, image: jax.Array, std: float = 0.1, *, values: Any, vectors: Any
 ) -> jax.Array:

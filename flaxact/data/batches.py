@@ -14,7 +14,7 @@ from flaxact.data.records import Source, picture, pixels, resized
 
 ENDLESS = 1 << 40  # batches
 RATIO = (3 / 4, 4 / 3)  # of a random crop's width to its height
-TRIES = 10  # of a random crop, before the centre is taken
+TRIES = 10  # of a random crop, before the center is taken
 
 Batch = tuple[np.ndarray, ...]
 

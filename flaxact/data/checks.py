@@ -28,7 +28,7 @@ def checked_images(array: Any, label: str, *, preprocessed: bool = False) -> np.
             f"{label} images are of dtype {images.dtype}; give uint8 pixels from 0 to 255, or floats"
         )
     if images.ndim != 4:
-        cure = ": images[..., None] for grey ones" if images.ndim == 3 else ""
+        cure = ": images[..., None] for gray ones" if images.ndim == 3 else ""
         raise InputError(
             f"{label} images have the shape {images.shape}; give (number, height, width, channels){cure}"
         )

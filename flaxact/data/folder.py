@@ -7,11 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from flaxact.data.records import is_grey, picture
+from flaxact.data.records import is_gray, picture
 from flaxact.errors import InputError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-LOOKED_AT = 4096  # files, at equal distances, that tell whether a folder's images are grey
+LOOKED_AT = 4096  # files, at equal distances, that tell whether a folder's images are gray
 
 
 class Folder:
@@ -52,7 +52,7 @@ class Folder:
         files = [file for files in trained.values() for file in files]
         self.channels = 3
         picture(self, 0)  # names the file if it is not an image
-        self.channels = 1 if all(map(_looks_grey, files[:: -(-len(files) // LOOKED_AT)])) else 3
+        self.channels = 1 if all(map(_looks_gray, files[:: -(-len(files) // LOOKED_AT)])) else 3
 
     def __len__(self) -> int:
         return len(self.files)
@@ -74,10 +74,10 @@ class Folder:
         return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def _looks_grey(file: Path) -> bool:
+def _looks_gray(file: Path) -> bool:
     try:
         with Image.open(file) as image:  # reads no pixels
-            return is_grey(image)
+            return is_gray(image)
     except (OSError, SyntaxError):  # it is named when it is read
         return True
 

@@ -130,10 +130,10 @@ def gcn(
     del train
 
     def apply(images: Any) -> Any:
-        centred = images.astype(np.float64) - images.mean((1, 2, 3), np.float64, keepdims=True)
+        centered = images.astype(np.float64) - images.mean((1, 2, 3), np.float64, keepdims=True)
         total = np.sum if norm else np.mean
-        contrast = np.sqrt(bias + total(centred**2, (1, 2, 3), keepdims=True))
-        return scale * centred / np.maximum(epsilon, contrast)
+        contrast = np.sqrt(bias + total(centered**2, (1, 2, 3), keepdims=True))
+        return scale * centered / np.maximum(epsilon, contrast)
 
     return apply
 
@@ -151,8 +151,8 @@ def zca(train: Any, epsilon: float = 0.1) -> Apply:
     mean = _means(flat, lambda x: x)
     covariance = np.zeros((flat.shape[1],) * 2)
     for part in _parts(flat):
-        centred = part - mean
-        covariance += centred.T @ centred
+        centered = part - mean
+        covariance += centered.T @ centered
     values, vectors = np.linalg.eigh(covariance / len(flat))
     # Below this, an eigenvalue is rounding.
     least = values[-1] * len(values) * np.finfo(np.float32).eps ** 2
@@ -162,7 +162,7 @@ def zca(train: Any, epsilon: float = 0.1) -> Apply:
     matrix = (vectors * gains) @ vectors.T
 
     def apply(images: Any) -> Any:
-        centred = images.reshape(len(images), -1) - mean
-        return (centred @ matrix).reshape(images.shape)
+        centered = images.reshape(len(images), -1) - mean
+        return (centered @ matrix).reshape(images.shape)
 
     return apply

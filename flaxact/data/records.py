@@ -17,7 +17,7 @@ from flaxact.errors import InputError, one_line
 
 LONGEST = 500  # characters of a message that has a folder and what to do
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by channels
-GREY = ("1", "L", "LA", "La", "I")  # and I;16 of either byte order
+GRAY = ("1", "L", "LA", "La", "I")  # and I;16 of either byte order
 
 
 class Source(Protocol):
@@ -55,7 +55,7 @@ def picture(source: Source, number: int) -> tuple[Image.Image, int]:
     try:
         content, label = source[number]
         with Image.open(io.BytesIO(content)) as image:
-            if source.channels == 1 and not is_grey(image):
+            if source.channels == 1 and not is_gray(image):
                 raise ValueError("it has color, and the other images are gray")
             if not 0 <= label < len(source.class_names):
                 raise ValueError(
@@ -69,9 +69,9 @@ def picture(source: Source, number: int) -> tuple[Image.Image, int]:
         ) from None
 
 
-def is_grey(image: Image.Image) -> bool:
+def is_gray(image: Image.Image) -> bool:
     """Whether an image has one channel; reads only its header."""
-    return image.mode in GREY or image.mode.startswith("I;16")
+    return image.mode in GRAY or image.mode.startswith("I;16")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

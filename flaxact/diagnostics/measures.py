@@ -95,13 +95,13 @@ def second_moment(site: Site) -> jax.Array:
 @measure
 def skew(site: Site) -> jax.Array:
     """Third standardized moment of the outputs; 0 for a symmetric distribution."""
-    return _standardised(site.post, 3)
+    return _standardized(site.post, 3)
 
 
 @measure
 def kurtosis(site: Site) -> jax.Array:
     """Fourth standardized moment of the outputs; 3 for a Gaussian."""
-    return _standardised(site.post, 4)
+    return _standardized(site.post, 4)
 
 
 @measure
@@ -125,13 +125,13 @@ def pre_second_moment(site: Site) -> jax.Array:
 @measure
 def pre_skew(site: Site) -> jax.Array:
     """Third standardized moment of the inputs."""
-    return _standardised(site.pre, 3)
+    return _standardized(site.pre, 3)
 
 
 @measure
 def pre_kurtosis(site: Site) -> jax.Array:
     """Fourth standardized moment of the inputs."""
-    return _standardised(site.pre, 4)
+    return _standardized(site.pre, 4)
 
 
 @measure
@@ -256,9 +256,9 @@ def _rows(site: Site) -> jax.Array:
     return site.post.reshape(-1, site.post.shape[-1])
 
 
-def _standardised(x: jax.Array, power: int) -> jax.Array:
-    centred = x - x.mean()
-    return jnp.mean(centred**power) / jnp.mean(centred**2) ** (power / 2)
+def _standardized(x: jax.Array, power: int) -> jax.Array:
+    centered = x - x.mean()
+    return jnp.mean(centered**power) / jnp.mean(centered**2) ** (power / 2)
 
 
 def _sparseness(values: jax.Array, axis: int) -> jax.Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flaxact import _figures
-from flaxact._figures import COLOURS, INK, MARKERS, WIDTH, figure
+from flaxact._figures import COLORS, INK, MARKERS, WIDTH, figure
 from flaxact.activations import Activation, get
 from flaxact.diagnostics.measures import label as measure_label
 from flaxact.quadrature import evaluate
@@ -81,7 +81,7 @@ def ridgelines(values: Mapping[str, Any], label: str = "input of the activation"
         top = base + 1.3 * height / max(height.max(), 1e-30)
         middle = (edges[1:] + edges[:-1]) / 2
         axes.fill(
-            [low, *middle, high], [base, *top, base], facecolor=f"{COLOURS[0]}99", edgecolor=INK,
+            [low, *middle, high], [base, *top, base], facecolor=f"{COLORS[0]}99", edgecolor=INK,
             linewidth=0.7, zorder=i,
         )  # fmt: skip
     axes.set_yticks(range(len(flat)), list(flat)[::-1], verticalalignment="bottom")
@@ -105,8 +105,8 @@ def predicted_and_measured(
     sites = list(measured)
     fig, axes = figure(WIDTH, 3.2)
     for by_site, style, name in (
-        (predicted, {"linestyle": "-", "color": COLOURS[1]}, "theory"),
-        (measured, {"linestyle": "", "marker": MARKERS[0], "color": COLOURS[0]}, "measured"),
+        (predicted, {"linestyle": "-", "color": COLORS[1]}, "theory"),
+        (measured, {"linestyle": "", "marker": MARKERS[0], "color": COLORS[0]}, "measured"),
     ):
         ys = np.array([by_site.get(site, {}).get(measure) for site in sites], float)
         axes.plot(range(len(sites)), ys, label=name, **style)
@@ -198,7 +198,7 @@ def card(activation: str | Activation, low: float = -4.0, high: float = 4.0) -> 
         y = evaluate(function, x)
         jumps = np.abs(np.diff(y)) > 0.3 * max(1e-12, np.ptp(y))
         y[1:][jumps] = np.nan  # no line through a jump
-        axes.plot(x, y, color=COLOURS[0])
+        axes.plot(x, y, color=COLORS[0])
         axes.axhline(0, color=INK, linewidth=0.6)
         axes.axvline(0, color=INK, linewidth=0.6)
         axes.set_title(f"{title} of {act}" if title == "f" else title, fontsize=10, color=INK)

@@ -24,7 +24,7 @@ MOMENTS = ("pre_mean", "pre_variance", "pre_second_moment", "mean", "variance", 
 # of noise: at most so many rows, and so many values if that is less
 _ROWS = 1024
 _VALUES = 2**22
-_NORMALISING = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm, nn.RMSNorm)
+_NORMALIZING = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm, nn.RMSNorm)
 Moment = tuple[float, float]  # mean and second moment
 
 
@@ -111,8 +111,8 @@ class _Walk:
             self.known.append((call.y, self._activation(layer, call)))
         elif isinstance(layer, nn.BatchNorm):
             self.known.append((call.y, self._affine(call)))
-        elif isinstance(layer, _NORMALISING):
-            self.known.append((call.y, _normalised(call.variables)))
+        elif isinstance(layer, _NORMALIZING):
+            self.known.append((call.y, _normalized(call.variables)))
         elif "kernel" in call.variables.get("params", {}):
             self.known.append((call.y, self._weighted(call)))
 
@@ -159,7 +159,7 @@ class _Walk:
         return float(jnp.mean(a) * mean + jnp.mean(b)), float(squares)
 
 
-def _normalised(variables: Variables) -> Moment:
+def _normalized(variables: Variables) -> Moment:
     params = variables.get("params", {})
     scale = params.get("scale", jnp.ones(1))
     bias = params.get("bias", jnp.zeros(1))

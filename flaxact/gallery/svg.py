@@ -23,7 +23,7 @@ BOTTOM = 200
 LOWEST = -2.5
 HIGHEST = 3.5
 CAP = 8.0
-# Okabe & Ito's palette, told apart with any colour vision; each stands out (at 3:1 and more) from
+# Okabe & Ito's palette, told apart with any color vision; each stands out (at 3:1 and more) from
 # white and from GitHub's dark #0d1117, so that nothing need know the reader's theme.
 CURVES = (
     ("f", "#0072B2", 'stroke-width="2.4"'),
@@ -34,7 +34,7 @@ INK = "#777777"
 Plot = tuple[float, float, float, float]  # the lowest and highest x, the lowest and highest y
 _SAMPLES = 1921
 _SECTIONS = 16
-_JUMP = 0.02  # a value that changes by more between neighbours is looked at for a jump
+_JUMP = 0.02  # a value that changes by more between neighbors is looked at for a jump
 
 
 def graph(activation: str | Activation, *, low: float = -5.0, high: float = 5.0) -> str:
@@ -135,8 +135,8 @@ def _pixels(x: np.ndarray, y: np.ndarray, plot: Plot) -> np.ndarray:
 
 
 def _curve(x: np.ndarray, y: np.ndarray, style: tuple[str, str, str], plot: Plot) -> Iterator[str]:
-    name, colour, stroke = style
-    yield f'<g class="{name}" fill="none" stroke="{colour}" {stroke} stroke-linejoin="round">'
+    name, color, stroke = style
+    yield f'<g class="{name}" fill="none" stroke="{color}" {stroke} stroke-linejoin="round">'
     for piece in _pieces(x, y, plot):
         points = _simplified(_pixels(*piece, plot))
         yield f'<polyline points="{" ".join(f"{a:.2f},{b:.2f}" for a, b in points)}"/>'
@@ -214,7 +214,7 @@ def _axes(plot: Plot) -> Iterator[str]:
 def _legend(name: str) -> Iterator[str]:
     short = name if len(name) < 27 else f"{name[:25]}…"  # what there is room for
     yield f'<text x="{LEFT}" y="15" fill="{INK}" font-weight="600">{html.escape(short)}</text>'
-    for place, (label, colour, stroke) in enumerate(CURVES):
+    for place, (label, color, stroke) in enumerate(CURVES):
         start = RIGHT - 33 * (len(CURVES) - place)
-        yield f'<path stroke="{colour}" {stroke} d="M{start} 11h17"/>'
+        yield f'<path stroke="{color}" {stroke} d="M{start} 11h17"/>'
         yield f'<text x="{start + 21}" y="15" fill="{INK}">{label}</text>'

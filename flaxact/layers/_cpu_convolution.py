@@ -11,7 +11,7 @@ from jax.custom_derivatives import SymbolicZero
 
 Padding = str | tuple[tuple[int, int], tuple[int, int]]
 
-FEW = 4  # input channels of a first layer: grey, colour, colour and opacity
+FEW = 4  # input channels of a first layer: gray, color, color and opacity
 NARROW = (
     16  # up to so many channels on both sides XLA leaves a convolution to Eigen, which is slower
 )

@@ -14,7 +14,7 @@ from jax.nn.initializers import Initializer
 from flaxact.activations._numerics import along_last
 from flaxact.layers._cpu_convolution import convolve
 
-Weights = Literal["plain", "normalised", "standardised"]
+Weights = Literal["plain", "normalized", "standardized"]
 
 
 class _Weighted(nn.Module):
@@ -29,20 +29,20 @@ class _Weighted(nn.Module):
     def _kernel(self, shape: tuple[int, ...], places: tuple[int, ...] = ()) -> jax.Array:
         """The kernel (*window, inputs, outputs) to multiply by; with ``places``, one for each.
 
-        "normalised" is weight normalization (Salimans & Kingma 2016, eq. 2): the norm of each
+        "normalized" is weight normalization (Salimans & Kingma 2016, eq. 2): the norm of each
         output's weights is a parameter of its own, "scale", which starts at the norm that
-        ``kernel_init`` gave. "standardised" is scaled weight standardization (Brock et al. 2021,
+        ``kernel_init`` gave. "standardized" is scaled weight standardization (Brock et al. 2021,
         §4.3): each output's weights have mean 0 and variance 1 / fan-in, times a learned "scale"
         that starts at 1.
         """
         kernel = self.param("kernel", _of_each(self.kernel_init, places), shape, jnp.float32)
         inputs = tuple(range(len(places), kernel.ndim - 1))
         outputs = (*places, shape[-1])
-        if self.weights == "normalised":
+        if self.weights == "normalized":
             length = jnp.sqrt(jnp.sum(kernel * kernel, inputs))
             scale = self.param("scale", lambda _: length)
             return kernel * jnp.expand_dims(scale / (length + 1e-12), inputs)
-        if self.weights == "standardised":
+        if self.weights == "standardized":
             scale = self.param("scale", nn.initializers.ones_init(), outputs, jnp.float32)
             mean, variance = (f(kernel, inputs, keepdims=True) for f in (jnp.mean, jnp.var))
             size = variance * math.prod(shape[:-1])  # 1 where the variance is 1 / fan-in
@@ -80,7 +80,7 @@ class Conv(_Weighted):
       stride: the same in both directions.
       padding: "SAME", "VALID" or (low, high) for height and for width.
       groups: number of groups; each sees its own part of the channels.
-      weights: "plain", "normalised" (weight normalization) or "standardised" (scaled weight
+      weights: "plain", "normalized" (weight normalization) or "standardized" (scaled weight
         standardization).
     """
 
@@ -108,7 +108,7 @@ class LocalConv(_Weighted):
     Attributes:
       features: output channels.
       kernel_size: height and width of the window.
-      weights: "plain", "normalised" or "standardised", at each place.
+      weights: "plain", "normalized" or "standardized", at each place.
     """
 
     kernel_size: tuple[int, int] = (3, 3)

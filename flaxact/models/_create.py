@@ -1,4 +1,4 @@
-"""Models of the catalogue by their names, with an activation at every site."""
+"""Create models of the catalogue by name, with an activation at every site."""
 
 from __future__ import annotations
 
@@ -33,26 +33,27 @@ def create_model(
     rngs: Any = None,
     **arguments: Any,
 ) -> Any:
-    """A model of the zoo with an activation at every site.
+    """Create a model of the zoo with an activation at every site.
 
     Args:
       text: a name from ``list_models``, or a spec text with arguments: ``cuda_convnet(width=0.5)``.
       act: what ``flaxact.get`` takes, for every site; or a mapping from patterns of site names to
-        that, of which the first that fits a site counts: ``{"act1": "tanh", "*": "relu"}``.
-      num_classes: number of logits; None for what is published.
-      api: ``linen``, or ``nnx`` for an NNX module through Flax's bridge, to be initialised with
+        such values. The first pattern that matches a site is used: ``{"act1": "tanh", "*":
+        "relu"}``.
+      num_classes: number of logits; None for the published number.
+      api: ``linen``, or ``nnx`` for an NNX module through Flax's bridge, to be initialized with
         ``lazy_init(images)``. With batch normalization, a training pass through the bridge is
         ``model(images, train=True, mutable=["batch_stats"])``, which updates the running averages.
-      rngs: ``nnx.Rngs`` for that; by default of seed 0.
-      arguments: more of those that a spec text may hold, which they replace.
+      rngs: ``nnx.Rngs`` for ``api="nnx"``; the default has seed 0.
+      arguments: further arguments of the model, which override those in the spec text.
 
     Returns:
       A Linen module, called with images (batch, height, width, channels), pixels from 0 to 255, and
       ``train``; or an NNX module of it.
 
     Raises:
-      InputError: an unknown model, activation, argument or choice, a value of the wrong kind, or a
-        pattern that fits no site.
+      InputError: an unknown model, activation, argument or choice, a value of the wrong type, or a
+        pattern that matches no site.
 
     >>> create_model("cuda_convnet(variant=18pct)", "relu", norm="batch").norm
     'batch'
@@ -73,13 +74,13 @@ def create_model(
 
 
 def choices(found: Entry) -> dict[str, tuple[Any, ...]]:
-    """The values that an argument of a model may have, by argument, where they are counted."""
+    """The allowed values of a model's arguments, for the arguments that have a fixed list."""
     of_the_zoo = found.file or hasattr(found.make, "activate")
     return (_CHOICES if of_the_zoo else {}) | dict(found.choices)
 
 
 def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The arguments that a spec text and more of them give a model, checked."""
+    """The checked arguments of a model, from a spec text and further arguments."""
     call, found = parse(text), entry(text)
     allowed, listed = found.arguments(), choices(found)
     chosen = dict(found.preset)
@@ -97,11 +98,11 @@ def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> d
 
 
 def sites(model: ZooModel, shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
-    """The sites of a Linen model in the order of the data, with the shape of one image's output.
+    """The sites of a Linen model in call order, with their output shapes for one image.
 
     Args:
       model: from ``create_model``.
-      shape: of an image: height, width, channels.
+      shape: of an image: (height, width, channels).
 
     >>> sites(create_model("cuda_convnet", "relu"), (32, 32, 3))["act1"]
     (16, 16, 32)
@@ -149,7 +150,7 @@ def _not_a_choice(model: str, name: str, value: Any, allowed: Any) -> InputError
 
 
 def _checked(model: str, name: str, value: Any, default: Any, least: float = 1e-9) -> Any:
-    """A value of an argument, once it is of the kind that its default is."""
+    """An argument's value, checked to be of the type of its default."""
     kind = float if default is None else type(default)
     if value is None and (default is None or kind is str):
         return None if default is None else "none"

@@ -1,4 +1,4 @@
-"""A model as text: its arguments, its layers, its size, its cost and where it comes from."""
+"""A model as text: its arguments, layers, size, cost and source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDTH = 100  # of lines of prose; those of the table are as wide as they have to
 
 @dataclass
 class Layer:
-    """A module of a model that computes something itself: its kind, and for one image its figures."""
+    """A module of a model that computes something itself: its type, and its numbers for one image."""
 
     kind: str
     output: tuple[int, ...]
@@ -35,7 +35,7 @@ class Layer:
 
 
 def parameters(model: nn.Module, shape: tuple[int, int, int]) -> int:
-    """How many numbers training changes, for images of a shape (height, width, channels).
+    """The number of trained parameters, for images of a shape (height, width, channels).
 
     >>> parameters(create_model("cuda_convnet", "relu"), (32, 32, 3))
     145578
@@ -45,10 +45,11 @@ def parameters(model: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def multiply_accumulates(model: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Multiplications with a weight in the forward pass of one image (height, width, channels).
+    """Multiplications by weights in the forward pass of one image (height, width, channels).
 
-    Of every layer with a kernel, as published: outputs × fan-in, however it is computed. What has no
-    weights (normalisation, pooling, the products of attention) does not count.
+    Counts outputs × fan-in for every layer with a kernel, as papers do, however the layer is
+    computed. Operations without weights (normalization, pooling, the products of attention) are not
+    counted.
 
     >>> multiply_accumulates(create_model("cuda_convnet", "relu"), (32, 32, 3))
     12354176
@@ -57,9 +58,9 @@ def multiply_accumulates(model: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
-    """The layers by their paths, in the order of the data, for images (height, width, channels).
+    """The layers by path, in call order, for images (height, width, channels).
 
-    A module that only calls others is left out. One that is used several times is one layer.
+    Modules that only call others are left out. A module that is used several times is listed once.
     """
     found: dict[tuple[str, ...], Layer] = {}
     calling: set[tuple[str, ...]] = set()
@@ -95,11 +96,11 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
 
 
 def describe(text: str, act: str | Activation = "relu") -> str:
-    """What is known of a model, as lines of text, with its arguments and a table of its layers.
+    """A description of a model as lines of text, with its arguments and a table of its layers.
 
     Args:
-      text: as ``create_model`` takes it.
-      act: the activation, for every site.
+      text: a name or spec text, as for ``create_model``.
+      act: the activation at every site.
 
     Raises:
       InputError: as ``create_model``.
@@ -125,7 +126,7 @@ def describe(text: str, act: str | Activation = "relu") -> str:
 
 
 def _arguments(text: str) -> Iterator[str]:
-    """The arguments with their values, what they are, and what they may be."""
+    """The arguments with their values, their documentation and their allowed values."""
     found, said = entry(text), _documented(entry(text).loaded())
     chosen, listed = chosen_arguments(text), choices(found)
     if found.arguments():
@@ -142,7 +143,7 @@ def _arguments(text: str) -> Iterator[str]:
 
 
 def _documented(make: Callable[..., Any]) -> dict[str, str]:
-    """What the docstring of a function, or of a class and those it inherits, says of arguments."""
+    """The documentation of arguments in the docstrings of a function, or of a class and its bases."""
     said: dict[str, str] = {}
     for documented in reversed(inspect.getmro(make)) if inspect.isclass(make) else [make]:
         text = inspect.cleandoc(documented.__doc__ or "")
@@ -153,7 +154,7 @@ def _documented(make: Callable[..., Any]) -> dict[str, str]:
 
 
 def _table(table: dict[str, Layer]) -> Iterator[str]:
-    """The layers, a line each."""
+    """The layers as a table, one line per layer."""
     rows = [("layer", "kind", "output", "parameters", "multiply-accumulates")]
     rows += [
         (

@@ -1,7 +1,7 @@
-"""Weights of TorchVision's models, for those of the zoo that are built the same.
+"""Weights of TorchVision's models for the zoo models with the same layers.
 
-A model that has some says, in the order of the data, which name its layers have in TorchVision's state
-dict: a method ``torchvision_layers() -> {"conv1": "features.0", ...}``.
+Such a model has a method ``torchvision_layers() -> {"conv1": "features.0", ...}``, which lists the
+names of its layers in TorchVision's state dict, in call order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flaxact.errors import InputError, hint, nearest
 from flaxact.models import input_shape
 from flaxact.models._zoo import ZooModel
 
-# Of ImageNet's pixels, by channel, as TorchVision normalises them once they are divided by 255.
+# Of ImageNet's pixels, by channel, as TorchVision normalizes them once they are divided by 255.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -37,15 +37,16 @@ _PARTS = {
 
 
 def load_torchvision(model: ZooModel, path: str | Path) -> VariableDict:
-    """The variables of a model with the weights of a TorchVision model's state dict.
+    """A model's variables with the weights of a TorchVision model's state dict.
 
-    Kernels are turned from torch's order of axes to Flax's, and so are the inputs of the first dense
-    layer, which torch flattens channel by channel. A model that standardises its images does it with
-    ImageNet's mean and standard deviation. What TorchVision doesn't know, such as the learned parameters
-    of an activation, is as ``model.init`` makes it.
+    Kernels are transposed from torch's axis order to Flax's, and the inputs of the first dense
+    layer are reordered, because torch flattens channel by channel. A model that standardizes its
+    images uses ImageNet's mean and standard deviation. Variables that TorchVision's model lacks,
+    such as the parameters of a learned activation, are initialized by ``model.init``.
 
     Args:
-      model: from ``create_model``: ``alexnet_one_weird_trick``, or another with ``torchvision_layers``.
+      model: from ``create_model``: ``alexnet_one_weird_trick``, or another model with
+        ``torchvision_layers``.
       path: the state dict as .safetensors (needs the package ``safetensors``) or as .npz:
         ``numpy.savez(path, **{k: v.numpy() for k, v in module.state_dict().items()})``.
 
@@ -53,8 +54,8 @@ def load_torchvision(model: ZooModel, path: str | Path) -> VariableDict:
       Variables for ``model.apply``, in float32.
 
     Raises:
-      InputError: a model that TorchVision has no weights for, a file that cannot be read, or one whose
-        names or shapes are not those of the model.
+      InputError: a model without TorchVision weights, a file that cannot be read, or a file whose
+        names or shapes do not match the model's.
     """
     layers = _layers(model)
     state = _read(Path(path))
@@ -77,16 +78,17 @@ def _flat(variables: Any) -> dict[Leaf, Any]:
 
 
 def _layers(model: ZooModel) -> dict[str, str]:
-    """By layer, its name in torch.
+    """The name in torch of each layer.
 
     Raises:
-      InputError: TorchVision has none, or normalised weights are more than what it has.
+      InputError: TorchVision has no weights for the model, or the model has normalization that
+        TorchVision's lacks.
     """
     names = getattr(model, "torchvision_layers", None)
     if names is None:
         raise InputError(f"TorchVision has no weights for {type(model).__name__}")
     if model.norm.startswith("weight"):
-        raise InputError(f"TorchVision's weights are not normalised; leave out norm={model.norm!r}")
+        raise InputError(f"TorchVision's weights are not normalized; leave out norm={model.norm!r}")
     return names()
 
 
@@ -94,7 +96,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file by name.
 
     Raises:
-      InputError: it cannot be read.
+      InputError: the file cannot be read.
     """
     readers = {".npz": _npz, ".safetensors": _safetensors}
     if path.suffix not in readers:
@@ -125,10 +127,10 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
 def _converted(
     layers: dict[str, str], wanted: dict[Leaf, Any], state: dict[str, np.ndarray]
 ) -> dict[Leaf, jax.Array]:
-    """The arrays of the state dict at their places in the model, in Flax's order of axes.
+    """The arrays of the state dict at their places in the model, in Flax's axis order.
 
     Raises:
-      InputError: a name that either has alone, or a shape that is another.
+      InputError: a name that only the file or only the model has, or a different shape.
     """
     state = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
     # channels: of the image that the next dense layer flattens; 0 for none

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flaxact._figures import COLOURS, figure, percent
+from flaxact._figures import COLORS, figure, percent
 from flaxact.reproduction.claim import Table, format_interval
 from flaxact.reproduction.race import TunedCurves, epochs_ratio
 from flaxact.reproduction.tuning import TUNING_SEED, TriedRate, Tuned, parabola_optimum
@@ -99,7 +99,7 @@ def search_figure(rows: Mapping[str, TunedCurves], target: float) -> Any:
     for number, (name, row) in enumerate(rows.items()):
         if row.tuned is None:
             continue
-        color = COLOURS[number % len(COLOURS)]
+        color = COLORS[number % len(COLORS)]
         epochs = epochs_by_rate(row.tuned)
         dropped = {tried.rate: tried.epochs for tried in row.tuned.rates if tried.score[0]}
         axes.plot(list(epochs), list(epochs.values()), "o-", color=color, label=name)
@@ -126,7 +126,7 @@ def layers_figure(pair: Mapping[str, TunedCurves]) -> Any:
     for (name, row), style in zip(pair.items(), ("-", "--"), strict=True):
         observed = [curve.observed for curve in row.seeds]
         epochs = range(min(map(len, observed)))
-        for site, color in zip(observed[0][0]["sites"], COLOURS, strict=False):
+        for site, color in zip(observed[0][0]["sites"], COLORS, strict=False):
             layers = [[each[epoch]["sites"][site] for each in observed] for epoch in epochs]
             lengths = [
                 statistics.fmean(each["gradient_norm"] for each in seeds) for seeds in layers

@@ -173,7 +173,7 @@ def _runs(stored: StoredRuns, judged_runs: JudgedRuns) -> str:
 
 def forest_plot(ratios: Sequence[Ratio], judged_runs: JudgedRuns) -> Any:
     """A line per ratio with its interval, the published value as a diamond; None without intervals."""
-    from flaxact._figures import COLOURS, INK, figure
+    from flaxact._figures import COLORS, INK, figure
 
     lines = []
     for ratio in ratios:
@@ -191,13 +191,13 @@ def forest_plot(ratios: Sequence[Ratio], judged_runs: JudgedRuns) -> Any:
             axes.plot([ratio.published], [place], "D", color=INK, fillstyle="none", markersize=6)
         if interval is None:
             continue
-        color = COLOURS[sizes.index(ratio.size) % len(COLOURS)]
+        color = COLORS[sizes.index(ratio.size) % len(COLORS)]
         is_bound = math.isinf(interval.high)
         axes.plot([interval.low, min(interval.high, LARGEST)], [place, place], color=color, lw=2)
         at = interval.low if is_bound else interval.mean
         axes.plot([at], [place], ">" if is_bound else "o", color=color, markersize=5)
     for size in sizes:
-        axes.plot([], [], "o-", color=COLOURS[sizes.index(size) % len(COLOURS)], label=size)
+        axes.plot([], [], "o-", color=COLORS[sizes.index(size) % len(COLORS)], label=size)
     axes.plot([], [], "D", color=INK, fillstyle="none", label="published")
     axes.axvline(1, color=INK, lw=0.8)
     axes.set_xscale("log")

@@ -143,7 +143,7 @@ def labels(params: Any) -> Any:
         _label(path, node, getattr(leaf, "ndim", 0))
         for path, (_, node), leaf in zip(names, nodes, leaves, strict=True)
     ]
-    # A normalisation has no kernel, so nor has its bias one beside it.
+    # A normalization has no kernel, so nor has its bias one beside it.
     with_kernel = {path[:-1] for path, label in zip(names, kinds, strict=True) if label == "kernel"}
     for i, path in enumerate(names):
         if path[-1:] == ("bias",) and kinds[i] == "bias" and path[:-1] not in with_kernel:
