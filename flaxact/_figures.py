@@ -48,8 +48,8 @@ def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tupl
     """A figure of so many inches, with its axes in a row, or with ``rows`` one below the other."""
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), layout="constrained")
-    grid = made.subplots(rows, columns, sharex=rows > 1)
+    fig = Figure(figsize=(width, height), layout="constrained")
+    grid = fig.subplots(rows, columns, sharex=rows > 1)
     for axes in [grid] if rows * columns == 1 else grid.flat:
         axes.grid(color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)
@@ -57,7 +57,7 @@ def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tupl
         axes.tick_params(labelsize=9, colors=INK)
         for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
             text.set(color=INK, fontsize=10)
-    return made, grid
+    return fig, grid
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
@@ -97,7 +97,7 @@ def percent() -> Callable[..., Any]:
     return FuncFormatter(lambda value, _: f"{100 * value:.3g}%")
 
 
-def drawn(axes: Axes) -> list[float]:
+def finite_heights(axes: Axes) -> list[float]:
     """The finite numbers along y that the lines of a plot have."""
     values = (float(y) for line in axes.lines for y in line.get_ydata())  # type: ignore[union-attr]
     return [y for y in values if math.isfinite(y)]
@@ -115,7 +115,7 @@ def is_wide(values: Iterable[float], factor: float) -> bool:
 
 def log_where_wide(axes: Axes, factor: float = 20.0) -> None:
     """A log scale along y where no number is below 0 and those above span more than a factor."""
-    values = drawn(axes)
+    values = finite_heights(axes)
     if is_wide(values, factor) and min(values) >= 0:
         axes.set_yscale("log", nonpositive="mask")
 
@@ -125,13 +125,15 @@ def log_on_both_sides_where_wide(axes: Axes) -> None:
 
     It is linear up to a hundredth of the greatest, so that what is nearly 0 lies on 0.
     """
-    sizes = [abs(value) for value in drawn(axes)]
+    sizes = [abs(value) for value in finite_heights(axes)]
     if not is_wide(sizes, 20):
         return
     last = math.floor(math.log10(max(sizes)))
     ticks = [10.0**power for power in (last - 1, last)]
     axes.set_yscale("symlog", linthresh=10.0 ** (last - 2))
-    signs = {math.copysign(1, value) for value in drawn(axes) if abs(value) > ticks[0] / 10}
+    signs = {
+        math.copysign(1, value) for value in finite_heights(axes) if abs(value) > ticks[0] / 10
+    }
     axes.set_yticks([0.0, *(sign * tick for sign in sorted(signs) for tick in ticks)])
     axes.minorticks_off()
 
@@ -140,7 +142,7 @@ def error_axis(axes: Axes, label: str) -> None:
     """Errors along y, in percent within 0% and 100%; on a log scale where they span a factor of 5."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    values = drawn(axes)
+    values = finite_heights(axes)
     axes.set_ylabel(label)
     if is_wide(values, 5) and min(values) > 0:
         axes.set_yscale("log")

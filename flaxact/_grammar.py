@@ -81,7 +81,7 @@ def as_kind(value: Any, kind: type) -> Any:
     return value
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value in a message, also a whole number of more digits than Python would print."""
     if type(value) is int and abs(value) >= _HUGE:
         return "a huge number"

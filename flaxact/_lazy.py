@@ -54,8 +54,8 @@ def attach(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
         value = getattr(importlib.import_module(home), name, None) if home else None
         if value is None or isinstance(value, ModuleType):
             close = nearest(name, listed()) if homes else None
-            said = f"module {module!r} has no attribute {name!r}"
-            raise AttributeError(said + hint(close) if close else said)
+            message = f"module {module!r} has no attribute {name!r}"
+            raise AttributeError(message + hint(close) if close else message)
         setattr(sys.modules[module], name, value)  # found at once the next time
         return value
 
@@ -71,9 +71,9 @@ def listing(module: str) -> Callable[[], list[str]]:
     """
 
     def listed() -> list[str]:
-        here = sys.modules[module]
-        own = [n for n, v in vars(here).items() if getattr(v, "__module__", "") == module]
-        return sorted(getattr(here, "__all__", (n for n in own if not n.startswith("_"))))
+        module_object = sys.modules[module]
+        own = [n for n, v in vars(module_object).items() if getattr(v, "__module__", "") == module]
+        return sorted(getattr(module_object, "__all__", (n for n in own if not n.startswith("_"))))
 
     return listed
 

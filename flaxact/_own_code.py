@@ -28,11 +28,11 @@ def imported(arguments: list[str]) -> list[str]:
     """
     while arguments and arguments[0].partition("=")[0] == OPTION:
         first, *rest = arguments
-        name, given = first.partition("=")[2], rest
+        name, remaining = first.partition("=")[2], rest
         if "=" not in first:
-            name, given = rest[0] if rest else "", rest[1:]
+            name, remaining = rest[0] if rest else "", rest[1:]
         load(name)
-        arguments = given
+        arguments = remaining
     return arguments
 
 
@@ -67,22 +67,22 @@ def check_free(kind: str, name: str, new: Callable[..., object], old: object) ->
 
 def digest(definitions: Iterable[Callable[..., object]]) -> str:
     """A digest of the source of functions and classes; of one typed at a prompt, of its name alone."""
-    found = hashlib.sha256()
-    for one in definitions:
+    hasher = hashlib.sha256()
+    for definition in definitions:
         try:
-            found.update(inspect.getsource(inspect.unwrap(one)).encode())
+            hasher.update(inspect.getsource(inspect.unwrap(definition)).encode())
         except (OSError, TypeError):
-            found.update(one.__qualname__.encode())
-    return found.hexdigest()[:12]
+            hasher.update(definition.__qualname__.encode())
+    return hasher.hexdigest()[:12]
 
 
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"cannot import {path}: there is no such file")
-    there = sys.modules.get(path.stem)
-    if there is not None:
-        if getattr(there, "__file__", None) == str(path):
-            return there
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None:
+        if getattr(loaded, "__file__", None) == str(path):
+            return loaded
         raise InputError(
             f"cannot import {path}: another module {path.stem!r} is there already; rename the file"
         )

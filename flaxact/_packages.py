@@ -50,9 +50,9 @@ def missing(module: str) -> InputError:
     module = module.partition(".")[0]
     requirement = _requirement(module) or module
     extra = re.search(r"extra == ['\"](\w+)", requirement)
-    wanted = f"flaxact[{extra[1]}]" if extra else requirement.partition(";")[0].strip()
+    requirement_text = f"flaxact[{extra[1]}]" if extra else requirement.partition(";")[0].strip()
     return InputError(
-        f'this needs {_package(module)}, which is not installed: pip install "{wanted}"'
+        f'this needs {_package(module)}, which is not installed: pip install "{requirement_text}"'
     )
 
 
@@ -85,5 +85,5 @@ def _requirement(module: str) -> str | None:
     name = re.compile(
         rf"{re.escape(_package(module.partition('.')[0]))}\b(?![\w.-])", re.IGNORECASE
     )
-    asked = [line for line in lines if name.match(line.replace("_", "-"))]
-    return next((line for line in asked if "'tests'" not in line.replace('"', "'")), None)
+    requirements = [line for line in lines if name.match(line.replace("_", "-"))]
+    return next((line for line in requirements if "'tests'" not in line.replace('"', "'")), None)

@@ -14,12 +14,12 @@ from flaxact.errors import InputError
 
 def enable_x64(on: bool) -> AbstractContextManager[None]:
     """A context with float64, or without: ``jax.enable_x64``, new in JAX 0.8."""
-    found: Any = getattr(jax, "enable_x64", None)
-    if found is None:
+    context: Any = getattr(jax, "enable_x64", None)
+    if context is None:
         from jax import experimental
 
-        found = vars(experimental)["enable_x64"]
-    return found(on)
+        context = vars(experimental)["enable_x64"]
+    return context(on)
 
 
 def allow_vmapped_convolutions_on_meshes() -> None:

@@ -33,13 +33,13 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     >>> one_line("bad\n value \x1b[1m"), one_line("0123456789", 8)
     ('bad  value \\x1b[1m', '01 ... 9')
     """
-    kept = (c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in text)
-    line = "".join(kept)
+    characters = (c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in text)
+    line = "".join(characters)
     head = (longest - 4) // 2
     return line if len(line) <= longest else f"{line[:head]} ... {line[head + 5 - longest :]}"
 
 
-def nearest(given: str, allowed: Iterable[str]) -> str | None:
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name most like the given one, whatever its case, or None where none is.
 
     Initials are taken for a name of several words.
@@ -49,14 +49,14 @@ def nearest(given: str, allowed: Iterable[str]) -> str | None:
     >>> nearest("lr", ["seeds", "learning_rate"])
     'learning_rate'
     """
-    return next(iter(_closest(given, allowed, 1, cutoff=0.5)), None)
+    return next(iter(_closest(name, allowed, 1, cutoff=0.5)), None)
 
 
-def _closest(given: str, allowed: Iterable[str], count: int, cutoff: float) -> list[str]:
+def _closest(query: str, allowed: Iterable[str], count: int, cutoff: float) -> list[str]:
     """The allowed names most like the given one, best first."""
-    letters, allowed = _letters(given), list(allowed)
+    letters, allowed = _letters(query), list(allowed)
     by_letters: dict[str, str] = {}
-    for name in sorted(allowed, key=lambda name: name != given):
+    for name in sorted(allowed, key=lambda name: name != query):
         by_letters.setdefault(_letters(name), name)
     same = [by_letters[letters]] if letters in by_letters else []
     initials = [name for name in allowed if len(letters) > 1 and _initials(name) == letters]
@@ -78,7 +78,7 @@ def hint(close: str | None) -> str:
     return f"; did you mean {close!r}?" if close else "."
 
 
-def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
+def unknown(kind: str, name: str, allowed: Iterable[str]) -> InputError:
     """An error for a name that is not among the allowed ones: says all of them, or the nearest of many.
 
     >>> raise unknown("activation", "rleu", ["relu", "elu"])
@@ -88,9 +88,9 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
     allowed = sorted(allowed)
     listed = f"Allowed: {', '.join(allowed) or 'none'}"
     if len(listed) > LISTED:
-        few = ", ".join(_closest(given, allowed, NEAREST, cutoff=0.0))
+        few = ", ".join(_closest(name, allowed, NEAREST, cutoff=0.0))
         listed = f"The nearest of {len(allowed)}: {few}"
-    return InputError(f"unknown {kind} {given!r}{hint(nearest(given, allowed))} {listed}")
+    return InputError(f"unknown {kind} {name!r}{hint(nearest(name, allowed))} {listed}")
 
 
 def __dir__() -> list[str]:

@@ -227,12 +227,12 @@ def _fresh(kernel: jax.Array, key: jax.Array, width: int) -> jax.Array:
 
 
 def _scaled(scale: float, mode: Any, distribution: Any, centered: bool = False) -> Initializer:
-    for kind, given, allowed in (
+    for kind, argument, allowed in (
         ("mode", mode, Mode),
         ("distribution", distribution, Distribution),
     ):
-        if given not in get_args(allowed):
-            raise unknown(kind, str(given), get_args(allowed))
+        if argument not in get_args(allowed):
+            raise unknown(kind, str(argument), get_args(allowed))
     return _scaling(scale, mode, distribution, bool(centered))
 
 
@@ -247,8 +247,8 @@ def _scaling(scale: float, mode: Any, distribution: Any, centered: bool) -> Init
             return kernel
         if inputs < 2:
             raise InputError(f"weights {tuple(shape)} cannot be centered: an output has only one")
-        rest = kernel - kernel.mean(tuple(range(kernel.ndim - 1)), keepdims=True)
-        return rest * math.sqrt(inputs / (inputs - 1))
+        centered_kernel = kernel - kernel.mean(tuple(range(kernel.ndim - 1)), keepdims=True)
+        return centered_kernel * math.sqrt(inputs / (inputs - 1))
 
     return init_scaled
 

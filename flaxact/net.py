@@ -78,21 +78,21 @@ def _has_hash(value: Any) -> bool:
     return True
 
 
-def _fixed(value: Any, done: dict[int, linen.Module]) -> Any:
+def _fixed(value: Any, frozen: dict[int, linen.Module]) -> Any:
     """A value with what Flax would freeze frozen; a module that is shared stays so, in ``done``."""
     if _has_hash(value):
         return value
     if isinstance(value, list | tuple):
-        parts = [_fixed(part, done) for part in value]
+        parts = [_fixed(part, frozen) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if isinstance(value, Mapping):
-        return FrozenDict({name: _fixed(part, done) for name, part in value.items()})
+        return FrozenDict({name: _fixed(part, frozen) for name, part in value.items()})
     if isinstance(value, linen.Module) and value.scope is None:
-        if id(value) not in done:
+        if id(value) not in frozen:
             fields = [f.name for f in dataclasses.fields(value) if f.init and f.name != "parent"]
-            held = {name: _fixed(getattr(value, name), done) for name in fields}
-            done[id(value)] = value.clone(**held)
-        return done[id(value)]
+            attributes = {name: _fixed(getattr(value, name), frozen) for name in fields}
+            frozen[id(value)] = value.clone(**attributes)
+        return frozen[id(value)]
     return value
 
 

@@ -52,8 +52,8 @@ class Act(nnx.Module):
                 raise InputError(
                     f"{self.act} learns {', '.join(self.act.learned)}: give Act the width of its input"
                 )
-            found = self.act.parameters(width, rngs.params() if rngs else None)
-            self.learned = nnx.data(jax.tree.map(ActivationParam, found))
+            parameters = self.act.parameters(width, rngs.params() if rngs else None)
+            self.learned = nnx.data(jax.tree.map(ActivationParam, parameters))
         if self.act.stochastic:
             if rngs is None:
                 raise InputError(f"{self.act} is random in training: give Act rngs")

@@ -78,9 +78,9 @@ def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
     """
     from scipy.stats import binomtest
 
-    found = binomtest(count, of).proportion_ci(confidence)
+    limits = binomtest(count, of).proportion_ci(confidence)
     again = functools.partial(share_interval, count, of)
-    return Interval(count / of, float(found.low), float(found.high), confidence, again)
+    return Interval(count / of, float(limits.low), float(limits.high), confidence, again)
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ def first_crossing(values: Sequence[float | None], target: float) -> float | Non
     >>> first_crossing([0.9, 0.5], 0.3) is None, first_crossing([0.2], 0.3)
     (True, 1.0)
     """
-    found = crossing(list(enumerate(values, 1)), target)
-    return float(found.high) if math.isfinite(found.high) else None
+    first = crossing(list(enumerate(values, 1)), target)
+    return float(first.high) if math.isfinite(first.high) else None
 
 
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -> float:
@@ -208,10 +208,10 @@ def geometric_interval(
     2.0
     """
     logs = [[math.log(value) for value in values] for values in samples]
-    found = contrast_interval(logs, powers, confidence)
+    log_interval = contrast_interval(logs, powers, confidence)
     again = functools.partial(geometric_interval, samples, powers)
-    low, high = (_exp(end) for end in (found.low, found.high))
-    return Interval(math.exp(found.mean), low, high, confidence, again)
+    low, high = (_exp(end) for end in (log_interval.low, log_interval.high))
+    return Interval(math.exp(log_interval.mean), low, high, confidence, again)
 
 
 def _exp(value: float) -> float:

@@ -227,7 +227,7 @@ def test_entries_are_documented_and_tested(catalogue):
         ("flip(1.5)", "probability must be from 0 to 1, not 1.5"),
         ("flip(half)", "probability must be a number, not half"),
         ("rotate(-3)", "degrees must be 0 or more, not -3.0"),
-        ("random_crop", r"leaves out the size; write random_crop\(size\)"),
+        ("random_crop", r"has no size; write random_crop\(size\)"),
         ("random_crop(11)", "a crop of 11 is larger than an image of 12×10"),
         ("crop(", "cannot read"),
         ("pca_noise(values=3)", "unknown option of pca_noise 'values'"),

@@ -542,7 +542,7 @@ def test_two_processes_save_and_restore(tmp_path):
             process.kill()
             process.communicate()
     assert [process.returncode for process in both] == [0, 0], "\n".join(said)
-    assert all("in their order: none, 2" in text for text in said)
+    assert all("in order: none, 2" in text for text in said)
     assert "checkpoint 4 could not be written" in said[0]
     assert "File too large" in said[0]
     assert "process 0 could not write" in said[1]

@@ -40,8 +40,8 @@ BAD = {
         "channels came first.*moveaxis",
     ),
     "colors first": ({"images": np.zeros((48, 3, 8, 9), np.uint8)}, "channels came first"),
-    "no images": ({"images": IMAGES[:0], "labels": LABELS[:0]}, "training images are none"),
-    "no channel": ({"images": IMAGES[..., :0]}, "training images are none"),
+    "no images": ({"images": IMAGES[:0], "labels": LABELS[:0]}, "there are no .*training images"),
+    "no channel": ({"images": IMAGES[..., :0]}, "there are no .*training images"),
     "texts": ({"images": IMAGES.astype(str)}, "dtype <U3; give uint8"),
     "booleans": ({"images": IMAGES > 9}, "dtype bool; give uint8"),
     "complex": ({"images": IMAGES * 1j}, "dtype complex128; give uint8"),
@@ -71,7 +71,7 @@ BAD = {
     "a number": ({"labels": 0}, r"shape \(\); give \(48,\)"),
     "too few": ({"labels": LABELS[:-1]}, "training labels are 47, for 48 images"),
     "too many": ({"images": IMAGES[:-1]}, "training labels are 48, for 47 images"),
-    "no test images": ({"test": Split(IMAGES[:0], LABELS[:0])}, "test images are none"),
+    "no test images": ({"test": Split(IMAGES[:0], LABELS[:0])}, "there are no .*test images"),
     "wrong test labels": ({"test": Split(IMAGES, LABELS + 7)}, "test labels run from 7 to 9"),
     "another size": (
         {"test": Split(IMAGES[:, :4], LABELS)},
@@ -79,7 +79,7 @@ BAD = {
     ),
     "another dtype": ({"test": Split(IMAGES * 1.0, LABELS)}, "uint8 and test images.*float32"),
     "arrays": ({"test": (IMAGES, LABELS)}, r"needs Split\(images, labels\) as test, not tuple"),
-    "0 classes": ({"num_classes": 0}, "num_classes must be a whole number above 0, not 0"),
+    "0 classes": ({"num_classes": 0}, "num_classes must be a positive integer, not 0"),
     "2.5 classes": ({"num_classes": 2.5}, "above 0, not 2.5"),
     "True classes": ({"num_classes": True}, "above 0, not True"),
     "text classes": ({"num_classes": "3"}, "above 0, not '3'"),
@@ -200,9 +200,9 @@ BAD_BATCHES = {
     "floating labels": (
         IMAGES,
         LABELS * 1.0,
-        r"the labels are float32 \(48,\).*give whole numbers \(48,\)",
+        r"the labels are float32 \(48,\).*give integers \(48,\)",
     ),
-    "too few labels": (IMAGES, LABELS[:9], r"int32 \(9,\), and the logits \(48, 3\)"),
+    "too few labels": (IMAGES, LABELS[:9], r"int32 \(9,\) for logits \(48, 3\)"),
     "named labels": (IMAGES, ["a"] * 48, "the labels are of dtype <U1; give numbers"),
     "not finite": (NOT_FINITE, LABELS, "the images hold values that are not finite"),
     "texts": (IMAGES.astype(str), LABELS, "the images are of dtype <U3"),
@@ -284,9 +284,13 @@ def test_hidden_and_empty_folders_are_no_classes(tmp_path):
 @pytest.mark.parametrize(
     ("more", "split", "message"),
     [
-        ({"train/notes/a.txt": b""}, "train", "notes holds a.txt and no image, so it is no class"),
+        (
+            {"train/notes/a.txt": b""},
+            "train",
+            "notes holds a.txt and no image, so it is not a class",
+        ),
         ({"train/bmp/a.bmp": COLOUR}, "train", "bmp holds a.bmp and no image.*endings .jpeg"),
-        ({"test/cow/a.png": COLOUR}, "test", "cow is of a class that .*train does not have"),
+        ({"test/cow/a.png": COLOUR}, "test", "cow is a class that .*train does not have"),
         ({"test/.x/a.png": COLOUR}, "test", "no images in"),
     ],
 )
@@ -344,5 +348,5 @@ def test_streams_of_two_sets_are_not_one_set(tmp_path):
         fa.InputError, match=r"different classes in training \(2\) and testing \(3\)"
     ):
         Streamed("own", stream("one", "train"), stream("three", "test")).check(recipe)
-    with pytest.raises(fa.InputError, match="has a stream of the split 'train' as test"):
+    with pytest.raises(fa.InputError, match="was given a stream of the split 'train' for test"):
         Streamed("own", stream("one", "train"), stream("one", "train")).check(recipe)

@@ -409,7 +409,7 @@ def test_recipes_refused(changed, said):
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ([0], "must give its negative_slope, which the net leaves open"),
+        ([0], "the net leaves negative_slope open"),
         (grid([0], negative_slop=[0.1]), "'negative_slop'; did you mean 'negative_slope'"),
     ],
 )

@@ -216,7 +216,7 @@ def test_a_name_is_taken_once():
 
     assert fa.get("cell").spec.function is cell
     with pytest.raises(
-        fa.InputError, match="the data set 'cells' must give a Dataset, not NoneType"
+        fa.InputError, match="the data set 'cells' must return a Dataset, not NoneType"
     ):
         fa.data.load("cells")
     with pytest.raises(fa.InputError, match="data set 'mnist' is defined already, in flaxact"):

@@ -319,7 +319,7 @@ def test_folders_that_are_not_of_images(folder, tmp_path):
     write_images(tmp_path / "train", load("mnist5k").train, 0)
     write_images(tmp_path / "test", load("mnist5k").train, 0)
     (tmp_path / "test" / "two").rename(tmp_path / "test" / "ten")
-    with pytest.raises(fa.InputError, match=r"ten is of a class that .*train does not have"):
+    with pytest.raises(fa.InputError, match=r"ten is a class that .*train does not have"):
         open_stream(tmp_path, split="test", batch_size=1, image_size=8)
     toy = prepare_toy(tmp_path)
     with pytest.raises(fa.InputError, match="data set 'toy' has no split 'more'; it has"):

@@ -71,8 +71,8 @@ def _check(  # noqa: PLR0911
         case ast.UnaryOp(op=ast.Not(), operand=operand) if not number:
             return _check(operand, False, *facts)
         case ast.Compare(left=left, ops=ops, comparators=right) if not number:
-            known = all(type(op) in _COMPARISONS for op in ops)
-            return known and all(_check(side, True, *facts) for side in (left, *right))
+            are_comparisons = all(type(op) in _COMPARISONS for op in ops)
+            return are_comparisons and all(_check(side, True, *facts) for side in (left, *right))
     return False
 
 
@@ -96,12 +96,13 @@ def holds(node: ast.expr, fact: Callable[[str], Any]) -> Any:  # noqa: C901, PLR
     """
     match node:
         case ast.BoolOp(op=op, values=values):
-            decisive, found = isinstance(op, ast.Or), []
+            decisive = isinstance(op, ast.Or)
+            results = []
             for value in values:
-                found.append(holds(value, fact))
-                if found[-1] is decisive:
+                results.append(holds(value, fact))
+                if results[-1] is decisive:
                     return decisive
-            return None if None in found else not decisive
+            return None if None in results else not decisive
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             value = holds(operand, fact)
             return None if value is None else not value

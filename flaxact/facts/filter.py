@@ -68,11 +68,11 @@ def select(where: str) -> tuple[str, ...]:
     condition = conditions.parse(where, YES_OR_NO, NUMBERS)
     facts = YES_OR_NO | NUMBERS
 
-    def known(activation: Activation, name: str) -> Any:
+    def fact_of(activation: Activation, name: str) -> Any:
         of_it = name in _OF_ANY or not activation.spec.coupled
         return facts[name](activation) if of_it else None
 
     def meets(name: str) -> bool:
-        return conditions.holds(condition, functools.partial(known, get(name))) is True
+        return conditions.holds(condition, functools.partial(fact_of, get(name))) is True
 
     return tuple(filter(meets, names()))

@@ -48,8 +48,8 @@ def lipschitz(activation: Activation) -> float:
     spacing = x[-1] - x[-2]
     near = _steepness(activation, np.linspace(place - spacing, place + spacing, 2001))
     top = max(size.max(), near.max())
-    left, right = (far > max(2 * nearer, top) for far, nearer in (tails[:2], tails[2:]))
-    return math.inf if left or right else float(max(top, *tails))
+    rises_left, rises_right = (far > max(2 * nearer, top) for far, nearer in (tails[:2], tails[2:]))
+    return math.inf if rises_left or rises_right else float(max(top, *tails))
 
 
 def _steepness(activation: Activation, x: np.ndarray) -> np.ndarray:
@@ -70,20 +70,20 @@ def roots(activation: Activation) -> str:
     flat = list(_flat_zeros(activation))
     at = (0.0, *activation.jumps)
     near = [p for p in crossings(activation, 0.0) if all(abs(p - place) > 1e-9 for place in at)]
-    found = np.array([*at, *near])
-    zero = abs(evaluate(activation, found)) < np.array([1e-12] * len(at) + [1e-6] * len(near))
-    outside = [all(not low - 1e-6 < p < high + 1e-6 for low, high in flat) for p in found]
-    places = sorted(set(found[zero & outside & (abs(found) < 20)].tolist()))
+    candidates = np.array([*at, *near])
+    zero = abs(evaluate(activation, candidates)) < np.array([1e-12] * len(at) + [1e-6] * len(near))
+    outside = [all(not low - 1e-6 < p < high + 1e-6 for low, high in flat) for p in candidates]
+    places = sorted(set(candidates[zero & outside & (abs(candidates) < 20)].tolist()))
     if len(flat) + len(places) > 5:
         return "many"
-    said = [(low, _interval(low, high)) for low, high in flat] + [(p, f"{p:.6g}") for p in places]
-    return ", ".join(text for _, text in sorted(said)) or "none"
+    labels = [(low, _interval(low, high)) for low, high in flat] + [(p, f"{p:.6g}") for p in places]
+    return ", ".join(text for _, text in sorted(labels)) or "none"
 
 
 def _interval(low: float, high: float) -> str:
-    left = f"{low:.6g} ≤ " if math.isfinite(low) else ""
-    right = f" ≤ {high:.6g}" if math.isfinite(high) else ""
-    return f"{left}x{right}" if left or right else "everywhere"
+    lower = f"{low:.6g} ≤ " if math.isfinite(low) else ""
+    upper = f" ≤ {high:.6g}" if math.isfinite(high) else ""
+    return f"{lower}x{upper}" if lower or upper else "everywhere"
 
 
 def _flat_zeros(activation: Activation) -> Iterator[tuple[float, float]]:
@@ -117,7 +117,7 @@ def saturation(activation: Activation) -> str:
     >>> saturation(get("relu")), saturation(get("tanh")), saturation(get("identity"))
     ('left (hard)', 'left (soft), right (soft)', 'none')
     """
-    found = []
+    sides = []
     far = np.linspace(_FAR, 2 * _FAR, 64)
     outermost = max([6.5, *(abs(b) + 0.5 for b in activation.breaks)])
     for side, sign in (("left", -1.0), ("right", 1.0)):
@@ -126,8 +126,8 @@ def saturation(activation: Activation) -> str:
         if np.isfinite(y[2]) and np.ptp(y[2:]) < 1e-5:
             # A smooth one has only come to its last digit.
             hard = np.all(y == y[0]) and math.isfinite(activation.smoothness)
-            found.append(f"{side} ({'hard' if hard else 'soft'})")
-    return ", ".join(found) or "none"
+            sides.append(f"{side} ({'hard' if hard else 'soft'})")
+    return ", ".join(sides) or "none"
 
 
 @functools.cache
@@ -192,7 +192,7 @@ def arrays_kept(activation: Activation) -> float:
     rows = 1024
     width = 64
 
-    def kept(layers: int) -> float:
+    def stack_bytes(layers: int) -> float:
         def loss(weights: list[jax.Array], x: jax.Array) -> jax.Array:
             for w in weights:
                 x = activation(x @ w)
@@ -206,7 +206,7 @@ def arrays_kept(activation: Activation) -> float:
         memory = jax.jit(step).lower(weights, x).compile().memory_analysis()
         return memory.temp_size_in_bytes if memory else math.nan
 
-    return (kept(6) - kept(3)) / (3 * 4 * rows * width)
+    return (stack_bytes(6) - stack_bytes(3)) / (3 * 4 * rows * width)
 
 
 def computed(activation: Activation) -> dict[str, str]:
@@ -217,7 +217,7 @@ def computed(activation: Activation) -> dict[str, str]:
     """
     if activation.spec.coupled:
         return {}
-    found = moments(activation)
+    gaussian = moments(activation)
     order = "∞" if math.isinf(activation.smoothness) else activation.smoothness
     return {
         "smoothness": "discontinuous" if activation.jumps else f"C{order}",
@@ -225,14 +225,14 @@ def computed(activation: Activation) -> dict[str, str]:
         "zeros": roots(activation),
         "saturates": saturation(activation),
         "symmetry": symmetry(activation),
-        "Gaussian mean": _number(found.mean),
-        "Gaussian variance": _number(found.variance),
-        "second moment": _number(found.second_moment),
-        "E[f'²]": _number(found.derivative_second_moment),
-        "exact zeros": f"{found.zeros:.6g}",
-        "gain": f"{found.gain:.7g}" if found.second_moment else "none",
-        "C-map slope at 0": _number(found.slope_at_zero),
-        "C-map slope at 1": _number(found.slope_at_one),
+        "Gaussian mean": _number(gaussian.mean),
+        "Gaussian variance": _number(gaussian.variance),
+        "second moment": _number(gaussian.second_moment),
+        "E[f'²]": _number(gaussian.derivative_second_moment),
+        "exact zeros": f"{gaussian.zeros:.6g}",
+        "gain": f"{gaussian.gain:.7g}" if gaussian.second_moment else "none",
+        "C-map slope at 0": _number(gaussian.slope_at_zero),
+        "C-map slope at 1": _number(gaussian.slope_at_one),
         "fixed point q*": _number(fixed_point(activation)),
         "arrays kept backward": f"{arrays_kept(activation):.2f}",
         "transcendentals": str(transcendentals(activation)),

@@ -41,14 +41,14 @@ def write(folder: Path, names: Iterable[str] | None = None) -> Path:
     """
     names = {get(name).spec.name for name in (all_names() if names is None else names)}
     entries = [get(name) for name in sorted(names)]
-    drawn = {f"{entry.spec.name}.svg": entry for entry in entries if not entry.spec.coupled}
-    current = {f"{name}.svg" for name in all_names() if not get(name).spec.coupled} | drawn.keys()
+    graphs = {f"{entry.spec.name}.svg": entry for entry in entries if not entry.spec.coupled}
+    current = {f"{name}.svg" for name in all_names() if not get(name).spec.coupled} | graphs.keys()
     try:
         folder.mkdir(parents=True, exist_ok=True)  # first: the rest takes a minute
-        for path in (folder / name for name in ("README.md", *drawn)):
+        for path in (folder / name for name in ("README.md", *graphs)):
             if path.exists() and not _is_ours(path):
                 raise InputError(f"{str(path)!r} is not of the gallery; choose another folder")
-        for name, entry in drawn.items():
+        for name, entry in graphs.items():
             (folder / name).write_bytes(graph(entry, **window(entry)).encode())
         (folder / "README.md").write_bytes(_page(entries).encode())
         for path in folder.glob("*.svg"):
@@ -100,10 +100,10 @@ def _section(entry: Activation) -> str:
         image = f'<img src="{spec.name}.svg" width="{WIDTH}" alt="Graph of {spec.name}">'
         rows[0] = f'<td rowspan="{half}">{image}</td>{rows[0]}'
     table = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    said = "\n".join(lines)
+    items = "\n".join(lines)
     return (
         f"{anchor}### {spec.name}{called}\n\n{_markdown(spec.summary)}\n\n"
-        f"```math\n{formula}\n```\n\n<table>\n{table}\n</table>\n\n{said}\n"
+        f"```math\n{formula}\n```\n\n<table>\n{table}\n</table>\n\n{items}\n"
     )
 
 

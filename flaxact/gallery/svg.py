@@ -94,14 +94,14 @@ def _curves(activation: Activation, low: float, high: float) -> tuple[np.ndarray
     right = x[place + 1]
     for _ in range(4):  # each time, the section of a stretch over which the curve changes most
         sections = np.linspace(left, right, _SECTIONS + 1, axis=-1)
-        found = _derivatives(activation, sections.ravel()).reshape(3, *sections.shape)
-        steps = np.abs(np.diff(found[curve, np.arange(curve.size)]))
+        values = _derivatives(activation, sections.ravel()).reshape(3, *sections.shape)
+        steps = np.abs(np.diff(values[curve, np.arange(curve.size)]))
         most = steps.argmax(-1)
-        kept = np.flatnonzero(steps.max(-1) > _JUMP)
-        curve = curve[kept]
-        most = most[kept]
-        sections = sections[kept]
-        rows = np.arange(kept.size)
+        jumps = np.flatnonzero(steps.max(-1) > _JUMP)
+        curve = curve[jumps]
+        most = most[jumps]
+        sections = sections[jumps]
+        rows = np.arange(jumps.size)
         left = sections[rows, most]
         right = sections[rows, most + 1]
     x = np.unique(np.concatenate([x, left, right]))
@@ -164,7 +164,7 @@ def _pieces(x: np.ndarray, y: np.ndarray, plot: Plot) -> Iterator[tuple[np.ndarr
 
 def _simplified(points: np.ndarray, tolerance: float = 0.15) -> np.ndarray:
     """A line through fewer of the points, near all of them (Ramer 1972; Douglas, Peucker 1973)."""
-    kept = {0, len(points) - 1}
+    indices = {0, len(points) - 1}
     stretches = [(0, len(points) - 1)]
     while stretches:
         a, b = stretches.pop()
@@ -173,9 +173,9 @@ def _simplified(points: np.ndarray, tolerance: float = 0.15) -> np.ndarray:
         distances = np.abs(away[:, 0] * along[1] - away[:, 1] * along[0]) / np.hypot(*along)
         if distances.max(initial=0) > tolerance:
             worst = a + 1 + int(distances.argmax())
-            kept.add(worst)
+            indices.add(worst)
             stretches += [(a, worst), (worst, b)]
-    return points[sorted(kept)]
+    return points[sorted(indices)]
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -60,8 +60,8 @@ class Entry:
     def arguments(self) -> dict[str, inspect.Parameter]:
         """The arguments with defaults, other than the activation and the number of classes."""
         parameters = inspect.signature(self.loaded()).parameters
-        left_out = ("parent", "name", "act", "num_classes")
-        return {name: p for name, p in parameters.items() if name not in left_out}
+        not_arguments = ("parent", "name", "act", "num_classes")
+        return {name: p for name, p in parameters.items() if name not in not_arguments}
 
 
 def entries() -> dict[str, Entry]:
@@ -71,15 +71,15 @@ def entries() -> dict[str, Entry]:
 
 @functools.cache
 def _zoo() -> dict[str, Entry]:
-    found = {}
+    by_name = {}
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if not module.name.startswith("_"):
             facts = _literals(module.name)
             names = {module.name: {}} | facts.get("PRESETS", {})
-            found |= {
+            by_name |= {
                 name: _entry(module.name, name, preset, facts) for name, preset in names.items()
             }
-    return found
+    return by_name
 
 
 def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, Any]) -> Entry:
@@ -142,8 +142,8 @@ def register(
 
     def define(make: Make) -> Make:
         name = _name(make)
-        there = entries().get(name)
-        _own_code.check_free("model", name, make, there and (there.make or register))
+        earlier = entries().get(name)
+        _own_code.check_free("model", name, make, earlier and (earlier.make or register))
         check_source(source)
         own[name] = entry = Entry(
             make=make, source=source, input_shape=input_shape, family=family, choices=choices or {}

@@ -60,12 +60,12 @@ def create_model(
     """
     if api not in ("linen", "nnx"):
         raise unknown("api", str(api), ("linen", "nnx"))
-    found, chosen = entry(text), chosen_arguments(text, arguments)
+    catalogued, values = entry(text), chosen_arguments(text, arguments)
     if num_classes is not None:
-        chosen["num_classes"] = _checked(parse(text).name, "num_classes", num_classes, 10)
-    model = found.loaded()(act=_acts(act), **chosen)
+        values["num_classes"] = _checked(parse(text).name, "num_classes", num_classes, 10)
+    model = catalogued.loaded()(act=_acts(act), **values)
     if isinstance(act, Mapping):
-        _check_patterns(parse(text).name, model, act, found.input_shape)
+        _check_patterns(parse(text).name, model, act, catalogued.input_shape)
     if api == "linen":
         return model
     from flax import nnx
@@ -73,28 +73,28 @@ def create_model(
     return nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0) if rngs is None else rngs)
 
 
-def choices(found: Entry) -> dict[str, tuple[Any, ...]]:
+def choices(model: Entry) -> dict[str, tuple[Any, ...]]:
     """The allowed values of a model's arguments, for the arguments that have a fixed list."""
-    of_the_zoo = found.file or hasattr(found.make, "activate")
-    return (_CHOICES if of_the_zoo else {}) | dict(found.choices)
+    of_the_zoo = model.file or hasattr(model.make, "activate")
+    return (_CHOICES if of_the_zoo else {}) | dict(model.choices)
 
 
 def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The checked arguments of a model, from a spec text and further arguments."""
-    call, found = parse(text), entry(text)
-    allowed, listed = found.arguments(), choices(found)
-    chosen = dict(found.preset)
+    call, catalogued = parse(text), entry(text)
+    allowed, listed = catalogued.arguments(), choices(catalogued)
+    values = dict(catalogued.preset)
     for name, value in (dict(call.kwargs) | dict(arguments or {})).items():
         if name not in allowed:
             raise InputError(
                 f"{call.name} has no argument {name!r}{hint(nearest(name, allowed))} "
                 f"It takes: {', '.join(allowed) or 'none'}"
             )
-        least = 1e-9 if found.file or name == "width" else -math.inf
-        chosen[name] = _checked(call.name, name, value, allowed[name].default, least)
-        if name in listed and chosen[name] not in listed[name]:
-            raise _not_a_choice(call.name, name, chosen[name], listed[name])
-    return chosen
+        least = 1e-9 if catalogued.file or name == "width" else -math.inf
+        values[name] = _checked(call.name, name, value, allowed[name].default, least)
+        if name in listed and values[name] not in listed[name]:
+            raise _not_a_choice(call.name, name, values[name], listed[name])
+    return values
 
 
 def sites(model: ZooModel, shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
@@ -137,10 +137,10 @@ def _check_patterns(
             f"{name} takes one activation for all its sites; to choose by site, inherit "
             "flaxact.models.ZooModel and write each site as self.activate(x, name, train=train)"
         )
-    there = tuple(sites(model, shape))
+    site_names = tuple(sites(model, shape))
     for pattern in act:
-        if not fnmatch.filter(there, pattern):
-            raise unknown("site", pattern, there)
+        if not fnmatch.filter(site_names, pattern):
+            raise unknown("site", pattern, site_names)
 
 
 def _not_a_choice(model: str, name: str, value: Any, allowed: Any) -> InputError:
@@ -167,6 +167,8 @@ def _checked(model: str, name: str, value: Any, default: Any, least: float = 1e-
             str: "a name", int: f"a whole number{above}", bool: "True or False",
             float: "a number from 0 to 1" if name == "dropout" else f"a number{above}",
         }  # fmt: skip
-        wanted = expected.get(kind, kind)
-        raise InputError(f"{model} needs {wanted} as {name}, not {_grammar.shown(value)}")
+        expected_kind = expected.get(kind, kind)
+        raise InputError(
+            f"{model} needs {expected_kind} as {name}, not {_grammar.value_text(value)}"
+        )
     return value

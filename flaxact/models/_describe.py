@@ -40,8 +40,8 @@ def parameters(model: nn.Module, shape: tuple[int, int, int]) -> int:
     >>> parameters(create_model("cuda_convnet", "relu"), (32, 32, 3))
     145578
     """
-    found = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape), jnp.uint8))
-    return sum(leaf.size for leaf in jax.tree.leaves(found.get("params", {})))
+    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape), jnp.uint8))
+    return sum(leaf.size for leaf in jax.tree.leaves(variables.get("params", {})))
 
 
 def multiply_accumulates(model: nn.Module, shape: tuple[int, int, int]) -> int:
@@ -62,7 +62,7 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
 
     Modules that only call others are left out. A module that is used several times is listed once.
     """
-    found: dict[tuple[str, ...], Layer] = {}
+    by_path: dict[tuple[str, ...], Layer] = {}
     calling: set[tuple[str, ...]] = set()
 
     def watch(next_fun: Callable, args: Any, kwargs: Any, context: Any) -> Any:
@@ -70,7 +70,7 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
         calling.update(module.path[:end] for end in range(len(module.path)))
         if context.method_name == "__call__" and isinstance(y, jax.Array):
             kind = str(module.act) if isinstance(module, Act) else type(module).__name__
-            layer = found.setdefault(module.path, Layer(kind, y.shape[1:]))
+            layer = by_path.setdefault(module.path, Layer(kind, y.shape[1:]))
             if outputs := kernel_layer(context, y):
                 kernel = module.get_variable("params", "kernel")
                 local = isinstance(module, LocalConv)  # a kernel for each place
@@ -89,10 +89,10 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
     learned: dict[tuple[str, ...], Any] = {}
     jax.eval_shape(forward, jax.random.key(0))
     for path, leaf in learned.items():
-        owner = max((p for p in found if p == path[: len(p)]), key=len)
-        found[owner].parameters += leaf.size
-    kept = {p: v for p, v in found.items() if p not in calling or v.parameters}
-    return {"/".join(path) or "(whole)": layer for path, layer in kept.items()}
+        owner = max((p for p in by_path if p == path[: len(p)]), key=len)
+        by_path[owner].parameters += leaf.size
+    shown_layers = {p: v for p, v in by_path.items() if p not in calling or v.parameters}
+    return {"/".join(path) or "(whole)": layer for path, layer in shown_layers.items()}
 
 
 def describe(text: str, act: str | Activation = "relu") -> str:
@@ -105,16 +105,16 @@ def describe(text: str, act: str | Activation = "relu") -> str:
     Raises:
       InputError: as ``create_model``.
     """
-    found, model = entry(text), create_model(text, act)
-    table = layers(model, found.input_shape)
-    summary = (inspect.getdoc(found.loaded()) or "").split("\n")[0]
+    catalogued, model = entry(text), create_model(text, act)
+    table = layers(model, catalogued.input_shape)
+    summary = (inspect.getdoc(catalogued.loaded()) or "").split("\n")[0]
     facts = {
-        "input": " × ".join(map(str, found.input_shape)),
+        "input": " × ".join(map(str, catalogued.input_shape)),
         "parameters": f"{sum(layer.parameters for layer in table.values()):,}",
         "multiply-accumulates": f"{sum(v.multiply_accumulates for v in table.values()):,} per image",
     }
-    if found.source:
-        facts["source"] = citation(found.source)
+    if catalogued.source:
+        facts["source"] = citation(catalogued.source)
     return "\n".join(
         [
             f"{parse(text)} with {get(act)}: {summary}",
@@ -127,12 +127,12 @@ def describe(text: str, act: str | Activation = "relu") -> str:
 
 def _arguments(text: str) -> Iterator[str]:
     """The arguments with their values, their documentation and their allowed values."""
-    found, said = entry(text), _documented(entry(text).loaded())
-    chosen, listed = chosen_arguments(text), choices(found)
-    if found.arguments():
+    catalogued, meanings = entry(text), _documented(entry(text).loaded())
+    values, listed = chosen_arguments(text), choices(catalogued)
+    if catalogued.arguments():
         yield "  arguments"
-    for name, parameter in found.arguments().items():
-        value, meaning = chosen.get(name, parameter.default), said.get(name, "")
+    for name, parameter in catalogued.arguments().items():
+        value, meaning = values.get(name, parameter.default), meanings.get(name, "")
         if any(str(choice) not in meaning for choice in listed.get(name, ())):
             allowed = f"one of {', '.join(map(str, listed[name]))}"
             meaning = f"{meaning.rstrip('.')}; {allowed}" if meaning else allowed
@@ -144,13 +144,13 @@ def _arguments(text: str) -> Iterator[str]:
 
 def _documented(make: Callable[..., Any]) -> dict[str, str]:
     """The documentation of arguments in the docstrings of a function, or of a class and its bases."""
-    said: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for documented in reversed(inspect.getmro(make)) if inspect.isclass(make) else [make]:
         text = inspect.cleandoc(documented.__doc__ or "")
         _, _, after = text.partition("Attributes:\n" if inspect.isclass(make) else "Args:\n")
         for name, meaning in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", after, re.MULTILINE):
-            said[name] = re.sub(r"\s+", " ", meaning).replace("``", "")
-    return said
+            meanings[name] = re.sub(r"\s+", " ", meaning).replace("``", "")
+    return meanings
 
 
 def _table(table: dict[str, Layer]) -> Iterator[str]:
@@ -165,6 +165,6 @@ def _table(table: dict[str, Layer]) -> Iterator[str]:
     ]  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        left = (f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=False))
-        right = (f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True))
-        yield "  " + "  ".join([*left, *right])
+        left_cells = (f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=False))
+        right_cells = (f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True))
+        yield "  " + "  ".join([*left_cells, *right_cells])

@@ -62,15 +62,15 @@ def load_torchvision(model: ZooModel, path: str | Path) -> VariableDict:
     shape = input_shape(type(model).__module__.rpartition(".")[2])
     key = jax.random.key(0)
     images = jnp.zeros((2, *shape), jnp.uint8)
-    wanted = _flat(jax.eval_shape(model.init, key, images))
-    found = _converted(layers, wanted, state)
+    shapes = _flat(jax.eval_shape(model.init, key, images))
+    weights = _converted(layers, shapes, state)
     for name, values in (("mean", MEAN), ("std", STD)):
-        if ("inputs", name) in wanted:
-            found["inputs", name] = jnp.array(values, jnp.float32) * 255
-    if missing := [leaf for leaf in wanted if leaf not in found]:
+        if ("inputs", name) in shapes:
+            weights["inputs", name] = jnp.array(values, jnp.float32) * 255
+    if missing := [leaf for leaf in shapes if leaf not in weights]:
         own = jax.jit(lambda key: [_flat(model.init(key, images))[leaf] for leaf in missing])(key)
-        found |= dict(zip(missing, own, strict=True))
-    return traverse_util.unflatten_dict({leaf: found[leaf] for leaf in wanted})
+        weights |= dict(zip(missing, own, strict=True))
+    return traverse_util.unflatten_dict({leaf: weights[leaf] for leaf in shapes})
 
 
 def _flat(variables: Any) -> dict[Leaf, Any]:
@@ -125,7 +125,7 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _converted(
-    layers: dict[str, str], wanted: dict[Leaf, Any], state: dict[str, np.ndarray]
+    layers: dict[str, str], shapes: dict[Leaf, Any], state: dict[str, np.ndarray]
 ) -> dict[Leaf, jax.Array]:
     """The arrays of the state dict at their places in the model, in Flax's axis order.
 
@@ -134,30 +134,32 @@ def _converted(
     """
     state = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
     # channels: of the image that the next dense layer flattens; 0 for none
-    found = {}
+    weights = {}
     channels = 0
     for layer, torch_name in layers.items():
-        leaves = [leaf for leaf in wanted if leaf[1] == layer and len(leaf) == 3]
+        leaves = [leaf for leaf in shapes if leaf[1] == layer and len(leaf) == 3]
         for leaf in sorted(leaves, key=lambda leaf: leaf[2] != "kernel"):
             name = f"{torch_name}.{_PARTS[leaf[0], leaf[2]]}"
             if name not in state:
                 raise InputError(f"the file has no {name!r}{hint(nearest(name, state))}")
-            found[leaf] = _turned(state.pop(name), name, wanted[leaf].shape, channels)
+            weights[leaf] = _turned(state.pop(name), name, shapes[leaf].shape, channels)
             if leaf[2] == "kernel":
-                channels = found[leaf].shape[-1] if found[leaf].ndim == 4 else 0
+                channels = weights[leaf].shape[-1] if weights[leaf].ndim == 4 else 0
     if state:
         raise InputError(f"the model has no layer for {', '.join(sorted(state))} of the file")
-    return found
+    return weights
 
 
-def _turned(array: np.ndarray, name: str, wanted: tuple[int, ...], channels: int) -> jax.Array:
-    given = array.shape
+def _turned(array: np.ndarray, name: str, shape: tuple[int, ...], channels: int) -> jax.Array:
+    stored_shape = array.shape
     if array.ndim == 4:
         array = array.transpose(2, 3, 1, 0)
-    elif array.ndim == 2 and channels and given[1] % channels == 0:
-        array = array.reshape(given[0], channels, -1).T.reshape(given[1], given[0])
+    elif array.ndim == 2 and channels and stored_shape[1] % channels == 0:
+        array = array.reshape(stored_shape[0], channels, -1).T.reshape(
+            stored_shape[1], stored_shape[0]
+        )
     elif array.ndim == 2:
         array = array.T
-    if array.shape != wanted:
-        raise InputError(f"{name} has the shape {given} and doesn't fit the model's {wanted}")
+    if array.shape != shape:
+        raise InputError(f"{name} has the shape {stored_shape} and doesn't fit the model's {shape}")
     return jnp.asarray(array, jnp.float32)

@@ -181,8 +181,8 @@ class ZooModel(nn.Module):
         # Layers that feed each other have weights before × after of the last one: ∝ before² · ratio.
         # Between fixed neighbors they are ∝ before + after: before · (1 + ratio).
         same_size = (1 + ratio) / 2 if self.in_residual_stream else math.sqrt(ratio)
-        wanted = features / (ratio if self.matched == "width" else same_size)
-        return unit * max(1, round(wanted / unit))
+        exact = features / (ratio if self.matched == "width" else same_size)
+        return unit * max(1, round(exact / unit))
 
     def check_width_kept(self, x: jax.Array, site: str) -> jax.Array:
         """Return ``x`` if the activation at a site keeps its width, which a skip connection needs.

@@ -81,7 +81,12 @@ class MLP(ZooModel):
         for place in range(1, self.depth + 1):
             site = f"act{place}"
             x = self.dense(
-                x, hidden, name=f"dense{place}", site=site, init=weights, bias=self.bias_unless_normalized
+                x,
+                hidden,
+                name=f"dense{place}",
+                site=site,
+                init=weights,
+                bias=self.bias_unless_normalized,
             )
             x = self.drop(self.activate(x, site, train=train), 0, train=train)
         return self.output_layer(x, init=weights)

@@ -24,10 +24,10 @@ def commit() -> str | None:
     """The commit of the checkout that flaxact is imported from; None for an installed package."""
     folder = Path(__file__).parents[1]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"],
             cwd=folder, capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if (folder.parent / ".git").exists() else None
+    return process.stdout.strip() if (folder.parent / ".git").exists() else None

@@ -173,8 +173,8 @@ def check_seal(record: Any, place: object) -> None:
     """
     if not isinstance(record, dict) or DIGEST not in record:
         return
-    held = {name: value for name, value in record.items() if name != DIGEST}
-    if digest(held) != record[DIGEST]:
+    content = {name: value for name, value in record.items() if name != DIGEST}
+    if digest(content) != record[DIGEST]:
         raise DamagedError(f"{place} was changed or damaged: its {DIGEST} is not the stored one")
 
 

@@ -75,10 +75,10 @@ def decode(kind: type[Record], value: Any, path: object = "") -> Record:
     return _decoded(kind, value, (str(path), ""))
 
 
-def unexpected(path: object, place: str, expected: str, found: Any) -> DamagedError:
+def unexpected(path: object, place: str, expected: str, value: Any) -> DamagedError:
     """An error for a value at a place of a file."""
     where = ", ".join(part for part in (str(path), place.removeprefix(".")) if part)
-    return DamagedError(f"{where}: expected {expected}, not {_shown(found)}")
+    return DamagedError(f"{where}: expected {expected}, not {_short_text(value)}")
 
 
 def _decoded(kind: Any, value: Any, at: tuple[str, str]) -> Any:
@@ -112,13 +112,13 @@ def _within(value: Any, range_: Range, at: tuple[str, str]) -> Any:
 
 
 def _dataclass(kind: Any, value: dict[str, Any], at: tuple[str, str]) -> Any:
-    given = {}
+    fields = {}
     for name, hint, required in _fields(kind):
         if name in value:
-            given[name] = _decoded(hint, value[name], _below(at, f".{name}"))
+            fields[name] = _decoded(hint, value[name], _below(at, f".{name}"))
         elif required:
             raise unexpected(*at, f"a field {name!r}", value)
-    return kind(**given)
+    return kind(**fields)
 
 
 @functools.cache
@@ -144,7 +144,7 @@ def _checked(kind: type, value: Any, at: tuple[str, str]) -> Any:
     return value
 
 
-def _shown(value: Any) -> str:
+def _short_text(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, dict | list):
         return f"{_NAMES[type(value)]} ({len(value)})"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from flaxact._grammar import as_kind, shown
+from flaxact._grammar import as_kind, value_text
 from flaxact.errors import InputError
 
 
@@ -68,7 +68,7 @@ def _number(name: str, value: Any) -> float:
     except TypeError:
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"{name} must be a number, not {shown(value)}")
+        raise InputError(f"{name} must be a number, not {value_text(value)}")
     return number
 
 
