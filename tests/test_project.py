@@ -12,6 +12,7 @@ import jax
 import pytest
 
 import flaxact as fa
+from flaxact.activations._spec import catalogue
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path for part in ("flaxact", "paper_repro") for path in (ROOT / part).rglob("*.py"))
@@ -73,6 +74,7 @@ def test_every_family_is_known_to_type_checkers():
         )
     )
     assert imported == families
+    assert not families & set(catalogue)  # a module of that name would hide the function
 
 
 def test_the_lock_file_is_of_the_public_index():

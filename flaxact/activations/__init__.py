@@ -16,27 +16,29 @@ from flaxact.activations._spec import Activation, Spec, names
 from flaxact.errors import hint, nearest
 
 if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
-    from flaxact.activations.channel import *  # noqa: F403
+    from flaxact.activations.approximators import *  # noqa: F403
     from flaxact.activations.combinations import *  # noqa: F403
-    from flaxact.activations.composed_gates import *  # noqa: F403
+    from flaxact.activations.concatenated import *  # noqa: F403
+    from flaxact.activations.dynamic import *  # noqa: F403
     from flaxact.activations.exponential import *  # noqa: F403
-    from flaxact.activations.gated import *  # noqa: F403
-    from flaxact.activations.learned import *  # noqa: F403
-    from flaxact.activations.learned_arrays import *  # noqa: F403
-    from flaxact.activations.learned_bends import *  # noqa: F403
+    from flaxact.activations.gelu_variants import *  # noqa: F403
+    from flaxact.activations.glu_variants import *  # noqa: F403
+    from flaxact.activations.kernel_shaping import *  # noqa: F403
+    from flaxact.activations.linear_above_zero import *  # noqa: F403
+    from flaxact.activations.mish_variants import *  # noqa: F403
+    from flaxact.activations.over_axis import *  # noqa: F403
     from flaxact.activations.periodic import *  # noqa: F403
-    from flaxact.activations.quotient import *  # noqa: F403
     from flaxact.activations.rectified import *  # noqa: F403
-    from flaxact.activations.self_gated import *  # noqa: F403
     from flaxact.activations.sigmoidal import *  # noqa: F403
-    from flaxact.activations.simplex import *  # noqa: F403
-    from flaxact.activations.smooth import *  # noqa: F403
-    from flaxact.activations.soft_rectified import *  # noqa: F403
+    from flaxact.activations.softplus_variants import *  # noqa: F403
     from flaxact.activations.stochastic import *  # noqa: F403
     from flaxact.activations.surrogate import *  # noqa: F403
-    from flaxact.activations.tailored import *  # noqa: F403
+    from flaxact.activations.swish_variants import *  # noqa: F403
+    from flaxact.activations.tanh_variants import *  # noqa: F403
     from flaxact.activations.thresholds import *  # noqa: F403
     from flaxact.activations.transforms import *  # noqa: F403
+    from flaxact.activations.unbounded import *  # noqa: F403
+    from flaxact.activations.winner_take_all import *  # noqa: F403
 
 for _module in pkgutil.iter_modules(__path__):
     if not _module.name.startswith("_"):

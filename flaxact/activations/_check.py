@@ -204,3 +204,18 @@ def _is_mask(value: Any) -> bool:
 def _shown(value: Any) -> str:
     text = shown(value) if isinstance(value, int) else repr(value)
     return f"{type(value).__name__} {text:.40}"
+
+
+def check_divisible(name: str, x: jax.Array, axis: int, parts: int) -> None:
+    """Raise where an axis cannot be cut into so many equal parts."""
+    if parts < 1 or x.shape[axis] % parts:
+        raise InputError(
+            f"{name} needs a width that {parts} divides, not {x.shape[axis]} (axis {axis} of {x.shape})"
+        )
+
+
+def halves(name: str, x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """The two halves of an axis, whose width must be even."""
+    check_divisible(name, x, axis, 2)
+    first, second = jnp.split(x, 2, axis)
+    return first, second

@@ -1,4 +1,4 @@
-"""Linear above zero, an exponential or a root below."""
+"""ELU and its variants: an exponential below zero."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output
-from flaxact.activations._numerics import below_zero, expm1, hypotenuse, settled, square_root
+from flaxact.activations._numerics import below_zero, expm1, settled
 
 INF = math.inf
-
 # The fixed point of mean 0, variance 1 (Klambauer et al. 2017, eq. 14), to double precision.
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
@@ -39,6 +38,93 @@ def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
       alpha: positive; :math:`-\alpha` is the value approached as :math:`x \to -\infty`.
 
     >>> [round(float(y), 4) for y in elu(jnp.array([-1.0, 2.0]))]
+    [-0.6321, 2.0]
+    """
+    return jnp.where(x > 0, x, alpha * expm1(below_zero(x)))
+
+
+@activation(
+    r"\tfrac{\alpha}{\beta} x \text{ if } x > 0 \text{ else } \alpha (e^{x/\beta} - 1)",
+    source="trottier2017pelu",
+    range=lambda alpha, beta: (-alpha, INF),
+    smoothness=1,
+    positive=("alpha", "beta"),
+    learned=("alpha", "beta"),
+    per_channel=False,
+)
+@keeps_output(
+    lambda y, alpha, beta: jnp.where(y > 0, alpha / beta, (y + alpha) / beta),
+    exact=lambda x, alpha, beta: alpha / beta * jnp.exp(below_zero(x) / beta),
+)
+def pelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array = 1.0) -> jax.Array:
+    """Parametric exponential linear unit: its two scales are learned, and its slope is continuous.
+
+    Args:
+      x: the input.
+      alpha: positive, minus the limit below.
+      beta: positive, the scale of the input. The paper keeps both at 0.1 or more while training.
+
+    >>> [round(float(y), 4) for y in pelu(jnp.array([-1.0, 2.0]), 1.0, 2.0)]
+    [-0.3935, 1.0]
+    """
+    below = settled(below_zero(x), beta)
+    above = jnp.where(x > 0, x, 0)
+    return jnp.where(x > 0, alpha / beta * above, alpha * expm1(below / beta))
+
+
+@activation(
+    r"x \text{ if } x > 0 \text{ else } \alpha (e^{\beta x} - 1)",
+    source="li2018mpelu",
+    range=lambda alpha, beta: (-alpha, INF),
+    kinks=lambda alpha, beta: () if alpha * beta == 1 else (0.0,),
+    smoothness=lambda alpha, beta: 1 if alpha * beta == 1 else 0,
+    positive=("alpha", "beta"),
+    learned=("alpha", "beta"),
+    per_channel=True,
+    note="The paper starts alpha at 1 or 0.25 by the net, beta at 1.",
+)
+@keeps_output(
+    lambda y, alpha, beta: jnp.where(y > 0, 1, beta * (y + alpha)),
+    exact=lambda x, alpha, beta: jnp.where(x > 0, 1, alpha * beta * jnp.exp(beta * below_zero(x))),
+)
+def mpelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array = 1.0) -> jax.Array:
+    """Multiple parametric exponential linear unit: ELU whose limit and steepness are learned.
+
+    Args:
+      x: the input.
+      alpha: positive, minus the limit below.
+      beta: positive, the steepness below zero.
+
+    >>> [round(float(y), 4) for y in mpelu(jnp.array([-1.0, 2.0]), 0.25)]
+    [-0.158, 2.0]
+    """
+    return jnp.where(x > 0, x, alpha * expm1(beta * below_zero(x)))
+
+
+@activation(
+    r"x \text{ if } x > 0 \text{ else } \alpha (2^{x / \log 2} - 1)",
+    source="qiumei2019felu",
+    range=lambda alpha: (-alpha, INF),
+    kinks=lambda alpha: () if alpha == 1 else (0.0,),
+    smoothness=lambda alpha: 1 if alpha == 1 else 0,
+    positive=("alpha",),
+    learned=("alpha",),
+    per_channel=True,
+    note="2^(x / log 2) is e^x, meant to be quicker by bit operations; here it is ELU with a learned "
+    "alpha.",
+)
+@keeps_output(
+    lambda y, alpha: jnp.where(y > 0, 1, y + alpha),
+    exact=lambda x, alpha: jnp.where(x > 0, 1, alpha * jnp.exp(below_zero(x))),
+)
+def felu(x: jax.Array, alpha: float | jax.Array = 1.0) -> jax.Array:
+    """Fast exponential linear unit.
+
+    Args:
+      x: the input.
+      alpha: positive, minus the limit below.
+
+    >>> [round(float(y), 4) for y in felu(jnp.array([-1.0, 2.0]))]
     [-0.6321, 2.0]
     """
     return jnp.where(x > 0, x, alpha * expm1(below_zero(x)))
@@ -122,51 +208,59 @@ def elu_leaky_relu(x: jax.Array, alpha: float = 1.0, negative_slope: float = 0.0
     return jnp.where(x > 0, x, (alpha * expm1(below) + negative_slope * x) / 2)
 
 
-@activation(
-    r"x \,/ \sqrt{1 + \alpha x^2}",
-    source="carlile2017isrlu",
-    range=lambda alpha: (-(alpha**-0.5), alpha**-0.5),
-    positive=("alpha",),
-)
-@keeps_output(
-    lambda y, alpha: square_root(1 - alpha * y * y) ** 3,
-    exact=lambda x, alpha: hypotenuse(alpha**0.5 * jnp.clip(x, -1e13, 1e13), 1) ** -3,
-)
-def isru(x: jax.Array, alpha: float = 1.0) -> jax.Array:
-    r"""Inverse square root unit.
+# What the softplus turns into 0.8 and 0.3.
+_INVERSE_08 = math.log(math.expm1(0.8))
+_INVERSE_03 = math.log(math.expm1(0.3))
 
-    Args:
-      x: the input.
-      alpha: positive; the values lie within :math:`\pm 1/\sqrt\alpha`.
 
-    >>> [round(float(y), 4) for y in isru(jnp.array([-1.0, 2.0]))]
-    [-0.7071, 0.8944]
-    """
-    x = jnp.clip(x, -1e15, 1e15)  # beyond, the value is the limit
-    return x / hypotenuse(alpha**0.5 * x, 1)
+def _softplus(value: float | jax.Array) -> float | jax.Array:
+    if isinstance(value, bool | int | float):
+        return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
+    return jnp.logaddexp(value, 0)
+
+
+def _xielu_slope(x: jax.Array, alpha_p: float, alpha_n: float, beta: float) -> jax.Array:
+    positive, negative = _softplus(alpha_p), beta + _softplus(alpha_n)
+    return beta + jnp.where(x > 0, 2 * positive * x, negative * expm1(below_zero(x)))
 
 
 @activation(
-    r"x \text{ if } x > 0 \text{ else } x \,/ \sqrt{1 + \alpha x^2}",
-    source="carlile2017isrlu",
-    range=lambda alpha: (-(alpha**-0.5), INF),
-    smoothness=2,
-    positive=("alpha",),
+    r"\alpha_p' x^2 + \beta x \text{ if } x > 0 \text{ else } \alpha_n' (e^x - 1 - x) + \beta x",
+    source="huang2024xielu",
+    range=lambda alpha_p, alpha_n, beta: (_xielu_minimum(alpha_n, beta), INF),
+    smoothness=1,
+    monotonic=False,
+    learned=("alpha_p", "alpha_n"),
+    per_channel=False,
 )
-@keeps_output(
-    lambda y, alpha: jnp.where(y > 0, 1, square_root(1 - alpha * below_zero(y) ** 2) ** 3),
-    exact=lambda x, alpha: hypotenuse(alpha**0.5 * below_zero(jnp.clip(x, -1e13, 1e13)), 1) ** -3,
-)
-def isrlu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
-    r"""Inverse square root linear unit.
+@keeps_input(_xielu_slope)
+def xielu(
+    x: jax.Array,
+    alpha_p: float | jax.Array = _INVERSE_08,
+    alpha_n: float | jax.Array = _INVERSE_03,
+    beta: float = 0.5,
+) -> jax.Array:
+    r"""Expanded integral of the exponential linear unit (xIELU): its slope is linear above zero.
 
     Args:
       x: the input.
-      alpha: positive; :math:`-1/\sqrt\alpha` is the value approached as :math:`x \to -\infty`.
+      alpha_p: learned; :math:`\alpha_p' = \log(1 + e^{\alpha_p})`, which starts at 0.8.
+      alpha_n: learned; :math:`\alpha_n' = \beta + \log(1 + e^{\alpha_n})`, which starts at 0.8.
+      beta: the slope at 0.
 
-    >>> [round(float(y), 4) for y in isrlu(jnp.array([-1.0, 2.0]))]
-    [-0.7071, 2.0]
+    >>> [round(float(y), 4) for y in xielu(jnp.array([-1.0, 2.0]))]
+    [-0.2057, 4.2]
     """
-    below = jnp.clip(below_zero(x), -1e15, 0)
-    root = hypotenuse(alpha**0.5 * below, 1)
-    return jnp.where(x > 0, x, below / root)
+    positive, negative = _softplus(alpha_p), beta + _softplus(alpha_n)
+    above, below = jnp.where(x > 0, x, 0), below_zero(x)
+    return jnp.where(
+        x > 0,
+        above * (positive * above + beta),
+        negative * expm1(below) + (beta - negative) * below,
+    )
+
+
+def _xielu_minimum(alpha_n: float, beta: float) -> float:
+    negative = beta + float(_softplus(alpha_n))
+    low = math.log1p(-beta / negative)  # the slope is zero there
+    return negative * (math.expm1(low) - low) + beta * low

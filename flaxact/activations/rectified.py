@@ -1,13 +1,15 @@
-"""Piecewise linear: a threshold, no exponential."""
+"""Piecewise linear or quadratic with one bend: ReLU and its variants."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output
 from flaxact.activations._numerics import finite, square_root
+from flaxact.activations._sign import keeps_sign
 
 INF = math.inf
 
@@ -96,6 +98,51 @@ def very_leaky_relu(x: jax.Array, negative_slope: float = 1 / 3) -> jax.Array:
     return _leaky(x, negative_slope)
 
 
+# Stands for a learned slope of exactly 0, so that the input can be had back from the output.
+_ALMOST_ZERO = 1e-30
+
+
+def _not_zero(slope: float | jax.Array) -> jax.Array:
+    return jnp.where(abs(slope) < _ALMOST_ZERO, _ALMOST_ZERO, slope)
+
+
+def _prelu_tangent(y: jax.Array, above: jax.Array, slope: jax.Array, dx: jax.Array, ds: Any):
+    slope = _not_zero(slope)
+    # The input, y / slope, spelt so that nothing but y and the bits can be made before the cotangent
+    # is there: XLA would make it early, and keep it.
+    # Chosen before the product too: in reverse mode that is after it, when an infinite y has met a 0.
+    below = slope * dx if ds is None else slope * dx + y * jnp.where(above, 0, ds / slope)
+    return jnp.where(above, dx, below)
+
+
+@activation(
+    r"x \text{ if } x > 0 \text{ else } s\,x",
+    source="he2015delving",
+    range=lambda negative_slope: (-INF if negative_slope > 0 else 0.0, INF),
+    kinks=lambda negative_slope: () if negative_slope == 1 else (0.0,),
+    monotonic=lambda negative_slope: negative_slope >= 0,
+    learned=("negative_slope",),
+    per_channel=True,
+    note="Starts at 0.25 in the paper, PyTorch and Keras contrib, 0.01 in flax.nnx, 0 in Keras; one a "
+    "channel in the paper's main rows, one a layer by default in PyTorch.",
+)
+@keeps_sign(_prelu_tangent)
+def prelu(x: jax.Array, negative_slope: float | jax.Array = 0.25) -> jax.Array:
+    """Parametric rectified linear unit: leaky ReLU whose slope is learned.
+
+    No weight decay on the slope, says the paper: it pulls towards ReLU. An array's derivative is read
+    from the output over the slope, so that no input is kept; a slope of exactly 0 counts as 1e-30.
+
+    Args:
+      x: the input.
+      negative_slope: a number, or an array that broadcasts to ``x``.
+
+    >>> [round(float(y), 4) for y in prelu(jnp.array([-1.0, 2.0]), jnp.array([0.5, 0.25]))]
+    [-0.5, 2.0]
+    """
+    return jnp.where(x > 0, x, _not_zero(negative_slope) * x)
+
+
 @activation(
     "|x|",
     source="jarrett2009best",
@@ -153,6 +200,30 @@ def displaced_relu(x: jax.Array, displacement: float = 0.05) -> jax.Array:
 
 
 @activation(
+    r"\max(x, 0) + b",
+    source="qiu2018frelu",
+    range=lambda bias: (bias, INF),
+    kinks=(0.0,),
+    learned=("bias",),
+    per_channel=False,
+    aliases=("frelu",),
+    note="The authors' code starts at -1, one a layer; Mishkin's rerun at -0.2, one a channel.",
+)
+@keeps_sign(lambda y, above, bias, dx, db: jnp.where(above, dx, 0) + (0 if db is None else db))
+def flexible_relu(x: jax.Array, bias: float | jax.Array = -1.0) -> jax.Array:
+    """Flexible rectified linear unit (FReLU): ReLU with a learned shift of its output.
+
+    Args:
+      x: the input.
+      bias: the shift.
+
+    >>> [float(y) for y in flexible_relu(jnp.array([-1.0, 2.0]))]
+    [-1.0, 1.0]
+    """
+    return jnp.where(x <= 0, 0, x) + bias
+
+
+@activation(
     r"\max(x, 0)^2",
     source="so2021primer",
     range=(0.0, INF),
@@ -170,3 +241,34 @@ def squared_relu(x: jax.Array) -> jax.Array:
     [0.0, 9.0]
     """
     return jnp.where(x <= 0, 0, x * x)
+
+
+@activation(
+    r"s \max(x, 0)^2 + b",
+    source="yu2022metaformer",
+    range=lambda scale, bias: (bias, INF) if scale > 0 else (-INF, bias),
+    smoothness=1,
+    monotonic=lambda scale, bias: scale >= 0,
+    learned=("scale", "bias"),
+    per_channel=False,
+    note="scale and bias start where output mean and variance are 0 and 1 for a standard Gaussian input.",
+)
+@keeps_input(lambda x, scale, bias: jnp.where(x > 0, 2 * scale * x, 0))
+def star_relu(
+    x: jax.Array, scale: float | jax.Array = 0.8944, bias: float | jax.Array = -0.4472
+) -> jax.Array:
+    """StarReLU: squared ReLU with a learned scale and shift.
+
+    It never decreases, but its slope near 0 cannot be had from the output, of which the shift has
+    taken the digits: the input is kept for the backward pass.
+
+    Args:
+      x: the input.
+      scale: of the square.
+      bias: the shift.
+
+    >>> [round(float(y), 4) for y in star_relu(jnp.array([-1.0, 2.0]))]
+    [-0.4472, 3.1304]
+    """
+    above = jnp.where(x <= 0, 0, x)
+    return scale * above * above + bias

@@ -1,4 +1,4 @@
-"""Bounded on both sides, or on one: they saturate."""
+"""The logistic sigmoid and its variants: they saturate, at 0 and 1 or at limits of their own."""
 
 from __future__ import annotations
 
@@ -7,17 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_output
-from flaxact.activations._numerics import (
-    below_zero,
-    error_function,
-    expm1,
-    finite,
-    minus_abs,
-    sech,
-    sech_squared,
-    settled,
-    sigmoids,
-)
+from flaxact.activations._numerics import below_zero, expm1, minus_abs, settled, sigmoids
 
 INF = math.inf
 
@@ -25,20 +15,6 @@ INF = math.inf
 def _sigmoid_slope(x: jax.Array) -> jax.Array:
     gate, rest = sigmoids(x)
     return gate * rest
-
-
-@activation(r"\tanh x", source="lecun1998efficient", range=(-1.0, 1.0))
-@keeps_output(lambda y: (1 - y) * (1 + y), exact=sech_squared)
-def tanh(x: jax.Array) -> jax.Array:
-    r"""Hyperbolic tangent.
-
-    The derivative is read from the output, :math:`(1-y)(1+y)`, as in ``jax.numpy``: exact to the
-    spacing of floats near 1, and 0 where the output has rounded to 1.
-
-    >>> [round(float(y), 4) for y in tanh(jnp.array([-1.0, 2.0]))]
-    [-0.7616, 0.964]
-    """
-    return jnp.tanh(x)
 
 
 @activation(
@@ -59,144 +35,6 @@ def sigmoid(x: jax.Array) -> jax.Array:
     return jax.nn.sigmoid(x)
 
 
-@activation(
-    r"a \tanh(b x)",
-    source="lecun1998efficient",
-    range=lambda scale, frequency: (-scale, scale),
-    positive=("scale", "frequency"),
-    note="a = 1.7159 in LeCun et al. 1998, §4.4. Mishkin et al. 2016 print 1.73 in their table and run "
-    "1.759 in their configuration.",
-)
-@keeps_output(
-    lambda y, scale, frequency: frequency / scale * (scale - y) * (scale + y),
-    exact=lambda x, scale, frequency: scale * frequency * sech_squared(frequency * x),
-)
-def lecun_tanh(x: jax.Array, scale: float = 1.7159, frequency: float = 2 / 3) -> jax.Array:
-    r"""LeCun's scaled tanh: about 1 at 1, -1 at -1, and of effective gain about 1.
-
-    Args:
-      x: the input.
-      scale: :math:`a`, the value approached.
-      frequency: :math:`b`.
-
-    >>> [round(float(y), 3) for y in lecun_tanh(jnp.array([-1.0, 2.0]))]
-    [-1.0, 1.493]
-    """
-    # The product as one side of a choice: alone, XLA keeps the tanh beside it for the backward pass.
-    z = frequency * settled(x, frequency)
-    return jnp.where(abs(z) > 20, jnp.sign(z) * scale, scale * jnp.tanh(z))
-
-
-@activation(
-    r"\tanh x \text{ if } x > 0 \text{ else } p \tanh x",
-    source="xu2016revise",
-    range=lambda penalty: (-penalty, 1.0),
-    kinks=lambda penalty: () if penalty == 1 else (0.0,),
-    positive=("penalty",),
-    note="The paper multiplies by 0.25 below zero; some libraries divide by their parameter.",
-)
-@keeps_output(
-    lambda y, penalty: jnp.where(
-        y > 0, (1 - y) * (1 + y), penalty * (1 - y / penalty) * (1 + y / penalty)
-    ),
-    exact=lambda x, penalty: sech_squared(x) * jnp.where(x > 0, 1, penalty).astype(x.dtype),
-)
-def penalized_tanh(x: jax.Array, penalty: float = 0.25) -> jax.Array:
-    """Tanh with a smaller slope below zero, so that it is steep on one side as leaky ReLU is.
-
-    Args:
-      x: the input.
-      penalty: positive, the factor below zero.
-
-    >>> [round(float(y), 4) for y in penalized_tanh(jnp.array([-1.0, 2.0]))]
-    [-0.1904, 0.964]
-    """
-    return jnp.where(x > 0, 1, penalty).astype(x.dtype) * jnp.tanh(x)
-
-
-@activation(r"\max(\tanh x, 0)", source="jarrett2009best", range=(0.0, 1.0), kinks=(0.0,))
-@keeps_output(
-    lambda y: jnp.where(y > 0, (1 - y) * (1 + y), 0),
-    exact=lambda x: jnp.where(x > 0, sech_squared(x), 0),
-)
-def rectified_tanh(x: jax.Array) -> jax.Array:
-    """Rectified tanh: zero below zero, saturating above.
-
-    >>> [round(float(y), 4) for y in rectified_tanh(jnp.array([-1.0, 2.0]))]
-    [0.0, 0.964]
-    """
-    return jnp.where(x <= 0, 0, jnp.tanh(x))
-
-
-@activation(
-    r"\frac{x}{1 + |x|}",
-    source="bergstra2009quadratic",
-    range=(-1.0, 1.0),
-    smoothness=1,
-    aliases=("soft_sign",),
-    note="jax.nn calls it soft_sign, and gives nan at infinity.",
-)
-@keeps_output(
-    lambda y: (1 - abs(y)) * (1 - abs(y)),
-    exact=lambda x: 1 / (1 + abs(jnp.clip(x, -1e19, 1e19))) ** 2,
-)
-def softsign(x: jax.Array) -> jax.Array:
-    r"""Softsign: saturates as slowly as :math:`1/x`.
-
-    >>> [round(float(y), 4) for y in softsign(jnp.array([-1.0, 2.0]))]
-    [-0.5, 0.6667]
-    """
-    x = finite(x)
-    return x / (1 + abs(x))
-
-
-@activation(r"\arctan x", source="kunc2024survey", range=(-math.pi / 2, math.pi / 2))
-@keeps_output(lambda y: jnp.cos(y) ** 2, exact=lambda x: 1 / (1 + jnp.clip(x, -1e19, 1e19) ** 2))
-def arctan(x: jax.Array) -> jax.Array:
-    """Arc tangent.
-
-    >>> [round(float(y), 4) for y in arctan(jnp.array([-1.0, 2.0]))]
-    [-0.7854, 1.1071]
-    """
-    return jnp.arctan(x)
-
-
-@activation(
-    r"2 \arctan\left(\tanh\tfrac{x}{2}\right)",
-    source="kunc2024survey",
-    range=(-math.pi / 2, math.pi / 2),
-)
-@keeps_output(lambda y: jnp.cos(y), exact=sech)  # noqa: PLW0108 (as in absolute)
-def gudermannian(x: jax.Array) -> jax.Array:
-    """Gudermannian function, whose derivative is the hyperbolic secant.
-
-    >>> [round(float(y), 4) for y in gudermannian(jnp.array([-1.0, 2.0]))]
-    [-0.8658, 1.3018]
-    """
-    # A choice, since of a product alone XLA keeps the factor for the backward pass.
-    return jnp.where(abs(x) > 90, jnp.sign(x) * (math.pi / 2), 2 * jnp.arctan(jnp.tanh(x / 2)))
-
-
-def _erf_slope(y: jax.Array) -> jax.Array:
-    inside = abs(y) < 1
-    x = jax.lax.erf_inv(jnp.where(inside, y, 0))
-    return jnp.where(inside, 2 / math.sqrt(math.pi) * jnp.exp(-x * x), 0)
-
-
-@activation(r"\mathrm{erf}(x)", source="kunc2024survey", range=(-1.0, 1.0))
-@keeps_output(
-    _erf_slope,
-    exact=lambda x: 2 / math.sqrt(math.pi) * jnp.exp(-(jnp.clip(x, -30, 30) ** 2)),
-)
-def erf(x: jax.Array) -> jax.Array:
-    """Error function.
-
-    >>> [round(float(y), 4) for y in erf(jnp.array([-1.0, 2.0]))]
-    [-0.8427, 0.9953]
-    """
-    return error_function(jnp.asarray(x))
-
-
 @activation(r"-\log(1 + e^{-x})", source="kunc2024survey", range=(-INF, 0.0))
 @keeps_output(lambda y: -expm1(y))
 def log_sigmoid(x: jax.Array) -> jax.Array:
@@ -206,6 +44,41 @@ def log_sigmoid(x: jax.Array) -> jax.Array:
     [-1.3133, -0.1269]
     """
     return jnp.minimum(x, 0) - jnp.log1p(jnp.exp(minus_abs(x)))
+
+
+def _aria2_slope(y: jax.Array, alpha: float, beta: float) -> jax.Array:
+    # Far below zero 1 - y^(1/alpha) is 1, and its derivatives would overflow.
+    above = y > 1e-9**alpha
+    return alpha * beta * y * jnp.where(above, -expm1(jnp.log(jnp.where(above, y, 1)) / alpha), 1)
+
+
+def _aria2_exact_slope(x: jax.Array, alpha: float, beta: float) -> jax.Array:
+    z = -beta * settled(x, alpha, beta)
+    return alpha * beta * jnp.exp(-alpha * jnp.logaddexp(z, 0)) * jax.nn.sigmoid(z)
+
+
+@activation(
+    r"(1 + e^{-\beta x})^{-\alpha}",
+    source="patwardhan2018aria2",
+    range=(0.0, 1.0),
+    positive=("alpha", "beta"),
+)
+@keeps_output(
+    _aria2_slope,
+    exact=_aria2_exact_slope,
+)
+def aria2(x: jax.Array, alpha: float = 1.5, beta: float = 2.0) -> jax.Array:
+    """ARiA2, a case of Richards' curve: a sigmoid whose two tails differ.
+
+    Args:
+      x: the input.
+      alpha: positive; 1 is the logistic sigmoid.
+      beta: positive, the steepness.
+
+    >>> [round(float(y), 4) for y in aria2(jnp.array([-1.0, 2.0]))]
+    [0.0412, 0.9731]
+    """
+    return jnp.exp(-alpha * jnp.logaddexp(-beta * settled(x, alpha, beta), 0))
 
 
 def _cloglog_slope(y: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation as define
 from flaxact.activations._grad import in_kernel, keeps_input, recomputed
 from flaxact.activations._spec import Activation
-from flaxact.activations.composed_gates import bsilu_slope
+from flaxact.activations.swish_variants import bsilu_slope
 
 
 @functools.lru_cache(256)

@@ -109,6 +109,52 @@ def sparse_sigmoid(x: jax.Array) -> jax.Array:
 
 
 @activation(
+    r"t_r + a_r (x - t_r) \text{ if } x > t_r, \; x, \; t_l + a_l (x - t_l) \text{ if } x < t_l",
+    source="jin2016srelu",
+    range=lambda left, left_slope, right, right_slope: (
+        -INF if left_slope > 0 else left,
+        INF if right_slope > 0 else right,
+    ),
+    kinks=lambda left, left_slope, right, right_slope: (
+        *((left,) if left_slope != 1 else ()),
+        *((right,) if right_slope != 1 else ()),
+    ),
+    monotonic=lambda left, left_slope, right, right_slope: min(left_slope, right_slope) >= 0,
+    learned=("left", "left_slope", "right", "right_slope"),
+    per_channel=True,
+    note="Starts as the paper's: leaky ReLU with slope 0.2 below 0; its right threshold, set from the "
+    "data there, starts at 1 with slope 1. Not the shifted ReLU that the ELU paper calls SReLU.",
+)
+@keeps_output(
+    lambda y, left, left_slope, right, right_slope: jnp.where(
+        y > right, right_slope, jnp.where(y > left, 1, left_slope)
+    ).astype(y.dtype),
+    when=lambda left, left_slope, right, right_slope: min(left_slope, right_slope) > 0,
+)
+def srelu(
+    x: jax.Array,
+    left: float | jax.Array = 0.0,
+    left_slope: float | jax.Array = 0.2,
+    right: float | jax.Array = 1.0,
+    right_slope: float | jax.Array = 1.0,
+) -> jax.Array:
+    """S-shaped rectified linear unit: three straight pieces, with learned bends and slopes.
+
+    Args:
+      x: the input.
+      left: the bend below.
+      left_slope: the slope below it.
+      right: the bend above.
+      right_slope: the slope above it.
+
+    >>> [round(float(y), 4) for y in srelu(jnp.array([-1.0, 2.0]), right_slope=0.5)]
+    [-0.2, 1.5]
+    """
+    above = jnp.where(x > right, right + right_slope * (x - right), x)
+    return jnp.where(x > left, above, left + left_slope * (x - left))
+
+
+@activation(
     r"x \text{ if } x > \theta \text{ else } v",
     source="",
     range=lambda threshold, value: (min(threshold, value), INF),

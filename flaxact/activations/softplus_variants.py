@@ -1,4 +1,4 @@
-"""Smooth rectifiers: zero on the left, the identity on the right, and a bend between."""
+"""Softplus and its variants: zero on the left, the identity on the right, and a bend between."""
 
 from __future__ import annotations
 
@@ -43,6 +43,34 @@ def shifted_softplus(x: jax.Array) -> jax.Array:
     """
     # log((1 + e^-|x|) / 2) keeps its digits at 0, where log(1 + e^x) and log 2 cancel.
     return jnp.where(x > 0, x, 0) + jnp.log1p(expm1(minus_abs(x)) / 2)
+
+
+@activation(
+    r"\alpha \log(1 + e^{\beta x})",
+    source="mcfarland2013inferring",
+    range=(0.0, INF),
+    positive=("alpha", "beta"),
+    learned=("alpha", "beta"),
+    per_channel=True,
+    note="Keras 1 started at alpha 0.2, beta 5; those are the defaults here.",
+)
+@keeps_output(lambda y, alpha, beta: -alpha * beta * expm1(-y / alpha))
+def parametric_softplus(
+    x: jax.Array, alpha: float | jax.Array = 0.2, beta: float | jax.Array = 5.0
+) -> jax.Array:
+    """Softplus whose scale and steepness are learned.
+
+    Args:
+      x: the input.
+      alpha: positive, the scale of the output.
+      beta: positive, the scale of the input.
+
+    >>> [round(float(y), 4) for y in parametric_softplus(jnp.array([-1.0, 2.0]))]
+    [0.0013, 2.0]
+    """
+    z = beta * x
+    line = jnp.where(z > 0, alpha * beta * x, 0)  # z itself may have overflowed
+    return line + alpha * jnp.log1p(jnp.exp(minus_abs(z)))
 
 
 @activation(

@@ -1,4 +1,4 @@
-"""Onto the simplex: not negative, and of sum one over an axis."""
+"""Normalized over an axis: softmax and its variants, squash, PolyNorm."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_output_whole
-from flaxact.activations._numerics import along_last, square_root
-from flaxact.activations._spec import Axes
+from flaxact.activations._grad import keeps_input, keeps_output_whole
+from flaxact.activations._numerics import along_last, finite, square_root
+from flaxact.activations._spec import Axes, Learned
 
 INF = math.inf
 _AXIS = {"monotonic": False, "coupled": True}
@@ -149,3 +149,77 @@ def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
         return mean - square_root((1 - spread) / count)
 
     return _above(x, axis, thresholds) ** 2
+
+
+@activation(
+    r"\frac{\lVert x \rVert^2}{1 + \lVert x \rVert^2} \frac{x}{\lVert x \rVert}",
+    source="sabour2017dynamic",
+    range=(-1.0, 1.0),
+    **_AXIS,
+)
+@keeps_input()
+def squash(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Squash: the vector along the axis keeps its direction, its length becomes less than one.
+
+    Args:
+      x: the input: capsules along the axis.
+      axis: of a capsule's numbers.
+
+    >>> [round(float(y), 4) for y in squash(jnp.array([3.0, 4.0]))]
+    [0.5769, 0.7692]
+    """
+    # In units of the largest, if that is above one, whose square might overflow.
+    x = finite(x)
+    scale = jnp.maximum(_largest(x, axis), 1)
+    x = x / scale
+    square = jnp.sum(x * x, axis, keepdims=True)
+    return x * (square_root(square) / (1 / scale / scale + square))
+
+
+def _largest(x: jax.Array, axis: int) -> jax.Array:
+    """The largest size along the axis, a constant to differentiation; its inverse is normal too."""
+    most = float(1 / jnp.finfo(x.dtype).tiny)
+    return jax.lax.stop_gradient(jnp.minimum(jnp.max(abs(x), axis, keepdims=True, initial=0), most))
+
+
+def _polynorm_initial(key: Any, width: int, axis: int) -> dict[str, jax.Array]:
+    return {"weights": jnp.full((3,), 1 / 3, jnp.float32), "bias": jnp.zeros((), jnp.float32)}
+
+
+@activation(
+    r"\sum_{i=1}^{3} w_i \frac{x^i}{\lVert x^i \rVert_{\mathrm{rms}}} + b",
+    source="zhuo2025polycom",
+    range=(-INF, INF),
+    learned=("weights", "bias"),
+    initial=_polynorm_initial,
+    note="The paper adds 1e-6 to the mean squares; here nothing is, and the scale of x does not matter.",
+    **_AXIS,
+)
+@keeps_input()
+def polynorm(
+    x: jax.Array,
+    axis: int = -1,
+    weights: Learned = None,
+    bias: Learned = None,
+) -> jax.Array:
+    """PolyNorm: a cubic whose powers are each divided by their root mean square over the channels.
+
+    Args:
+      x: the input.
+      axis: the channels.
+      weights: shape (3,), learned: of x, x² and x³; a third each at first.
+      bias: shape (), learned; 0 at first.
+
+    >>> [round(float(y), 4) for y in polynorm(jnp.array([-1.0, 1.0]))]
+    [-0.3333, 1.0]
+    """
+    # Powers of the input over its largest: the norm takes the scale away, and cubes stay in range.
+    x = finite(x)
+    scale = _largest(x, axis)
+    x = x / jnp.where(scale > 0, scale, 1)
+    total = bias
+    for i in (1, 2, 3):
+        power = x**i
+        mean_square = jnp.mean(power * power, axis, keepdims=True)
+        total = total + weights[i - 1] * power / jnp.sqrt(jnp.where(scale > 0, mean_square, 1))
+    return total

@@ -1,4 +1,4 @@
-"""Smooth and unbounded, no gate: from the identity to the logarithm."""
+"""Smooth and unbounded on both sides, with no gate: the identity, roots and logarithms."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from typing import Any
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output
-from flaxact.activations._numerics import (
-    expm1,
-    finite,
-    hypotenuse,
-    sech,
-    sech_squared,
-    settled,
-)
+from flaxact.activations._numerics import expm1, finite, hypotenuse, sech, settled
 
 INF = math.inf
 
@@ -135,72 +128,6 @@ def soft_exponential(x: jax.Array, alpha: float = 0.0) -> jax.Array:
     return jnp.where(kind > 0, exponential, jnp.where(kind < 0, logarithm, between))
 
 
-def _aria2_slope(y: jax.Array, alpha: float, beta: float) -> jax.Array:
-    # Far below zero 1 - y^(1/alpha) is 1, and its derivatives would overflow.
-    above = y > 1e-9**alpha
-    return alpha * beta * y * jnp.where(above, -expm1(jnp.log(jnp.where(above, y, 1)) / alpha), 1)
-
-
-def _aria2_exact_slope(x: jax.Array, alpha: float, beta: float) -> jax.Array:
-    z = -beta * settled(x, alpha, beta)
-    return alpha * beta * jnp.exp(-alpha * jnp.logaddexp(z, 0)) * jax.nn.sigmoid(z)
-
-
-@activation(
-    r"(1 + e^{-\beta x})^{-\alpha}",
-    source="patwardhan2018aria2",
-    range=(0.0, 1.0),
-    positive=("alpha", "beta"),
-)
-@keeps_output(
-    _aria2_slope,
-    exact=_aria2_exact_slope,
-)
-def aria2(x: jax.Array, alpha: float = 1.5, beta: float = 2.0) -> jax.Array:
-    """ARiA2, a case of Richards' curve: a sigmoid whose two tails differ.
-
-    Args:
-      x: the input.
-      alpha: positive; 1 is the logistic sigmoid.
-      beta: positive, the steepness.
-
-    >>> [round(float(y), 4) for y in aria2(jnp.array([-1.0, 2.0]))]
-    [0.0412, 0.9731]
-    """
-    return jnp.exp(-alpha * jnp.logaddexp(-beta * settled(x, alpha, beta), 0))
-
-
-def _nelu_slope(x: jax.Array, alpha: float) -> jax.Array:
-    below = jnp.clip(x, -1e19, 0)
-    bump = 1 / (1 + below * below)
-    return jnp.where(x > 0, 1, 2 * alpha * below * bump * bump)
-
-
-@activation(
-    r"x \text{ if } x > 0 \text{ else } -\alpha / (1 + x^2)",
-    source="horuz2025sugar",
-    range=lambda alpha: (-alpha, INF),
-    kinks=(0.0,),
-    jumps=(0.0,),
-    monotonic=False,
-    positive=("alpha",),
-    note="Made to lend its derivative to ReLU (SUGAR): with_surrogate_derivative(relu, nelu).",
-)
-@keeps_input(_nelu_slope)
-def nelu(x: jax.Array, alpha: float = 0.2) -> jax.Array:
-    r"""NeLU: ReLU with a negative bump below zero, where it jumps to :math:`-\alpha`.
-
-    Args:
-      x: the input.
-      alpha: positive, the depth of the bump.
-
-    >>> [round(float(y), 4) for y in nelu(jnp.array([-1.0, 2.0]))]
-    [-0.1, 2.0]
-    """
-    below = jnp.clip(x, -1e19, 0)
-    return jnp.where(x > 0, x, -alpha / (1 + below * below))
-
-
 # (x - tanh x) / x³ as a polynomial in x²: the Taylor series, and a Chebyshev fit over [-1, 1] to 5e-9.
 _TAYLOR = (-6404582 / 10854718875, 929569 / 638512875, -21844 / 6081075, 1382 / 155925,
            -62 / 2835, 17 / 315, -2 / 15, 1 / 3)  # fmt: skip
@@ -228,20 +155,3 @@ def tanh_shrink(x: jax.Array) -> jax.Array:
     e = jnp.exp(-2 * size)
     far = ((size - 1) + e * (size + 1)) / (1 + e)
     return jnp.where(near, x * square * total, jnp.where(x > 0, far, -far))
-
-
-@activation(
-    r"x \tanh x",
-    source="roy2019lisht",
-    range=(0.0, INF),
-    monotonic=False,
-    aliases=("lisht",),
-)
-@keeps_input(lambda x: jnp.tanh(x) + jnp.clip(x, -400, 400) * sech_squared(x))
-def linearly_scaled_tanh(x: jax.Array) -> jax.Array:
-    """Linearly scaled tanh (LiSHT): a smooth absolute value.
-
-    >>> [round(float(y), 4) for y in linearly_scaled_tanh(jnp.array([-1.0, 2.0]))]
-    [0.7616, 1.9281]
-    """
-    return x * jnp.tanh(x)

@@ -1,19 +1,21 @@
-"""Shapes with many learned numbers: hinges, bins, splines, and small nets that set the slope."""
+"""Learned approximators of any shape: hinges, bins, splines, rational functions."""
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import along_last, finite, settled
-from flaxact.activations._spec import Learned
-from flaxact.activations.self_gated import silu
-from flaxact.errors import InputError
+from flaxact.activations._numerics import finite, settled
+from flaxact.activations._spec import Activation, Learned
+from flaxact.activations.swish_variants import silu
+from flaxact.quadrature import evaluate
 
 INF = math.inf
+REACH = 3.0
 
 
 def _apl_initial(key: Any, width: int, hinges: int) -> dict[str, jax.Array]:
@@ -166,131 +168,75 @@ def _b_spline(t: jax.Array, order: int) -> jax.Array:
     return values[0]
 
 
-def _needs_key(name: str, key: Any) -> None:
-    if key is None:
-        raise InputError(
-            f"{name} draws its weights: call get({name!r}).parameters(width, key) once, and pass them "
-            "in each call (Act does both)"
-        )
+@functools.lru_cache(256)
+def _fitted(activation: Activation) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Least squares over [-3, 3], with a denominator that is even, so that it needs no absolute value."""
+    x = np.linspace(-REACH, REACH, 1201)
+    y = evaluate(activation, x)
+    powers = x[:, None] ** np.arange(6)
+    weight, even = np.ones_like(x), np.zeros(2)
+    for _ in range(8):  # each round divides by the denominator of the one before
+        table = np.concatenate([powers, -y[:, None] * x[:, None] ** [2, 4]], 1) * weight[:, None]
+        found = np.linalg.lstsq(table, y * weight, rcond=None)[0]
+        even = np.maximum(found[6:], 0)
+        weight = 1 / (1 + even[0] * x**2 + even[1] * x**4)
+    numerator = np.linalg.lstsq(powers * weight[:, None], y, rcond=None)[0]
+    return tuple(map(float, numerator)), (0.0, float(even[0]), 0.0, float(even[1]))
 
 
-def _squeeze_initial(
-    name: str, key: jax.Array, width: int, inner: int, out: int
-) -> dict[str, jax.Array]:
-    _needs_key(name, key)
-    first, second = jax.random.split(key)
-    lecun = jax.nn.initializers.lecun_normal()
-    draw = lecun if width else jax.nn.initializers.zeros  # LeCun's divides by the width
-    return {
-        "squeeze": draw(first, (width, inner)),
-        "squeeze_bias": jnp.zeros((inner,)),
-        "excite": draw(second, (inner, out)),
-        "excite_bias": jnp.zeros((out,)),
-    }
-
-
-def _context(x: jax.Array) -> jax.Array:
-    """The mean over everything between the batch and the channels: (batch, channels)."""
-    between = tuple(range(1, x.ndim - 1))
-    return x.mean(between, keepdims=True) if between else x
-
-
-def _dense(x: jax.Array, weights: jax.Array, bias: jax.Array) -> jax.Array:
-    return x @ weights + along_last(bias, x.ndim)
-
-
-_SQUEEZE = ("squeeze", "squeeze_bias", "excite", "excite_bias")
+def _initial(key: Any, width: int, activation: Activation) -> dict[str, jax.Array]:
+    numerator, denominator = _fitted(activation)
+    return {"numerator": jnp.asarray(numerator), "denominator": jnp.asarray(denominator)}
 
 
 @activation(
-    r"(p_1 - p_2) x\,\sigma(\beta (p_1 - p_2) x) + p_2 x, \quad \beta = \sigma(W_1 W_2 \bar{x})",
-    source="ma2021acon",
+    r"\frac{\sum_{j=0}^{5} a_j x^j}{1 + |\sum_{j=1}^{4} b_j x^j|}",
+    source="molina2020pau",
     range=(-INF, INF),
     monotonic=False,
-    coupled=True,
-    positive=("reduction",),
-    learned=("p1", "p2", *_SQUEEZE),
-    initial=lambda key, width, reduction: {
-        "p1": jnp.ones((width,)),
-        "p2": jnp.zeros((width,)),
-        **_squeeze_initial("meta_acon", key, width, max(reduction, width // reduction), width),
-    },
-    note="p1 and p2 start at 1 and 0, where the authors' code draws them. As there, the inner width "
-    "is at least the reduction.",
+    learned=("numerator", "denominator"),
+    initial=_initial,
+    fixed=True,
+    aliases=("pau", "pade"),
+    note="The safe form, whose denominator is never zero; one for the layer. It starts at a least "
+    "squares fit of the activation over [-3, 3].",
 )
 @keeps_input()
-def meta_acon(
+def rational(
     x: jax.Array,
-    reduction: int = 16,
-    *,
-    p1: Learned = None,
-    p2: Learned = None,
-    squeeze: Learned = None,
-    squeeze_bias: Learned = None,
-    excite: Learned = None,
-    excite_bias: Learned = None,
+    activation: Activation,
+    numerator: Learned = None,
+    denominator: Learned = None,
 ) -> jax.Array:
-    """Meta-ACON: ACON-C whose sharpness a small net sets from the means of the channels.
+    """Padé activation unit: a learned rational function of degree 5 over 4.
 
     Args:
-      x: the input, (batch, ..., channels).
-      reduction: channels over inner width of the small net.
-      p1: shape (channels,), learned.
-      p2: shape (channels,), learned.
-      squeeze: shape (channels, inner), learned.
-      squeeze_bias: shape (inner,), learned.
-      excite: shape (inner, channels), learned.
-      excite_bias: shape (channels,), learned.
+      x: the input.
+      activation: what it starts as.
+      numerator: shape (6,), learned.
+      denominator: shape (4,), learned.
 
-    >>> from flaxact import get
-    >>> learned = get("meta_acon").parameters(width=4, key=jax.random.key(0))
-    >>> meta_acon(jnp.ones((2, 3, 3, 4)), **learned).shape
-    (2, 3, 3, 4)
+    Returns:
+      An ``Activation``.
+
+    >>> from flaxact import tanh
+    >>> [round(float(y), 2) for y in rational(tanh)(jnp.array([-1.0, 2.0]))]
+    [-0.76, 0.96]
     """
-    inner = _dense(_context(x), squeeze, squeeze_bias)
-    beta = jax.nn.sigmoid(_dense(inner, excite, excite_bias))
-    line = along_last(p1 - p2, x.ndim) * x
-    return line * jax.nn.sigmoid(beta * line) + along_last(p2, x.ndim) * x
+    # Divided through by x⁴ where that is above one, so that no power overflows.
+    large = abs(x) > 1
+    t = jnp.where(large, 1 / jnp.where(large, x, 1), x)
+    above = [*numerator]
+    below = [0.0, *denominator]
+    p_small, q_small = _polynomial(t, above), _polynomial(t, below)
+    p_large, q_large = _polynomial(t, above[::-1]), _polynomial(t, below[::-1])
+    one = jnp.where(large, t**4, 1)
+    quotient = jnp.where(large, p_large, p_small) / (one + abs(jnp.where(large, q_large, q_small)))
+    return quotient * jnp.where(large, x, 1)
 
 
-@activation(
-    r"\max_k (a_k x + b_k), \quad (a, b) \text{ from } \bar{x}",
-    source="chen2020dyrelu",
-    range=(-INF, INF),
-    monotonic=False,
-    coupled=True,
-    positive=("reduction",),
-    learned=_SQUEEZE,
-    initial=lambda key, width, reduction: _squeeze_initial(
-        "dyrelu", key, width, max(1, width // reduction), 4 * width
-    ),
-    note="DY-ReLU-B, two pieces: slopes 1 and 0 and no offsets, moved by at most 1 and 0.5.",
-)
-@keeps_input()
-def dyrelu(
-    x: jax.Array,
-    reduction: int = 8,
-    squeeze: Learned = None,
-    squeeze_bias: Learned = None,
-    excite: Learned = None,
-    excite_bias: Learned = None,
-) -> jax.Array:
-    """Dynamic ReLU: a small net sets the slopes of each channel from the means of all.
-
-    Args:
-      x: the input, (batch, ..., channels).
-      reduction: channels over inner width of the small net.
-      squeeze: shape (channels, inner), learned.
-      squeeze_bias: shape (inner,), learned.
-      excite: shape (inner, 4 channels), learned.
-      excite_bias: shape (4 channels,), learned.
-
-    >>> from flaxact import get
-    >>> learned = get("dyrelu").parameters(width=4, key=jax.random.key(0))
-    >>> dyrelu(jnp.ones((2, 3, 3, 4)), **learned).shape
-    (2, 3, 3, 4)
-    """
-    inner = jnp.maximum(_dense(_context(x), squeeze, squeeze_bias), 0)
-    moved = 2 * jax.nn.sigmoid(_dense(inner, excite, excite_bias)) - 1
-    slope1, slope2, offset1, offset2 = jnp.split(moved, 4, -1)
-    return jnp.maximum((1 + slope1) * x + offset1 / 2, slope2 * x + offset2 / 2)
+def _polynomial(x: jax.Array, coefficients: list[Any]) -> jax.Array:
+    total = coefficients[-1] + 0 * x
+    for c in coefficients[-2::-1]:
+        total = total * x + c
+    return total

@@ -1,4 +1,4 @@
-"""The input times a gate made of two functions, as in mish."""
+"""Mish and its variants: the input times a gate made of two functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import error_function, finite, lifted, sech_squared, sigmoids
+from flaxact.activations._numerics import error_function, lifted, sech_squared, sigmoids
 
 INF = math.inf
 
@@ -152,56 +152,3 @@ def serf(x: jax.Array) -> jax.Array:
     [-0.3422, 1.9947]
     """
     return lifted(x) * error_function(jnp.logaddexp(x, 0))
-
-
-def _golu_slope(x: jax.Array) -> jax.Array:
-    x = jnp.clip(x, -8, 800)  # below, the gate is 0 in float64 too
-    e = jnp.exp(-x)
-    return jnp.exp(-e) * (1 + x * e)
-
-
-@activation(r"x\,e^{-e^{-x}}", source="das2025golu", range=(-0.09726013, INF), monotonic=False)
-@keeps_input(_golu_slope)
-def golu(x: jax.Array) -> jax.Array:
-    """Gompertz linear unit: the gate is a sigmoid that is not symmetric.
-
-    >>> [round(float(y), 4) for y in golu(jnp.array([-1.0, 2.0]))]
-    [-0.066, 1.7468]
-    """
-    return lifted(x) * jnp.exp(-jnp.exp(-x))
-
-
-def bsilu_slope(x: jax.Array, alpha: float) -> jax.Array:
-    """The derivative of ``bsilu``, which ``sugar`` borrows."""
-    gate, rest = sigmoids(x)
-    return gate * (1 + (jnp.clip(x, -1e4, 1e4) + alpha) * rest)  # beyond, the rest is 0
-
-
-@activation(
-    r"(x + \alpha)\,\sigma(x) - \alpha / 2",
-    source="horuz2025sugar",
-    # The minimum lies where x + alpha + 1 + e^x = 0, which Lambert's W solves.
-    range=lambda alpha: (_bsilu_minimum(alpha), INF),
-    monotonic=False,
-    positive=("alpha",),
-)
-@keeps_input(bsilu_slope)
-def bsilu(x: jax.Array, alpha: float = 1.67) -> jax.Array:
-    """Bounded SiLU: silu moved left by alpha, and down to pass through the origin.
-
-    Args:
-      x: the input.
-      alpha: positive.
-
-    >>> [round(float(y), 4) for y in bsilu(jnp.array([-1.0, 2.0]))]
-    [-0.6548, 2.3975]
-    """
-    # (x + a) s(x) - a/2 = x s(x) + (a/2) tanh(x/2), which does not cancel at 0.
-    return finite(x) * jax.nn.sigmoid(x) + alpha / 2 * jnp.tanh(x / 2)
-
-
-def _bsilu_minimum(alpha: float) -> float:
-    x = -alpha - 1
-    for _ in range(60):
-        x = x - (x + alpha + 1 + math.exp(x)) / (1 + math.exp(x))
-    return (x + alpha) / (1 + math.exp(-x)) - alpha / 2

@@ -1,4 +1,4 @@
-"""The input times a gate that opens with it, as in silu."""
+"""Swish and its variants: the input times a logistic sigmoid of it."""
 
 from __future__ import annotations
 
@@ -10,52 +10,7 @@ from flaxact.activations._grad import keeps_input
 from flaxact.activations._numerics import finite, lifted, settled_sigmoid, sigmoids
 
 INF = math.inf
-_TANH_SCALE = math.sqrt(2 / math.pi)
-_TANH_CUBIC = 0.044715  # Hendrycks & Gimpel 2016, §2
 _QUICK = 1.702  # Hendrycks & Gimpel 2016, §2
-
-
-def _gelu_slope(x: jax.Array, approximate: bool) -> jax.Array:
-    x = jnp.clip(x, -40, 40)  # Beyond, the slope is 0 or 1 in float64 too, and inf · 0 is avoided.
-    if not approximate:
-        density = jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-        return jax.scipy.special.erfc(-x / math.sqrt(2)) / 2 + x * density
-    gate, rest = sigmoids(_gelu_argument(x))
-    return gate * (1 + x * rest * (2 * _TANH_SCALE * (1 + 3 * _TANH_CUBIC * (x * x))))
-
-
-def _gelu_argument(x: jax.Array) -> jax.Array:
-    return x * (2 * _TANH_SCALE + 2 * _TANH_SCALE * _TANH_CUBIC * (x * x))
-
-
-@activation(
-    r"x\,\Phi(x), \text{ approximately } \tfrac{x}{2}"
-    r"\bigl(1 + \tanh(\sqrt{2/\pi}\,(x + 0.044715\,x^3))\bigr)",
-    source="hendrycks2016gelu",
-    range=lambda approximate: (-0.17004075 if approximate else -0.16997121, INF),
-    monotonic=False,
-    note="The tanh form is the default in jax.nn, the exact one in PyTorch, TensorFlow and Keras.",
-)
-@keeps_input(_gelu_slope)
-def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
-    r"""Gaussian error linear unit: the input times the Gaussian's distribution function at it.
-
-    Args:
-      x: the input.
-      approximate: the tanh form (the default of ``jax.nn``), else the exact one (PyTorch's default).
-
-    >>> [round(float(y), 4) for y in gelu(jnp.array([-1.0, 2.0]))]
-    [-0.1588, 1.9546]
-    >>> [round(float(y), 4) for y in gelu(jnp.array([-1.0, 2.0]), approximate=False)]
-    [-0.1587, 1.9545]
-    """
-    clipped = jnp.clip(x, -40, 40)
-    if approximate:
-        # (1 + tanh u)/2 is the sigmoid of 2u, which keeps its digits where 1 + tanh u cancels.
-        gate = jax.nn.sigmoid(_gelu_argument(clipped))
-    else:
-        gate = jax.scipy.special.erfc(-clipped / math.sqrt(2)) / 2
-    return (lifted(x) * gate).astype(x.dtype)  # not weak even for a Python number, as in jax.nn
 
 
 def _swish_slope(x: jax.Array, beta: float) -> jax.Array:
@@ -167,3 +122,79 @@ def hard_swish(x: jax.Array) -> jax.Array:
     [-0.3333, 1.6667]
     """
     return jnp.where(x <= -3, 0, jnp.where(x >= 3, x, x * ((x + 3) / 6)))
+
+
+def _acon_slope(x: jax.Array, p1: float, p2: float, beta: float) -> jax.Array:
+    z = beta * (p1 - p2) * jnp.clip(x, -1e4, 1e4)
+    gate, rest = sigmoids(z)
+    return (p1 - p2) * gate * (1 + z * rest) + p2
+
+
+@activation(
+    r"(p_1 - p_2) x\,\sigma(\beta (p_1 - p_2) x) + p_2 x",
+    source="ma2021acon",
+    range=lambda p1, p2, beta: (
+        (-0.27846455 / beta, INF) if p2 == 0 and p1 > 0 and beta > 0 else (-INF, INF)
+    ),
+    monotonic=False,
+    learned=("p1", "p2", "beta"),
+    per_channel=True,
+    note="Starts at p1 = 1, p2 = 0, which is swish; the authors' code draws both from N(0, 1).",
+)
+@keeps_input(_acon_slope)
+def acon_c(
+    x: jax.Array,
+    p1: float | jax.Array = 1.0,
+    p2: float | jax.Array = 0.0,
+    beta: float | jax.Array = 1.0,
+) -> jax.Array:
+    """ACON-C: a smooth maximum of two lines through the origin, whose slopes are learned.
+
+    Args:
+      x: the input.
+      p1: the slope of one line.
+      p2: the slope of the other.
+      beta: how sharp the maximum is; 0 gives the mean of the two.
+
+    >>> [round(float(y), 4) for y in acon_c(jnp.array([-1.0, 2.0]), p2=0.25)]
+    [-0.4906, 1.7264]
+    """
+    x = finite(x)
+    line = finite((p1 - p2) * x)
+    return line * settled_sigmoid(beta * line, p1, p2, beta) + p2 * x
+
+
+def bsilu_slope(x: jax.Array, alpha: float) -> jax.Array:
+    """The derivative of ``bsilu``, which ``sugar`` borrows."""
+    gate, rest = sigmoids(x)
+    return gate * (1 + (jnp.clip(x, -1e4, 1e4) + alpha) * rest)  # beyond, the rest is 0
+
+
+@activation(
+    r"(x + \alpha)\,\sigma(x) - \alpha / 2",
+    source="horuz2025sugar",
+    # The minimum lies where x + alpha + 1 + e^x = 0, which Lambert's W solves.
+    range=lambda alpha: (_bsilu_minimum(alpha), INF),
+    monotonic=False,
+    positive=("alpha",),
+)
+@keeps_input(bsilu_slope)
+def bsilu(x: jax.Array, alpha: float = 1.67) -> jax.Array:
+    """Bounded SiLU: silu moved left by alpha, and down to pass through the origin.
+
+    Args:
+      x: the input.
+      alpha: positive.
+
+    >>> [round(float(y), 4) for y in bsilu(jnp.array([-1.0, 2.0]))]
+    [-0.6548, 2.3975]
+    """
+    # (x + a) s(x) - a/2 = x s(x) + (a/2) tanh(x/2), which does not cancel at 0.
+    return finite(x) * jax.nn.sigmoid(x) + alpha / 2 * jnp.tanh(x / 2)
+
+
+def _bsilu_minimum(alpha: float) -> float:
+    x = -alpha - 1
+    for _ in range(60):
+        x = x - (x + alpha + 1 + math.exp(x)) / (1 + math.exp(x))
+    return (x + alpha) / (1 + math.exp(-x)) - alpha / 2

@@ -1,4 +1,4 @@
-"""Activations shaped so that signals survive a given depth without skips or normalisation."""
+"""Activations shaped so that signals survive a given depth without skips or normalization."""
 
 from __future__ import annotations
 

@@ -1,0 +1,81 @@
+"""Both halves or both signs: two rectifiers joined along the channels, or subtracted."""
+
+from __future__ import annotations
+
+import math
+
+from flaxact._lazy import jax, jnp
+from flaxact.activations._check import halves
+from flaxact.activations._define import activation
+from flaxact.activations._grad import keeps_input
+from flaxact.activations.exponential import elu
+from flaxact.activations.glu_variants import gate_facts
+from flaxact.activations.rectified import relu
+
+INF = math.inf
+
+
+@activation(
+    r"\max(a, 0) - \max(b, 0), \quad (a, b) = x",
+    **gate_facts("godin2018dual"),
+    note="Another DReLU is the displaced ReLU, `displaced_relu` here.",
+)
+@keeps_input()
+def dual_relu(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Dual rectified linear unit: a unit that is positive, negative or exactly zero.
+
+    Args:
+      x: the input, whose width along the axis is even.
+      axis: where it is cut in two.
+
+    >>> dual_relu(jnp.array([2.0, 3.0]))
+    Array([-1.], dtype=float32)
+    """
+    first, second = halves("dual_relu", x, axis)
+    return relu(first) - relu(second)
+
+
+@activation(
+    r"(\max(x, 0), \max(-x, 0))",
+    source="shang2016crelu",
+    range=(0.0, INF),
+    monotonic=False,
+    coupled=True,
+    width=lambda width, axis: 2 * width,
+)
+@keeps_input()
+def crelu(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Concatenated ReLU: what is above zero, and what is below, side by side.
+
+    Args:
+      x: the input.
+      axis: which is twice as wide afterwards.
+
+    >>> crelu(jnp.array([2.0, -3.0]))
+    Array([2., 0., 0., 3.], dtype=float32)
+    """
+    return jnp.concatenate([relu(x), relu(-x)], axis)
+
+
+@activation(
+    r"(\mathrm{elu}(x), \mathrm{elu}(-x))",
+    source="shang2016crelu",
+    range=lambda axis, alpha: (-alpha, INF),
+    monotonic=False,
+    coupled=True,
+    width=lambda width, axis, alpha: 2 * width,
+    positive=("alpha",),
+)
+@keeps_input()
+def concatenated_elu(x: jax.Array, axis: int = -1, alpha: float = 1.0) -> jax.Array:
+    """Concatenated ELU: ELU of the input and of its negative, side by side.
+
+    Args:
+      x: the input.
+      axis: which is twice as wide afterwards.
+      alpha: of ELU, positive.
+
+    >>> [round(float(y), 4) for y in concatenated_elu(jnp.array([2.0]))]
+    [2.0, -0.8647]
+    """
+    return jnp.concatenate([elu(x, alpha), elu(-x, alpha)], axis)

@@ -1,0 +1,91 @@
+"""The input times another gate, as in GELU: the Gaussian's distribution function, Gompertz, tanh."""
+
+from __future__ import annotations
+
+import math
+
+from flaxact._lazy import jax, jnp
+from flaxact.activations._define import activation
+from flaxact.activations._grad import keeps_input
+from flaxact.activations._numerics import lifted, sech_squared, sigmoids
+
+INF = math.inf
+_TANH_SCALE = math.sqrt(2 / math.pi)
+_TANH_CUBIC = 0.044715  # Hendrycks & Gimpel 2016, §2
+
+
+def _gelu_slope(x: jax.Array, approximate: bool) -> jax.Array:
+    x = jnp.clip(x, -40, 40)  # Beyond, the slope is 0 or 1 in float64 too, and inf · 0 is avoided.
+    if not approximate:
+        density = jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+        return jax.scipy.special.erfc(-x / math.sqrt(2)) / 2 + x * density
+    gate, rest = sigmoids(_gelu_argument(x))
+    return gate * (1 + x * rest * (2 * _TANH_SCALE * (1 + 3 * _TANH_CUBIC * (x * x))))
+
+
+def _gelu_argument(x: jax.Array) -> jax.Array:
+    return x * (2 * _TANH_SCALE + 2 * _TANH_SCALE * _TANH_CUBIC * (x * x))
+
+
+@activation(
+    r"x\,\Phi(x), \text{ approximately } \tfrac{x}{2}"
+    r"\bigl(1 + \tanh(\sqrt{2/\pi}\,(x + 0.044715\,x^3))\bigr)",
+    source="hendrycks2016gelu",
+    range=lambda approximate: (-0.17004075 if approximate else -0.16997121, INF),
+    monotonic=False,
+    note="The tanh form is the default in jax.nn, the exact one in PyTorch, TensorFlow and Keras.",
+)
+@keeps_input(_gelu_slope)
+def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
+    r"""Gaussian error linear unit: the input times the Gaussian's distribution function at it.
+
+    Args:
+      x: the input.
+      approximate: the tanh form (the default of ``jax.nn``), else the exact one (PyTorch's default).
+
+    >>> [round(float(y), 4) for y in gelu(jnp.array([-1.0, 2.0]))]
+    [-0.1588, 1.9546]
+    >>> [round(float(y), 4) for y in gelu(jnp.array([-1.0, 2.0]), approximate=False)]
+    [-0.1587, 1.9545]
+    """
+    clipped = jnp.clip(x, -40, 40)
+    if approximate:
+        # (1 + tanh u)/2 is the sigmoid of 2u, which keeps its digits where 1 + tanh u cancels.
+        gate = jax.nn.sigmoid(_gelu_argument(clipped))
+    else:
+        gate = jax.scipy.special.erfc(-clipped / math.sqrt(2)) / 2
+    return (lifted(x) * gate).astype(x.dtype)  # not weak even for a Python number, as in jax.nn
+
+
+def _golu_slope(x: jax.Array) -> jax.Array:
+    x = jnp.clip(x, -8, 800)  # below, the gate is 0 in float64 too
+    e = jnp.exp(-x)
+    return jnp.exp(-e) * (1 + x * e)
+
+
+@activation(r"x\,e^{-e^{-x}}", source="das2025golu", range=(-0.09726013, INF), monotonic=False)
+@keeps_input(_golu_slope)
+def golu(x: jax.Array) -> jax.Array:
+    """Gompertz linear unit: the gate is a sigmoid that is not symmetric.
+
+    >>> [round(float(y), 4) for y in golu(jnp.array([-1.0, 2.0]))]
+    [-0.066, 1.7468]
+    """
+    return lifted(x) * jnp.exp(-jnp.exp(-x))
+
+
+@activation(
+    r"x \tanh x",
+    source="roy2019lisht",
+    range=(0.0, INF),
+    monotonic=False,
+    aliases=("lisht",),
+)
+@keeps_input(lambda x: jnp.tanh(x) + jnp.clip(x, -400, 400) * sech_squared(x))
+def linearly_scaled_tanh(x: jax.Array) -> jax.Array:
+    """Linearly scaled tanh (LiSHT): a smooth absolute value.
+
+    >>> [round(float(y), 4) for y in linearly_scaled_tanh(jnp.array([-1.0, 2.0]))]
+    [0.7616, 1.9281]
+    """
+    return x * jnp.tanh(x)
