@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from flaxact._grammar import as_kind, plain, shown, type_names
+from flaxact._grammar import as_kind, plain, value_text, type_names
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._spec import OPTIONS, Activation, Spec, takes_activation, takes_axes
 from flaxact.errors import InputError
@@ -40,7 +40,7 @@ def checked_number(spec: Spec, parameter: inspect.Parameter, value: Any) -> bool
     try:
         return as_kind(value, kind)
     except TypeError:
-        said = _shown(value) if hasattr(value, "dtype") else shown(value)
+        said = _shown(value) if hasattr(value, "dtype") else value_text(value)
         wanted = f"{spec.name} needs {type_names[kind]} as {parameter.name}"
         raise InputError(f"{wanted}, not {said}") from None
 
@@ -202,7 +202,7 @@ def _is_mask(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = shown(value) if isinstance(value, int) else repr(value)
+    text = value_text(value) if isinstance(value, int) else repr(value)
     return f"{type(value).__name__} {text:.40}"
 
 

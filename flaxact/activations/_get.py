@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flaxact import _grammar
-from flaxact._grammar import shown
+from flaxact._grammar import value_text
 from flaxact.activations._check import check_domain, checked_number
 from flaxact.activations._spec import Activation, Spec, catalogue, takes_activation
 from flaxact.errors import InputError, hint, nearest, unknown
@@ -99,7 +99,7 @@ def _checked_value(spec: Spec, parameter: inspect.Parameter, value: Any) -> Any:
     if takes_activation(parameter):
         if isinstance(_grammar.plain(value), bool | int | float):
             raise InputError(
-                f"{spec.name} needs an activation as {parameter.name}, not {shown(value)}"
+                f"{spec.name} needs an activation as {parameter.name}, not {value_text(value)}"
             )
         return _checked_inner(spec, get(value))
     return checked_number(spec, parameter, value)

@@ -182,7 +182,7 @@ def _wrong_places(
 
 
 def _breaks(f: Function, x: np.ndarray, y: np.ndarray, parts: int = 16) -> list[float]:
-    """The places where a function jumps: between neighbours of ``x``, taken apart again and again.
+    """The places where a function jumps: between neighbors of ``x``, taken apart again and again.
 
     Half an interval leaves less of the difference of its ends where the function is continuous, more
     where it has no bound, and all of a jump.

@@ -187,7 +187,7 @@ def shifted_relu(x: jax.Array) -> jax.Array:
 )
 @keeps_output(lambda y, displacement: jnp.where(y > -displacement, 1, 0).astype(y.dtype))
 def displaced_relu(x: jax.Array, displacement: float = 0.05) -> jax.Array:
-    r"""Displaced rectified linear unit (DReLU), for use after batch normalisation.
+    r"""Displaced rectified linear unit (DReLU), for use after batch normalization.
 
     Args:
       x: the input.

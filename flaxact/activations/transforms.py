@@ -99,8 +99,8 @@ def standardized(
     >>> [round(float(y), 4) for y in standardized(relu)(jax.numpy.array([-1.0, 2.0]))]
     [-0.6833, 2.7424]
     """
-    centre, scale = gaussian_mean(activation, mean, std), gaussian_std(activation, mean, std)
-    return (activation(x) - centre) / scale
+    center, scale = gaussian_mean(activation, mean, std), gaussian_std(activation, mean, std)
+    return (activation(x) - center) / scale
 
 
 def _ends(activation: Activation, factor: float, offset: float) -> Interval:
