@@ -144,7 +144,7 @@ def _number(text: str, token: str) -> int | float:
     if not re.fullmatch(r"[-+]?\d+", token):
         return float(token)
     if math.isinf(float(token)):
-        raise InputError(f"a whole number is too large in {text!r}")
+        raise InputError(f"an integer in {text!r} is too large")
     return int(token)
 
 
@@ -158,7 +158,7 @@ def _call(text: str, name: str, tokens: list[tuple[str, str]]) -> tuple[Call, li
                 raise InputError(f"{text!r} gives {key} twice")
             kwargs[key], tokens = _value(text, tokens[2:])
         elif kwargs:
-            raise InputError(f"{text!r}: a value without a name follows one with a name")
+            raise InputError(f"{text!r}: a positional value follows a named one")
         else:
             value, tokens = _value(text, tokens)
             args.append(value)

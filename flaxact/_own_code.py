@@ -84,7 +84,8 @@ def _from_file(path: Path) -> ModuleType:
         if getattr(loaded, "__file__", None) == str(path):
             return loaded
         raise InputError(
-            f"cannot import {path}: another module {path.stem!r} is there already; rename the file"
+            f"cannot import {path}: another module {path.stem!r} is already imported; rename the "
+            "file"
         )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
@@ -111,8 +112,8 @@ def _guarded(name: str, folder: Path, load: Callable[[], ModuleType]) -> None:
     except ModuleNotFoundError as error:
         if error.name == name.partition(".")[0] or error.name == name:
             raise InputError(
-                f"cannot import {name}: there is no such module in {folder} or where Python looks; for "
-                "a file say its whole name, as my.py"
+                f"cannot import {name}: there is no such module in {folder} or on Python's path; "
+                "give a file by its full name, such as my.py"
             ) from None
         raise _failed(name, error) from None
     except (Exception, SystemExit) as error:

@@ -66,8 +66,8 @@ def tfds() -> Any:
         module = importlib.import_module("tensorflow_datasets")
     if not hasattr(module, "list_builders"):
         raise InputError(
-            "tensorflow-datasets cannot import all of itself; its log says why. Mend that, or install it "
-            "again: pip install --force-reinstall tensorflow-datasets"
+            "tensorflow-datasets cannot import all of itself; its log says why. Fix that, or "
+            "reinstall it: pip install --force-reinstall tensorflow-datasets"
         )
     return module
 

@@ -135,7 +135,7 @@ def variance_preserving(
     value = getattr(moments, _MOMENTS[moment])
     # A constant's variance is rounding: about 1e-32 of its square.
     if not 1e-24 * moments.second_moment < value < math.inf:
-        raise InputError(f"{get(activation)} has no gain: its moment {moment!r} is {value:.3g}")
+        raise InputError(f"{get(activation)} has no gain: its {moment} moment is {value:.3g}")
     return _scaled(1 / value, mode, distribution, centered)
 
 

@@ -118,12 +118,12 @@ def _solved(name: str, activation: Activation, residual: Callable[..., Any]) -> 
     for start_a in (0.1, 0.3, 0.03, 1.0):
         for start_b in (0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0):
             with np.errstate(all="ignore"):
-                found = root(
+                solution = root(
                     lambda v: residual(activation, math.exp(min(max(v[0], -12), 4)), v[1])[0],
                     (math.log(start_a), start_b),
                     options={"xtol": 1e-13},
                 )
-            a, b = math.exp(min(max(found.x[0], -12), 4)), float(found.x[1])
+            a, b = math.exp(min(max(solution.x[0], -12), 4)), float(solution.x[1])
             error, (c, d) = residual(activation, a, b)
             if max(map(abs, error)) < 1e-9:
                 return a, b, c, d
@@ -171,16 +171,16 @@ def _shaped_range(activation: Activation, shape: Shape) -> Interval:
 
 
 def _shape_facts(solve: Callable[..., Shape]) -> dict[str, Any]:
-    def places(of: str):
-        def fact(activation: Activation, **given: Any) -> tuple[float, ...]:
-            a, b, _, _ = solve(activation, *given.values())
-            return tuple((k - b) / a for k in getattr(activation, of))
+    def places(fact_name: str):
+        def fact(activation: Activation, **options: Any) -> tuple[float, ...]:
+            a, b, _, _ = solve(activation, *options.values())
+            return tuple((k - b) / a for k in getattr(activation, fact_name))
 
         return fact
 
     return {
-        "range": lambda activation, **given: _shaped_range(
-            activation, solve(activation, *given.values())
+        "range": lambda activation, **options: _shaped_range(
+            activation, solve(activation, *options.values())
         ),
         "kinks": places("kinks"),
         "jumps": places("jumps"),

@@ -47,7 +47,7 @@ def write(folder: Path, names: Iterable[str] | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)  # first: the rest takes a minute
         for path in (folder / name for name in ("README.md", *graphs)):
             if path.exists() and not _is_ours(path):
-                raise InputError(f"{str(path)!r} is not of the gallery; choose another folder")
+                raise InputError(f"{str(path)!r} is not part of the gallery; choose another folder")
         for name, entry in graphs.items():
             (folder / name).write_bytes(graph(entry, **window(entry)).encode())
         (folder / "README.md").write_bytes(_page(entries).encode())

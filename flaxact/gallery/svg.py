@@ -52,7 +52,7 @@ def graph(activation: str | Activation, *, low: float = -5.0, high: float = 5.0)
     """
     activation = get(activation)
     if activation.spec.coupled:
-        raise InputError(f"{activation} has no graph: it is no function of one number")
+        raise InputError(f"{activation} has no graph: it is not a function of one number")
     if not -math.inf < low < high < math.inf:
         raise InputError(f"a graph needs low < high, not {low} and {high}")
     x, curves = _curves(activation, low, high)

@@ -218,7 +218,9 @@ def parse(text: str) -> _grammar.Call:
     if call.name not in entries():
         raise unknown("model", call.name, entries())
     if call.args:
-        raise InputError(f"{text!r}: name the arguments of a model, as in cuda_convnet(width=0.5)")
+        raise InputError(
+            f"{text!r}: write a model's arguments by name, as in cuda_convnet(width=0.5)"
+        )
     return call
 
 

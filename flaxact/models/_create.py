@@ -125,7 +125,7 @@ def _acts(act: Any) -> Any:
     from flaxact.models._sites import Sites
 
     if not act:
-        raise InputError("a mapping of activations needs a pattern, such as '*'")
+        raise InputError("a mapping of activations needs at least one pattern, such as '*'")
     return Sites(tuple((str(pattern), get(value)) for pattern, value in act.items()))
 
 
@@ -135,7 +135,8 @@ def _check_patterns(
     if not hasattr(model, "activate"):
         raise InputError(
             f"{name} takes one activation for all its sites; to choose by site, inherit "
-            "flaxact.models.ZooModel and write each site as self.activate(x, name, train=train)"
+            "flaxact.models.ZooModel and apply each activation as self.activate(x, name, "
+            "train=train)"
         )
     site_names = tuple(sites(model, shape))
     for pattern in act:

@@ -25,5 +25,6 @@ class Sites:
             if fnmatch.fnmatchcase(site, pattern):
                 return act
         raise InputError(
-            f"no pattern fits the site {site!r}: give {', '.join(p for p, _ in self.rules)} and '*'"
+            f"no pattern matches the site {site!r}: give {', '.join(p for p, _ in self.rules)} and "
+            "'*'"
         )

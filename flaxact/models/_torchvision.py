@@ -88,7 +88,7 @@ def _layers(model: ZooModel) -> dict[str, str]:
     if names is None:
         raise InputError(f"TorchVision has no weights for {type(model).__name__}")
     if model.norm.startswith("weight"):
-        raise InputError(f"TorchVision's weights are not normalized; leave out norm={model.norm!r}")
+        raise InputError(f"TorchVision has no weights for norm={model.norm!r}; omit it")
     return names()
 
 

@@ -29,14 +29,15 @@ class AlexNetOneWeirdTrick(ZooModel):
     Images (batch, height, width, channels), values from 0 to 255 → logits (batch, num_classes).
     61,100,840 parameters for images of 224 × 224 × 3 and 1000 classes, in both variants.
 
-    ``torchvision``: ``torchvision.models.alexnet``, which has no response normalization and drops the
-    inputs of both hidden dense layers. Images, of color or gray and 7 × 7 or more, are normalized with
-    ImageNet's mean and standard deviation; before the dense layers they are averaged to 6 × 6, so that
-    their size changes no parameter. Weights are drawn as torch does by default; biases are 0 (torch
-    draws them too). ``flaxact.models.load_torchvision`` reads its weights.
+    ``torchvision``: ``torchvision.models.alexnet``, which has no response normalization and drops
+    the inputs of both hidden dense layers. Images, of color or gray and 7 × 7 or more, are
+    normalized with ImageNet's mean and standard deviation; before the dense layers they are
+    averaged to 6 × 6, so that their size changes no parameter. Weights are drawn as torch does by
+    default; biases are 0 (torch draws them too). ``flaxact.models.load_torchvision`` reads its
+    weights.
 
-    ``cuda_convnet2``: layers-imagenet-1gpu.cfg, with response normalization (before the activation in
-    the first layer, after it in the second), the first and fifth activation after their pooling,
+    ``cuda_convnet2``: layers-imagenet-1gpu.cfg, with response normalization (before the activation
+    in the first layer, after it in the second), the first and fifth activation after their pooling,
     weights and biases (1, and -7 of the logits) as in that file, and dropout after the hidden dense
     layers. The mean image of the images at initialization is subtracted.
 

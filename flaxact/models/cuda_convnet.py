@@ -23,18 +23,19 @@ class CudaConvnet(ZooModel):
 
     Images (batch, height, width, channels), pixels from 0 to 255 → logits (batch, num_classes). The
     mean image of the images at initialization is subtracted, and nothing divided, as in
-    cuda-convnet. On CIFAR-10 145,578 parameters (``80sec``), 89,578 (``18pct``, ``19pct``), 1,901,386
-    (``conv_local_13pct``) and 3,672,906 (``conv_local_11pct``). Both local nets were published for
-    crops of 24 × 24, where they have 1,116,490 and 2,112,970.
+    cuda-convnet. On CIFAR-10 145,578 parameters (``80sec``), 89,578 (``18pct``, ``19pct``),
+    1,901,386 (``conv_local_13pct``) and 3,672,906 (``conv_local_11pct``). Both local nets were
+    published for crops of 24 × 24, where they have 1,116,490 and 2,112,970.
 
     The first activation of the three smaller nets follows the first pooling, as published: the same
-    function for monotone activations, another one for the rest. Weights are Gaussian with the standard
-    deviations of the layer files, biases zero. Normalization, if any is chosen, stays beside the
-    activation.
+    function for monotone activations, another one for the rest. Weights are Gaussian with the
+    standard deviations of the layer files, biases zero. Normalization, if any is chosen, stays
+    beside the activation.
 
-    The local nets have two convolutions, then two layers of 3×3 whose weights are not shared between
-    places. ``conv_local_11pct`` has response normalization across maps (size 9, scale 0.001), after the
-    first pooling and before the second, and twice as many maps in its first local layer.
+    The local nets have two convolutions, then two layers of 3×3 whose weights are not shared
+    between places. ``conv_local_11pct`` has response normalization across maps (size 9, scale
+    0.001), after the first pooling and before the second, and twice as many maps in its first local
+    layer.
 
     Attributes:
       variant: ``80sec``, ``18pct`` (with response normalization within maps), ``19pct``,

@@ -128,8 +128,9 @@ class ResNet(ZooModel):
             return self.normalize(x, f"norm{place}_skip", train=train)
         if missing < 0:
             raise InputError(
-                f"the padded shortcut at act{place}_out takes {self.scale_width(features)} channels, and the "
-                f"stem gives {x.shape[-1]}: take matched=width or shortcut=projected"
+                f"the padded shortcut at act{place}_out takes {self.scale_width(features)} "
+                f"channels, and the stem gives {x.shape[-1]}: use matched=width or "
+                "shortcut=projected"
             )
         return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (0, missing)))
 

@@ -175,7 +175,9 @@ def check_seal(record: Any, place: object) -> None:
         return
     content = {name: value for name, value in record.items() if name != DIGEST}
     if digest(content) != record[DIGEST]:
-        raise DamagedError(f"{place} was changed or damaged: its {DIGEST} is not the stored one")
+        raise DamagedError(
+            f"{place} was changed or damaged: its {DIGEST} differs from the stored one"
+        )
 
 
 def digest_of_file(path: Path) -> str | None:
