@@ -1,4 +1,4 @@
-"""A user's own code, which ``flaxact --import`` names: activations, models, data sets."""
+"""A user's own code, imported by ``flaxact --import``: activations, models, data sets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ names: list[
 
 
 def imported(arguments: list[str]) -> list[str]:
-    """The arguments without the ``--import``s at their start, once what these name is imported.
+    """Import what leading ``--import`` options name; returns the other arguments.
 
     Raises:
-      InputError: as ``load``; or a name is left out.
+      InputError: as ``load``; or ``--import`` without a name.
     """
     while arguments and arguments[0].partition("=")[0] == OPTION:
         first, *rest = arguments
@@ -37,10 +37,10 @@ def imported(arguments: list[str]) -> list[str]:
 
 
 def load(name: str) -> None:
-    """Import a Python file, or a module by its name; folders are looked through as by ``python``.
+    """Import a Python file, or a module by name from where ``python`` would find it.
 
     Raises:
-      InputError: there is none, or it raises: says what, and at which line.
+      InputError: it does not exist, or raises an error; the message has the error and its line.
     """
     if not name:
         raise InputError(f"{OPTION} needs a Python file or a module, as in {OPTION} my.py")
@@ -55,10 +55,10 @@ def load(name: str) -> None:
 
 
 def check_free(kind: str, name: str, new: Callable[..., object], old: object) -> None:
-    """Raise where another definition has a name; the same one again, as in a notebook's cell, is fine.
+    """Raise if another definition has the name. The same one again, as in a notebook's cell, is allowed.
 
     Raises:
-      InputError: says where the other is.
+      InputError: the message says where the other one is.
     """
     places = [(getattr(f, "__module__", ""), getattr(f, "__qualname__", "")) for f in (old, new)]
     if old is not None and places[0] != places[1]:
@@ -66,7 +66,7 @@ def check_free(kind: str, name: str, new: Callable[..., object], old: object) ->
 
 
 def digest(definitions: Iterable[Callable[..., object]]) -> str:
-    """A digest of the source of functions and classes; of one typed at a prompt, of its name alone."""
+    """A digest of the source of functions and classes; without source, of their names."""
     hasher = hashlib.sha256()
     for definition in definitions:
         try:
@@ -100,7 +100,7 @@ def _from_file(path: Path) -> ModuleType:
 
 
 def _guarded(name: str, folder: Path, load: Callable[[], ModuleType]) -> None:
-    """Import something, with its folder first among those that Python looks through."""
+    """Import a module, with its folder first in Python's search path."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
@@ -127,7 +127,7 @@ def _failed(name: str, error: BaseException) -> InputError:
 
 
 def _place(error: BaseException) -> str:
-    """The last line of the user's own that an error passed through, as ``my.py:3``; or nothing."""
+    """The last line of the user's own code in an error's traceback, such as ``my.py:3``; else empty."""
     ours = str(Path(__file__).parent)
     outside = [
         frame

@@ -1,4 +1,4 @@
-"""Packages that only some parts need: where one is absent, one line says what to install."""
+"""Optional packages: if one is missing, one line says what to install."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = {"PIL": "pillow"}  # of modules whose names differ by more than dashe
 
 
 def check(*modules: str) -> None:
-    """Raise for the first module that is not installed, without importing any.
+    """Raise for the first of some modules that is not installed; imports none of them.
 
     Raises:
       InputError: what to install.
@@ -28,7 +28,7 @@ def check(*modules: str) -> None:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Within it, or within what it decorates, a package that flaxact asks for and is absent is named.
+    """A context or decorator in which the error for a missing optional package says what to install.
 
     Raises:
       InputError: what to install.
@@ -60,7 +60,7 @@ def tfds() -> Any:
     """The module ``tensorflow_datasets``.
 
     Raises:
-      InputError: it is not installed, or could not import all of itself, which it logs and hides.
+      InputError: it is not installed, or parts of it cannot be imported, which it only logs.
     """
     with explained():
         module = importlib.import_module("tensorflow_datasets")
@@ -77,7 +77,7 @@ def _package(module: str) -> str:
 
 
 def _requirement(module: str) -> str | None:
-    """The line of flaxact's metadata that asks for a module's package; not for the tests alone."""
+    """The line of flaxact's metadata that requires a module's package, other than for tests alone."""
     try:
         lines = importlib.metadata.requires("flaxact") or []
     except importlib.metadata.PackageNotFoundError:

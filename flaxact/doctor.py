@@ -1,4 +1,4 @@
-"""What this machine has for flaxact, and what is missing or does not fit together."""
+"""Report what this machine has for flaxact, what is missing, and what does not fit together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOM = 2e9  # bytes: an environment, checkpoints and a data set
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: what was looked at, what was found, and what to do if that is wrong."""
+    """One line of the report: the subject, what was found, and advice if that is a problem."""
 
     about: str
     found: str
@@ -33,7 +33,7 @@ def examine(data_dir: Path | None = None) -> list[Finding]:
     """All findings. Trains a small net for about a second on every kind of device.
 
     Args:
-      data_dir: where TFDS keeps its data sets; None for FLAXACT_DATA_DIR or TFDS's own place.
+      data_dir: the folder of TFDS's data sets; None for FLAXACT_DATA_DIR, or else TFDS's default.
     """
     return [
         Finding("Python", f"{platform.python_version()} on {platform.platform()}"),
@@ -54,10 +54,10 @@ def _installed() -> dict[str, str]:
 
 
 def versions(installed: dict[str, str]) -> list[Finding]:
-    """Versions of what matters most, and what JAX will not use because its version differs.
+    """Versions of the main packages, and plugins that JAX ignores because their versions differ.
 
     Args:
-      installed: version by name of package.
+      installed: version by package name.
 
     >>> for finding in versions({"jax": "0.12.0", "jaxlib": "0.12.0", "jax-cuda12-plugin": "0.7.2"}):
     ...     print(finding.about, finding.found, finding.advice)
@@ -83,7 +83,7 @@ def versions(installed: dict[str, str]) -> list[Finding]:
 
 
 def requirements(installed: dict[str, str]) -> list[Finding]:
-    """What flaxact asks for and is absent or of another version; absent extras without advice."""
+    """Required packages that are missing or have another version; missing extras without advice."""
     required = [Requirement(text) for text in importlib.metadata.requires("flaxact") or ()]
     findings = []
     absent = set()
@@ -113,7 +113,7 @@ def _applies(requirement: Requirement) -> bool:
 
 
 def devices() -> list[Finding]:
-    """The devices that JAX has, with a small training on each kind, and accelerators it does not use."""
+    """JAX's devices, with a small training on each kind, and accelerators that JAX does not use."""
     import jax
 
     platforms = os.environ.get("JAX_PLATFORMS", "")
@@ -132,7 +132,7 @@ def devices() -> list[Finding]:
 
 
 def no_devices() -> Finding | None:
-    """What is wrong where JAX has no device of the kind that JAX_PLATFORMS asks for, or None."""
+    """The problem if JAX has no device of the kind that JAX_PLATFORMS requests, else None."""
     import jax
 
     try:
@@ -147,7 +147,7 @@ def no_devices() -> Finding | None:
 
 
 def _hardware() -> list[str]:
-    """Accelerators that the operating system shows."""
+    """Accelerators that the operating system reports."""
     kinds = []
     if DRIVER.exists() or shutil.which("nvidia-smi"):
         kinds.append("gpu")
@@ -161,8 +161,8 @@ def unused(default: str, platforms: str, hardware: list[str]) -> list[Finding]:
 
     Args:
       default: JAX's default backend.
-      asked: what JAX_PLATFORMS says.
-      hardware: "gpu", "tpu" or both, as the operating system shows them.
+      platforms: the value of JAX_PLATFORMS.
+      hardware: "gpu", "tpu" or both, as the operating system reports them.
 
     >>> unused("cpu", "", ["tpu"])[0].advice
     'pip install "flaxact[tpu]"'
@@ -179,10 +179,10 @@ def unused(default: str, platforms: str, hardware: list[str]) -> list[Finding]:
 
 
 def cuda_extra(file: Path) -> str:
-    """The extra whose CUDA the driver can run, from the driver's file: 13 from version 580 on.
+    """The extra whose CUDA the driver supports, from the driver's file: CUDA 13 from driver 580 on.
 
     Args:
-      file: what the driver says of itself; where there is none, a new driver is taken.
+      file: the driver's version file; if it does not exist, a new driver is assumed.
     """
     text = file.read_text("utf-8") if file.exists() else ""
     version = re.search(r" (\d{3,})\.\d+", text)
@@ -190,7 +190,7 @@ def cuda_extra(file: Path) -> str:
 
 
 def _smoke(device: Any) -> tuple[float, str]:
-    """Seconds that a small training takes on a device, and what is wrong with its result."""
+    """The seconds that a small training takes on a device, and the problem with its result, if any."""
     import numpy as np
 
     from flaxact.data import Dataset, Split
@@ -217,7 +217,7 @@ def _smoke(device: Any) -> tuple[float, str]:
 
 
 def data_sets(data_dir: Path | None) -> list[Finding]:
-    """The sets that TFDS has prepared."""
+    """The data sets that TFDS has prepared."""
     setting = data_dir or os.environ.get("FLAXACT_DATA_DIR")
     folder = Path(setting) if setting else Path.home() / "tensorflow_datasets"
     prepared = [*folder.glob("*/*/dataset_info.json"), *folder.glob("*/*/*/dataset_info.json")]
@@ -229,7 +229,7 @@ def data_sets(data_dir: Path | None) -> list[Finding]:
 
 
 def caches() -> list[Finding]:
-    """Where compiled programs are kept, and how much room the disk has."""
+    """The cache of compiled programs, and the free disk space."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
     free = shutil.disk_usage(Path.cwd()).free
     advice = "" if free > ROOM else "make room: data sets and checkpoints may not fit"
@@ -240,11 +240,11 @@ def caches() -> list[Finding]:
 
 
 def doctor(*, json: bool = False, data_dir: Path | None = None) -> None:
-    """Say what this machine has for flaxact, and what is missing; exit 1 where something is wrong.
+    """Report what this machine has for flaxact and what is missing; exits 1 if there is a problem.
 
     Args:
       json: Print the findings as JSON.
-      data_dir: Where TFDS keeps its data sets.
+      data_dir: Folder of TFDS's data sets.
     """
     findings = examine(data_dir)
     if json:

@@ -22,13 +22,13 @@ _TRANSCENDENTAL = {
 
 @functools.cache
 def moments(activation: Activation) -> Moments:
-    """``gaussian_moments`` for a standard Gaussian, once for each activation."""
+    """``gaussian_moments`` for a standard Gaussian, cached per activation."""
     return gaussian_moments(activation)
 
 
 @functools.cache
 def lipschitz(activation: Activation) -> float:
-    """The largest slope in size, to about six digits; ``inf`` where it jumps or ever grows.
+    """The Lipschitz constant, to about six digits; ``inf`` for a jump or an unbounded slope.
 
     >>> lipschitz(get("relu")), lipschitz(get("squared_relu")), round(lipschitz(get("gelu")), 4)
     (1.0, inf, 1.129)
@@ -53,7 +53,7 @@ def lipschitz(activation: Activation) -> float:
 
 
 def _steepness(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """The size of the value's slope, also where differentiation gives another."""
+    """The absolute slope of the values, also if the derivative is a surrogate."""
     if lends_slope(activation):
         step = 1e-6 * np.maximum(1, abs(x))
         return abs(evaluate(activation, x + step) - evaluate(activation, x - step)) / (2 * step)
@@ -62,7 +62,7 @@ def _steepness(activation: Activation, x: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def roots(activation: Activation) -> str:
-    """Where the value is zero between -20 and 20, as text: places, intervals, or that there are many.
+    """The zeros of the value between -20 and 20 as text: points, intervals, or that there are many.
 
     >>> roots(get("relu")), roots(get("tanh")), roots(get("hard_swish")), roots(get("sigmoid"))
     ('x ≤ 0', '0', 'x ≤ -3, 0', 'none')
@@ -102,7 +102,7 @@ def _flat_zeros(activation: Activation) -> Iterator[tuple[float, float]]:
 
 
 def _edge(activation: Activation, inside: float, outside: float) -> float:
-    """Where the exact zeros end, between a place with one and a place without."""
+    """The end of an interval of exact zeros, between a point inside and a point outside."""
     for _ in range(50):
         middle = (inside + outside) / 2
         flat = evaluate(activation, np.array([middle]))[0] == 0
@@ -112,7 +112,7 @@ def _edge(activation: Activation, inside: float, outside: float) -> float:
 
 @functools.cache
 def saturation(activation: Activation) -> str:
-    """On which sides the value comes to rest: ``left`` or ``right``, hard (it stays equal) or soft.
+    """The sides on which the value saturates, ``left`` or ``right``: hard (constant) or soft.
 
     >>> saturation(get("relu")), saturation(get("tanh")), saturation(get("identity"))
     ('left (hard)', 'left (soft), right (soft)', 'none')
@@ -146,7 +146,7 @@ def symmetry(activation: Activation) -> str:
 
 
 def transcendentals(activation: Activation) -> int:
-    """How many exponentials, logarithms, roots and the like a forward value takes.
+    """The number of transcendental operations (exp, log, roots and similar) in a forward pass.
 
     >>> transcendentals(get("relu")), transcendentals(get("silu"))
     (0, 1)
@@ -171,7 +171,7 @@ def _count(jaxpr: Any) -> int:
 
 
 def _program(value: Any) -> Any:
-    """The jaxpr that a parameter of an equation is, or None."""
+    """The jaxpr in a parameter of an equation, or None."""
     value = getattr(value, "jaxpr", value)
     return value if hasattr(value, "eqns") else None
 
@@ -182,9 +182,9 @@ def _is_program(value: Any) -> bool:
 
 @functools.cache
 def arrays_kept(activation: Activation) -> float:
-    """Arrays of a layer's size that a compiled training step of a dense stack keeps a layer.
+    """Layer-sized arrays per layer that a compiled training step of a dense stack keeps.
 
-    The difference between stacks of 6 and 3 layers of 1024 × 64, from what XLA says of their memory.
+    The difference between stacks of 6 and 3 layers of 1024 × 64, from XLA's memory analysis.
 
     >>> arrays_kept(get("relu")) < 1.1
     True
@@ -210,7 +210,7 @@ def arrays_kept(activation: Activation) -> float:
 
 
 def computed(activation: Activation) -> dict[str, str]:
-    """Every computed fact of a pointwise activation as text, in the order to show them.
+    """All computed facts of a pointwise activation as text, in display order.
 
     >>> computed(get("relu"))["gain"]
     '1.414214'

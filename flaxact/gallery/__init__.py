@@ -1,4 +1,4 @@
-"""A page of every activation, and the graph of one."""
+"""A page of all activations, and the graph of one."""
 
 from flaxact._lazy import listing
 from flaxact.gallery.page import write

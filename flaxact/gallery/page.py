@@ -27,17 +27,18 @@ _PROSE = ("hyperparameters", "learns", "random", "note", "source")
 
 
 def write(folder: Path, names: Iterable[str] | None = None) -> Path:
-    """Write ``README.md`` and a graph of each activation into a folder, and give the page's path.
+    """Write ``README.md`` and a graph of each activation into a folder; returns the page's path.
 
-    Twice the same bytes. Graphs of activations that are no more are removed; other files stay.
+    The output is deterministic. Graphs of activations that no longer exist are deleted; other files
+    stay.
 
     Args:
-      folder: made if it is not there.
-      names: of activations, at their default hyperparameters; all of them if left out.
+      folder: created if it does not exist.
+      names: of activations, at their default hyperparameters; None for all.
 
     Raises:
-      InputError: an unknown name, or a folder that cannot be written or that holds a file of these
-        names which is not of the gallery.
+      InputError: an unknown name, a folder that is not writable, or an existing file of these names
+        that is not part of the gallery.
     """
     names = {get(name).spec.name for name in (all_names() if names is None else names)}
     entries = [get(name) for name in sorted(names)]
@@ -108,7 +109,7 @@ def _section(entry: Activation) -> str:
 
 
 def _markdown(text: str) -> str:
-    r"""A docstring's line as GitHub reads it.
+    r"""A docstring line in GitHub's Markdown.
 
     >>> _markdown(r"As ``relu``, but :math:`x\,g(x)`.")
     'As `relu`, but $`x\\,g(x)`$.'

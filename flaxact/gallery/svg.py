@@ -40,11 +40,11 @@ _JUMP = 0.02  # a value that changes by more between neighbors is looked at for 
 def graph(activation: str | Activation, *, low: float = -5.0, high: float = 5.0) -> str:
     """An SVG of an activation and its first two derivatives; readable on light and dark pages.
 
-    Lines break where a value jumps. The height follows the values, within -2.5 and 3.5, or up to the
-    function's bound.
+    Lines break where a value jumps. The vertical range follows the values, limited to -2.5 to 3.5
+    or to the function's bounds.
 
     Raises:
-      InputError: as ``get``; an activation that is no function of one number; ``low`` not below
+      InputError: as ``get``; an activation that is not a function of one number; ``low`` not below
         ``high``.
 
     >>> graph("relu").count("<polyline")  # f and f″ in one piece, f′ in two
@@ -86,7 +86,7 @@ def _derivatives(activation: Callable, x: np.ndarray) -> np.ndarray:
 
 
 def _curves(activation: Activation, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """The points to draw; on both sides of a jump there is one, less than 1e-7 of the width apart."""
+    """The points to draw, with one on either side of each jump, less than 1e-7 of the width away."""
     x = np.linspace(low, high, _SAMPLES)
     y = _derivatives(activation, x)
     curve, place = np.nonzero(np.abs(np.diff(y)) > _JUMP)
@@ -116,7 +116,7 @@ def _heights(curves: np.ndarray, bound: float) -> tuple[float, float]:
 
 
 def window(activation: Activation) -> dict[str, float]:
-    """How far to look: as far as its bends, and nearer where it goes up and down too often to see."""
+    """The horizontal range: all bends of the function, but less if it oscillates too often to see."""
     furthest = max(map(abs, activation.breaks), default=0.0)
     if 5 <= furthest < CAP:
         return {"low": -furthest - 1, "high": furthest + 1}
@@ -144,7 +144,7 @@ def _curve(x: np.ndarray, y: np.ndarray, style: tuple[str, str, str], plot: Plot
 
 
 def _pieces(x: np.ndarray, y: np.ndarray, plot: Plot) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The stretches of a curve without a jump, within the plot."""
+    """The parts of a curve between jumps, inside the plot."""
     low, high, bottom, top = plot
     jumps = (np.diff(x) < 1e-6 * (high - low)) & (np.abs(np.diff(y)) > _JUMP)
     breaks = np.flatnonzero(jumps) + 1
@@ -163,7 +163,7 @@ def _pieces(x: np.ndarray, y: np.ndarray, plot: Plot) -> Iterator[tuple[np.ndarr
 
 
 def _simplified(points: np.ndarray, tolerance: float = 0.15) -> np.ndarray:
-    """A line through fewer of the points, near all of them (Ramer 1972; Douglas, Peucker 1973)."""
+    """A subset of the points whose line stays near all of them (Ramer 1972; Douglas, Peucker 1973)."""
     indices = {0, len(points) - 1}
     stretches = [(0, len(points) - 1)]
     while stretches:
@@ -179,7 +179,7 @@ def _simplified(points: np.ndarray, tolerance: float = 0.15) -> np.ndarray:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two, six at most.
+    """Round numbers between two limits, at most six.
 
     >>> _ticks(-5, 5), _ticks(-0.1, 1.1)
     ([-4.0, -2.0, 0.0, 2.0, 4.0], [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])

@@ -1,4 +1,4 @@
-"""What a stored result says of the machine that it comes from."""
+"""The environment that a stored result records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def environment(*packages: str) -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that flaxact is imported from; None for an installed package."""
+    """The git commit of flaxact's checkout; None for an installed package."""
     folder = Path(__file__).parents[1]
     try:
         process = subprocess.run(
