@@ -95,7 +95,8 @@ def parse(text: str) -> Call:
       InputError: the text is not names, numbers and parentheses; the message says where it breaks.
 
     >>> parse("centered(elu(alpha=0.5), std=2)")
-    Call(name='centered', args=(Call(name='elu', args=(), kwargs=(('alpha', 0.5),)),), kwargs=(('std', 2),))
+    Call(name='centered', args=(Call(name='elu', args=(), kwargs=(('alpha', 0.5),)),), \
+kwargs=(('std', 2),))
     >>> str(parse(" leaky_relu( .2 ) "))
     'leaky_relu(0.2)'
     """

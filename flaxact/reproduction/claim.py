@@ -1,6 +1,7 @@
-"""What is claimed, as a value: the quantity, the range that counts as a success, and the verdict.
+"""A claim as a value: the quantity, the range in which the claim holds, and the verdict.
 
-The range is written down before the run; nothing but the measured interval decides. Does not import jax.
+The range is written down before the run; the verdict depends only on the measured interval. Does
+not import jax.
 """
 
 from __future__ import annotations
@@ -49,15 +50,15 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class Published:
-    """What is in print; what is known from memory alone has no place here.
+    """A published figure; figures from memory are not allowed here.
 
     Attributes:
       text: the figure with its unit.
-      source: where it stands.
+      source: where it is published.
       evidence: ``read`` in the paper or its authors' code, or ``secondhand``.
 
     Raises:
-      InputError: another evidence.
+      InputError: another value of ``evidence``.
     """
 
     text: str
@@ -146,7 +147,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with what was measured and what follows."""
+    """A claim with its measured interval and outcome."""
 
     claim: Claim
     kind: Kind
@@ -155,7 +156,7 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """In words; of a re-test only that it decides nothing."""
+        """The verdict in words; a re-test decides nothing."""
         if self.claim.retired:
             return "retired"
         if not self.measured:
@@ -169,7 +170,7 @@ class Judged:
 
     @property
     def decides(self) -> bool:
-        """Whether it may count as evidence, for or against."""
+        """Whether the claim counts as evidence, for or against."""
         return self.kind != Kind.RETEST and not self.claim.retired and not self.claim.post_hoc
 
 
@@ -203,7 +204,7 @@ def judge(
 
 
 def _holm(claims: Sequence[Claim], measured: Mapping[str, Interval | None]) -> dict[str, Outcome]:
-    """Outcomes such that the chance of a wrong one among all is at most 1 - LEVEL."""
+    """Outcomes for which the probability of any wrong one is at most 1 - LEVEL."""
     errors = {claim.key: _smallest_error(claim, measured.get(claim.key)) for claim in claims}
     outcomes = dict.fromkeys(errors, Outcome.OPEN)
     by_key = {claim.key: claim for claim in claims}
@@ -216,7 +217,7 @@ def _holm(claims: Sequence[Claim], measured: Mapping[str, Interval | None]) -> d
 
 
 def _smallest_error(claim: Claim, interval: Interval | None) -> float:
-    """1 minus the highest confidence at which the outcome is decided; 1 where it is not at LEVEL."""
+    """1 minus the highest confidence at which the outcome is decided; 1 if it is undecided at LEVEL."""
     if claim.outcome(interval) is Outcome.OPEN:
         return 1.0
     assert interval is not None
@@ -235,7 +236,7 @@ def _smallest_error(claim: Claim, interval: Interval | None) -> float:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a report; cells are text, and a row of fewer is filled up."""
+    """A table of a report; cells are text, and short rows are filled up with empty cells."""
 
     title: str
     header: tuple[str, ...]

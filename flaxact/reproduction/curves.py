@@ -156,12 +156,12 @@ def record_curve(
                 curve = _after_epoch(curve, update, observe)
             seconds = round(already + time.perf_counter() - began, 1)
             curve = dataclasses.replace(curve, seconds=seconds)
-            ended = update.epoch is not None and update.step > 0
-            ended = ended and (curve.has_diverged or until(curve))
-            if ended or stop(update.step):
+            is_over = update.epoch is not None and update.step > 0
+            is_over = is_over and (curve.has_diverged or until(curve))
+            if is_over or stop(update.step):
                 save(update)
                 checkpoints.wait()
-                if not ended:
+                if not is_over:
                     raise SystemExit(STOPPED)
                 return curve
             if time.monotonic() - last_save > save_seconds:

@@ -122,7 +122,7 @@ def layers_figure(pair: Mapping[str, TunedCurves]) -> Any:
     Args:
       pair: two rows whose curves hold the measures by layer.
     """
-    drawing, (left, right) = figure(9, 3.8, 2)
+    fig, (left, right) = figure(9, 3.8, 2)
     for (name, row), style in zip(pair.items(), ("-", "--"), strict=True):
         observed = [curve.observed for curve in row.seeds]
         epochs = range(min(map(len, observed)))
@@ -144,7 +144,7 @@ def layers_figure(pair: Mapping[str, TunedCurves]) -> Any:
     right.set(xlabel="epoch", ylabel="inputs where the slope is nearly 0", ylim=(0, 1))
     right.yaxis.set_major_formatter(percent())
     seeds = min(len(row.seeds) for row in pair.values())
-    drawing.legend(
+    fig.legend(
         *left.get_legend_handles_labels(),
         loc="outside lower center",
         ncol=4,
@@ -153,4 +153,4 @@ def layers_figure(pair: Mapping[str, TunedCurves]) -> Any:
         title=f"means of {seeds} seeds or more",
         title_fontsize=8,
     )
-    return drawing
+    return fig

@@ -1,4 +1,4 @@
-"""The page that puts all reproductions together: each sentence of an answer with its evidence."""
+"""The summary page of all reproductions: each sentence of an answer with its evidence."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ StoredRuns = Mapping[str, dict[str, Any]]  # what ``reproduce`` wrote, by run
 
 
 def stored_runs(out: Path) -> dict[str, dict[str, Any]]:
-    """What ``reproduce`` wrote, by run: "paper@scale", and "paper" for the largest stored scale.
+    """The results of ``reproduce`` by run: "paper@scale", and "paper" for the largest stored scale.
 
-    A smoke run says nothing and is left out.
+    Smoke runs are left out.
     """
     runs = {}
     for paper in papers.names():
@@ -47,7 +47,7 @@ def stored_runs(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def add_shipped_results(out: Path) -> None:
-    """Copy the results that come with the papers, with their pages, to where ``out`` has none."""
+    """Copy the results and pages that come with the papers to ``out``, without overwriting."""
     for paper in papers.names():
         shipped = papers.shipped_results(paper)
         for results in shipped.glob("*.json"):
@@ -103,7 +103,7 @@ def summary_page(summary: ModuleType, stored: StoredRuns, judged_runs: JudgedRun
     parts.append(summary.ABOUT)
     for sentence in summary.SENTENCES:
         parts += _sentence(sentence, stored, judged_runs)
-    parts += _others(summary.SENTENCES, stored, judged_runs)
+    parts += _unrelated_claims(summary.SENTENCES, stored, judged_runs)
     parts += ["## The runs", _runs(stored, judged_runs)]
     return "\n\n".join(parts) + "\n"
 
@@ -121,7 +121,7 @@ def _sentence(sentence: Sentence, stored: StoredRuns, judged_runs: JudgedRuns) -
     return parts + [sentence.note] * bool(sentence.note)
 
 
-def _others(
+def _unrelated_claims(
     sentences: Sequence[Sentence], stored: StoredRuns, judged_runs: JudgedRuns
 ) -> list[str]:
     """The claims that bear on no sentence, so that none is left out."""

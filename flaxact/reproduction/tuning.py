@@ -1,4 +1,4 @@
-"""Choose a learning rate, then train evaluation seeds at it: the one search that all papers share."""
+"""Choose a learning rate, then train evaluation seeds at it: the search that all papers share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Search:
     """How a learning rate is chosen.
 
     Attributes:
-      rates: the grid to start with, at equal factors.
-      rungs: after how many epochs rates are dropped, in ascending order.
+      rates: the initial grid, with equal ratios.
+      rungs: the epochs after which rates are dropped, in ascending order.
       keep: how many rates remain after each rung.
-      epochs: the most that a remaining rate is trained for.
-      widenings: how often the grid may be widened by two rates where its best is at an edge.
+      epochs: the training length of the remaining rates.
+      widenings: how often the grid may be widened by two rates if its best is at an edge.
     """
 
     rates: tuple[float, ...]
@@ -36,15 +36,15 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class OneRung:
-    """Settings of a study whose searches drop rates once, after ``rung`` epochs; ``keep`` remain.
+    """Settings of a study whose searches drop rates once, after ``rung`` epochs, down to ``keep``.
 
     Attributes:
-      rates: the grid to start with.
-      rung: after how many epochs.
+      rates: the initial grid, with equal ratios.
+      rung: the epochs after which rates are dropped.
       keep: how many rates remain.
       widenings: how often the grid may be widened.
-      epochs: of the remaining rates, and of the evaluation.
-      seeds: 0, 1, ... are evaluated.
+      epochs: the training length of the remaining rates and of the evaluation.
+      seeds: the number of evaluation seeds, from 0.
     """
 
     rates: tuple[float, ...]
@@ -118,9 +118,9 @@ def search(space: Search, train: Callable[[Sequence[float], int], Sequence[Score
     (0.32, '', [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64])
     """
     rates = sorted(space.rates)
-    for left in reversed(range(space.widenings + 1)):
+    for widenings_left in reversed(range(space.widenings + 1)):
         tuned = _halved(rates, space, train)
-        if not left or not tuned.edge or len(rates) < 2:
+        if not widenings_left or not tuned.edge or len(rates) < 2:
             break
         factor = rates[1] / rates[0]
         if tuned.edge == "highest":
