@@ -110,9 +110,10 @@ class ByIdentity:
 
 
 def cached_by_module(maxsize: int = 128) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A cache for a function of a module and hashable values; by the module's value if it is hashable.
+    """Cache a function of a module and hashable values, by the value of the module.
 
-    Equal modules then share results, such as compiled programs.
+    Equal modules share results, such as compiled programs. A module that is not hashable is cached
+    by identity.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:

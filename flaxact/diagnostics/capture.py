@@ -59,7 +59,9 @@ def capture(
     train: bool = False,
     key: jax.Array | None = None,
 ) -> Captured:
-    """Run a model whose activations are applied through ``Act`` once; pure, for use inside jit.
+    """Record all sites in one pass through a model whose activations are applied through ``Act``.
+
+    Pure, for use inside jit.
 
     Args:
       module: the model.

@@ -244,7 +244,7 @@ class Table:
 
     @classmethod
     def of_cells(cls, title: str, rows: Sequence[Mapping[str, str]]) -> Table:
-        """A table of rows whose cells are named by column, in the same order in every row.
+        """A table from rows of cells by column name; all rows have the same columns in the same order.
 
         >>> Table.of_cells("Errors", [{"net": "relu", "error": "10%"}, {"net": "tanh", "error": "12%"}])
         Table(title='Errors', header=('net', 'error'), rows=(('relu', '10%'), ('tanh', '12%')))

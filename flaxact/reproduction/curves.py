@@ -187,15 +187,15 @@ def tune_by_curves(
     """Search a rate by curves with one window per epoch, in pieces ``label/rate-RATE-to-EPOCHS``.
 
     Args:
-      workspace: keeps the pieces.
+      workspace: stores the pieces.
       label: of the pieces.
       space: the rates and the rungs.
-      value: of a curve; it is stored.
+      value: maps a curve to the value that is stored.
       net: the network.
       recipe: how it is trained; the rung replaces its epochs.
-      load: gives the data; its test images are those of the clean pass.
-      score: of what is stored.
-      seed: of the search; not one that is evaluated.
+      load: returns the data, whose test images are those of the clean pass.
+      score: maps a stored value to a score.
+      seed: of the search; it must not be an evaluation seed.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.

@@ -68,7 +68,7 @@ class OneRung:
 
 @dataclass(frozen=True, kw_only=True)
 class TriedRate:
-    """A rate of a search, and its score after the last rung that it reached, at ``epochs``."""
+    """A rate of a search, with its score after ``epochs``, the last rung that it reached."""
 
     rate: float
     epochs: int = 0
@@ -81,8 +81,8 @@ class Tuned:
 
     Attributes:
       best: the best rate.
-      edge: ``lowest`` or ``highest`` where the best is at an end of the widened grid, else empty.
-      rates: all that were tried, in ascending order.
+      edge: ``lowest`` or ``highest`` if the best rate is at an end of the widened grid, else empty.
+      rates: all rates that were tried, in ascending order.
     """
 
     best: float
@@ -105,12 +105,12 @@ def error_score(error: float | None) -> Score:
 
 
 def search(space: Search, train: Callable[[Sequence[float], int], Sequence[Score]]) -> Tuned:
-    """Successive halving, widened where the best rate is at an edge of the grid.
+    """Successive halving; the grid is widened if the best rate is at its edge.
 
     Args:
       space: the rates and the rungs.
-      train: gives a score for each of some rates, trained for so many epochs in all. It is asked for
-        the same rate and number of epochs again after a widening, so it should remember.
+      train: returns a score for each of the given rates, trained for the given total number of
+        epochs. It is called again with the same arguments after a widening, so it should cache.
 
     >>> scores = lambda rates, epochs: [(abs(math.log(rate / 0.3)),) for rate in rates]
     >>> tuned = search(Search(rates=(0.01, 0.02, 0.04), rungs=(1,), keep=(2,), epochs=5), scores)
@@ -156,15 +156,17 @@ def tune(
     score: Callable[[Any], Score] = error_score,
     seed: int = TUNING_SEED,
 ) -> Tuned:
-    """Search a rate; every training of the search is a piece.
+    """Search a learning rate; every training of the search is a stored piece.
 
     Args:
-      workspace: keeps the pieces.
-      piece: their names, with ``{rate:g}`` and, where rungs differ, ``{epochs}`` in braces.
+      workspace: stores the pieces.
+      piece: a template of the pieces' names, with ``{rate:g}`` and, if there are rungs,
+        ``{epochs}``.
       space: the rates and the rungs.
-      validate: trains a member for so many epochs in all; what it returns is stored.
-      score: of what is stored; its default takes an error, None for a run that has diverged.
-      seed: of the search; not one that is evaluated.
+      validate: trains a member for a total number of epochs; its result is stored.
+      score: maps a stored result to a score; the default takes an error, or None for a run that
+        diverged.
+      seed: of the search; it must not be an evaluation seed.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.
@@ -190,17 +192,18 @@ def tune_in_two_pieces(
     score: Callable[[Member, int], Score],
     evaluate: Callable[[Member], Any],
 ) -> dict[str, Any]:
-    """Search a rate on the tuning seed, and train evaluation seeds at the best one.
+    """Search a learning rate on the tuning seed, and train evaluation seeds at the best one.
 
     Args:
-      workspace: keeps the pieces: ``label-rates`` of the whole search, ``label-seeds`` of all seeds.
+      workspace: stores the pieces ``label-rates`` (the whole search) and ``label-seeds`` (all
+        seeds).
       label: of the pieces.
       settings: the search and the number of seeds.
-      score: trains a member for so many epochs in all, and scores it.
-      evaluate: trains a member; what it returns is stored.
+      score: trains a member for a total number of epochs, and returns its score.
+      evaluate: trains a member; its result is stored.
 
     Returns:
-      As JSON has them, ``tuned``, a ``Tuned``, and ``seeds``, a list.
+      JSON values: ``tuned``, a ``Tuned``, and ``seeds``, a list.
 
     Raises:
       UnavailableError: as ``Workspace.cached``.
@@ -221,13 +224,13 @@ def repeat(
     members: Iterable[Member],
     evaluate: Callable[[Member], Any],
 ) -> list[Any]:
-    """Train members, each in its own piece; what is stored of them.
+    """Train members, each as a stored piece; returns their stored results.
 
     Args:
-      workspace: keeps the pieces.
-      piece: their names, with ``{seed}`` in braces.
+      workspace: stores the pieces.
+      piece: a template of the pieces' names, with ``{seed}``.
       members: the seeds, at the best rate.
-      evaluate: trains one; what it returns is stored.
+      evaluate: trains a member; its result is stored.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.
@@ -247,16 +250,18 @@ def tune_then_repeat(
     evaluate: Callable[[Member], Any],
     score: Callable[[Any], Score] = error_score,
 ) -> tuple[Tuned | None, list[Any]]:
-    """Search a rate, and train evaluation seeds at the best one; None and [] for what is not available.
+    """Search a learning rate, and train evaluation seeds at the best one.
+
+    Parts that are not available are None for the search and [] for the seeds.
 
     Args:
-      workspace: keeps the pieces ``label/rate-RATE`` and ``label/seed-SEED``.
+      workspace: stores the pieces ``label/rate-RATE`` and ``label/seed-SEED``.
       label: of the pieces.
       space: the search, without rungs.
-      seeds: that are evaluated.
-      validate: as of ``tune``.
-      evaluate: as of ``repeat``.
-      score: as of ``tune``.
+      seeds: the evaluation seeds.
+      validate: as for ``tune``.
+      evaluate: as for ``repeat``.
+      score: as for ``tune``.
     """
     tuned = workspace.attempt(
         lambda: tune(workspace, f"{label}/rate-{{rate:g}}", space, validate, score=score)
