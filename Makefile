@@ -8,7 +8,7 @@ BIN := .venv/bin
 # What `make compare` runs: COMPARE="relu gelu --dataset cifar10" replaces it.
 COMPARE ?= relu tanh leaky_relu elu "centered(relu)" identity
 
-.PHONY: compare test lint slow lock clean
+.PHONY: compare test lint slow docs lock clean
 
 compare: .venv/installed
 	$(BIN)/flaxact compare $(COMPARE)
@@ -24,6 +24,10 @@ lint: .venv/installed-tests
 
 slow: .venv/installed-tests
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
+
+# build/site/index.html; in under three minutes, without the network but for installing.
+docs: .venv/installed-docs
+	$(BIN)/python docs/_site/build.py
 
 lock:
 	uv lock
@@ -48,6 +52,15 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tests]'
 endif
 	touch $@ .venv/installed
+
+.venv/installed-docs: pyproject.toml uv.lock
+ifdef UV
+	$(UV) sync --quiet --frozen --inexact --python $(PYTHON) --extra docs
+else
+	$(MAKE) --no-print-directory .venv/made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+endif
+	touch $@
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

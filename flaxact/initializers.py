@@ -1,7 +1,7 @@
 """Initial weights that keep a signal's size: by formula for any activation, or by measurement.
 
 A formula gives an initializer as in ``jax.nn.initializers``: ``init(key, shape, dtype)`` for shapes
-(*window, inputs, outputs), as Flax's kernels have. ``mode`` is the divisor of the variance:
+``(*window, inputs, outputs)``, as Flax's kernels have. ``mode`` is the divisor of the variance:
 "fan_in", window × inputs (keeps signals), "fan_out", window × outputs (keeps gradients), or a mean
 of both. All distributions have the same variance; "normal" is not truncated. Equal arguments return
 the same object, so modules that hold it compare equal and share a trace.

@@ -69,8 +69,8 @@ BAD = {
     "one-hot": ({"labels": np.eye(3)[LABELS]}, r"\(48, 3\); give \(48,\): labels.argmax\(1\)"),
     "a column": ({"labels": LABELS[:, None]}, r"\(48, 1\); give \(48,\): labels\[:, 0\]"),
     "a number": ({"labels": 0}, r"shape \(\); give \(48,\)"),
-    "too few": ({"labels": LABELS[:-1]}, "training labels are 47, for 48 images"),
-    "too many": ({"images": IMAGES[:-1]}, "training labels are 48, for 47 images"),
+    "too few": ({"labels": LABELS[:-1]}, "training labels have length 47 for 48 images"),
+    "too many": ({"images": IMAGES[:-1]}, "training labels have length 48 for 47 images"),
     "no test images": ({"test": Split(IMAGES[:0], LABELS[:0])}, "there are no .*test images"),
     "wrong test labels": ({"test": Split(IMAGES, LABELS + 7)}, "test labels run from 7 to 9"),
     "another size": (
@@ -80,9 +80,9 @@ BAD = {
     "another dtype": ({"test": Split(IMAGES * 1.0, LABELS)}, "uint8 and test images.*float32"),
     "arrays": ({"test": (IMAGES, LABELS)}, r"needs Split\(images, labels\) as test, not tuple"),
     "0 classes": ({"num_classes": 0}, "num_classes must be a positive integer, not 0"),
-    "2.5 classes": ({"num_classes": 2.5}, "above 0, not 2.5"),
-    "True classes": ({"num_classes": True}, "above 0, not True"),
-    "text classes": ({"num_classes": "3"}, "above 0, not '3'"),
+    "2.5 classes": ({"num_classes": 2.5}, "a positive integer, not 2.5"),
+    "True classes": ({"num_classes": True}, "a positive integer, not True"),
+    "text classes": ({"num_classes": "3"}, "a positive integer, not '3'"),
     "too few names": ({"class_names": ("a", "b")}, "3 classes and 2 class names"),
 }
 
@@ -150,13 +150,13 @@ def net_of(outputs):
 
 
 BAD_NETS = {
-    "too few": (lambda x: x[:, 0, :2], "gives 2 logits, and data set 'small' has 3 classes"),
+    "too few": (lambda x: x[:, 0, :2], "returns 2 logits, and data set 'small' has 3 classes"),
     "an axis too many": (
         lambda x: x,
         r"float32 \(2, 2, 4\); it must return floating logits \(2, 3\)",
     ),
     "no axis": (lambda x: x[:, 0, 0], r"float32 \(2,\); it must"),
-    "classes": (lambda x: x.argmax(-1), "gives int32"),
+    "classes": (lambda x: x.argmax(-1), "returns int32"),
     "two arrays": (lambda x: (x[0], x[0]), "it must return floating logits"),
 }
 

@@ -1,7 +1,10 @@
 """Every line of code, every command and every link in the pages, by Python and by the real parser."""
 
 import dataclasses
+import doctest
 import functools
+import importlib
+import io
 import re
 import shlex
 import sys
@@ -25,6 +28,7 @@ LESS = {
     "epochs=3": "epochs=1",
     "[0, 1]": "[0]",
     "[0, 1, 2]": "[0]",
+    "[0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0]": "[0.0, 0.1]",
     "[0.001, 0.003, 0.01]": "[0.001]",
     "cuda_convnet(variant=18pct, width=0.25)": "mlp(width=0.02)",
     'Study(("relu", "prelu"), "mlp(width=0.02)"': 'Study(("prelu",), "mlp(depth=1, width=0.02)"',
@@ -67,12 +71,25 @@ def commands():
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=named)
 def test_python_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    names = {"__name__": "example"}  # a block knows what those before it on the page have defined
     for language, block in blocks(page):
         if language == "python":
             short = functools.reduce(lambda text, pair: text.replace(*pair), LESS.items(), block)
             program = compile(short, named(page), "exec")
             if page not in NOT_RUN:
-                exec(program, {"__name__": "example"})
+                exec(program, names)
+        if language == "pycon":
+            check_printed(block, names, named(page))
+
+
+def check_printed(block, names, page):
+    """Run examples as doctest does, and compare what they print."""
+    example = doctest.DocTestParser().get_doctest(block, names, page, page, 0)
+    example.globs = names  # get_doctest takes a copy
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    printed = io.StringIO()
+    doctest.DocTestRunner(optionflags=flags).run(example, out=printed.write, clear_globs=False)
+    assert not printed.getvalue(), printed.getvalue()
 
 
 def test_what_is_shortened_is_there():
@@ -132,8 +149,39 @@ def check_flaxact(arguments, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_within_the_project_lead_somewhere(page):
-    text = page.read_text("utf-8")
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     links = [
         link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link
     ]
     assert [link for link in links if link and not page.parent.joinpath(link).exists()] == []
+
+
+GUIDES = [
+    ROOT / "docs" / "start" / "choosing.md",
+    *sorted((ROOT / "docs" / "theory").glob("*.md")),
+]
+FIGURE = re.compile(r"\d[\d.e+-]*%? \[[^\]()]*\](?!\()")  # with its interval
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=named)
+def test_figures_are_on_the_pages_that_a_guide_links_to(page):
+    text = page.read_text("utf-8")
+    linked = [
+        target.read_text("utf-8")
+        for link in re.findall(r"\]\(([^)\s#]+\.md)", text)
+        if (target := page.parent / link).is_file()
+    ]
+    figures = [" ".join(figure.split()) for figure in FIGURE.findall(text)]
+    assert figures or page.parent.name == "theory"
+    assert [figure for figure in figures if not any(figure in other for other in linked)] == []
+
+
+def test_every_page_of_the_site_has_a_place_in_its_contents(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_site"))
+    gather = importlib.import_module("gather")
+    places = gather.places()
+    listed = {line for tree in gather.toctrees(places.values()) for line in tree.splitlines()}
+    pages = {str(place.with_suffix("")) for place in places.values()} - {"index"}
+    assert pages - listed == set()
+    named_pages = {p for pages in gather.SECTIONS.values() for p in pages if not p.endswith("*")}
+    assert named_pages - pages == set()

@@ -189,7 +189,7 @@ def opposite_pairs(kernel: Any) -> np.ndarray:
     phase, which is the argument for CReLU.
 
     Args:
-      kernel: (*window, inputs, filters), at least 2 filters.
+      kernel: ``(*window, inputs, filters)``, at least 2 filters.
 
     Returns:
       (filters,), from -1 to 1; nan for a filter of zeros.

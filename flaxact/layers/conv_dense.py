@@ -27,7 +27,7 @@ class _Weighted(nn.Module):
     weights: Weights = "plain"
 
     def _kernel(self, shape: tuple[int, ...], places: tuple[int, ...] = ()) -> jax.Array:
-        """The kernel (*window, inputs, outputs) to multiply by; with ``places``, one for each.
+        """The kernel ``(*window, inputs, outputs)`` to multiply by; with ``places``, one for each.
 
         "normalized" is weight normalization (Salimans & Kingma 2016, eq. 2): the norm of each
         output's weights is a parameter of its own, "scale", which starts at the norm that
@@ -59,7 +59,7 @@ class _Weighted(nn.Module):
 
 
 def _of_each(init: Initializer, places: tuple[int, ...]) -> Initializer:
-    """Draw a kernel for each place, (*places, *shape); a single kernel without places."""
+    """Draw a kernel for each place, ``(*places, *shape)``; a single kernel without places."""
     if not places:
         return init
 

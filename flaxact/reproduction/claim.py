@@ -115,15 +115,21 @@ class Claim:
         return Kind.REPRODUCTION if at_published_size else Kind.RETEST
 
     def outcome(self, interval: Interval | None) -> Outcome:
-        """Where an interval lies; OPEN if its confidence is below LEVEL.
+        """Where an interval lies; OPEN if its confidence is below LEVEL, or if it is an end of the range.
+
+        A difference of exactly 0 in every seed does not show that something is lower or higher.
 
         >>> claim = Claim("faster", "ReLU is twice as fast.", "ratio", low=2)
         >>> [claim.outcome(Interval(3, low, high)).value for low, high in ((2.5, 4), (1, 4), (1, 1.5))]
         ['inside', 'open', 'outside']
         >>> claim.outcome(Interval(math.inf, 2.2, math.inf, level=0.75)).value
         'open'
+        >>> Claim("lower", "ReLU has fewer.", "difference", low=0).outcome(Interval(0, 0, 0)).value
+        'open'
         """
         if interval is None or interval.level < LEVEL - 1e-9:
+            return Outcome.OPEN
+        if interval.low == interval.high and interval.low in (self.low, self.high):
             return Outcome.OPEN
         if self.low <= interval.low and interval.high <= self.high:
             return Outcome.INSIDE
