@@ -1,5 +1,7 @@
 # Two commands do it all on a fresh machine: `make compare` and `make test`. Each makes .venv,
 # installs into it (with uv where there is one, else venv and pip) and runs.
+# `make test` has every activation, model and reproduction, with a sample of the longer tests;
+# `make test-all` has the rest of them too; `make slow` has the tests that take minutes each.
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
@@ -8,13 +10,19 @@ BIN := .venv/bin
 # What `make compare` runs: COMPARE="relu gelu --dataset cifar10" replaces it.
 COMPARE ?= relu tanh leaky_relu elu "centered(relu)" identity
 
-.PHONY: compare test lint slow docs lock clean
+.PHONY: compare test test-all thorough lint slow docs lock clean
 
 compare: .venv/installed
 	$(BIN)/flaxact compare $(COMPARE)
 
 test: .venv/installed-tests lint
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-all: test thorough
+
+# What `make test` leaves out.
+thorough: .venv/installed-tests
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "thorough and not slow"
 
 lint: .venv/installed-tests
 	$(BIN)/ruff check

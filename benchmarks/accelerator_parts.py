@@ -89,7 +89,8 @@ def errors(name: str, points: int) -> Row:
     Both are of one function, so this shows what the device's arithmetic adds; that the function is right
     is shown against mpmath in docs/results/accuracy.md.
     """
-    act, rng = fa.get(name), np.random.default_rng(0)
+    act = fa.get(name)
+    rng = np.random.default_rng(0)
     pointwise = name in fa.names("pointwise")
     x = (rng.choice([-1, 1], points) * 2.0 ** rng.uniform(-20, 6, points)).astype(np.float32)
     if not pointwise:
@@ -207,7 +208,8 @@ def beside_torch(name: str, dtype: str, elements: int) -> Row:
     """Ratios of flaxact's time to PyTorch's."""
     import torch
 
-    device, function = torch_device(), bench.torch_counterpart(name)
+    device = torch_device()
+    function = bench.torch_counterpart(name)
     assert function is not None
     data = bench.arrays(fa.get(name), elements)
     ours = bench.jax_call(fa.get(name), data, dtype, "forward+backward")
@@ -268,7 +270,7 @@ def net_step(name: str, batch: int) -> Row:
         if device != "cpu":
             forms["× torch.compile"] = torch.compile(net)
         for form, one in forms.items():
-            theirs = models.torch_step(one, data, mean, std, device)
+            theirs = models.torch_step(one, data, mean, std, device=device)
             row[form] = str(models.faster(ours, theirs, PAIRS))
     return row
 
@@ -284,9 +286,10 @@ def at_once(sizes: Sizes) -> Rows:
 def together(name: str, count: int, steps: int) -> Row:
     """Seconds of an epoch of so many seeds on one device, and how many times as fast as in turn."""
     text, shape = seeds.NETS[name]
-    net, data = from_linen(create_model(text, "relu")), seeds.random_data(shape, steps)
-    alone = min(seeds.epoch(net, data, [0], None, 1) for _ in range(2))
-    many = min(seeds.epoch(net, data, range(count), None, 1) for _ in range(2))
+    net = from_linen(create_model(text, "relu"))
+    data = seeds.random_data(shape, steps)
+    alone = min(seeds.epoch(net, data, [0], None, devices=1) for _ in range(2))
+    many = min(seeds.epoch(net, data, range(count), None, devices=1) for _ in range(2))
     speed = count * steps * seeds.BATCH / many
     return {"images/s": speed, "times as fast": count * alone / many}
 
@@ -294,10 +297,11 @@ def together(name: str, count: int, steps: int) -> Row:
 def overhead(name: str, steps: int) -> Row:
     """Seconds of an epoch in ``train`` over those of as many steps, called one by one."""
     text, shape = seeds.NETS[name]
-    net, data = from_linen(create_model(text, "relu")), seeds.random_data(shape, steps)
+    net = from_linen(create_model(text, "relu"))
+    data = seeds.random_data(shape, steps)
     batch = data.train.images[: seeds.BATCH], data.train.labels[: seeds.BATCH]
     step, *_ = models.jax_step(net, batch)
-    epoch = min(seeds.epoch(net, data, [0], None, 1) for _ in range(2))
+    epoch = min(seeds.epoch(net, data, [0], None, devices=1) for _ in range(2))
     return {"epoch ÷ steps": epoch / (steps * timed(step))}
 
 
@@ -314,17 +318,21 @@ def pair(name: str, members: int, images: int, until: float) -> Row:
     data = cifar10(images)
     net = from_linen(create_model("cuda_convnet(variant=80sec)", name))
     recipe = Recipe(epochs=120, batch_size=128, momentum=0.9, learning_rate=RATE[name])
-    times, epoch = [], None
+    times = []
+    epoch = None
     for epoch in train(net, recipe, data, range(members)):
         times += [epoch.seconds] * (epoch.number > 0)
         if times and time.monotonic() + times[-1] > until:
             break
     assert epoch is not None
     return {
-        "seconds/epoch": float(np.median(times)), "epochs": epoch.number, "seeds": members,
+        "seconds/epoch": float(np.median(times)),
+        "epochs": epoch.number,
+        "seeds": members,
         "images/s": members * len(data.train.labels) / float(np.median(times)),
-        "training error": float(np.mean(epoch.train_error)), "data": data.name,
-    }  # fmt: skip
+        "training error": float(np.mean(epoch.train_error)),
+        "data": data.name,
+    }
 
 
 def cifar10(images: int) -> Dataset:
@@ -332,7 +340,9 @@ def cifar10(images: int) -> Dataset:
     with contextlib.suppress(fa.InputError, ImportError):
         whole = load("cifar10")
         train = Split(whole.train.images[:images], whole.train.labels[:images])
-        return Dataset("cifar10", train, whole.test, whole.num_classes, whole.class_names)
+        return Dataset(
+            "cifar10", train, whole.test, whole.num_classes, class_names=whole.class_names
+        )
     rng = np.random.default_rng(0)
     train, test = (
         Split(

@@ -125,7 +125,7 @@ def judge(spec: str, order: int, x: np.ndarray, got: np.ndarray, true: np.ndarra
         float(x[worst]),
         float(wrong[nearest]) if near.any() else 0.0,
         float(x[nearest]),
-        float(error[largest]),
+        error=float(error[largest]),
     )
 
 
@@ -188,23 +188,28 @@ def measured(spec: str, count: int, processes: int = 1, *, beside: bool = True) 
         if functions is None:
             return None, None
         orders = (0,) if activation.spec.surrogate else (0, 1)
-        found = [judge(spec, n, x, functions[n](x), true[n]) for n in orders]
+        found = [judge(spec, n, x, functions[n](x), true=true[n]) for n in orders]
         return (*found, None)[:2]
 
     jax_nn, torch = map(both, others(spec) if beside else (None, None))
     specs = [activation.spec, *(inner.spec for inner in activation.inner.values())]
     lean = any("exact_derivative" in s.hyperparameters for s in specs)
-    rows = [Row(spec, lean, both(in_jax(activation)), jax_nn, torch)]
+    rows = [Row(spec, lean, both(in_jax(activation)), jax_nn, torch=torch)]
     if "exact_derivative" in activation.hyperparameters:
         exact = fa.bind(activation, exact_derivative=True)
-        rows.append(Row(f"{spec}, exact", False, both(in_jax(exact)), jax_nn, torch))
+        rows.append(Row(f"{spec}, exact", False, both(in_jax(exact)), jax_nn, torch=torch))
     return rows
 
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown: errors of value and derivative, and where ours is worst."""
-    heads = ["activation", *(f"{what}: {who}" for what in WHAT for who in WHO),
-             "worst at", "near zero, worst at", "error / scale"]  # fmt: skip
+    heads = [
+        "activation",
+        *(f"{what}: {who}" for what in WHAT for who in WHO),
+        "worst at",
+        "near zero, worst at",
+        "error / scale",
+    ]
     lines = [heads, ["---"] * len(heads)]
     for row in rows:
         numbers = [who[n] or "" for n in (0, 1) for who in (row.flaxact, row.jax, row.torch)]

@@ -201,7 +201,7 @@ def measured(names: Iterable[str], sizes: Sequence[int], pairs: int) -> Iterator
             call = jax_call(ours, *given)
             beside = ratios(call, jax_call(theirs, *given), pairs)
             third = torchs and ratios(call, torch_call(torchs, *given), pairs)
-            yield Row(str(ours), size, dtype, direction, beside, third)
+            yield Row(str(ours), size, dtype, direction, jax=beside, torch=third)
         jax.clear_caches()
 
 
@@ -220,7 +220,7 @@ def stacked(names: Iterable[str], pairs: int) -> Iterator[Row]:
     for name in names:
         if jax.eval_shape(fa.get(name), x).shape == x.shape:
             ratio = ratios(step(fa.get(name)), step(counterpart(name)), pairs)
-            yield Row(str(fa.get(name)), x.size, "float32", f"{LAYERS} × dense step", ratio)
+            yield Row(str(fa.get(name)), x.size, "float32", f"{LAYERS} × dense step", jax=ratio)
 
 
 def line(*cells: object) -> None:

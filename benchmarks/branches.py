@@ -114,11 +114,11 @@ def branches(name: str) -> Branches:
         low,
         float(np.spacing(np.float32(abs(low)))),
         middle,
-        end,
-        np.stack([left, *rights]),
-        fit(h, height / h**2, 5).convert().coef,
-        fit(root, h / root, 6).convert().coef,
-        fit(h, slope(at + h) / h, 5).convert().coef,
+        end=end,
+        slopes=np.stack([left, *rights]),
+        near_height=fit(h, height / h**2, 5).convert().coef,
+        near_input=fit(root, h / root, 6).convert().coef,
+        near_slope=fit(h, slope(at + h) / h, 5).convert().coef,
     )
 
 
@@ -243,7 +243,7 @@ def from_output(name: str, bits: int, bend: float):
         words = pack(encode(x, b, bits, bend), bits)
 
         def tangent(y, words, dx):
-            return derivative(y, unpack(words, bits), b, bits, bend) * dx
+            return derivative(y, unpack(words, bits), b, bits, bend=bend) * dx
 
         return y, jax.checkpoint(tangent, prevent_cse=False)(y, words, tangents[0])
 

@@ -183,10 +183,12 @@ def torch_net(layers: Sequence[Layer], side: int) -> Any:
             if stride > 1 or before != 4 * features:
                 self.skip = norm_conv(before, 4 * features, 1, stride, 0)
             self.inner = torch.nn.Sequential(
-                norm_conv(before, features, 1, 1, 0), torch.nn.ReLU(),
-                norm_conv(features, features, 3, stride, 1), torch.nn.ReLU(),
+                norm_conv(before, features, 1, 1, 0),
+                torch.nn.ReLU(),
+                norm_conv(features, features, 3, stride, 1),
+                torch.nn.ReLU(),
                 norm_conv(features, 4 * features, 1, 1, 0),
-            )  # fmt: skip
+            )
 
         def forward(self, x):
             return functional.relu(self.inner(x) + self.skip(x))
@@ -362,7 +364,7 @@ def rows(names: Sequence[str], pairs: int) -> Iterator[Row]:
                 theirs = torch_step(torch_net(layers, side), data, mean, std)
                 torch = faster(ours, theirs, pairs, nets)
             spent = breakdown(ours, program) if form == FORMS[0] else {}
-            yield Row(name, form, beside, torch, spent)
+            yield Row(name, form, beside, torch, spent=spent)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -73,14 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     use_cores()
     lines = [
-        "# What probing in training costs", "",
+        "# What probing in training costs",
+        "",
         f"The default measures once an epoch, on {IMAGES} images, {len(SEEDS)} seeds at once, as a share "
         "of the epoch's training time: median of "
         f"{chosen.epochs} epochs (lowest–highest). `python benchmarks/probing.py`, "
         f"{datetime.datetime.now(datetime.UTC).date()}, jax {version('jax')}, Python "
-        f"{platform.python_version()}, {os.cpu_count()} CPU cores.", "",
-        "| net | images an epoch | share |", "| --- | --- | --- |",
-    ]  # fmt: skip
+        f"{platform.python_version()}, {os.cpu_count()} CPU cores.",
+        "",
+        "| net | images an epoch | share |",
+        "| --- | --- | --- |",
+    ]
     for text, shape, steps in NETS:
         found = shares(text, shape, chosen.steps or steps, chosen.epochs)
         span = f"{statistics.median(found):.1%} ({min(found):.1%}–{max(found):.1%})"

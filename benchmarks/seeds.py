@@ -58,7 +58,7 @@ def random_data(shape: tuple[int, ...], steps: int) -> Dataset:
         )
         for count in (steps * BATCH, TEST)
     )
-    return Dataset("random", *splits, 10, tuple("0123456789"), "random")
+    return Dataset("random", *splits, 10, class_names=tuple("0123456789"), note="random")
 
 
 def epoch(net: Net, data: Dataset, seeds: Sequence[int], loop: str | None, devices: int) -> float:
@@ -90,7 +90,7 @@ def rows(
         data = random_data(shape, steps)
 
         def alone(count: int, net=net, data=data) -> float:
-            return sum(epoch(net, data, [seed], None, 1) for seed in range(count))
+            return sum(epoch(net, data, [seed], None, devices=1) for seed in range(count))
 
         for loop in loops:
             for devices in sorted({1, jax.device_count()}):
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     print("\n".join(lines))
     for net, loop, devices, seeds, ratio in rows(
-        options.nets, options.loops, options.seeds, options.pairs, options.steps
+        options.nets, options.loops, options.seeds, options.pairs, steps=options.steps
     ):
         speed = seeds * options.steps * BATCH / ratio.seconds
         lines.append(f"| {net} | {loop} | {devices} | {seeds} | {speed:,.0f} | {ratio} |")

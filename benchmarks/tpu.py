@@ -5,7 +5,7 @@ between memory and chip, and which messages pass between chips? It cannot say ho
 
     pip install "libtpu==0.0.42.*"          # what jax 0.10 compiles with; 700 MB
     python benchmarks/tpu.py activations    # each part takes hours on two CPU cores;
-    python benchmarks/tpu.py models         # a row is kept in docs/results/tpu.json as it ends,
+    python benchmarks/tpu.py models         # a row is kept in docs/results/tpu/ as it ends,
     python benchmarks/tpu.py engine         # and computed rows are not computed again
     python benchmarks/tpu.py activations --only relu gelu --chips v5e
     python benchmarks/tpu.py table          # writes docs/results/tpu.md from the rows
@@ -24,6 +24,7 @@ import json
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
@@ -46,7 +47,7 @@ from flaxact.models._describe import multiply_accumulates
 from flaxact.net import from_linen
 from flaxact.training import Recipe, make_init, make_step
 from flaxact.training.placement import places
-from flaxact.training.programs import Plan, compiled, plan_recipe
+from flaxact.training.programs import ProgramPlan, compiled, plan_recipe
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 # What libtpu asks of a machine that has no chip and no metadata server.
@@ -60,8 +61,9 @@ CHIPS = {  # name: the smallest slice that there is of it
     "v6e": "v6e:2x2",
 }
 SLICES = {1: "v5e:2x2", 4: "v5e:2x2", 8: "v5e:2x4", 32: "v5e:4x8"}  # chips: of what slice
-DENSE = (12, 8192, 512)  # layers, rows, width
-CONVOLUTIONS = (8, 64, 32, 128)  # layers, images, side, channels
+# Few layers, which compile sooner, and arrays of 134 MB in float32, so that none stays on the chip.
+DENSE = (4, 65536, 512)  # layers, rows, width
+CONVOLUTIONS = (4, 256, 32, 128)  # layers, images, side, channels
 DTYPES = ("float32", "bfloat16")
 BATCH = 128  # of the models
 MESSAGES = re.compile(
@@ -82,12 +84,14 @@ def facts(program: Any) -> Row:
     cost = program.cost_analysis()
     return {
         "temporary": memory.temp_size_in_bytes,
-        "all": memory.argument_size_in_bytes + memory.output_size_in_bytes
-        + memory.temp_size_in_bytes - memory.alias_size_in_bytes,
+        "all": memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        + memory.temp_size_in_bytes
+        - memory.alias_size_in_bytes,
         "moved": int(cost["bytes accessed"]),
         "flops": int(cost["flops"]),
         "messages": dict(collections.Counter(MESSAGES.findall(program.as_text()))),
-    }  # fmt: skip
+    }
 
 
 def stack(activation: Callable[..., Any], kind: str, dtype: str, device: Any) -> Any:
@@ -135,8 +139,8 @@ def activations(
                 functions["jax.nn"] = theirs
             elif chip != next(iter(CHIPS)):
                 continue
-            for kind in ("dense", "convolutions"):
-                for dtype in DTYPES:
+            for dtype in DTYPES:
+                for kind in ("dense", "convolutions"):
                     for library, function in functions.items():
                         key = f"activations/{chip}/{kind}/{dtype}/{name}/{library}"
                         yield key, lambda a=(function, kind, dtype, device): facts(stack(*a))
@@ -200,23 +204,32 @@ def engine_program(loop: Any, members: int, count: int, split: Any) -> Row:
     devices = chips(SLICES[count], count)
     (place,) = places(devices, split, members, (128, 512), vmapped=True)
     sample = np.zeros((1, *shape), np.uint8)
-    plan = Plan(
+    plan = ProgramPlan(
         net=from_linen(create_model("cuda_convnet", "relu")),
-        recipe=plan_recipe(recipe), loop=loop, members=members, hyperparameters=(),
-        images=((number, *shape), dtype), test_images=(shape, dtype), steps=number // 128,
-        augment=augmentation(recipe.augment, sample), views=views(recipe.views), place=place,
-    )  # fmt: skip
+        recipe=plan_recipe(recipe),
+        loop=loop,
+        members=members,
+        hyperparameters=(),
+        images=((number, *shape), dtype),
+        test_images=(shape, dtype),
+        steps=number // 128,
+        augment=augmentation(recipe.augment, sample),
+        views=views(recipe.views),
+        place=place,
+    )
     return facts(compiled(plan).advance)
 
 
 PARTS = {"activations": activations, "models": models, "engine": engine}
 
 
-def run(part: str, names: Sequence[str], chosen: Sequence[str], path: Path) -> None:
+def run(rows_of: Iterator[tuple[str, Callable[[], Row]]], part_of: str, folder: Path) -> None:
     """Compute the rows that are missing; each is kept as it ends."""
-    for key, compute in PARTS[part](names, chosen):
+    folder.mkdir(exist_ok=True)
+    for key, compute in rows_of:
+        path = folder / f"{'-'.join(key.split('/')[:2])}.json"
         rows = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else {}
-        if key in rows:
+        if key in rows or part_of not in key:
             continue
         start = time.perf_counter()
         try:
@@ -237,22 +250,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("part", choices=[*PARTS, "table"])
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="of the part's rows")
     parser.add_argument("--chips", nargs="+", choices=CHIPS, default=["v5e"], metavar="CHIP")
+    parser.add_argument(
+        "--part-of", default="", metavar="TEXT", help="rows whose name has it, as /dense/"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the files")
     options = parser.parse_args(arguments)
-    path = options.results / "tpu.json"
+    folder = options.results / "tpu"
     if options.part != "table":
         jax.default_backend = lambda: "tpu"  # so that what asks for it is traced as on a TPU
-        run(options.part, options.only, options.chips, path)
+        rows = PARTS[options.part](options.only, options.chips)
+        run(rows, options.part_of, folder)
         return
-    text = table(json.loads(path.read_text("utf-8")))
+    pieces = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    text = table(pieces)
     (options.results / "tpu.md").write_text(text, "utf-8")
 
 
-def table(stored: dict[str, Any]) -> str:
+def table(pieces: Sequence[dict[str, Any]]) -> str:
     """The page."""
-    rows = stored["rows"]
-    versions = stored["versions"]
-    said = ", ".join(f"{name} {number}" for name, number in versions.items())
+    rows = {key: row for piece in pieces for key, row in piece["rows"].items()}
+    versions = {", ".join(f"{k} {v}" for k, v in piece["versions"].items()) for piece in pieces}
+    said = "; ".join(sorted(versions))
     lines = [
         "# What XLA makes of our programs for TPU chips\n",
         f"`python benchmarks/tpu.py`, {said}; compiled on a machine without a TPU. The figures are the",
@@ -292,13 +310,12 @@ def _number(row: Row | None, name: str, unit: float, digits: int) -> str:
 
 def _model_lines(rows: dict[str, Row]) -> Iterator[str]:
     found = {key.split("/")[2]: row for key, row in rows.items() if key.startswith("models/v5e/")}
-    if not found:
-        return
     yield f"## v5e: a training step of the zoo's nets, {BATCH} images, ReLU, float32\n"
-    yield "Memory is all that the step needs. The net's own products are the multiplications and"
-    yield "additions of its layers with kernels, forward and backward (three times the forward ones; the"
-    yield "first layer needs fewer). A much larger count of the compiler is work that its form adds.\n"
-    yield "| net | images | memory, GB | moved, GB | operations, 10⁹ | ÷ the net's own products |"
+    yield "Memory is all that the step needs. The share is that of the net's own products, the"
+    yield "multiplications and additions of its layers with kernels, forward and backward (three times"
+    yield "the forward ones; the first layer needs fewer), in the compiler's count of operations. Where"
+    yield "it is small, the compiler's form adds work, as by padding, or much is no product of kernels.\n"
+    yield "| net | images | memory, GB | moved, GB | operations, 10⁹ | share of products |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for name, row in found.items():
         if "refused" in row:
@@ -307,15 +324,20 @@ def _model_lines(rows: dict[str, Row]) -> Iterator[str]:
         size = " × ".join(map(str, row["images"]))
         yield (
             f"| {name} | {size} | {row['all'] / 1e9:.2f} | {row['moved'] / 1e9:.2f} | "
-            f"{row['flops'] / 1e9:,.0f} | {row['flops'] / row['products']:.2f} |"
+            f"{row['flops'] / 1e9:,.4g} | {row['products'] / row['flops']:.0%} |"
         )
     yield ""
+    yield from _not_compiled([name for name in list_models() if name not in found])
+
+
+def _not_compiled(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield from textwrap.wrap(f"Not compiled yet: {', '.join(names)}.", 110)
+        yield ""
 
 
 def _engine_lines(rows: dict[str, Row]) -> Iterator[str]:
     found = {key.split("/")[2]: row for key, row in rows.items() if key.startswith("engine/")}
-    if not found:
-        return
     yield "## v5e: the programs of `train`, cuda_convnet on 50,000 images of CIFAR-10, batches of 128\n"
     yield "For each chip. Messages are those in the program's text; the loop over steps repeats them.\n"
     yield "| program | memory, MB | temporaries, MB | messages between chips |"
@@ -328,6 +350,7 @@ def _engine_lines(rows: dict[str, Row]) -> Iterator[str]:
         sent = ", ".join(f"{count} {what}" for what, count in row["messages"].items()) or "none"
         yield f"| {name} | {row['all'] / 1e6:,.0f} | {row['temporary'] / 1e6:,.0f} | {sent} |"
     yield ""
+    yield from _not_compiled([name for name in ENGINE if name not in found])
 
 
 if __name__ == "__main__":

@@ -1,15 +1,6 @@
-"""``python -m flaxact``, and the installed script: an interrupt is heeded before anything is loaded."""
+"""``python -m flaxact``: the command line."""
 
-from flaxact import _interrupts
-
-
-def run() -> None:
-    """Run the command line."""
-    _interrupts.begin()
-    from flaxact import cli
-
-    cli.run()
-
+from flaxact.cli import run
 
 if __name__ == "__main__":
     run()

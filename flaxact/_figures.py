@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import math
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
-INK, GRID, PAPER = "#333333", "#dddddd", "#ffffff"
+INK = "#333333"
+GRID = "#dddddd"
+PAPER = "#ffffff"
 WIDTH = 4.8  # inches of a figure whose text is still read where a phone's screen is its width
 _ROW = 0.19  # inches of a line of a legend
 _LETTER = 5.6  # points of a legend's letter, in the widest of the fonts that readers have
@@ -44,12 +47,22 @@ def style(number: int) -> dict[str, Any]:
     }
 
 
+@functools.cache
+def _shown_figure() -> type[Figure]:
+    """A figure of matplotlib that a notebook shows without ``%matplotlib inline`` too."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+            return rendered(self, "png"), {"width": round(96 * float(self.get_size_inches()[0]))}
+
+    return ShownFigure
+
+
 @_packages.explained()
 def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
     """A figure of this size in inches, with ``columns`` axes in a row, or ``rows`` axes in a column."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(width, height), layout="constrained")
+    fig = _shown_figure()(figsize=(width, height), layout="constrained")
     grid = fig.subplots(rows, columns, sharex=rows > 1)
     for axes in [grid] if rows * columns == 1 else grid.flat:
         axes.grid(color=GRID, linewidth=0.6)
@@ -70,10 +83,19 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     columns = _columns([len(label) for label in labels], 72 * float(width))
     figure.set_size_inches(width, height + _ROW * math.ceil(len(labels) / columns))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9,
-        labelcolor=INK, handlelength=2.6, columnspacing=1.0, handletextpad=0.5, labelspacing=0.3,
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        handlelength=2.6,
+        columnspacing=1.0,
+        handletextpad=0.5,
+        labelspacing=0.3,
         borderpad=0.1,
-    )  # fmt: skip
+    )
 
 
 def _columns(letters: Sequence[int], room: float) -> int:

@@ -37,7 +37,7 @@ class Call:
 
 
 Value = bool | int | float | Call
-_HUGE = 2**63  # a whole number as large is no width, axis or count
+HUGE = 2**63  # a whole number as large is no width, axis or count
 
 
 def plain(value: Any) -> Any:
@@ -76,16 +76,19 @@ def as_kind(value: Any, kind: type) -> Any:
     value = plain(value)
     if kind is float and type(value) is int:
         value = as_float(value)
-    if type(value) is not kind or (kind is int and abs(value) >= _HUGE):
+    if type(value) is not kind or (kind is int and abs(value) >= HUGE):
         raise TypeError
     return value
 
 
 def value_text(value: Any) -> str:
     """A value as text in a message; also an integer with more digits than Python prints."""
-    if type(value) is int and abs(value) >= _HUGE:
+    if type(value) is int and abs(value) >= HUGE:
         return "a huge number"
-    return repr(value) if isinstance(value, str) else str(value)
+    try:
+        return repr(value) if isinstance(value, str) else str(value)
+    except ValueError:
+        return f"a {type(value).__name__} with a huge number"
 
 
 def parse(text: str) -> Call:
@@ -117,7 +120,8 @@ def _broken(text: str, token: str) -> InputError:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    at, end = 0, len(text.rstrip())
+    at = 0
+    end = len(text.rstrip())
     while at < end:
         match = _TOKEN.match(text, at)
         if not match or match.lastgroup is None:
@@ -142,7 +146,9 @@ def _value(text: str, tokens: list[tuple[str, str]]) -> tuple[Value, list[tuple[
 
 def _number(text: str, token: str) -> int | float:
     if not re.fullmatch(r"[-+]?\d+", token):
-        return float(token)
+        if math.isinf(number := float(token)):
+            raise InputError(f"a number is too large in {text!r}")
+        return number
     if math.isinf(float(token)):
         raise InputError(f"an integer in {text!r} is too large")
     return int(token)

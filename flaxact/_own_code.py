@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -15,9 +16,8 @@ from types import ModuleType
 from flaxact.errors import InputError
 
 OPTION = "--import"
-names: list[
-    str
-] = []  # of what was imported, files by their absolute paths, so that jobs can do it too
+# Of what was imported, files by their absolute paths, so that jobs can do it too.
+names: list[str] = []
 
 
 def imported(arguments: list[str]) -> list[str]:
@@ -28,9 +28,11 @@ def imported(arguments: list[str]) -> list[str]:
     """
     while arguments and arguments[0].partition("=")[0] == OPTION:
         first, *rest = arguments
-        name, remaining = first.partition("=")[2], rest
+        name = first.partition("=")[2]
+        remaining = rest
         if "=" not in first:
-            name, remaining = rest[0] if rest else "", rest[1:]
+            name = rest[0] if rest else ""
+            remaining = rest[1:]
         load(name)
         arguments = remaining
     return arguments
@@ -74,6 +76,17 @@ def digest(definitions: Iterable[Callable[..., object]]) -> str:
         except (OSError, TypeError):
             hasher.update(definition.__qualname__.encode())
     return hasher.hexdigest()[:12]
+
+
+def digests(definitions: Iterable[Callable[..., object]]) -> dict[str, str]:
+    """By name of each definition the digest of its source, and by name of its file that of the file."""
+    found = {}
+    for one in definitions:
+        found[one.__qualname__] = digest([one])
+        with contextlib.suppress(OSError, TypeError):  # typed at a prompt
+            file = Path(inspect.getsourcefile(inspect.unwrap(one)) or "")
+            found[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    return found
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -97,11 +97,8 @@ def requirements(installed: dict[str, str]) -> list[Finding]:
         elif version is None:
             findings.append(Finding(name, "absent", f'pip install "{requirement}"'))
         elif version not in requirement.specifier:
-            findings.append(
-                Finding(
-                    name, version, f'flaxact asks for {requirement}: pip install "{requirement}"'
-                )
-            )
+            advice = f'flaxact asks for {requirement}: pip install "{requirement}"'
+            findings.append(Finding(name, version, advice))
     extras = ", ".join(sorted(absent)) or "none"
     return [*findings, Finding("extras that are not (wholly) installed", extras)]
 
@@ -119,7 +116,8 @@ def devices() -> list[Finding]:
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if problem := no_devices():
         return [problem]
-    default, findings = jax.default_backend(), []
+    default = jax.default_backend()
+    findings = []
     for backend in dict.fromkeys((default, "cpu")):
         try:
             of_backend = jax.devices(backend)
@@ -203,7 +201,9 @@ def _smoke(device: Any) -> tuple[float, str]:
     patterns = rng.integers(0, 200, (2, 8, 8, 1))
     images = (patterns[labels] + rng.integers(0, 50, (256, 8, 8, 1))).astype(np.uint8)
     split = Split(images, labels)
-    data = Dataset("two patterns", split, split, 2, ("one", "other"), "made by doctor")
+    data = Dataset(
+        "two patterns", split, split, 2, class_names=("one", "other"), note="made by doctor"
+    )
     net = from_linen(create_model("mlp(width=0.1)", "relu", num_classes=2))
     start = time.perf_counter()
     try:
@@ -239,6 +239,22 @@ def caches() -> list[Finding]:
     ]
 
 
+def show(data_dir: Path | None = None) -> None:
+    """Print all findings, as for the first cell of a notebook.
+
+    Args:
+      data_dir: as for ``examine``.
+    """
+    _print(examine(data_dir))
+
+
+def _print(found: list[Finding]) -> None:
+    for finding in found:
+        print(f"{finding.about}: {finding.found}")
+        if finding.advice:
+            print(f"  PROBLEM: {finding.advice}")
+
+
 def doctor(*, json: bool = False, data_dir: Path | None = None) -> None:
     """Report what this machine has for flaxact and what is missing; exits 1 if there is a problem.
 
@@ -253,9 +269,6 @@ def doctor(*, json: bool = False, data_dir: Path | None = None) -> None:
 
         print(dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
-        for finding in findings:
-            print(f"{finding.about}: {finding.found}")
-            if finding.advice:
-                print(f"  PROBLEM: {finding.advice}")
+        _print(findings)
     if any(finding.advice for finding in findings):
         raise SystemExit(1)

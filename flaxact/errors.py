@@ -52,11 +52,12 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
     return next(iter(_closest(name, allowed, 1, cutoff=0.5)), None)
 
 
-def _closest(query: str, allowed: Iterable[str], count: int, cutoff: float) -> list[str]:
+def _closest(given: str, allowed: Iterable[str], count: int, cutoff: float) -> list[str]:
     """The allowed names closest to a given one, best first."""
-    letters, allowed = _letters(query), list(allowed)
+    letters = _letters(given)
+    allowed = list(allowed)
     by_letters: dict[str, str] = {}
-    for name in sorted(allowed, key=lambda name: name != query):
+    for name in sorted(allowed, key=lambda name: name != given):
         by_letters.setdefault(_letters(name), name)
     same = [by_letters[letters]] if letters in by_letters else []
     initials = [name for name in allowed if len(letters) > 1 and _initials(name) == letters]

@@ -38,10 +38,8 @@ class Interval:
         Interval(mean=0.1, low=0, high=0.3, level=0.95)
         """
         again = self.at_level
-        return replace(
-            self, low=max(self.low, low), high=min(self.high, high),
-            at_level=None if again is None else lambda level: again(level).clipped(low, high),
-        )  # fmt: skip
+        at_level = None if again is None else (lambda level: again(level).clipped(low, high))
+        return replace(self, low=max(self.low, low), high=min(self.high, high), at_level=at_level)
 
     def overlaps(self, other: Interval) -> bool:
         """Whether two intervals share a value; unknown (nan) ends count as overlapping."""
@@ -63,10 +61,10 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     mean = statistics.fmean(values)
     again = functools.partial(mean_interval, values)
     if len(values) < 2 or math.isnan(mean):
-        return Interval(mean, math.nan, math.nan, confidence, again)
+        return Interval(mean, math.nan, math.nan, confidence, at_level=again)
     error = statistics.stdev(values) / math.sqrt(len(values))
     half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * error
-    return Interval(mean, mean - half, mean + half, confidence, again)
+    return Interval(mean, mean - half, mean + half, confidence, at_level=again)
 
 
 def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
@@ -80,7 +78,7 @@ def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
 
     limits = binomtest(count, of).proportion_ci(confidence)
     again = functools.partial(share_interval, count, of)
-    return Interval(count / of, float(limits.low), float(limits.high), confidence, again)
+    return Interval(count / of, float(limits.low), float(limits.high), confidence, at_level=again)
 
 
 @dataclass(frozen=True)
@@ -173,15 +171,15 @@ def contrast_interval(
     mean = sum(weight * statistics.fmean(values) for values, weight in pairs)
     again = functools.partial(contrast_interval, samples, weights)
     if min(len(values) for values in samples) < 2 or math.isnan(mean):
-        return Interval(mean, math.nan, math.nan, confidence, again)
+        return Interval(mean, math.nan, math.nan, confidence, at_level=again)
     parts = [weight**2 * statistics.variance(v) / len(v) for v, weight in pairs]
     if sum(parts) == 0:
-        return Interval(mean, mean, mean, confidence, again)
+        return Interval(mean, mean, mean, confidence, at_level=again)
     freedom = sum(parts) ** 2 / sum(
         part**2 / (len(values) - 1) for part, values in zip(parts, samples, strict=True)
     )
     half = float(t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(sum(parts))
-    return Interval(mean, mean - half, mean + half, confidence, again)
+    return Interval(mean, mean - half, mean + half, confidence, at_level=again)
 
 
 def difference_interval(
@@ -212,7 +210,7 @@ def geometric_interval(
     log_interval = contrast_interval(logs, powers, confidence)
     again = functools.partial(geometric_interval, samples, powers)
     low, high = (_exp(end) for end in (log_interval.low, log_interval.high))
-    return Interval(math.exp(log_interval.mean), low, high, confidence, again)
+    return Interval(math.exp(log_interval.mean), low, high, confidence, at_level=again)
 
 
 def _exp(value: float) -> float:
@@ -252,8 +250,8 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interv
     middle = statistics.median(ordered)
     again = functools.partial(median_interval, values)
     if k < 1:
-        return Interval(middle, math.nan, math.nan, confidence, again)
-    return Interval(middle, ordered[k - 1], ordered[n - k], confidence, again)
+        return Interval(middle, math.nan, math.nan, confidence, at_level=again)
+    return Interval(middle, ordered[k - 1], ordered[n - k], confidence, at_level=again)
 
 
 def mixed_slope(
@@ -298,4 +296,6 @@ def mixed_slope(
     half = float(t.ppf((1 + confidence) / 2, degrees)) * math.sqrt(covariance[1, 1])
     slope = float(coefficients[1])
     again = lambda level: mixed_slope(x, y, groups, level)[0]  # noqa: E731
-    return Interval(slope, slope - half, slope + half, confidence, again), float(coefficients[0])
+    return Interval(slope, slope - half, slope + half, confidence, at_level=again), float(
+        coefficients[0]
+    )

@@ -54,7 +54,7 @@ from flaxact.data import Dataset, Split, few
 from flaxact.reproduction.claim import UNKNOWN, Claim, Table, format_interval
 from flaxact.reproduction.comparisons import speedup
 from flaxact.reproduction.images import with_clean_pass
-from flaxact.reproduction.race import Entry, Race, TunedCurves
+from flaxact.reproduction.race import Race, RaceEntry, TunedCurves
 from flaxact.reproduction.race_pages import epochs_text, search_table
 from flaxact.reproduction.tuning import Search
 from flaxact.reproduction.workspace import Workspace
@@ -228,7 +228,7 @@ def _pair(
     for activation, center in around.items():
         rates = (center / 2, center, center * 2)
         space = Search(rates=rates, rungs=(max(most // 8, 1),), keep=(2,), epochs=most, widenings=2)
-        entry = Entry(activation=activation, search=space)
+        entry = RaceEntry(activation=activation, search=space)
         result = race.tune(activation, entry) if tuned is None else tuned[activation].tuned
         seeds = ()
         if result is not None:

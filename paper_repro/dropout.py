@@ -64,7 +64,7 @@ from flaxact.reproduction.claim import UNKNOWN, Claim, Table
 from flaxact.reproduction.comparisons import paired_points
 from flaxact.reproduction.drawing import draw_search
 from flaxact.reproduction.images import with_validation
-from flaxact.reproduction.trained import Trained, rounded, train_one
+from flaxact.reproduction.trained import TrainedNet, rounded, train_one
 from flaxact.reproduction.tuning import Search, Tuned, tune_then_repeat
 from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval
@@ -287,7 +287,9 @@ class Trainer:
             "saturated": rounded(statistics.fmean(saturated)),
         }
 
-    def _train(self, act: str, dropout: str, member: Member, tuning_epochs: int | None) -> Trained:
+    def _train(
+        self, act: str, dropout: str, member: Member, tuning_epochs: int | None
+    ) -> TrainedNet:
         """Train for the search, with validation images for test images, or for the evaluation."""
         epochs = tuning_epochs or self.settings.search.epochs
         recipe = Recipe(epochs=epochs, batch_size=100, momentum=0.9)

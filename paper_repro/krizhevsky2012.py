@@ -70,7 +70,7 @@ from typing import Any
 from flaxact._figures import COLORS, INK, figure, percent
 from flaxact.reproduction.claim import UNKNOWN, Claim, Published, Table, format_interval
 from flaxact.reproduction.images import with_clean_pass
-from flaxact.reproduction.race import Entry, Race, TunedCurves, epochs_ratio, look
+from flaxact.reproduction.race import Race, RaceEntry, TunedCurves, epochs_ratio, look
 from flaxact.reproduction.race_pages import layers_figure, race_table, search_figure, search_table
 from flaxact.reproduction.tuning import Search, Tuned
 from flaxact.reproduction.workspace import Workspace
@@ -87,18 +87,18 @@ SATURATING = Search(
 SIGMOIDAL = Search(rates=(0.03, 0.1, 0.3, 1.0, 3.0), rungs=(4, 8), keep=(3, 2), epochs=20)
 MENDED = Search(rates=(0.0005, 0.001, 0.002, 0.004, 0.008), rungs=(4, 12), keep=(3, 2), epochs=32)
 ROWS = {
-    "relu": Entry(activation="relu", search=RECTIFIED),
-    "tanh": Entry(activation="tanh", search=SATURATING),
-    "sigmoid": Entry(activation="sigmoid", search=SIGMOIDAL),
-    "penalized_tanh": Entry(activation="penalized_tanh", search=MENDED),
-    "lecun_tanh": Entry(activation="lecun_tanh", search=MENDED),
-    "tanh, LSUV": Entry(activation="tanh", options="kernel_init=lsuv", search=MENDED),
-    "tanh, batch norm": Entry(activation="tanh", options="norm=batch", search=MENDED),
-    "relu, batch norm": Entry(activation="relu", options="norm=batch", search=MENDED),
-    "leaky_relu, slope 1/3": Entry(
+    "relu": RaceEntry(activation="relu", search=RECTIFIED),
+    "tanh": RaceEntry(activation="tanh", search=SATURATING),
+    "sigmoid": RaceEntry(activation="sigmoid", search=SIGMOIDAL),
+    "penalized_tanh": RaceEntry(activation="penalized_tanh", search=MENDED),
+    "lecun_tanh": RaceEntry(activation="lecun_tanh", search=MENDED),
+    "tanh, LSUV": RaceEntry(activation="tanh", options="kernel_init=lsuv", search=MENDED),
+    "tanh, batch norm": RaceEntry(activation="tanh", options="norm=batch", search=MENDED),
+    "relu, batch norm": RaceEntry(activation="relu", options="norm=batch", search=MENDED),
+    "leaky_relu, slope 1/3": RaceEntry(
         activation="leaky_relu(negative_slope=0.3333)", search=RECTIFIED
     ),
-    "elu": Entry(activation="elu", search=RECTIFIED),
+    "elu": RaceEntry(activation="elu", search=RECTIFIED),
 }
 NETS = (MAIN, "19pct", "conv_local_13pct")
 PAIR = ("relu", "tanh")

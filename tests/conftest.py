@@ -1,6 +1,8 @@
+import collections
 import contextlib
 import gc
 import os
+import zlib
 from pathlib import Path
 
 import hypothesis
@@ -28,6 +30,25 @@ if not hasattr(jax, "enable_x64"):
     jax.enable_x64 = enable_x64
 if not hasattr(nnx, "set_graph_mode"):
     nnx.set_graph_mode = _graph_mode
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Of a test marked ``sampled(n)`` every n-th case stays in ``make test``; the rest is thorough.
+
+    Each test begins at another case, so that every entry of a catalogue is in the samples of some tests.
+    """
+    cases = collections.defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("sampled") and not item.get_closest_marker("slow"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for function, group in cases.items():
+        (every,) = group[0].get_closest_marker("sampled").args
+        first = zlib.crc32(function.encode()) % min(every, len(group))
+        for number, item in enumerate(group):
+            if number % every != first:
+                item.add_marker(pytest.mark.thorough)
+
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

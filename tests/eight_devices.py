@@ -56,17 +56,22 @@ def step_by_step(loop, members) -> dict[str, float]:
 
     "step" is of variables and sums of metrics, "metrics" of those of the epochs, tests included.
     """
-    net, options = from_linen(Mixed()), {"loop": loop, "steps_per_update": 1}
+    net = from_linen(Mixed())
+    options = {"loop": loop, "steps_per_update": 1}
     many = {"split": "batch"}
     alone = updates(net, RECIPE, DATA, members, devices=jax.devices()[:1], **options)
-    steps, metrics, optimizer, start = [], [], [], None
+    steps = []
+    metrics = []
+    optimizer = []
+    start = None
     for update in alone:
         if start is not None:
             both = updates(net, RECIPE, DATA, members, start=start, **options, **many)
             other = next(both)
             if other.step == start.step:  # it was at the end of an epoch
                 other = next(both)
-            one, two = update.arrays(), other.arrays()
+            one = update.arrays()
+            two = other.arrays()
             velocity = {k: one.pop(k) for k in list(one) if k.startswith("opt_state")}
             steps.append(difference(one, two))
             optimizer.append(difference(velocity, two))
@@ -82,7 +87,8 @@ def step_by_step(loop, members) -> dict[str, float]:
 
 def members(loop: str, count: int, devices: int | None) -> float:
     """How far members on several devices are, at the end, from each one alone on one device."""
-    net, chosen = from_linen(Mixed()), MEMBERS[:count]
+    net = from_linen(Mixed())
+    chosen = MEMBERS[:count]
     some = None if devices is None else jax.devices()[:devices]
     found = last(train(net, RECIPE, DATA, chosen, loop=loop, devices=some, split="members"))
     differences = []
@@ -128,7 +134,8 @@ def several(count: int) -> list:
 
 def chunks() -> float:
     """How far members on two devices in chunks are from those on one device all at once."""
-    net, at_once = from_linen(Mixed()), {"loop": "scan", "devices": several(1)}
+    net = from_linen(Mixed())
+    at_once = {"loop": "scan", "devices": several(1)}
     in_chunks = {"loop": "scan", "devices": several(2), "split": "members", "chunk": 2}
     one, other = (last(train(net, RECIPE, DATA, MEMBERS[:6], **o)) for o in (at_once, in_chunks))
     return difference(one, other)

@@ -27,7 +27,8 @@ EVENTS = {
 
 def kill_at(number, root):
     """Kill this process before its so-manieth change of a file under ``root``; returns a counter."""
-    left, root = [number], str(root)
+    left = [number]
+    root = str(root)
 
     def hook(event, arguments):
         if event not in EVENTS or not str(arguments[0]).startswith(root):
@@ -54,9 +55,19 @@ def compare(number, arguments):
 
 def probe(epoch):
     measures = dict.fromkeys(
-        ("mean", "variance", "mean_to_std", "zeros", "dead", "saturated_low", "saturated_high",
-         "slope_second_moment", "gradient_norm"), 0.25 + epoch,
-    )  # fmt: skip
+        (
+            "mean",
+            "variance",
+            "mean_to_std",
+            "zeros",
+            "dead",
+            "saturated_low",
+            "saturated_high",
+            "slope_second_moment",
+            "gradient_norm",
+        ),
+        0.25 + epoch,
+    )
     slope = {"mean": 0.25, "min": 0.25 - epoch, "max": 0.25 + epoch}
     return {"epoch": epoch, "sites": {"act1": measures}, "learned": {"act1": {"slope": slope}}}
 
@@ -65,11 +76,16 @@ def run(config):
     metrics = {"train_error": 0.5, "train_loss": 1.0, "test_error": 0.4, "test_loss": 1.0}
     members = [{"seed": seed, "learning_rate": 0.001} for seed in STUDY.seeds]
     return {
-        "config": config, "members": members, "epochs": [{"epoch": 1, **metrics, "seconds": 0.5}],
-        "compile_seconds": 1.0, "runs_at_once": 2, "diverged_at": None,
+        "config": config,
+        "members": members,
+        "epochs": [{"epoch": 1, **metrics, "seconds": 0.5}],
+        "compile_seconds": 1.0,
+        "runs_at_once": 2,
+        "diverged_at": None,
         "untrained": {"test_error": 0.9, "test_loss": 2.3},
-        "probes": [probe(0), probe(1)], "inputs": {"act1": [i / 32 for i in range(33)]},
-    }  # fmt: skip
+        "probes": [probe(0), probe(1)],
+        "inputs": {"act1": [i / 32 for i in range(33)]},
+    }
 
 
 def store(folder):

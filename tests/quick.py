@@ -65,7 +65,8 @@ def check_gradients(f, args, order: int = 1, tolerance: float = 1e-5) -> None:
 
 def _pairs(f, order: int, args) -> list[tuple]:
     """Derivatives in a random direction, and what they are to be."""
-    step, rng = 1e-4, np.random.default_rng(order)
+    step = 1e-4
+    rng = np.random.default_rng(order)
 
     def drawn(tree):
         return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), tree)

@@ -10,10 +10,13 @@ import operator
 import mpmath as mp
 
 DIGITS = 170  # that leave 50 of a difference whose terms are 1e38 and whose value is 1e-76
-STEP, HUGE = mp.mpf("1e-30"), mp.mpf("1e300")
+STEP = mp.mpf("1e-30")
+HUGE = mp.mpf("1e300")
 
-ZERO, ONE = mp.mpf(0), mp.mpf(1)
-SELU_ALPHA, SELU_SCALE = mp.mpf("1.6732632423543772"), mp.mpf("1.0507009873554805")
+ZERO = mp.mpf(0)
+ONE = mp.mpf(1)
+SELU_ALPHA = mp.mpf("1.6732632423543772")
+SELU_SCALE = mp.mpf("1.0507009873554805")
 
 
 def f(value):
@@ -65,7 +68,8 @@ def tanh_gate(inner):
 
 
 def xielu(x):
-    a, b = f(0.8), f(0.5)
+    a = f(0.8)
+    b = f(0.5)
     return a * x * x + b * x if x > 0 else a * (mp.expm1(x) - x) + b * x
 
 
@@ -92,7 +96,8 @@ def tailored_slope(depth, eta):
             angle = mp.acos(c)
             relu_part = (mp.sin(angle) + (mp.pi - angle) * c) / mp.pi
             # E f(u) f(v) for f = (1 + s)/2 x + (1 - s)/2 |x|, of which relu is the case s = 0
-            odd, even = (1 + slope) / 2, (1 - slope) / 2
+            odd = (1 + slope) / 2
+            even = (1 - slope) / 2
             c = (odd**2 * c + even**2 * (2 * relu_part - c)) / (odd**2 + even**2)
         return c - eta
 
@@ -245,7 +250,8 @@ def _difference(function, x, order: int):
 def _limit(function, sign: int) -> float:
     """From values far out, which grow, stay, vanish, or have no limit."""
     found = [function(sign * mp.mpf(10) ** n) for n in (100, 101, 300, 301, 1000, 1001)]
-    first, last = found[0], found[-1]
+    first = found[0]
+    last = found[-1]
     if abs(last) < STEP or all(abs(value - last) <= abs(last) * STEP for value in found):
         return _double(last) + 0.0
     grows = all(later / value > 1 for value, later in itertools.pairwise(found))

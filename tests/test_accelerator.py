@@ -68,6 +68,7 @@ def test_every_part_has_rows_of_names_that_exist():
     assert {key for key, _ in accelerator_parts.accuracy(SMALL)} == set(fa.names())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["gelu", "prelu", "softmax"])
 def test_accuracy_of_a_pointwise_a_learned_and_a_coupled_activation(name):
     row = accelerator_parts.errors(name, 240)
@@ -77,6 +78,7 @@ def test_accuracy_of_a_pointwise_a_learned_and_a_coupled_activation(name):
         assert 0 <= row[f"{what}, of the scale"] < 1e-6
 
 
+@pytest.mark.thorough
 def test_times_beside_jax_nn_and_of_what_jax_nn_lacks(monkeypatch):
     monkeypatch.setattr(accelerator_parts, "PAIRS", 1)
     row = accelerator_parts.beside_jax("silu", "bfloat16", 1000)

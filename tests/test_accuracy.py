@@ -17,6 +17,7 @@ def faults(spec: str, count: int) -> dict[str, str]:
     return {key: text for key, (text, known) in found.items() if not known}
 
 
+@pytest.mark.sampled(23)
 @pytest.mark.parametrize("spec", REFERENCE)
 def test_values_and_derivatives_are_those_of_mpmath(spec):
     assert not faults(spec, 60)
@@ -39,7 +40,7 @@ def test_no_further_from_the_truth_than_jax_nn(spec):
 def judged(function, spec: str = "tanh", order: int = 0) -> accuracy.Judged:
     x = points(200)
     true = true_pairs(spec, x)[order]
-    return accuracy.judge(spec, order, x, function(x, true), true)
+    return accuracy.judge(spec, order, x, function(x, true), true=true)
 
 
 def test_the_truth_rounded_is_within_half_a_unit():
@@ -72,8 +73,8 @@ def test_nan_is_an_error_and_nan_is_asked_for_at_nan():
 
 
 def test_what_breaks_the_rule_and_what_is_nearer_is_reported():
-    right = accuracy.Judged(1.0, 0.5, 0.0, 0.0, 1e-8)
-    wrong = accuracy.Judged(9.0, 0.25, 0.0, 0.0, 2e-7)
+    right = accuracy.Judged(1.0, 0.5, 0.0, 0.0, error=1e-8)
+    wrong = accuracy.Judged(9.0, 0.25, 0.0, 0.0, error=2e-7)
     row = accuracy.Row("tanh", True, (wrong, wrong), (right, right))
     assert list(accuracy.broken(row)) == ["tanh, value"]  # the derivative is lean
     assert list(accuracy.further(row)) == ["tanh, value, jax.nn", "tanh, derivative, jax.nn"]
@@ -91,6 +92,7 @@ def test_references_give_derivatives_and_limits():
     assert math.isnan(truth("tanh", math.nan))
 
 
+@pytest.mark.thorough
 def test_main_writes_a_report(tmp_path):
     accuracy.main(["--activations", "elu", "--points", "20", "--write", str(tmp_path / "a.md")])
     written = (tmp_path / "a.md").read_text()

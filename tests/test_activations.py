@@ -61,10 +61,12 @@ def test_three_orders_are_exact(spec):
         np.testing.assert_allclose(found[order, : len(at)], true, rtol=1e-6, atol=3e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("spec", OWN)
 def test_gradient_and_hessian(spec):
     """By reverse, and forward over reverse mode: each output depends on its input alone."""
-    activation, x = fa.get(spec), away_from_breaks(spec, 5)
+    activation = fa.get(spec)
+    x = away_from_breaks(spec, 5)
 
     def gradient(x):
         found = jax.grad(lambda x: activation(x).sum())(x)
@@ -106,6 +108,7 @@ def test_limits_at_infinity_and_nan(spec):
             assert abs(at_infinity) > 50 if math.isinf(end) else at_infinity == pytest.approx(end)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
 @pytest.mark.parametrize("spec", [s for s in SPECS if s not in PERIODIC])
 def test_no_derivative_is_nan(spec, dtype):
@@ -129,6 +132,7 @@ def test_no_derivative_is_nan(spec, dtype):
     np.testing.assert_allclose(backward[fine], slopes[0][fine], rtol=4 * eps, atol=eps)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_half_precision_is_the_rounded_float32_result(spec):
     activation = fa.get(spec)
@@ -144,6 +148,7 @@ def test_half_precision_is_the_rounded_float32_result(spec):
         chex.assert_trees_all_equal(y, wide.astype(x.dtype))
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("spec", SPECS)
 def test_shape_dtype_and_vmap(spec):
     activation = fa.get(spec)
@@ -164,11 +169,13 @@ def test_shape_dtype_and_vmap(spec):
     chex.assert_trees_all_close(by_element, (y, slope), rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_what_is_declared_is_what_the_values_show(spec):
     assert list(disagreements(fa.get(spec))) == []
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_stated_shape(spec):
     """Monotonicity, kinks, jumps and smoothness are what the values show, on a fine grid."""
@@ -178,7 +185,8 @@ def test_stated_shape(spec):
         x = np.arange(-7, 7, step) + 1e-5
         found = np.asarray(jit(derivatives(activation, 4))(x))
     known = ~np.isnan(found[0])
-    x, (y, *orders) = x[known], found[:, known]
+    x = x[known]
+    (y, *orders) = found[:, known]
     assert bool(np.all(np.diff(y) >= -1e-15)) == activation.monotonic
 
     def breaks(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
@@ -227,7 +235,8 @@ def test_one_trace_for_equal_activations(spec):
 @pytest.mark.parametrize("name", ["elu", "leaky_relu", "celu", "swish_beta", "isru", "dyt"])
 def test_learned_hyperparameters_get_their_gradient(name):
     """An array may be trained: its gradient is that of the formula, never silently zero."""
-    function, x = getattr(fa, name), np.array([-1.5, -0.5, 0.7])
+    function = getattr(fa, name)
+    x = np.array([-1.5, -0.5, 0.7])
     for value in (0.3, 1.0):
         check_gradients(function, (x, np.float64(value)), order=2)
     with jax.enable_x64(True):

@@ -76,13 +76,14 @@ def test_cross_map_response_norm_by_its_formula_and_torchs(size, channels):
     for i in range(channels):
         near = x[..., max(0, i - size // 2) : i + (size - 1) // 2 + 1]
         expected[..., i] = x[..., i] / (1.5 + 2.0 / size * (near**2).sum(-1)) ** 0.6
-    got = cross_map_response_norm(jnp.asarray(x), size, 2.0, 0.6, 1.5)
+    got = cross_map_response_norm(jnp.asarray(x), size, 2.0, 0.6, bias=1.5)
     chex.assert_trees_all_close(got, expected, rtol=1e-5)
     torch = pytest.importorskip("torch")
     theirs = torch.nn.LocalResponseNorm(size, 2.0, 0.6, 1.5)(torch.tensor(x).permute(0, 3, 1, 2))
     chex.assert_trees_all_close(got, theirs.permute(0, 2, 3, 1).numpy(), rtol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shape", [(13, 13), (6, 6), (7, 9), (2, 3), (1, 1)])
 def test_adaptive_average_pooling_is_torchs(shape):
     torch = pytest.importorskip("torch")
@@ -131,8 +132,11 @@ def test_every_place_draws_a_kernel_with_the_fan_of_a_window(init, variance):
     assert not np.array_equal(kernel[0, 0], kernel[0, 1])
 
 
+@pytest.mark.thorough
 def test_orthogonal_and_normalised_kernels_are_so_at_every_place():
-    x, key = jnp.eye(24).reshape(24, 3, 2, 4), jax.random.key(0)  # shows every weight by itself
+    # shows every weight by itself
+    x = jnp.eye(24).reshape(24, 3, 2, 4)
+    key = jax.random.key(0)
     layer = LocalConv(3, kernel_size=(1, 1), kernel_init=fa.initializers.orthogonal())
     columns = jit(layer.init)(key, x)["params"]["kernel"].reshape(3, 2, 4, 3)
     eye = np.broadcast_to(np.eye(3, dtype=np.float32), (3, 2, 3, 3))
@@ -157,7 +161,8 @@ class Reference:
 
     def __init__(self, params):
         self.torch = pytest.importorskip("torch")
-        self.f, self.params = self.torch.nn.functional, params
+        self.f = self.torch.nn.functional
+        self.params = params
 
     def conv(self, x, name, **options):
         kernel, bias = (self.torch.tensor(self.params[name][k]) for k in ("kernel", "bias"))
@@ -199,7 +204,8 @@ def alexnet(ref, x):
 
 
 def alexnet_cuda_convnet2(ref, x):
-    relu, last = ref.f.relu, -(x.shape[-1] - 11) % 4
+    relu = ref.f.relu
+    last = -(x.shape[-1] - 11) % 4
     x = ref.respond(ref.conv(ref.f.pad(x, (0, last, 0, last)), "conv1", stride=4), 5, 1e-4, 2.0)
     x = relu(ref.conv(relu(ref.pool(x)), "conv2", padding=2))
     x = relu(ref.conv(ref.pool(ref.respond(x, 5, 1e-4, 2.0)), "conv3", padding=1))
@@ -241,6 +247,7 @@ def conv_local_11pct(ref, x):
     return ref.dense(x, "fc10")
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("text", "reference", "shape"),
     [
@@ -254,7 +261,8 @@ def conv_local_11pct(ref, x):
 )
 def test_logits_are_those_of_a_reference_in_torch(text, reference, shape):
     model = models.create_model(text, "relu")
-    variables, x = random_variables(model, shape), images(shape)
+    variables = random_variables(model, shape)
+    x = images(shape)
     got = jit(model.apply)(variables, x)
     ref = Reference(variables["params"])
     if "inputs" in variables:
@@ -273,9 +281,11 @@ def test_logits_are_those_of_a_reference_in_torch(text, reference, shape):
     ("text", "parameters"),
     # Two convolutions 107,328; local, of 36 places, 664,704 (64 to 32, or back) or 332,928 (32 to 32)
     # or 1,329,408 (64 to 64); dense 11,530.
-    [(LOCAL[0], 107_328 + 664_704 + 332_928 + 11_530),
-     (LOCAL[1], 107_328 + 1_329_408 + 664_704 + 11_530)],
-)  # fmt: skip
+    [
+        (LOCAL[0], 107_328 + 664_704 + 332_928 + 11_530),
+        (LOCAL[1], 107_328 + 1_329_408 + 664_704 + 11_530),
+    ],
+)
 def test_parameters_of_the_local_nets_on_their_crops(text, parameters):
     assert models.parameters(models.create_model(text, "relu"), (24, 24, 3)) == parameters
     model = models.create_model(text, "relu")
@@ -294,6 +304,7 @@ def test_neurons_and_multiplications_of_alexnet():
     assert neurons == [55 * 55 * 96, 186_624, 64_896, 64_896, 43_264, 4096, 4096]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("text", "ones"),
     [("alexnet", "conv2 conv4 conv5 fc6 fc7"), ("alexnet_cuda_convnet2", "conv2 conv4 conv5 fc6 fc7"),
@@ -303,8 +314,10 @@ def test_weights_and_biases_start_as_published(text, ones):
     name = text.split("(", maxsplit=1)[0]
     model = models.create_model(text, "relu", width=0.1)
     params = jit(model.init)(jax.random.key(0), images(NETS[name]))["params"]
-    stds = {"alexnet_cuda_convnet2": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
-            "caffenet128": {"fc6": 0.005, "fc7": 0.005}}.get(name, {})  # fmt: skip
+    stds = {
+        "alexnet_cuda_convnet2": {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
+        "caffenet128": {"fc6": 0.005, "fc7": 0.005},
+    }.get(name, {})
     for layer, leaves in params.items():
         bias = -7.0 if name.endswith("2") and layer == "logits" else float(layer in ones.split())
         np.testing.assert_array_equal(leaves["bias"], bias)
@@ -322,6 +335,7 @@ def test_maxout_at_equal_parameters_has_the_widths_of_mishkins_row():
     assert abs(widths[4] - 172) <= 10  # 256/√2 is 181: theirs is not what the row's name says
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("text", NETS)
 def test_dropout_in_training_only(text):
     rates = []
@@ -349,10 +363,12 @@ def test_dropout_in_training_only(text):
 # Options.
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("text", NETS)
 def test_a_training_step_reaches_every_parameter(text):
     model = models.create_model(text, "elu", num_classes=3, width=0.1)
-    x, labels = images(NETS[text], 4), jnp.array([0, 1, 2, 0])
+    x = images(NETS[text], 4)
+    labels = jnp.array([0, 1, 2, 0])
     variables = random_variables(model, NETS[text])
 
     def loss_of(params):
@@ -367,6 +383,7 @@ def test_a_training_step_reaches_every_parameter(text):
         assert np.any(grad), path
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("norm", "init"),
     [("none", "lsuv"), ("batch", "orthogonal"), ("layer", "variance_preserving"), ("group", "he"),
@@ -378,6 +395,7 @@ def test_every_option_builds(text, norm, init):
     assert built(model, NETS[text]) == (2, 3)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("matched", ["width", "parameters"])
 @pytest.mark.parametrize("width", [0.03, 0.37])
 @pytest.mark.parametrize("act", ["crelu", "glu", "maxout(pieces=3)"])
@@ -393,6 +411,7 @@ def built(model, shape):
     return jax.eval_shape(lambda key: model.init_with_output(key, x)[0], jax.random.key(0)).shape
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("text", ["caffenet128", f"{LOCAL[1][:-1]}, kernel_init=lsuv)"])
 def test_lsuv_gives_every_layer_unit_variance(text):
     model = models.create_model(text, "tanh", width=0.1)

@@ -35,6 +35,7 @@ def test_shape_and_dtype(name, dtype, images):
     assert found.shape == (6, *augment.augmented_shape([TEXTS[name]], images.shape[1:]))
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", augment.catalogue)
 def test_the_key_decides_and_each_image_draws_for_itself(name, images):
     same = jnp.broadcast_to(images[:1], (40, *images.shape[1:]))
@@ -45,6 +46,7 @@ def test_the_key_decides_and_each_image_draws_for_itself(name, images):
     assert len({image.tobytes() for image in np.asarray(once)}) > 1
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", augment.catalogue)
 def test_vmapped_over_seeds_is_one_after_the_other(name, images):
     function = augmentation([TEXTS[name]], images)
@@ -55,6 +57,7 @@ def test_vmapped_over_seeds_is_one_after_the_other(name, images):
     chex.assert_trees_all_close(together, alone, rtol=1e-6, atol=1e-4)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", augment.catalogue)
 def test_gradients_and_grey_images_pass(name, images):
     gray = images[..., :1]
@@ -78,8 +81,11 @@ def test_crop_shifts_pixels_and_brings_in_zeros(images):
         assert len(places) == 1
 
 
+@pytest.mark.thorough
 def test_every_shift_comes_up_alike():
-    size, padding, draws = 5, 1, 4500
+    size = 5
+    padding = 1
+    draws = 4500
     picture = np.zeros((size, size, 1), np.float32)
     picture[2, 2] = 1
     many = jnp.broadcast_to(picture, (draws, size, size, 1))
@@ -98,6 +104,7 @@ def test_a_reflected_crop_has_no_foreign_values(images):
     assert (windows == found[0]).all((1, 2, 3)).any()
 
 
+@pytest.mark.thorough
 def test_random_crop_is_a_part_and_reaches_every_corner(images):
     many = jnp.broadcast_to(images[:1], (400, *images.shape[1:]))
     found = np.asarray(augment.random_crop(KEY, many, 9))
@@ -135,6 +142,7 @@ def test_turns_are_those_of_scipy():
         chex.assert_trees_all_close(np.asarray(turned), expected, atol=0.02)
 
 
+@pytest.mark.thorough
 def test_angles_are_uniform():
     """A point at the right edge turns to a height that tells the angle."""
     line = np.zeros((41, 41, 1), np.float32)
@@ -168,7 +176,8 @@ def test_pca_noise_has_the_covariance_of_the_paper():
     rng = np.random.default_rng(1)
     training = rng.normal(size=(50, 4, 4, 3)) @ rng.normal(size=(3, 3))
     fitted = color_components(training)
-    values, vectors = np.array(fitted["values"]), np.array(fitted["vectors"])
+    values = np.array(fitted["values"])
+    vectors = np.array(fitted["vectors"])
     pixels = training.reshape(-1, 3)
     np.testing.assert_allclose(
         vectors @ np.diag(values) @ vectors.T, np.cov(pixels.T, bias=True), atol=1e-12

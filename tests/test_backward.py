@@ -26,6 +26,7 @@ def limit(name: str) -> float:
     return 1.1 if fa.get(name).monotonic and name not in KEPT_INPUT else 2.05
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_arrays_kept_a_layer(name):
     # A dozen layers carry two working arrays between them: 2 / 12 on top of what is kept.
@@ -33,6 +34,7 @@ def test_arrays_kept_a_layer(name):
     assert kept <= limit(name) + 2 / LAYERS
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "tanh", "softplus", "gelu", "silu"])
 def test_arrays_kept_a_convolution(name):
     layers = 8

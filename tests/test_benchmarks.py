@@ -14,6 +14,7 @@ from benchmarks import activations as bench
 GRID = np.linspace(-7.03, 7.01, 48, dtype=np.float32).reshape(2, 24)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", bench.listed())
 def test_counterparts_agree(name):
     ours, theirs = (
@@ -22,6 +23,7 @@ def test_counterparts_agree(name):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", bench.listed())
 def test_counterparts_in_torch_agree(name):
     torch = pytest.importorskip("torch")
@@ -82,6 +84,7 @@ def test_ratios_of_work():
     assert bench.ratios(work(8), work(2)).median > 1.5
 
 
+@pytest.mark.thorough
 def test_main_prints_a_table(capsys):
     bench.main(["--activations", "relu", "swish", "--sizes", "1000", "--pairs", "2"])
     printed = capsys.readouterr().out
@@ -104,6 +107,7 @@ def test_main_without_torch_says_so(capsys, monkeypatch):
     assert "÷ torch" not in printed
 
 
+@pytest.mark.thorough
 def test_stack_rows_and_their_summary(capsys, monkeypatch):
     monkeypatch.setattr("benchmarks.backward.ROWS", 64)
     monkeypatch.setattr("benchmarks.backward.LAYERS", 2)
@@ -119,6 +123,7 @@ def test_an_unknown_name_ends_in_one_line(capsys):
     assert "did you mean 'relu'" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_the_plain_resnet50_has_the_published_number_of_parameters():
     """In Flax; and a few of its layers in PyTorch, where that is installed."""
     from benchmarks.accelerator_parts import NETS

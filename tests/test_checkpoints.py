@@ -76,17 +76,31 @@ def folder(pristine, tmp_path):
 
 
 ARRAYS = {
-    **{np.dtype(t).name: np.arange(6).reshape(2, 3).astype(t) for t in (
-        np.float16, np.float32, np.float64, np.int8, np.uint8, np.int32, np.uint32, np.int64,
-        np.uint64, np.complex64, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.int4,
-    )},
+    **{
+        np.dtype(t).name: np.arange(6).reshape(2, 3).astype(t)
+        for t in (
+            np.float16,
+            np.float32,
+            np.float64,
+            np.int8,
+            np.uint8,
+            np.int32,
+            np.uint32,
+            np.int64,
+            np.uint64,
+            np.complex64,
+            ml_dtypes.bfloat16,
+            ml_dtypes.float8_e4m3fn,
+            ml_dtypes.int4,
+        )
+    },
     "bool": np.array([True, False, True]),
     "scalar": np.array(2.5, np.float32),
     "empty": np.zeros((0, 3), np.float32),
     "transposed": np.arange(6.0).reshape(2, 3).T,
     "strided": np.arange(12)[::-3],
     "signed zeros, infinities, nans": np.array([0.0, -0.0, np.inf, -np.inf, np.nan], np.float32),
-}  # fmt: skip
+}
 
 
 def test_arrays_come_back_bit_for_bit(tmp_path):
@@ -139,6 +153,7 @@ def test_the_arrays_are_the_callers_again(tmp_path):
     np.testing.assert_array_equal(restore(tmp_path).arrays["big"], np.arange(2_000_000))
 
 
+@pytest.mark.thorough
 def test_inside_an_event_loop(tmp_path):
     async def cell():  # as in a notebook
         with Checkpoints(tmp_path) as checkpoints:
@@ -151,6 +166,7 @@ def test_inside_an_event_loop(tmp_path):
 # Which stay
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("keep", "keep_best", "metrics", "stay"),
     [
@@ -217,6 +233,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.sampled(17)
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("pattern", FILES)
 def test_damage_is_found_or_does_not_matter(folder, pattern, damage):
@@ -236,6 +253,7 @@ def test_damage_is_found_or_does_not_matter(folder, pattern, damage):
         assert_whole(restore(folder), 2)  # and so it stays
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("where", np.linspace(0, 1, 7))
 def test_a_flipped_bit_of_the_arrays_is_always_found(tmp_path, where):
     # So many bytes that nearly all of the largest file is these.
@@ -277,6 +295,7 @@ def test_two_of_one_step_are_both_set_aside(folder):
         shutil.copytree(folder / "00000002", folder / "00000003")
 
 
+@pytest.mark.thorough
 def test_several_damaged_are_all_named(folder):
     for step in (2, 3):
         (folder / f"{step:08d}" / "_CHECKPOINT_METADATA").unlink()
@@ -295,6 +314,7 @@ def test_all_damaged_is_an_error_and_stays_one(folder):
     assert names(folder) == [f"damaged-{step:08d}" for step in STEPS]
 
 
+@pytest.mark.thorough
 def test_an_old_one_half_deleted_stops_nothing(folder):
     (folder / "00000001" / "_CHECKPOINT_METADATA").unlink()
     (folder / "00000002").rename(folder / "deleting-00000002")
@@ -356,6 +376,7 @@ def folder_gone(folder):
     folder.with_name("elsewhere").rename(folder)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("then", ["check", "save", "wait", "close"])
 @pytest.mark.parametrize(
     ("fault", "cause"),
@@ -429,7 +450,9 @@ for line in sys.stdin:
 
 @pytest.mark.slow  # 25 forks; in a sandboxed kernel, the wait for a killed child has hung
 def test_killed_at_any_moment_of_saving(tmp_path):
-    folder, chance, last = tmp_path / "checkpoints", random.Random(0), 0
+    folder = tmp_path / "checkpoints"
+    chance = random.Random(0)
+    last = 0
     command = [sys.executable, "-W", "ignore", "-c", NURSERY, os.path.dirname(__file__)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -456,7 +479,8 @@ def killed_after(stdout, seconds):
 
     Empty if the machine has not ended it a minute later.
     """
-    said, pid = [], None
+    said = []
+    pid = None
     while pid is None or sum(map(str.isdigit, said)) < 2:
         said.append(stdout.readline().strip())
         assert not re.match("ended|$", said[-1]), said
@@ -524,6 +548,7 @@ jax.distributed.shutdown()
 """
 
 
+@pytest.mark.thorough
 def test_two_processes_save_and_restore(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -531,10 +556,11 @@ def test_two_processes_save_and_restore(tmp_path):
     folder = tmp_path / "checkpoints"
     command = [sys.executable, "-c", PROCESS, os.path.dirname(__file__), folder, str(port)]
     both = [
-        subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                         text=True)
+        subprocess.Popen(
+            [*command, str(i)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         for i in range(2)
-    ]  # fmt: skip
+    ]
     try:
         said = [process.communicate(timeout=120)[0] for process in both]
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import flaxact as fa
-from flaxact import _interrupts
+from flaxact import interrupts
 from flaxact.cli import main, run
 
 FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
@@ -110,7 +110,7 @@ PRINTING = [["list"], ["models"], ["models", "describe", "lenet5"], ["cite", "ge
 
 def test_output_in_any_encoding(monkeypatch):
     """As the installed command sets it up; a character that there is none of becomes a question mark."""
-    monkeypatch.setattr(_interrupts, "begin", lambda: None)
+    monkeypatch.setattr(interrupts, "begin", lambda: None)
     for encoding in ("ascii", "cp1252", "latin1"):
         shown = []
         for arguments in PRINTING:
@@ -132,6 +132,7 @@ def test_output_where_the_locale_is_c():
     assert b"227 ? 227 ? 3" in done.stdout
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -157,8 +158,11 @@ def test_recipes_in_any_encoding(command, content, said, capsys, tmp_path, monke
 def test_a_device_that_is_not_there(platform, arguments, code):
     done = subprocess.run(
         [sys.executable, "-m", "flaxact", *arguments],
-        capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": platform}, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_PLATFORMS": platform},
+        check=False,
+    )
     if done.returncode == 0:
         pytest.skip(f"there is a {platform} here")
     assert done.returncode == code

@@ -47,6 +47,7 @@ def test_eigenvalues_tell_the_steps_of_descent(share):
     assert layer.descend(rate, 1e-4, most=2) == math.inf
 
 
+@pytest.mark.thorough
 def test_the_best_rate_needs_the_fewest_steps_and_those_of_the_condition_number():
     x = white(300, 20) + 1.0
     layer = linear_layer(x, x @ RNG.normal(size=(20, 1)))
@@ -58,7 +59,8 @@ def test_the_best_rate_needs_the_fewest_steps_and_those_of_the_condition_number(
 
 
 def test_least_squares_finds_the_best_weights():
-    x, targets = RNG.normal(size=(50, 6)), RNG.normal(size=(50, 2))
+    x = RNG.normal(size=(50, 6))
+    targets = RNG.normal(size=(50, 2))
     best = np.linalg.lstsq(x, targets, rcond=None)[0]
     np.testing.assert_allclose(linear_layer(x, targets).off, -best, rtol=1e-9)
 

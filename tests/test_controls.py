@@ -72,7 +72,8 @@ class Torch:
         return self.functional.linear(x, layer["kernel"].T, layer["bias"])
 
     def batch_norm(self, x, name):
-        stats, layer = self.stats[name], self.params[name]
+        stats = self.stats[name]
+        layer = self.params[name]
         return self.functional.batch_norm(
             x, stats["mean"], stats["var"], layer["scale"], layer["bias"], eps=1e-5
         )
@@ -84,7 +85,9 @@ class Torch:
 
 def resnet_in_torch(variables, x, blocks, shortcut, bottleneck):
     net = Torch(variables)
-    relu, pad, large = net.functional.relu, net.functional.pad, len(blocks) == 4
+    relu = net.functional.relu
+    pad = net.functional.pad
+    large = len(blocks) == 4
 
     def unit(x, place, stride=1, padding=0):
         return net.batch_norm(net.conv(x, f"conv{place}", stride, padding), f"norm{place}")
@@ -93,7 +96,8 @@ def resnet_in_torch(variables, x, blocks, shortcut, bottleneck):
     x = net.functional.max_pool2d(x, 3, 2, 1) if large else x
     for stage, count in enumerate(blocks, 1):
         for block in range(1, count + 1):
-            stride, place = 2 if stage > 1 and block == 1 else 1, f"{stage}_{block}"
+            stride = 2 if stage > 1 and block == 1 else 1
+            place = f"{stage}_{block}"
             if bottleneck:
                 y = relu(unit(x, f"{place}_a"))
                 y = unit(relu(unit(y, f"{place}_b", stride, 1)), f"{place}_out")
@@ -107,6 +111,7 @@ def resnet_in_torch(variables, x, blocks, shortcut, bottleneck):
     return net.dense(x.mean((2, 3)), "logits")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("text", "blocks", "shortcut", "size"),
     [
@@ -164,6 +169,7 @@ def vit_in_torch(variables, x, depth):
     return net.dense(net.layer_norm(x, "norm")[:, 0], "logits")
 
 
+@pytest.mark.thorough
 def test_vit_is_pytorchs():
     model = models.create_model("vit_tiny(depth=2)", "gelu(approximate=False)")
     variables = randomised(initialized(model, CIFAR))
@@ -174,6 +180,7 @@ def test_vit_is_pytorchs():
     chex.assert_trees_all_close(applied(model, variables, CIFAR), want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_mixer_is_pytorchs():
     model = models.create_model("mlp_mixer_tiny(depth=2)", "tanh")
     variables = randomised(initialized(model, CIFAR))
@@ -193,11 +200,15 @@ def test_mixer_is_pytorchs():
     chex.assert_trees_all_close(applied(model, variables, CIFAR), want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_nf_resnet_is_pytorchs():
     model = models.create_model("nf_resnet(depth=8)", "tanh")
     variables = randomised(initialized(model, CIFAR))
     net = Torch(variables)
-    p, tanh = net.params, lambda x: net.torch.tanh(x) * gain(fa.get("tanh"))
+    p = net.params
+
+    def tanh(x):
+        return net.torch.tanh(x) * gain(fa.get("tanh"))
 
     def conv(x, place, stride=1):
         layer = p[f"conv{place}"]
@@ -210,13 +221,16 @@ def test_nf_resnet_is_pytorchs():
         x = net.functional.pad(x, edge) if kernel.shape[-1] == 3 else x
         return net.functional.conv2d(x, kernel, layer["bias"], stride)
 
-    x, var = conv(net.standardize_channels(CIFAR), "_stem"), 1.0
+    x = conv(net.standardize_channels(CIFAR), "_stem")
+    var = 1.0
     for stage in (1, 2, 3):
-        place, stride = f"{stage}_1", 1 if stage == 1 else 2
+        place = f"{stage}_1"
+        stride = 1 if stage == 1 else 2
         y = tanh(x / math.sqrt(var))
         x = x if stage == 1 else conv(y, f"{place}_skip", stride)
         y = conv(tanh(conv(y, f"{place}_a", stride)), f"{place}_out")
-        x, var = x + 0.2 * p[f"gain{place}"] * y, 1.04
+        x = x + 0.2 * p[f"gain{place}"] * y
+        var = 1.04
     want = net.dense(tanh(x).mean((2, 3)), "logits").numpy()
     assert abs(want).max() > 0.01
     chex.assert_trees_all_close(applied(model, variables, CIFAR), want, rtol=1e-4, atol=1e-4)
@@ -234,7 +248,8 @@ def test_batch_statistics_change_in_training_only():
     _, trained = run(variables, CIFAR, train=True, capture_intermediates=True)
     for name, stats in trained["batch_stats"].items():
         (seen,) = trained["intermediates"][name.replace("norm", "conv")]["__call__"]
-        mean, var = seen.mean((0, 1, 2)), seen.var((0, 1, 2))
+        mean = seen.mean((0, 1, 2))
+        var = seen.var((0, 1, 2))
         chex.assert_trees_all_close(
             stats, {"mean": 0.1 * mean, "var": 0.9 + 0.1 * var}, rtol=1e-4, atol=1e-5
         )
@@ -267,6 +282,7 @@ def stream_variances(model, x):
     return {k: float(v) for k, v in run(jax.random.key(3), x).items()}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("act", "blocks"), [("relu", 3), ("gelu", 1), ("tanh", 1)])
 def test_variances_of_nf_resnet_are_those_expected(act, blocks):
     """β² is the variance of each block's input, within what 32 to 128 channels leave to chance (6 % was
@@ -327,6 +343,7 @@ def size(text, act, **arguments):
 WIDE = ("glu", "crelu", "maxout(pieces=3)")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("text", "kept", "act"),
     [
@@ -352,12 +369,14 @@ def test_a_padded_shortcut_takes_no_wider_stem():
     assert shapes("resnet(depth=8, shortcut=projected)", acts, matched="parameters")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("act", WIDE)
 @pytest.mark.parametrize("text", ["mlp", "vit_tiny(depth=2)", "mlp_mixer_tiny(depth=2)"])
 def test_dense_nets_take_other_widths(text, act):
     assert shapes(text, act) == shapes(text, "relu")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("act", WIDE)
 @pytest.mark.parametrize(
     ("text", "others", "tolerance"),
@@ -375,6 +394,7 @@ def test_parameters_stay_where_they_are_matched(text, others, tolerance, act):
     assert size(text, acts) != pytest.approx(published, rel=0.1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("text", "layer", "std"),
     [
@@ -447,6 +467,7 @@ def test_weights_of_the_residual_net():
     assert float(abs(params["logits"]["kernel"]).max()) == pytest.approx(1 / 8, rel=0.02)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (17, 40, 4)])
 @pytest.mark.parametrize(
     "text",
@@ -461,6 +482,7 @@ def test_any_size_and_channels(text, shape):
     chex.assert_type(logits, jnp.float32)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("text", "act"),
     [
@@ -472,9 +494,13 @@ def test_any_size_and_channels(text, shape):
     ],
 )
 def test_training_steps_lower_the_loss_and_trace_once(text, act):
-    model, labels, traces = models.create_model(text, act), jnp.arange(4), []
-    variables, optimizer = initialized(model, CIFAR), optax.adam(5e-3)
-    params, rest = variables.pop("params"), variables
+    model = models.create_model(text, act)
+    labels = jnp.arange(4)
+    traces = []
+    variables = initialized(model, CIFAR)
+    optimizer = optax.adam(5e-3)
+    params = variables.pop("params")
+    rest = variables
 
     @jit
     def step(params, rest, state):
@@ -490,7 +516,8 @@ def test_training_steps_lower_the_loss_and_trace_once(text, act):
         updates, state = optimizer.update(slopes, state)
         return optax.apply_updates(params, updates), {**rest, **new}, state, value
 
-    state, losses = optimizer.init(params), []
+    state = optimizer.init(params)
+    losses = []
     for _ in range(20):
         params, rest, state, value = step(params, rest, state)
         losses.append(float(value))

@@ -45,6 +45,7 @@ def logits_of(model, *shape):
     return jax.eval_shape(lambda key, x: model.init_with_output(key, x)[0], jax.random.key(0), x)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", NAMES)
 def test_logits(name):
     model = models.create_model(name, "relu")
@@ -56,6 +57,7 @@ def test_logits(name):
     assert logits.dtype == jnp.float32
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("text", [*FILES, "elu_net18", "he_net22"])
 @pytest.mark.parametrize("shape", [(37, 45, 4), (12, 11, 1)])
 def test_other_images(text, shape):
@@ -82,7 +84,8 @@ def test_images_that_are_too_small(text):
     ],
 )
 def test_multiplications(text, published):
-    model, shape = models.create_model(text, "relu"), models.input_shape(text)
+    model = models.create_model(text, "relu")
+    shape = models.input_shape(text)
     assert models.multiply_accumulates(model, shape) == pytest.approx(published, rel=0.005)
 
 
@@ -105,11 +108,13 @@ def test_the_maps_of_he_net(name):
     assert sizes - {4096} == ({109, 36, 18} if name == "he_net14" else {112, 56, 28, 14})
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("text", FILES)
 @pytest.mark.parametrize("act", ["crelu", "glu"])
 def test_activations_that_change_the_width(text, act):
     """At equal width the maps stay as published, around skips too; else the number of parameters does."""
-    shape, relu = models.input_shape(text), models.create_model(text, "relu")
+    shape = models.input_shape(text)
+    relu = models.create_model(text, "relu")
     assert models.sites(models.create_model(text, act), shape) == models.sites(relu, shape)
     last = {"act9": "relu"} if text in ("network_in_network", "all_cnn_c") else {}
     by_size = models.create_model(text, last | {"*": act}, matched="parameters")
@@ -159,8 +164,10 @@ def test_normalisation_is_where_it_is_published():
         assert not_there not in found
 
 
+@pytest.mark.thorough
 def test_noise_and_dropout_are_of_training_only():
-    x, keys = images(4, 9, 9, 3), {"dropout": jax.random.key(1)}
+    x = images(4, 9, 9, 3)
+    keys = {"dropout": jax.random.key(1)}
 
     def logits(text, train):
         model = models.create_model(text, "relu")
@@ -173,6 +180,7 @@ def test_noise_and_dropout_are_of_training_only():
     assert not np.allclose(logits(text.format("True"), train=True), testing, rtol=1e-3)
 
 
+@pytest.mark.thorough
 def test_fitnet4_starts_by_lsuv():
     """Outputs of variance 1, layer by layer, whatever the depth."""
     x = images(64, 8, 8, 3)
@@ -190,6 +198,7 @@ def test_fitnet4_starts_by_lsuv():
     assert np.asarray(variances(jax.random.key(0))) == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 7])
 @pytest.mark.parametrize("shape", [(18, 18), (13, 20), (4, 5)])
 @pytest.mark.parametrize("kind", ["avg", "max"])
@@ -240,7 +249,8 @@ class Torch:
         return self.torch.nn.functional.linear(x, *self.weights(name, 1, 0))
 
     def norm(self, x, name):
-        params, state = self.variables["params"][name], self.variables["batch_stats"][name]
+        params = self.variables["params"][name]
+        state = self.variables["batch_stats"][name]
         values = (state["mean"], state["var"], params["scale"], params["bias"])
         return self.torch.nn.functional.batch_norm(
             x, *(self.torch.tensor(np.asarray(v)) for v in values)
@@ -320,13 +330,16 @@ def test_squeezenet():
         f8 = t.torch.nn.functional.max_pool2d(fire(t, fire(t, f6, 7) + f6, 8), 2)
         return t.conv(fire(t, f8, 9), "conv10").mean((2, 3))
 
-    agree("squeezenet_bn(width=0.125)", "mish", reference, (32, 32, 3), lambda x: x / 127.5 - 1)
+    agree(
+        "squeezenet_bn(width=0.125)", "mish", reference, (32, 32, 3), inputs=lambda x: x / 127.5 - 1
+    )
 
 
 def test_all_cnn_c():
     def reference(t, x):
         for place in range(1, 10):
-            stride, padding = 2 if place in (3, 6) else 1, 1 if place < 7 else 0
+            stride = 2 if place in (3, 6) else 1
+            padding = 1 if place < 7 else 0
             x = t.act(t.conv(x, f"conv{place}", stride=stride, padding=padding))
         return x.mean((2, 3))
 
@@ -356,7 +369,7 @@ def test_lenet5():
         x = t.pool(t.act(t.conv(x, "c3")), "avg", 2, 2)
         return t.dense(t.act(t.dense(t.act(t.dense(x, "c5")), "f6")), "output")
 
-    agree("lenet5", "tanh", reference, (28, 28, 1), lambda x: 1.275 * x / 255 - 0.1)
+    agree("lenet5", "tanh", reference, (28, 28, 1), inputs=lambda x: 1.275 * x / 255 - 0.1)
 
 
 def test_he_net14():
@@ -374,24 +387,32 @@ def test_he_net14():
     agree("he_net14(width=0.0625)", "relu", reference, (65, 65, 3))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         # By layer: what the standard deviation is, of window × inputs and window × outputs.
-        ("he_net14(width=0.2)", {"conv2_2": lambda n, m: math.sqrt(2 / n), "fc1": lambda n, m: 0.01,
-                                 "fc3": lambda n, m: 0.001}),
-        ("small_net", {"conv2": lambda n, m: math.sqrt(2 / m), "fc4": lambda n, m: 1 / math.sqrt(3 * n)}),
+        (
+            "he_net14(width=0.2)",
+            {
+                "conv2_2": lambda n, m: math.sqrt(2 / n),
+                "fc1": lambda n, m: 0.01,
+                "fc3": lambda n, m: 0.001,
+            },
+        ),
+        (
+            "small_net",
+            {"conv2": lambda n, m: math.sqrt(2 / m), "fc4": lambda n, m: 1 / math.sqrt(3 * n)},
+        ),
         ("squeezenet_bn", {"conv4_expand3": lambda n, m: 1 / math.sqrt(3 * n)}),
         ("cifar_full", {"conv1": lambda n, m: 1e-4, "conv3": lambda n, m: 0.01}),
         ("lenet5", {"c5": lambda n, m: 2.4 / (n * math.sqrt(3))}),
         ("vgg11(width=0.2)", {"conv2_1": lambda n, m: math.sqrt(2 / m), "fc7": lambda n, m: 0.01}),
     ],
-)  # fmt: skip
+)
 def test_weights_start_as_published(text, expected):
-    model, x = (
-        models.create_model(text, "relu", num_classes=200),
-        jnp.zeros((1, 32, 32, 3), jnp.uint8),
-    )
+    model = models.create_model(text, "relu", num_classes=200)
+    x = jnp.zeros((1, 32, 32, 3), jnp.uint8)
 
     @jit
     def kernels(key):

@@ -160,6 +160,7 @@ def test_values_are_those_of_the_definition(spec):
     chex.assert_trees_all_close(jit(applied(spec))(x), wanted.astype(np.float32), atol=2e-6)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("spec", ALONG)
 def test_any_axis(spec, axis):
@@ -170,15 +171,18 @@ def test_any_axis(spec, axis):
         np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_both_modes_and_two_orders(spec):
     with jax.enable_x64(True):
         check_gradients(applied(spec), (inputs(),), order=2)  # no ties
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_vmap_and_jit(spec):
-    f, x = applied(spec), jnp.asarray(inputs((3, WIDTH)), jnp.float32)
+    f = applied(spec)
+    x = jnp.asarray(inputs((3, WIDTH)), jnp.float32)
     if spec in ("dyrelu", "meta_acon"):
         x = x[:, None]  # a batch
     compiled = jit(f)
@@ -188,6 +192,7 @@ def test_vmap_and_jit(spec):
         chex.assert_trees_all_close(f(x), one_by_one, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("spec", SPECS)
 def test_dtype_is_kept_and_half_precision_rounds_once(spec):
     f = applied(spec)
@@ -202,6 +207,7 @@ def test_dtype_is_kept_and_half_precision_rounds_once(spec):
         assert jax.eval_shape(f, jnp.ones((3, WIDTH), jnp.float32)).dtype == jnp.float32
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_stated_width_and_range_are_those_of_the_output(spec):
     activation = fa.get(spec)
@@ -219,10 +225,12 @@ def test_the_stated_width_and_range_are_those_of_the_output(spec):
 SIMPLEX = ("softmax", "log_softmax", "sparsemax", "entmax15")
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16, jnp.bfloat16])
 @pytest.mark.parametrize("spec", SPECS)
 def test_neither_values_nor_slopes_are_nan_at_the_extremes(spec, dtype):
-    f, top = applied(spec), float(jnp.finfo(dtype).max)
+    f = applied(spec)
+    top = float(jnp.finfo(dtype).max)
     if spec in ("dyrelu", "meta_acon"):
         top = top**0.5  # sums over drawn weights overflow
 
@@ -239,6 +247,7 @@ def test_neither_values_nor_slopes_are_nan_at_the_extremes(spec, dtype):
             assert not np.isnan(slope).any()
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("spec", SPECS)
 def test_nan_stays_nan(spec):
     x = inputs().astype(np.float32)
@@ -249,7 +258,8 @@ def test_nan_stays_nan(spec):
 @pytest.mark.parametrize("name", SIMPLEX)
 def test_limits_at_infinity(name):
     """An entry at -inf is as if it were not there."""
-    f, x = getattr(fa, name), jnp.asarray(inputs(), jnp.float32)
+    f = getattr(fa, name)
+    x = jnp.asarray(inputs(), jnp.float32)
     y = f(x.at[2].set(-jnp.inf))
     assert y[2] == (-jnp.inf if name == "log_softmax" else 0)
     rest = np.arange(WIDTH) != 2

@@ -40,6 +40,7 @@ def test_windows_add_up_to_the_epochs_errors(problem, tmp_path):
         assert running[number + 0.5] == pytest.approx(epoch.train_error[0], abs=1e-4)
 
 
+@pytest.mark.thorough
 def test_a_stopped_run_resumes_and_a_finished_one_can_be_extended(problem, tmp_path):
     net, images = problem
     whole = record_curve(net, RECIPE, images, member=Member(1), folder=tmp_path / "whole")

@@ -27,7 +27,9 @@ class Toy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """A few images of one size, or of several."""
 
     VERSION = tfds.core.Version("1.0.0")
-    SIZES, KEYS, SPLITS = ((6, 5),), ("image", "label"), ("train", "test")
+    SIZES = ((6, 5),)
+    KEYS = ("image", "label")
+    SPLITS = ("train", "test")
 
     def _info(self):
         features = {
@@ -96,7 +98,7 @@ def test_decoded_once_and_memory_mapped(toy, monkeypatch):
     again = data.load("toy", data_dir=folder)
     assert isinstance(again.train.images, np.memmap)
     assert again.digest == first.digest
-    assert again.digest == Dataset("x", again.train, again.test, 2, (), "").digest
+    assert again.digest == Dataset("x", again.train, again.test, 2, class_names=(), note="").digest
     cache = folder / "toy" / "1.0.0" / "flaxact-1"
     assert sorted(p.name for p in cache.parent.iterdir() if "flaxact" in p.name) == ["flaxact-1"]
 
@@ -206,7 +208,8 @@ def test_a_picture_that_cannot_be_decoded_is_named(toy, damage):
 
 def test_an_example_is_found_in_its_file(toy):
     source = Records("toy", toy() / "toy" / "1.0.0", "train")
-    source.files, source.lengths = ["one", "two"], [3, 5]
+    source.files = ["one", "two"]
+    source.lengths = [3, 5]
     assert source.where(2).endswith("record 2 of one")
     assert source.where(3).endswith("record 0 of two")
 
@@ -312,7 +315,7 @@ def test_unknown_names(toy, name, said):
 
 
 def test_unreachable_and_unprepared(tmp_path, monkeypatch):
-    source = sources.Source("http://127.0.0.1:9/", (("file", "0"),), "")
+    source = sources.Download("http://127.0.0.1:9/", (("file", "0"),), "")
     monkeypatch.setitem(sources.SOURCES, "cifar10", source)
     monkeypatch.setenv("FLAXACT_DATA_DIR", str(tmp_path))
     with pytest.raises(fa.InputError, match=r"not prepared under .* take mnist5k") as caught:
@@ -404,7 +407,7 @@ def test_the_binary_format_of_cifar(name, tmp_path, monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(content))
     source = sources.SOURCES[name]
     digest = hashlib.md5(content).hexdigest()
-    made = sources.Source(source.url, ((source.files[0][0], digest),), source.note)
+    made = sources.Download(source.url, ((source.files[0][0], digest),), source.note)
     monkeypatch.setitem(sources.SOURCES, name, made)
 
     found = data.load(name, data_dir=tmp_path)

@@ -87,6 +87,7 @@ BAD = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("case", BAD)
 def test_a_data_set_that_cannot_be_trained_on_is_refused_in_a_line(case):
     changes, message = BAD[case]
@@ -105,22 +106,36 @@ LEGAL = {
     "jax arrays": {"images": jnp.asarray(IMAGES), "labels": jnp.asarray(LABELS)},
     "int64 pixels": {"images": IMAGES.astype(np.int64)},
     "not contiguous": {"images": IMAGES[:, ::-1, ::-1]},
-    "a single class": {"labels": np.zeros(48, int), "num_classes": np.int64(1),
-                       "test": Split(IMAGES, np.zeros(48, int))},
+    "a single class": {
+        "labels": np.zeros(48, int),
+        "num_classes": np.int64(1),
+        "test": Split(IMAGES, np.zeros(48, int)),
+    },
     "more classes than labels": {"labels": np.zeros(48, int)},
     "nameless classes": {"class_names": ()},
-    "many channels": {"images": np.zeros((48, 8, 8, 9), np.uint8),
-                      "test": Split(np.zeros((3, 8, 8, 9), np.uint8), LABELS[:3])},
-    "a signal of one row": {"images": np.zeros((48, 1, 16, 6), np.uint8),
-                            "test": Split(np.zeros((3, 1, 16, 6), np.uint8), LABELS[:3])},
+    "many channels": {
+        "images": np.zeros((48, 8, 8, 9), np.uint8),
+        "test": Split(np.zeros((3, 8, 8, 9), np.uint8), LABELS[:3]),
+    },
+    "a signal of one row": {
+        "images": np.zeros((48, 1, 16, 6), np.uint8),
+        "test": Split(np.zeros((3, 1, 16, 6), np.uint8), LABELS[:3]),
+    },
     "pixels in floats": {"images": IMAGES * 1.0, "test": Split(IMAGES.astype(np.float16), LABELS)},
-    "floats that are stated": {"images": IMAGES / 255, "test": Split(IMAGES / 255, LABELS),
-                               "preprocessed": True},
-    "bfloat16 that is stated": {"images": jnp.asarray(IMAGES / 255, jnp.bfloat16),
-                                "test": Split(IMAGES / 255, LABELS), "preprocessed": True},
-}  # fmt: skip
+    "floats that are stated": {
+        "images": IMAGES / 255,
+        "test": Split(IMAGES / 255, LABELS),
+        "preprocessed": True,
+    },
+    "bfloat16 that is stated": {
+        "images": jnp.asarray(IMAGES / 255, jnp.bfloat16),
+        "test": Split(IMAGES / 255, LABELS),
+        "preprocessed": True,
+    },
+}
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("case", LEGAL)
 def test_a_data_set_that_is_unusual_and_legal_trains(case):
     data = made(**LEGAL[case])
@@ -161,6 +176,7 @@ BAD_NETS = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("case", BAD_NETS)
 @pytest.mark.parametrize("way", ["train", "run"])
 def test_a_net_without_a_logit_for_every_class_is_refused(case, way, tmp_path, monkeypatch):
@@ -171,7 +187,7 @@ def test_a_net_without_a_logit_for_every_class_is_refused(case, way, tmp_path, m
         list(
             train(net, RECIPE, SMALL, [0])
             if way == "train"
-            else run(net, RECIPE, SMALL, [0], tmp_path)
+            else run(net, RECIPE, SMALL, [0], folder=tmp_path)
         )
     assert "\n" not in str(caught.value)
 
@@ -209,6 +225,7 @@ BAD_BATCHES = {
 }
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("case", BAD_BATCHES)
 @pytest.mark.parametrize("way", ["linen", "nnx"])
 def test_a_batch_that_cannot_be_probed_is_refused_in_a_line(case, way):
@@ -225,7 +242,7 @@ def test_a_batch_that_cannot_be_probed_is_refused_in_a_line(case, way):
 
     params = {"Dense_0": {"kernel": jnp.zeros((64, 3)), "bias": jnp.zeros(3)}}
     probed = {
-        "linen": lambda: probe(Sited(), {"params": params}, images, labels, ("mean",)),
+        "linen": lambda: probe(Sited(), {"params": params}, images, labels, measures=("mean",)),
         "nnx": lambda: nnx_diagnostics.probe(Own(), images, labels, ("mean",)),
     }[way]
     with pytest.raises(fa.InputError, match=message) as caught:
@@ -263,7 +280,8 @@ def folder_of(root, files):
     return root
 
 
-GRAY, COLOUR = np.full((8, 8), 40, np.uint8), np.full((8, 8, 3), (200, 40, 10), np.uint8)
+GRAY = np.full((8, 8), 40, np.uint8)
+COLOUR = np.full((8, 8, 3), (200, 40, 10), np.uint8)
 TWO = {"train/cat/0.png": COLOUR, "train/dog/0.png": COLOUR}
 
 
@@ -320,9 +338,7 @@ def test_a_color_image_that_was_not_looked_at_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("flaxact.data.folder.LOOKED_AT", 2)
     files = {f"train/a/{i}.png": COLOUR if i == 1 else GRAY for i in range(4)}
     found = Folder(folder_of(tmp_path, files), "train")
-    with pytest.raises(
-        fa.InputError, match=r"a/1\.png.*it has color, and the other images are gray"
-    ):
+    with pytest.raises(fa.InputError, match=r"a/1\.png.*it is in color, and the others are gray"):
         picture(found, 1)
 
 

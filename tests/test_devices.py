@@ -26,6 +26,7 @@ def found():
     return json.loads(done.stdout)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 def test_batches_over_8_devices_are_those_of_one_step_by_step(found, loop):
     """Batch norm's statistics, dropout, random crops and flips, and the evaluation included."""
@@ -37,6 +38,7 @@ def test_batches_over_8_devices_are_those_of_one_step_by_step(found, loop):
     assert of["optimizer"] < 1e-5
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "name", ["scan 8 on 8", "scan 3 on all", "scan in chunks", "dispatch 3 on 2"]
 )
@@ -73,6 +75,7 @@ def test_devices_that_do_not_divide_the_work_are_refused_where_they_were_given(f
     }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "some", [("localhost:1", None, None), (None, 2, 0), ("localhost:1", 2, None)]
 )

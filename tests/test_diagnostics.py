@@ -22,6 +22,7 @@ class Stack(nn.Module):
 
 
 # Theory is tested for every activation in test_theory.py; here, that the probe measures the same.
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("act", ["relu", "tanh", "leaky_relu(0.2)", "selu", "prelu", "hard_tanh"])
 def test_probe_measures_what_theory_says_of_gaussian_inputs(act):
     x = jax.random.normal(jax.random.key(0), (4000, 100))
@@ -55,6 +56,7 @@ CLOSED = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", CLOSED)
 def test_moments_in_closed_form(spec):
     moments = gaussian_moments(fa.get(spec))

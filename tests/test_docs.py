@@ -7,6 +7,7 @@ import importlib
 import io
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from flaxact import _own_code, activations, cli, models
+from flaxact.cli import arguments as cli_arguments
 from flaxact.training import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -62,11 +64,13 @@ def commands():
         )
         for line in (line for text in texts for line in re.split(r"\n(?!\s)|&& ", text)):
             if command := COMMAND.search(re.sub(r"^#.*|\s+#\s.*$", "", line)):
-                program, arguments = command[1] or command[2], command[3].strip().rstrip("'")
+                program = command[1] or command[2]
+                arguments = command[3].strip().rstrip("'")
                 found.setdefault((program, arguments), named(page))
     return sorted(found)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.timeout(900)  # 20 s of a core, on a machine that may be busy
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=named)
 def test_python_runs(page, tmp_path, monkeypatch):
@@ -113,6 +117,14 @@ def test_commands_can_be_typed(program, arguments, tmp_path, monkeypatch):
             assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
 
 
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/guides/*.md")), ids=named)
+def test_guides_say_what_was_not_run_here_and_are_valid_shell(page):
+    assert re.search("[Nn]ot run here", page.read_text("utf-8"))
+    for language, text in blocks(page):
+        if language in SHELL and not re.search(r"^(!|from )", text, re.MULTILINE):
+            subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
 def check_flaxact(arguments, monkeypatch):
     """Parse a command of flaxact, and what its options name; run it if it is quick."""
     own = arguments[0] == "--import"
@@ -124,15 +136,17 @@ def check_flaxact(arguments, monkeypatch):
         assert cli.main([*arguments[:2], "--version"]) == 0
         arguments = arguments[2:]
     if len(arguments) == 1:  # the mention of a command, whose arguments may be needed
-        assert arguments[0] in (*cli.COMMANDS, "--version")
+        assert arguments[0] in (*cli_arguments.COMMANDS, "--version")
         return
     if arguments[0] == "COMMAND":
         return
     if arguments[0] == "train" and arguments[1].startswith("--"):  # the mention of an option
         arguments.insert(1, "relu")
-    one = {arguments[0]: cli.COMMANDS[arguments[0]]}
-    monkeypatch.setattr(cli, "COMMANDS", one)  # the parsers of the others take time to make
-    call = cli._parse(arguments)
+    one = {arguments[0]: cli_arguments.COMMANDS[arguments[0]]}
+    monkeypatch.setattr(
+        cli_arguments, "COMMANDS", one
+    )  # the parsers of the others take time to make
+    call = cli_arguments.parse(arguments)
     if arguments[0] in QUICK:
         call()
         return

@@ -29,9 +29,11 @@ def compilations(call, *args) -> int:
     return len(COMPILED)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [n for n in NAMES if variable(n)])
 def test_another_number_compiles_nothing(name):
-    function, inner = catalogue[name].function, made(name).inner
+    function = catalogue[name].function
+    inner = made(name).inner
     assert compilations(lambda: function(X, **inner, **moved(name))) > 0
     for factor in (1.5, 1.75):
         numbers = moved(name, factor)
@@ -42,6 +44,7 @@ def test_another_number_compiles_nothing(name):
         assert compilations(lambda n=numbers: function(X, **inner, **n)) == 0
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", ["elu", "sine", "soft_exponential", "gelu"])
 def test_nor_does_one_in_a_derivative(name):
     def derivatives(factor):
@@ -53,11 +56,13 @@ def test_nor_does_one_in_a_derivative(name):
     assert compilations(derivatives, 1.5) == 0
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "spec", ["elu", "glu", "softmax", "prelu", "centered(relu)", "noisy(gelu)"]
 )
 def test_the_same_call_again_traces_and_compiles_nothing(spec):
-    activation, events = fa.get(spec), []
+    activation = fa.get(spec)
+    events = []
     jax.block_until_ready(activation(X))
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, *_, **__: events.append(event)
@@ -83,11 +88,19 @@ def test_a_frequency_keeps_the_digits_that_float32_has_not(name):
 def test_the_ways_to_call_give_the_same():
     wanted = jax.jit(lambda x: fa.elu(x, 0.5))(X)
     for found in (
-        fa.elu(X, 0.5), fa.elu(X, alpha=0.5), fa.elu(x=X, alpha=0.5), fa.elu(np.asarray(X), 0.5),
-        fa.elu(X, np.float16(0.5)), fa.elu(X, jnp.float32(0.5)), fa.elu(X, np.full(8, 0.5, np.float32)),
-        fa.get("elu(0.5)")(X), fa.get("elu")(X, alpha=0.5), fa.elu(X, 0.5, exact_derivative=True),
-        jax.vmap(fa.elu, (0, None))(X, 0.5), jax.vmap(lambda a: fa.elu(X, a))(jnp.full(1, 0.5))[0],
-    ):  # fmt: skip
+        fa.elu(X, 0.5),
+        fa.elu(X, alpha=0.5),
+        fa.elu(x=X, alpha=0.5),
+        fa.elu(np.asarray(X), 0.5),
+        fa.elu(X, np.float16(0.5)),
+        fa.elu(X, jnp.float32(0.5)),
+        fa.elu(X, np.full(8, 0.5, np.float32)),
+        fa.get("elu(0.5)")(X),
+        fa.get("elu")(X, alpha=0.5),
+        fa.elu(X, 0.5, exact_derivative=True),
+        jax.vmap(fa.elu, (0, None))(X, 0.5),
+        jax.vmap(lambda a: fa.elu(X, a))(jnp.full(1, 0.5))[0],
+    ):
         chex.assert_trees_all_close(found, wanted, rtol=1e-6)
     assert fa.elu(1.5).weak_type
     assert fa.elu(3).dtype == jnp.float32
@@ -121,9 +134,12 @@ def test_a_refusal_is_the_same_each_time():
 def test_switches_of_jax_have_their_way():
     wanted = fa.elu(X, 0.5)
     for switch in (
-        jax.disable_jit(), jax.transfer_guard("disallow"), jax.debug_nans(True),
-        jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"),
-    ):  # fmt: skip
+        jax.disable_jit(),
+        jax.transfer_guard("disallow"),
+        jax.debug_nans(True),
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+    ):
         with switch:
             found = fa.elu(X), fa.elu(X, 0.5)
         chex.assert_trees_all_close(found[1], wanted, rtol=1e-6)

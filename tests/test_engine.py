@@ -73,6 +73,7 @@ def test_a_fast_loop_is_chosen():
     assert groups == [1, 2 if jax.default_backend() == "cpu" else 1]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("stride", [1, 2, None])
 def test_steps_by_ones_and_by_epochs_are_the_same_bits(stride):
     assert_same_bits(
@@ -107,19 +108,18 @@ def test_members_together_are_members_alone(sweep):
     assert len(set(found["train_loss"][-1])) == 16
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("chunk", [1, 5])
 def test_chunks_do_not_change_what_comes_out(sweep, chunk):
     """Nor does their order: five go into 16 three times, and one is left."""
     if chunk == 1:
-        members, whole = (
-            SWEEP[:3],
-            tuple(
-                {n: a[..., :3] if n in sweep[0] else a[:3] for n, a in part.items()}
-                for part in sweep
-            ),
+        members = SWEEP[:3]
+        whole = tuple(
+            {n: a[..., :3] if n in sweep[0] else a[:3] for n, a in part.items()} for part in sweep
         )
     else:
-        members, whole = SWEEP, sweep
+        members = SWEEP
+        whole = sweep
     *_, last = updates(LEAKY, RECIPE, SMALL, members, loop="scan", chunk=chunk)
     sizes = [len(state.step) for state in last.groups]
     assert sizes == ([1, 1, 1] if chunk == 1 else [5, 5, 5, 1])
@@ -127,9 +127,11 @@ def test_chunks_do_not_change_what_comes_out(sweep, chunk):
         np.testing.assert_allclose(array, whole[1][name], err_msg=name, **CLOSE)
 
 
+@pytest.mark.thorough
 def test_a_chunk_is_chosen_where_memory_is_short(monkeypatch):
     """With room for one of two."""
-    needed, compiled = {}, prepare.compiled
+    needed = {}
+    compiled = prepare.compiled
 
     def noted(plan):
         needed[plan.members] = compiled(plan).memory
@@ -169,6 +171,7 @@ def test_runs_and_sweeps_trace_once(loop):
 # Going on
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("net", "loop"), [(DENSE, "scan"), (CONVOLUTIONAL, "dispatch")], ids=["scan", "dispatch"]
 )
@@ -176,7 +179,8 @@ def test_going_on_from_any_step_gives_the_same_bits(net, loop):
     """With all that is random in a step, and the optimizer's state; also where the epoch ends."""
     recipe = with_recipe(augment=("flip",), optimizer="adam", schedule="cosine")
     options = {"loop": loop, "steps_per_update": 1}
-    starts, last = [], None
+    starts = []
+    last = None
     for last in updates(net, recipe, SMALL, [0, 1], **options):
         starts.append(Start(last.arrays(), last.step))
     assert [start.step for start in starts] == list(range(7))
@@ -198,12 +202,14 @@ def test_going_on_with_other_states_is_refused():
 # What the recipe does to images
 
 
+@pytest.mark.thorough
 def test_the_ten_views_error_is_an_average_by_hand():
     recipe = with_recipe(augment=("random_crop(6)", "flip"), views="ten(6)")
     *_, last = train(DENSE, recipe, SMALL, [2])
     params = {k: np.asarray(v[0], float) for k, v in last.states.variables["params"].items()}
     assert params["w"].shape == (36, 3)
-    images, labels = SMALL.test.images[..., 0] / 255.0, SMALL.test.labels
+    images = SMALL.test.images[..., 0] / 255.0
+    labels = SMALL.test.labels
     corners = ((0, 0), (0, 2), (2, 0), (2, 2), (1, 1))
     crops = [images[:, top : top + 6, left : left + 6] for top, left in corners]
     crops += [crop[:, :, ::-1] for crop in crops]
@@ -217,6 +223,7 @@ def test_the_ten_views_error_is_an_average_by_hand():
     assert last.test_loss[0] == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_augmentation_is_of_training_only_and_another_each_time():
     """Of one image a batch, and a rate of next to nothing: the loss is that of the crop."""
     recipe = Recipe(
@@ -229,10 +236,12 @@ def test_augmentation_is_of_training_only_and_another_each_time():
         ),
     )
     *_, last = updates(DENSE, recipe, one, [0], steps_per_update=1)
-    losses, total = [], 0.0
+    losses = []
+    total = 0.0
     for update in updates(DENSE, recipe, one, [0], steps_per_update=1):
         now = float(update.groups[0].totals["loss"][0])
-        losses, total = [*losses, now - total], now
+        losses = [*losses, now - total]
+        total = now
         params = {k: np.asarray(v[0]) for k, v in update.groups[0].variables["params"].items()}
     image = one.train.images[0, ..., 0] / 255.0
     possible = []
@@ -245,6 +254,7 @@ def test_augmentation_is_of_training_only_and_another_each_time():
     assert last.epoch is not None
 
 
+@pytest.mark.thorough
 def test_preprocessing_is_done_before_and_to_both():
     recipe = with_recipe(preprocess=("gcn",))
     assert_same_bits(
@@ -284,7 +294,8 @@ def test_a_budget_ends_it_after_an_epoch(monkeypatch):
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     """Real digits as PNG files, in a folder a class."""
-    root, digits = tmp_path_factory.mktemp("pictures"), load("mnist5k")
+    root = tmp_path_factory.mktemp("pictures")
+    digits = load("mnist5k")
     for name, split, count in (("train", digits.train, 10), ("test", digits.test, 7)):
         for label in (3, 5, 8):
             place = root / name / str(label)
@@ -310,7 +321,8 @@ def test_a_stream_is_trained_on_as_it_is_read(pictures):
     found, arrays = trained(DENSE, STREAM, streamed(pictures), [0, 1])
     same = streamed(pictures)
     state = make_init(DENSE, STREAM)(1, same.sample()[0])
-    step, losses = jax.jit(make_step(DENSE, STREAM, 3)), []
+    step = jax.jit(make_step(DENSE, STREAM, 3))
+    losses = []
     for _ in range(6):
         images, labels = next(same.train)
         state, measured = step(state, (jnp.asarray(images), jnp.asarray(labels)))
@@ -321,7 +333,8 @@ def test_a_stream_is_trained_on_as_it_is_read(pictures):
     np.testing.assert_allclose(
         found["train_loss"][1:, 1], np.reshape(losses, (2, 3)).mean(1), rtol=1e-5
     )
-    wrong, seen = 0, 0
+    wrong = 0
+    seen = 0
     for images, labels, mask in same.test_batches():
         logits, _ = DENSE.apply(state.variables, jnp.asarray(images) * 1.0, train=False, key=None)
         wrong += int(((logits.argmax(-1) != labels) & mask).sum())
@@ -330,6 +343,7 @@ def test_a_stream_is_trained_on_as_it_is_read(pictures):
     assert found["test_error"][-1, 1] == pytest.approx(wrong / 21)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 @pytest.mark.parametrize("at", [2, 3, 4])
 def test_a_stream_goes_on_within_an_epoch(pictures, loop, at):
@@ -421,10 +435,16 @@ def test_hyperparameters_refused(members, said):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"seed": True}, {"seed": 0.5}, {"seed": 2**31}, {"learning_rate": 0.0}, {"momentum": 1.0},
-        {"learning_rate": float("nan")}, {"learning_rate": float("inf")}, {"momentum": -0.1},
+        {"seed": True},
+        {"seed": 0.5},
+        {"seed": 2**31},
+        {"learning_rate": 0.0},
+        {"momentum": 1.0},
+        {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")},
+        {"momentum": -0.1},
     ],
-)  # fmt: skip
+)
 def test_members_refused(wrong):
     with pytest.raises(fa.InputError, match=next(iter(wrong))):
         Member(**wrong)

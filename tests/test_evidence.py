@@ -13,8 +13,8 @@ from flaxact.reproduction import papers
 from flaxact.reproduction.answer import VOTES, Sentence, Vote, fill_in, parse_claim_name
 from flaxact.reproduction.claim import (
     Claim,
+    ClaimKind,
     Judged,
-    Kind,
     Outcome,
     Published,
     format_interval,
@@ -104,7 +104,7 @@ SENTENCE = Sentence(
 def test_a_re_test_never_votes(outcome, monkeypatch):
     claim = Claim("bound", "It is twice.", "ratio", low=2, published=PUBLISHED)
     found = {"lu2019": {"bound": judged(claim, "reduced", outcome)}}
-    assert found["lu2019"]["bound"].kind is Kind.RETEST
+    assert found["lu2019"]["bound"].kind is ClaimKind.RETEST
     assert SENTENCE.vote(found) == Vote.OPEN
     assert found["lu2019"]["bound"].verdict == "not tested at its size"
     found = {"lu2019": {"bound": judged(claim, "full", outcome)}}

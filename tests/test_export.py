@@ -27,6 +27,7 @@ def value_and_gradient(name):
     )
 
 
+@pytest.mark.sampled(17)
 @pytest.mark.parametrize("name", fa.names())
 def test_an_activation_is_lowered_for_each_platform_stored_and_read(name):
     function = value_and_gradient(name)
@@ -38,19 +39,61 @@ def test_an_activation_is_lowered_for_each_platform_stored_and_read(name):
         np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-        for name in list_models()
-    ],
-)
-def test_a_training_step_is_lowered_for_each_platform(name):
-    net, recipe = from_linen(create_model(name, "relu")), Recipe(epochs=1, batch_size=4)
-    images = jax.ShapeDtypeStruct((4, *input_shape(name)), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((4,), jnp.int32)
+def slow_but(names, quick):
+    return [n if n in quick else pytest.param(n, marks=pytest.mark.slow) for n in names]
+
+
+def flat_step(name, batch):
+    """A training step as a function of its leaves, the leaves' shapes, and what makes their values.
+
+    A stored program takes no containers of Flax and Optax, which may differ where it is read.
+    """
+    net = from_linen(create_model(name, "relu"))
+    recipe = Recipe(epochs=1, batch_size=batch)
+    images = jax.ShapeDtypeStruct((batch, *input_shape(name)), jnp.uint8)
+    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
     init = functools.partial(make_init(net, recipe), 0)
-    state = jax.eval_shape(init, images)
-    step = jax.jit(make_step(net, recipe, steps_per_epoch=1))
-    exported = export.export(step, platforms=("cuda", "tpu"))(state, (images, labels))
-    assert "stablehlo.dot_general" in str(exported.mlir_module())
+    step = make_step(net, recipe, steps_per_epoch=1)
+    shapes, tree = jax.tree.flatten((jax.eval_shape(init, images), (images, labels)))
+
+    def flat(leaves):
+        return jax.tree.leaves(step(*jax.tree.unflatten(tree, leaves)))
+
+    return jax.jit(flat), shapes, jax.jit(init)
+
+
+def stored_and_read(function, shapes):
+    """What is read of the stored program, for all platforms."""
+    exported = export.export(function, platforms=PLATFORMS)(shapes)
+    read = export.deserialize(exported.serialize())
+    assert read.platforms == PLATFORMS
+    assert read.in_avals == exported.in_avals
+    assert read.out_avals == exported.out_avals
+    return read
+
+
+@pytest.mark.parametrize("name", slow_but(list_models(), QUICK))
+def test_a_training_step_is_lowered_for_each_platform_stored_and_read(name):
+    function, shapes, _ = flat_step(name, 4)
+    read = stored_and_read(function, shapes)
+    assert "stablehlo.dot_general" in str(read.mlir_module())
+
+
+# The first of each file of the zoo, which has the family's layers.
+FAMILIES = list(
+    {type(create_model(n, "relu")).__module__: n for n in reversed(list_models())}.values()
+)
+
+
+@pytest.mark.parametrize("name", slow_but(["mlp_bn", *FAMILIES], ["mlp_bn"]))
+def test_a_stored_training_step_gives_the_same(name):
+    function, shapes, init = flat_step(name, 2)
+    read = stored_and_read(function, shapes)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, shapes[-2].shape, np.uint8)
+    leaves = [*jax.tree.leaves(init(images)), images, np.arange(2, dtype=np.int32)]
+    for got, want in zip(jax.jit(read.call)(leaves), function(leaves), strict=True):
+        if jnp.issubdtype(want.dtype, jax.dtypes.prng_key):
+            assert (jax.random.key_data(got) == jax.random.key_data(want)).all()
+        else:
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)

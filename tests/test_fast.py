@@ -56,9 +56,13 @@ def case(request):
 def plain(stride, padding, groups):
     def convolve(x, kernel):
         return lax.conv_general_dilated(
-            x, kernel, (stride, stride), padding,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups,
-        )  # fmt: skip
+            x,
+            kernel,
+            (stride, stride),
+            padding,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+        )
 
     return convolve
 
@@ -82,6 +86,7 @@ def everything(f, x, kernel, dx, dkernel):
     )
 
 
+@pytest.mark.sampled(5)
 def test_convolution_is_the_plain_one_in_value_and_derivatives(case):
     ours, theirs, *arrays = case
     got = jit(functools.partial(everything, ours))(*arrays)
@@ -89,11 +94,17 @@ def test_convolution_is_the_plain_one_in_value_and_derivatives(case):
     jax.tree.map(close, got, wanted)
 
 
+@pytest.mark.sampled(5)
 def test_convolution_is_mapped_over_images_and_over_kernels(case):
     ours, theirs, x, kernel, dx, dkernel = case
-    for axes, images, kernels in ((0, None), jnp.stack([x, dx]), kernel), (
-        (None, 0), x, jnp.stack([kernel, dkernel]),
-    ):  # fmt: skip
+    for axes, images, kernels in (
+        ((0, None), jnp.stack([x, dx]), kernel),
+        (
+            (None, 0),
+            x,
+            jnp.stack([kernel, dkernel]),
+        ),
+    ):
         both = [
             jit(jax.vmap(jax.grad(lambda *p, f=f: jnp.sum(f(*p) ** 2), (0, 1)), axes))
             for f in (ours, theirs)
@@ -102,6 +113,7 @@ def test_convolution_is_mapped_over_images_and_over_kernels(case):
         jax.tree.map(close, got, wanted)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_stays_plain(case, dtype):
     ours, theirs, *arrays = case
@@ -123,6 +135,7 @@ def convolutions(f, name, platform):
     )
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
 @pytest.mark.parametrize("name", CASES)
 def test_only_on_the_cpu_another_form_is_lowered_where_it_pays(name, platform):
@@ -134,13 +147,13 @@ def test_only_on_the_cpu_another_form_is_lowered_where_it_pays(name, platform):
 
 
 def test_a_first_layer_has_no_gradient_of_images():
-    x, kernel = jnp.ones((64, 40, 40, 3)), jnp.ones((5, 5, 3, 32))
+    x = jnp.ones((64, 40, 40, 3))
+    kernel = jnp.ones((5, 5, 3, 32))
     traced = jax.jit(jax.grad(lambda k: jnp.sum(fast.convolve(x, k) ** 2))).trace(kernel)
     program = traced.lower(lowering_platforms=("cpu",)).as_text()
-    forward, parts = (
-        1,
-        64 // fast.PART,
-    )  # the output, 13 MB, asks for 16 parts: of fewer images than PART
+    # the output, 13 MB, asks for 16 parts: of fewer images than PART
+    forward = 1
+    parts = 64 // fast.PART
     assert program.count("stablehlo.convolution") == forward + parts
 
 
@@ -158,6 +171,7 @@ def flax_pool(function, x, size, stride):
     return function(x, (size, size), (stride, stride), beyond)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("height", "width", "size", "stride"), POOLS)
 def test_pools_are_flaxs_in_value_and_derivatives(height, width, size, stride):
     distinct = np.random.default_rng(0).permutation(2 * height * width * 3)
@@ -183,7 +197,8 @@ def pooled(f, x, direction):
 def test_equal_maxima_share_the_gradient(dtype):
     image = jnp.asarray([[1, 5, 0, 0], [5, 5, 0, 0], [0, 0, 2, 2], [0, 0, 0, 0]], dtype)
     shares = jax.jit(jax.grad(lambda x: jnp.sum(max_pool(x, 2, 2))))(image.reshape(1, 4, 4, 1))
-    third, quarter = float(jnp.asarray(1 / 3, dtype)), 1 / 4
+    third = float(jnp.asarray(1 / 3, dtype))
+    quarter = 1 / 4
     wanted = [
         [0, third, quarter, quarter], [third, third, quarter, quarter],
         [quarter, quarter, 1 / 2, 1 / 2], [quarter, quarter, 0, 0],

@@ -70,8 +70,10 @@ def start(place, *arguments, environment=()):
     return subprocess.Popen(
         [sys.executable, child.__file__, str(place), *map(str, arguments)],
         env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **dict(environment)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def ended(process):
@@ -92,7 +94,8 @@ def rows_of(place):
 
 def assert_equal_to(place, whole):
     """A run that was broken off and one that was not: their parameters bit for bit, and the rest."""
-    mine, theirs = last_of(place), last_of(whole)
+    mine = last_of(place)
+    theirs = last_of(whole)
     assert mine.step == theirs.step
     assert_same_bits(mine.arrays, theirs.arrays)
     assert rows_of(place) == rows_of(whole)
@@ -125,13 +128,14 @@ def test_a_folder_does_not_change_what_comes_out(whole):
     for name, values in found.items():
         expected = [[None if np.isnan(v) else v for v in row] for row in values.tolist()]
         assert [row[name] for row in rows] == expected
-    states = final_states(whole, child.NET, RECIPE, child.DATA, child.MEMBERS)
+    states = final_states(whole, child.NET, RECIPE, child.DATA, members=child.MEMBERS)
     np.testing.assert_array_equal(states.variables["params"]["w"], arrays["variables/params/w"])
 
 
 # Killed
 
 
+@pytest.mark.thorough
 def test_killed_at_every_kind_of_place_in_turn(whole, tmp_path):
     """One run, killed time and again: by itself, so that it happens where it is meant to."""
     lives = [
@@ -161,8 +165,10 @@ def kill_at_random(root, whole, kills, seed):
     The moments are uniform over a run's time, from when it is called to its end; returns how many fell
     into which part of it.
     """
-    rng, found = random.Random(seed), {"before a checkpoint": 0, "in a save": 0, "between": 0}
-    began, runs = time.monotonic(), 1
+    rng = random.Random(seed)
+    found = {"before a checkpoint": 0, "in a save": 0, "between": 0}
+    began = time.monotonic()
+    runs = 1
     length = float(whole.with_name("seconds").read_text())
     place = root / "0"
     while kills:
@@ -189,6 +195,7 @@ def kill_at_random(root, whole, kills, seed):
     return f"{found} in {runs} runs, seed {seed}, {time.monotonic() - began:.0f} s"
 
 
+@pytest.mark.thorough
 def test_killed_at_random_moments(whole, tmp_path):
     seed = random.SystemRandom().randrange(1000)
     print(kill_at_random(tmp_path, whole, kills=2, seed=seed))  # shown where it fails
@@ -208,6 +215,7 @@ def terminate(*_):
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("at", "stops_at"),
     [
@@ -234,6 +242,7 @@ def test_sigterm_ends_after_the_step_and_saves(whole, tmp_path, monkeypatch, at,
     assert_equal_to(tmp_path, whole)
 
 
+@pytest.mark.thorough
 def test_sigterm_from_outside_exits_143(whole, tmp_path):
     process = start(tmp_path)
     assert process.stdout.readline() == "ready\n"
@@ -281,6 +290,7 @@ def half(tmp_path_factory):
         return stopped_after(tmp_path_factory.mktemp("half") / "run", 2)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     whole, half, tmp_path, caplog, damage
@@ -332,7 +342,8 @@ def test_a_failed_save_is_raised_at_the_next_step(whole, tmp_path, monkeypatch):
     def full(path, *_):
         raise OSError(28, "No space left on device", str(path))
 
-    steps, advance = [], Groups.advance
+    steps = []
+    advance = Groups.advance
 
     def noted(groups, step, many):
         steps.append(step)
@@ -366,6 +377,7 @@ def test_the_last_save_that_fails_leaves_no_result(whole, tmp_path, monkeypatch)
 # Two at once
 
 
+@pytest.mark.thorough
 def test_a_second_process_is_told_of_the_first(tmp_path):
     first = running(tmp_path)
     next(first)
@@ -410,12 +422,14 @@ def test_another_run_in_the_folder_is_refused(half, tmp_path, options, said):
     assert before == {p: p.read_bytes() for p in before}
 
 
+@pytest.mark.thorough
 def test_another_number_of_devices_is_said(whole, half, tmp_path):
     place = shutil.copytree(half, tmp_path / "run")
     code, said = ended(start(place, environment={"JAX_NUM_CPU_DEVICES": "2"}.items()))
     assert code == 0, said
     assert "saved on 1 devices and resumes on 2: the last bits may differ" in said
-    mine, theirs = last_of(place), last_of(whole)
+    mine = last_of(place)
+    theirs = last_of(whole)
     for name, array in theirs.arrays.items():
         np.testing.assert_allclose(mine.arrays[name], array, rtol=1e-4, atol=1e-6)
 

@@ -3,6 +3,8 @@
 import html
 import itertools
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from scipy import special
 import flaxact as fa
 from flaxact import facts, gallery
 from flaxact.activations._describe import known
+from flaxact.activations._spec import catalogue
 from flaxact.gallery import svg
+from flaxact.gallery.card import formula_as_svg
 from flaxact.quadrature import evaluate
 
 FOLDER = Path(__file__).parents[1] / "docs" / "gallery"
@@ -40,7 +44,8 @@ def lines(root, curve):
 def drawn(text, curve):
     """For each line its points as numbers, and how many units a pixel is."""
     root = ET.fromstring(text)
-    (across, _), (down, unit) = axis(root, "x", "x"), axis(root, "y", "y")
+    (across, _) = axis(root, "x", "x")
+    (down, unit) = axis(root, "y", "y")
     found = [np.stack([across(p[:, 0]), down(p[:, 1])], -1) for p in lines(root, curve)]
     return found, unit
 
@@ -65,6 +70,7 @@ REFERENCES = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize(("order", "curve"), [(0, "f"), (1, "f′"), (2, "f″")])
 def test_what_is_drawn_is_the_function(name, order, curve):
@@ -76,6 +82,7 @@ def test_what_is_drawn_is_the_function(name, order, curve):
         np.testing.assert_array_less(np.abs(y - REFERENCES[name][order](x)), unit * (1 + slope))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "curve", "ends"),
     [
@@ -95,6 +102,7 @@ def test_lines_break_where_the_value_jumps_and_only_there(name, curve, ends):
     np.testing.assert_allclose(np.reshape(joints, (-1, 2)), np.array([ends, ends]).T, atol=2e-3)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_graphs_are_small_whole_and_break_where_the_facts_say(name):
     path = FOLDER / f"{name}.svg"
@@ -119,6 +127,7 @@ def test_graphs_are_small_whole_and_break_where_the_facts_say(name):
             assert min(abs(start - place) for start in starts) < 2e-3
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_graphs_are_of_todays_functions(name):
     """Points of the committed curve of f lie on the function."""
@@ -220,3 +229,29 @@ def test_a_folder_that_cannot_be_written(bad, said, tmp_path):
 def test_what_it_cannot_take(call, said):
     with pytest.raises(fa.InputError, match=said):
         call()
+
+
+def test_every_formula_is_drawn():
+    specs = {spec.name: spec for spec in catalogue.values()}
+    undrawn = [n for n, s in specs.items() if not formula_as_svg(s.formula).startswith("<svg")]
+    assert undrawn == []
+
+
+@pytest.mark.parametrize("name", ["elu(alpha=0.5)", "softmax"])
+def test_a_notebook_shows_graph_formula_and_facts(name):
+    activation = fa.get(name)
+    text = activation._repr_html_()
+    root = ET.fromstring(text)
+    formula, *graph = root.iter(f"{SVG}svg")
+    assert formula.find(f"{SVG}title").text == activation.spec.formula
+    assert len(graph) == (not activation.spec.coupled)
+    cells = [cell.text for cell in root.iter("td")]
+    told = dict(zip(cells[::2], cells[1::2], strict=True))
+    facts_ = known(activation) | facts.computed(activation)
+    assert told == {k: v for k, v in facts_.items() if k != "formula"}
+
+
+def test_importing_flaxact_does_not_import_what_only_a_notebook_needs():
+    script = "import sys, flaxact; flaxact.get('relu'); print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+    assert not {b"jax", b"matplotlib", b"flaxact.gallery", b"IPython"} & {*modules.split()}

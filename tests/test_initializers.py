@@ -20,7 +20,8 @@ from flaxact.models import create_model
 from flaxact.theory import gaussian_moments
 
 KEY = jax.random.key(0)
-DENSE, CONV = (300, 700), (3, 3, 40, 60)
+DENSE = (300, 700)
+CONV = (3, 3, 40, 60)
 
 
 def std_of(kernel):
@@ -137,6 +138,7 @@ DRAWN = {
 }
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("shape", [DENSE, CONV])
 @pytest.mark.parametrize("mode", FANS)
 @pytest.mark.parametrize("distribution", ["normal", "truncated_normal", "uniform"])
@@ -171,6 +173,7 @@ def test_orthogonal(shape):
     np.testing.assert_allclose(gram, 1.5**2 * np.eye(len(gram)), atol=1e-5)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "text", ["relu", "tanh", "gelu", "selu", "softplus", "leaky_relu(0.3)", "sigmoid", "cosine"]
 )
@@ -210,6 +213,7 @@ MAKERS = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
 def test_dtype_and_determinism(name, dtype):
@@ -226,7 +230,8 @@ def test_dtype_and_determinism(name, dtype):
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_equal_arguments_share_one_trace(name):
-    first, again = MAKERS[name](), MAKERS[name]()
+    first = MAKERS[name]()
+    again = MAKERS[name]()
     assert first is again
     assert nn.Dense(3, kernel_init=first) == nn.Dense(3, kernel_init=again)
     traces = []
@@ -302,7 +307,8 @@ def filled(module, x):
 
 @pytest.mark.parametrize(("act", "key"), [("relu", None), ("tanh", jax.random.key(5))])
 def test_lsuv_gives_every_layer_unit_variance(act, key):
-    module, rng = SmallNet(act), np.random.default_rng(1)
+    module = SmallNet(act)
+    rng = np.random.default_rng(1)
     x = jnp.asarray(rng.normal(1, 3, (32, 12, 12, 3)), jnp.float32)
     before = filled(module, x)
     after = init.lsuv(module, before, x, key=key, tolerance=0.01)
@@ -313,7 +319,8 @@ def test_lsuv_gives_every_layer_unit_variance(act, key):
     chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
     for name, layer in after["params"].items():
         chex.assert_trees_all_equal(layer["bias"], before["params"][name]["bias"])
-        old, new = before["params"][name]["kernel"], layer["kernel"]
+        old = before["params"][name]["kernel"]
+        new = layer["kernel"]
         if key is None:  # the given kernel, scaled
             chex.assert_trees_all_close(new, old * (new.std() / old.std()), rtol=1e-4, atol=1e-6)
         else:
@@ -322,8 +329,10 @@ def test_lsuv_gives_every_layer_unit_variance(act, key):
             np.testing.assert_allclose(gram, gram[0, 0] * np.eye(len(gram)), atol=1e-4 * gram[0, 0])
 
 
+@pytest.mark.thorough
 def test_lsuv_on_cuda_convnet():
-    module, rng = create_model("cuda_convnet(width=0.25)", "relu"), np.random.default_rng(0)
+    module = create_model("cuda_convnet(width=0.25)", "relu")
+    rng = np.random.default_rng(0)
     x = jnp.asarray(rng.uniform(0, 255, (16, 32, 32, 3)), jnp.float32)
     variables = filled(module, x)
     scaled = init.lsuv(module, variables, x, train=False)
@@ -334,6 +343,7 @@ def test_lsuv_on_cuda_convnet():
     chex.assert_trees_all_equal(scaled["inputs"], variables["inputs"])
 
 
+@pytest.mark.thorough
 def test_lsuv_in_bfloat16_and_with_random_layers():
     class Half(SmallNet):
         @nn.compact
@@ -342,7 +352,8 @@ def test_lsuv_in_bfloat16_and_with_random_layers():
             x = nn.Dropout(0.5, deterministic=not train)(Act("rrelu")(x))
             return nn.Dense(8, param_dtype=jnp.bfloat16, name="second")(x)
 
-    x, rngs = jax.random.normal(KEY, (512, 20)), {"dropout": KEY, "activation": KEY}
+    x = jax.random.normal(KEY, (512, 20))
+    rngs = {"dropout": KEY, "activation": KEY}
     variables = filled(Half(), x)
     scaled = init.lsuv(Half(), variables, x, rngs=rngs, train=True, key=KEY)
     outputs = layer_outputs(Half(), scaled, x, rngs=rngs)

@@ -21,6 +21,7 @@ def inputs(name: str, nearest: float, farthest: float):
     return (branches(name).at + np.stack([-distance, distance])).astype(np.float32)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_codes_survive_packing(bits):
     codes = np.random.default_rng(0).integers(0, 2**bits, (3, 64))
@@ -29,12 +30,14 @@ def test_codes_survive_packing(bits):
     np.testing.assert_array_equal(unpack(words, bits), codes)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_one_bit_is_enough_away_from_the_minimum(name):
     read, true = slopes(name, inputs(name, 0.05, 100.0), bits=1, bend=0.0)
     np.testing.assert_allclose(read, true, atol=2e-6, rtol=0)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_one_bit_is_not_enough_at_the_minimum(name):
     """Inputs of one output there have derivatives up to √(2 f″ ulp) apart, and at least 0.57 of it."""
@@ -44,6 +47,7 @@ def test_one_bit_is_not_enough_at_the_minimum(name):
     assert ALLOWED < 0.28 * apart < np.max(abs(read - true)) < 0.55 * apart
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize(("bits", "bend"), [(4, 0.0), (2, 0.525)])
 def test_more_bits_or_a_bend_are_enough(name, bits, bend):

@@ -17,6 +17,7 @@ from flaxact.diagnostics.isometry import (
 from flaxact.errors import InputError
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("orthogonal", [True, False])
 @pytest.mark.parametrize("act", ["identity", "relu", "tanh"])
 def test_spectra_are_as_wide_as_expected(act, orthogonal):
@@ -27,7 +28,7 @@ def test_spectra_are_as_wide_as_expected(act, orthogonal):
 
 def test_what_is_expected_in_closed_form():
     def wide(act, orthogonal):
-        return DeepNet(act, 10, 8, orthogonal, 1.0, 0.0, 0.3)
+        return DeepNet(act, 10, 8, orthogonal, weight_std=1.0, bias_std=0.0, q=0.3)
 
     assert expected_relative_variance(wide("identity", True)) == 0
     assert expected_relative_variance(wide("identity", False)) == 10
@@ -45,6 +46,7 @@ def test_values_below_the_resolution_are_rounding():
     assert values[rank:].max() < resolution(values) < values[rank - 1]
 
 
+@pytest.mark.thorough
 def test_the_edge_keeps_second_moments():
     net = critical("tanh", 30, 200, orthogonal=True, bias_std=0.05)
     x = math.sqrt(net.q) * jax.random.normal(jax.random.key(1), (8, 200))

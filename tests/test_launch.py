@@ -34,7 +34,7 @@ def stored(folder):
 
 def flaxact(*arguments):
     """What the command says, in a process of its own, as submitit keeps what it logs to."""
-    command = [sys.executable, "-m", "flaxact.cli", *arguments]
+    command = [sys.executable, "-m", "flaxact", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
@@ -56,8 +56,9 @@ def worker(folder, launched, before=None):
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # eight processes, one after another, on a machine that may be busy
 def test_a_lost_job_costs_a_cell_and_one_sent_elsewhere_nothing(tmp_path):
-    jobs, here = tmp_path / "jobs", tmp_path / "here"
-    command = [sys.executable, "-m", "flaxact.cli", "launch", "local", *OPTIONS, str(jobs)]
+    jobs = tmp_path / "jobs"
+    here = tmp_path / "here"
+    command = [sys.executable, "-m", "flaxact", "launch", "local", *OPTIONS, str(jobs)]
     launched = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     relu = worker(jobs, launched)
     os.kill(relu, signal.SIGKILL)

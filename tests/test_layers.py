@@ -23,6 +23,7 @@ def pooled(x, size, stride, reduce):
     return out
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("shape", [(32, 32), (28, 28), (7, 8), (3, 5), (2, 1), (1, 1)])
 @pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 2), (5, 3)])
 def test_pools_clip_their_border_windows(shape, size, stride):
@@ -64,7 +65,8 @@ def test_the_two_doors_apply_the_same(act):
 
 
 def test_act_is_sown_only_where_asked_for():
-    module, x = Act("relu"), jnp.array([-1.0, 2.0])
+    module = Act("relu")
+    x = jnp.array([-1.0, 2.0])
     _, state = module.apply({}, x, mutable=["intermediates"])
     chex.assert_trees_all_equal(state["intermediates"]["output"][0], jnp.array([0.0, 2.0]))
     assert not isinstance(module.apply({}, x), tuple)
@@ -126,7 +128,8 @@ def test_an_nnx_site_is_trained_and_spared_by_weight_decay():
         def __call__(self, x):
             return self.act(self.dense(x))
 
-    net, x = Net(nnx.Rngs(0)), jax.random.normal(jax.random.key(0), (8, 3))
+    net = Net(nnx.Rngs(0))
+    x = jax.random.normal(jax.random.key(0), (8, 3))
 
     def spared(params):
         is_param = lambda leaf: isinstance(leaf, nnx.Variable)  # noqa: E731

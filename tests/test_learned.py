@@ -94,7 +94,8 @@ def test_parameters_start_as_in_the_paper(name):
 @pytest.mark.parametrize("name", DRAWN)
 def test_drawn_weights(name):
     """LeCun's normal, biases at zero, another key another draw; none without a key."""
-    activation, width = fa.get(name), 512
+    activation = fa.get(name)
+    width = 512
     found = activation.parameters(width, jax.random.key(0))
     assert found.keys() == set(activation.learned)
     inner = {"dyrelu": width // 8, "meta_acon": width // 16}[name]
@@ -109,6 +110,7 @@ def test_drawn_weights(name):
         activation.parameters(width)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", [n for n in LEARNED if "per_channel" in fa.get(n).hyperparameters])
 def test_one_a_channel_or_one_for_all(name):
     for text, shape in (("True", (WIDTH,)), ("False", ())):
@@ -120,9 +122,11 @@ def test_one_a_channel_or_one_for_all(name):
         chex.assert_trees_all_close(activation(x, **found), fa.get(name)(x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("spec", SPECS)
 def test_called_with_what_it_starts_with_it_is_what_it_is_without(spec):
-    activation, x = fa.get(spec), jnp.asarray(inputs(), jnp.float32)
+    activation = fa.get(spec)
+    x = jnp.asarray(inputs(), jnp.float32)
     found = start(spec, dtype=jnp.float32)
     calls = {"with": lambda x: activation(x, **found)}
     if spec not in DRAWN:
@@ -137,12 +141,14 @@ def test_called_with_what_it_starts_with_it_is_what_it_is_without(spec):
 FEW = {"mtlu": "mtlu(bins=4)"}  # forty bins take long to compile
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", [FEW.get(s, s) for s in SPECS])
 def test_gradients_by_parameters_and_input(spec):
     """Both modes against finite differences."""
     activation = fa.get(spec)
     with jax.enable_x64(True):
-        x, parameters = jnp.asarray(inputs((2, 3))), moved(start(spec, 3))
+        x = jnp.asarray(inputs((2, 3)))
+        parameters = moved(start(spec, 3))
         check_gradients(lambda p, x: activation(x, **p), (parameters, x))
         gradient = jit(jax.grad(lambda p: jnp.sum(activation(x, **p) ** 2)))(parameters)
         for leaf in jax.tree.leaves(gradient):
@@ -154,17 +160,20 @@ def test_gradients_by_parameters_and_input(spec):
 def test_second_order_by_parameters_and_input(spec):
     activation = fa.get(spec)
     with jax.enable_x64(True):
-        x, parameters = jnp.asarray(inputs((2, 3))), moved(start(spec, 3))
+        x = jnp.asarray(inputs((2, 3)))
+        parameters = moved(start(spec, 3))
         both = jax.jit(lambda p, x: activation(x, **p))
         check_grads(both, (parameters, x), order=2, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "name", [n for n in STARTS if n not in ("apl", "mtlu", "spline", "polynorm")]
 )
 def test_arrays_and_numbers_give_the_same(name):
     """Values, and derivatives, which are computed another way."""
-    f, x = getattr(fa, name), jnp.asarray(inputs(), jnp.float32)
+    f = getattr(fa, name)
+    x = jnp.asarray(inputs(), jnp.float32)
     numbers = {k: float(v.ravel()[0]) for k, v in moved(start(name, dtype=jnp.float32)).items()}
     arrays = {k: jnp.full((WIDTH,), v, jnp.float32) for k, v in numbers.items()}
     shaped = {k: jnp.full((1, 1), v, jnp.float32) for k, v in numbers.items()}
@@ -176,9 +185,11 @@ def test_arrays_and_numbers_give_the_same(name):
         chex.assert_trees_all_close(ours, wanted, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", LEARNED)
 def test_arrays_of_another_shape_are_refused(name):
-    x, good = jnp.asarray(inputs(), jnp.float32), start(name, dtype=jnp.float32)
+    x = jnp.asarray(inputs(), jnp.float32)
+    good = start(name, dtype=jnp.float32)
     f = functools.partial(getattr(fa, name), x)
     for key, value in good.items():
         wrong = jnp.ones((*value.shape[:-1], WIDTH + 1))
@@ -217,7 +228,8 @@ def test_nested_in_transforms():
     assert activation.learned == ("first.activation.negative_slope",)
     found = activation.parameters(3)
     assert jax.tree.map(jnp.shape, found) == {"first": {"activation": {"negative_slope": (3,)}}}
-    x, slope = jnp.array([[-1.0, -2.0, 3.0]]), jnp.array([0.1, 0.2, 0.3])
+    x = jnp.array([[-1.0, -2.0, 3.0]])
+    slope = jnp.array([0.1, 0.2, 0.3])
     y = activation(x, first={"activation": {"negative_slope": slope}})
     wanted = 0.25 * 2 * fa.prelu(x, slope) + 0.75 * fa.elu(x)
     chex.assert_trees_all_close(y, wanted, rtol=1e-6)
@@ -241,6 +253,7 @@ FITS = {"tanh": 4e-3, "gelu": 0.02, "silu": 1e-3, "sigmoid": 1e-3, "elu": 0.03, 
         "leaky_relu": 0.04, "sine": 0.02, "identity": 1e-6}  # fmt: skip
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("inner", FITS)
 def test_rational_starts_as_the_activation(inner):
     x = jnp.linspace(-3, 3, 1001)
@@ -254,7 +267,8 @@ FIXED = [n for n in fa.names("pointwise") if not fa.get(n).learned]
 @pytest.mark.slow
 @pytest.mark.parametrize("inner", [n for n in FIXED if n != "siren"])  # of nine periods there
 def test_rational_starts_as_anything_and_has_no_pole(inner):
-    activation, rational = fa.get(inner), fa.rational(inner)
+    activation = fa.get(inner)
+    rational = fa.rational(inner)
     x = jnp.linspace(-3, 3, 1001)
     y = activation(x)
     bound = 0.55 if activation.jumps else 0.12 if activation.kinks else 0.05
@@ -272,9 +286,11 @@ class Net(nn.Module):
         return nn.Dense(1, name="out")(Act(self.act, name="act1")(nn.Dense(WIDTH, name="in")(x)))
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("spec", SPECS)
 def test_linen_and_nnx_own_the_same_and_one_step_moves_it(spec):
-    activation, x = fa.get(spec), jnp.asarray(inputs((4, WIDTH)), jnp.float32)
+    activation = fa.get(spec)
+    x = jnp.asarray(inputs((4, WIDTH)), jnp.float32)
     net = Net(spec)
     params = jit(net.init)(jax.random.key(0), x)["params"]
     assert params["act1"].keys() == {"activation"}
@@ -319,7 +335,9 @@ def test_on_images_a_small_net_reads_the_means_of_the_channels(name):
 
 
 def test_prelu_keeps_one_array_a_layer_where_its_slope_is_trained():
-    rows, width, layers = 1024, 256, 12
+    rows = 1024
+    width = 256
+    layers = 12
 
     def loss(parameters, x):
         for kernel, slope in parameters:

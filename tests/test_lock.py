@@ -39,8 +39,10 @@ WITH_CHILD = HOLDER.replace(
 def start(script, folder):
     return subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_the_second_run_is_told_who_is_first(tmp_path):

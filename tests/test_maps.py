@@ -79,7 +79,8 @@ def test_the_correlation_map_of_inputs_of_any_size(q):
 @pytest.mark.parametrize("steepness", [30, 300])
 def test_a_steep_one_is_nearly_a_jump(steepness):
     """E erf(au) erf(av) is erf's with the variance a²."""
-    found, share = correlation_map(f"scaled(erf, input={steepness})", C), 2 * steepness**2
+    found = correlation_map(f"scaled(erf, input={steepness})", C)
+    share = 2 * steepness**2
     size = share / (1 + share)
     expected = [float(mp.asin(mp.mpf(size) * c) / mp.asin(size)) for c in C]
     np.testing.assert_allclose(found, expected, atol=1e-8, rtol=0)
@@ -100,11 +101,13 @@ def test_the_correlation_map_by_two_dimensional_quadrature(text, function):
     np.testing.assert_allclose(correlation_map(text, c), expected, atol=2e-9, rtol=0)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_correlation_map_is_a_power_series_with_shares_as_coefficients(name):
     """C(c) = Σ a_k² c^k / Σ a_k², with f's Hermite coefficients a_k (Daniely et al. 2016)."""
     c = np.linspace(0, 1, 6)
-    found, mirrored = correlation_map(name, c), correlation_map(name, -c)
+    found = correlation_map(name, c)
+    mirrored = correlation_map(name, -c)
     assert np.all(np.abs(mirrored) <= found + 1e-12)
     assert found[-1] == 1
     for order in (0, 1, 2, 3):  # all differences of such a series are 0 or more
@@ -115,9 +118,11 @@ def test_every_correlation_map_is_a_power_series_with_shares_as_coefficients(nam
     assert found[0] == pytest.approx(moments.mean**2 / moments.second_moment, abs=1e-12)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_slopes_of_every_correlation_map_are_those_of_the_moments(name):
-    moments, h = gaussian_moments(name), 1e-3
+    moments = gaussian_moments(name)
+    h = 1e-3
     below, above = correlation_map(name, [-h, h])
     # The map is a series with coefficients that sum to 1: so is the error, of third order.
     assert (above - below) / (2 * h) == pytest.approx(moments.slope_at_zero, abs=2 * h**2)
@@ -186,7 +191,8 @@ def tanh_slope(q):
     ("text", "step", "slope"), [("erf", erf_map, erf_slope), ("tanh", tanh_map, tanh_slope)]
 )
 def test_on_the_edge_of_chaos_near_inputs_stay_as_near(text, step, slope, bias_std):
-    weight_std, q = edge_of_chaos(text, bias_std), 1.0
+    weight_std = edge_of_chaos(text, bias_std)
+    q = 1.0
     for _ in range(500):
         q = step(q, weight_std, bias_std)
     assert weight_std**2 * slope(q) == pytest.approx(1, abs=1e-8)
@@ -241,7 +247,8 @@ def test_depth_scales_of_relu_and_of_jumps():
     assert xavier.variance_depth == pytest.approx(1 / math.log(2), rel=1e-8)
     # c = (1 - acos(c)/π) w² / 2q + b²/q, with q = w²/2 + b²; its slope is w² / 2πq√(1 - c²).
     found = depth_scales("step", 1, 0.5)
-    q, c = 0.75, found.correlation
+    q = 0.75
+    c = found.correlation
     assert c == pytest.approx(((1 - math.acos(c) / math.pi) / 2 + 0.25) / q, abs=1e-10)
     slope = 1 / (2 * math.pi * q * math.sqrt(1 - c * c))
     assert found.correlation_depth == pytest.approx(-1 / math.log(slope), rel=1e-8)

@@ -11,7 +11,8 @@ from flax import linen as nn
 from scipy import stats
 
 import flaxact as fa
-from flaxact.cli import listed, main
+from flaxact.cli import main
+from flaxact.cli.probe import listed
 from flaxact.diagnostics import Site, capture, make_probe, pictures, probe
 from flaxact.diagnostics.measures import catalogue, summary
 from flaxact.diagnostics.record import Recorder, read
@@ -49,22 +50,34 @@ def entropy():
 
 
 EXPECTED = {
-    "mean": POST.mean(), "variance": POST.var(), "second_moment": np.mean(POST**2),
-    "skew": stats.skew(POST, None), "kurtosis": stats.kurtosis(POST, None, fisher=False),
-    "pre_mean": PRE.mean(), "pre_variance": PRE.var(), "pre_second_moment": np.mean(PRE**2),
-    "pre_skew": stats.skew(PRE, None), "pre_kurtosis": stats.kurtosis(PRE, None, fisher=False),
+    "mean": POST.mean(),
+    "variance": POST.var(),
+    "second_moment": np.mean(POST**2),
+    "skew": stats.skew(POST, None),
+    "kurtosis": stats.kurtosis(POST, None, fisher=False),
+    "pre_mean": PRE.mean(),
+    "pre_variance": PRE.var(),
+    "pre_second_moment": np.mean(PRE**2),
+    "pre_skew": stats.skew(PRE, None),
+    "pre_kurtosis": stats.kurtosis(PRE, None, fisher=False),
     "mean_to_std": np.sqrt(np.mean(ROWS.mean(0) ** 2) / np.mean(ROWS.var(0))),
-    "zeros": np.mean(PRE <= 0), "zeros_spread_over_units": np.std(np.mean(POST == 0, (0, 1))),
+    "zeros": np.mean(PRE <= 0),
+    "zeros_spread_over_units": np.std(np.mean(POST == 0, (0, 1))),
     "zeros_spread_over_examples": np.std(np.mean(POST == 0, (1, 2))),
     "lifetime_sparseness": np.mean([sparseness(unit) for unit in UNITS]),
     "population_sparseness": np.mean([sparseness(row) for row in ROWS if row.any()]),
-    "dead": 1 / 5, "saturated_low": np.mean(PRE < 0), "saturated_high": 0.0,
+    "dead": 1 / 5,
+    "saturated_low": np.mean(PRE < 0),
+    "saturated_high": 0.0,
     "slope_second_moment": np.mean(PRE > 0),
     "gradient_norm": np.sqrt(np.mean(np.sum(GRADIENT**2, (1, 2)))),
-    "effective_rank": entropy(), "condition_number": np.inf, "cosine": cosines(),
-}  # fmt: skip
+    "effective_rank": entropy(),
+    "condition_number": np.inf,
+    "cosine": cosines(),
+}
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", catalogue)
 def test_measures_are_numpys(name):
     assert float(catalogue[name](SITE)) == pytest.approx(EXPECTED[name], rel=2e-4, abs=1e-6)
@@ -139,10 +152,12 @@ def test_capture_of_a_site_used_twice_and_of_one_that_is_coupled():
     class Twice(nn.Module):
         @nn.compact
         def __call__(self, x):
-            act, soft = Act("relu", name="act"), Act("softmax", name="soft")
+            act = Act("relu", name="act")
+            soft = Act("softmax", name="soft")
             return soft(act(act(x) - 1.0))
 
-    x, y = jnp.asarray(PRE[:, 0]), jnp.asarray(RNG.integers(0, 5, 40))
+    x = jnp.asarray(PRE[:, 0])
+    y = jnp.asarray(RNG.integers(0, 5, 40))
     sites = capture(Twice(), {}, x, y).sites
     np.testing.assert_array_equal(
         sites["act"].pre, np.stack([x, np.maximum(x, 0) - np.float32(1)], 1)
@@ -159,7 +174,7 @@ def test_probe_is_mapped_over_members_and_names_are_checked():
     measure = make_probe(module, ["mean", "gradient_norm"])
     stacked = jax.vmap(measure, (0, None, None))(jax.tree.map(lambda *a: jnp.stack(a), *each), x, y)
     for i, variables in enumerate(each):
-        alone = probe(module, variables, x, y, ["mean", "gradient_norm"])
+        alone = probe(module, variables, x, y, measures=["mean", "gradient_norm"])
         for name, value in alone["act1"].items():
             assert float(stacked["act1"][name][i]) == pytest.approx(value, rel=1e-4)
     with pytest.raises(fa.InputError, match="did you mean 'zeros'"):
@@ -186,16 +201,18 @@ def test_a_recorder_writes_every_members_figures_and_goes_on_after_a_stop(tmp_pa
     def record(folder):
         return Recorder(folder / "probes.jsonl", module, x, y, steps=2)
 
-    for epoch in run(net, recipe, SMALL, [0, 1], tmp_path / "a", watch=record(tmp_path / "a")):
+    for epoch in run(
+        net, recipe, SMALL, [0, 1], folder=tmp_path / "a", watch=record(tmp_path / "a")
+    ):
         last = epoch
     rows = read(tmp_path / "a" / "probes.jsonl")
     assert [row["step"] for row in rows] == [0, 2, 4, 6, 8]
-    stopped = run(net, recipe, SMALL, [0, 1], tmp_path / "b", watch=record(tmp_path / "b"))
+    stopped = run(net, recipe, SMALL, [0, 1], folder=tmp_path / "b", watch=record(tmp_path / "b"))
     for epoch in stopped:
         if epoch.number == 2:
             break
     stopped.close()
-    list(run(net, recipe, SMALL, [0, 1], tmp_path / "b", watch=record(tmp_path / "b")))
+    list(run(net, recipe, SMALL, [0, 1], folder=tmp_path / "b", watch=record(tmp_path / "b")))
     again = read(tmp_path / "b" / "probes.jsonl")
     assert [row["sites"] for row in again] == [row["sites"] for row in rows]
     assert last.number == 3
@@ -219,7 +236,7 @@ def test_a_recorder_takes_functions_that_give_a_value_a_unit(tmp_path):
     file = tmp_path / "probes.jsonl"
     record = Recorder(file, module, x, measures=[unit_means, "mean"])
     recipe = Recipe(epochs=1, batch_size=16)
-    list(run(from_linen(module), recipe, SMALL, [0, 1], tmp_path / "a", watch=record))
+    list(run(from_linen(module), recipe, SMALL, [0, 1], folder=tmp_path / "a", watch=record))
     for site in read(file)[-1]["sites"].values():
         assert np.shape(site["unit_means"])[0] == 2
         np.testing.assert_allclose(np.mean(site["unit_means"], 1), site["mean"], rtol=1e-5)
@@ -247,9 +264,23 @@ def test_pictures_hold_what_they_are_given():
 
 
 def test_flaxact_probe_writes_figures_and_a_page(tmp_path, capsys):
-    command = ["probe", "--model", "mlp(depth=2, hidden=16)", "--activation", "relu,elu(alpha=0.5)",
-               "--init", "he", "--norm", "none,batch", "--seeds", "2", "--images", "64",
-               "--out", str(tmp_path)]  # fmt: skip
+    command = [
+        "probe",
+        "--model",
+        "mlp(depth=2, hidden=16)",
+        "--activation",
+        "relu,elu(alpha=0.5)",
+        "--init",
+        "he",
+        "--norm",
+        "none,batch",
+        "--seeds",
+        "2",
+        "--images",
+        "64",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(command) == 0
     found = json.loads((tmp_path / "probe.json").read_text())
     assert len(found["cells"]) == 4

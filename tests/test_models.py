@@ -72,11 +72,9 @@ def made(text, act, **arguments):
 
 def step_of(model, batch=4):
     """A training step as a function of the state, its state, and how often it was traced."""
-    net, recipe, traces = (
-        from_linen(model),
-        Recipe(epochs=1, batch_size=batch, learning_rate=0.01),
-        [],
-    )
+    net = from_linen(model)
+    recipe = Recipe(epochs=1, batch_size=batch, learning_rate=0.01)
+    traces = []
 
     def step(state, batch):
         traces.append(1)
@@ -88,7 +86,8 @@ def step_of(model, batch=4):
 @functools.cache
 def sizes(text):
     """Parameters and sites of a model for the images that it was published for."""
-    model, images = models.create_model(text, "relu"), models.input_shape(text)
+    model = models.create_model(text, "relu")
+    images = models.input_shape(text)
     return models.parameters(model, images), len(models.sites(model, images))
 
 
@@ -107,10 +106,12 @@ def test_published_parameter_and_site_counts(text):
 FILES = sorted({entries()[name].file for name in NAMES})
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("name", "act"), list(zip(FILES, itertools.cycle(TEN), strict=False)))
 def test_a_training_step_is_traced_once(name, act):
     model, acts = created(name, act)
-    images, labels = jnp.zeros((4, *shape(name)), jnp.uint8), jnp.zeros(4, jnp.int32)
+    images = jnp.zeros((4, *shape(name)), jnp.uint8)
+    labels = jnp.zeros(4, jnp.int32)
     for again in (model, models.create_model(small(name), acts, num_classes=3)):
         step, init, traces = step_of(again)
         assert from_linen(again) is from_linen(model)
@@ -121,13 +122,15 @@ def test_a_training_step_is_traced_once(name, act):
     assert len(traces) == 1
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "name", [*FILES, *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES if n not in FILES)]
 )
 def test_no_rank_is_promoted_and_a_batch_may_be_empty(name):
     """In a training step; and in the gradient of an empty batch."""
     model, _ = created(name, "prelu")
-    images, labels = jnp.zeros((4, *shape(name)), jnp.uint8), jnp.zeros(4, jnp.int32)
+    images = jnp.zeros((4, *shape(name)), jnp.uint8)
+    labels = jnp.zeros(4, jnp.int32)
     step, init, _ = step_of(model)
     with jax.numpy_rank_promotion("raise"):
         jax.eval_shape(step, jax.eval_shape(init, 0, images), (images, labels))
@@ -161,6 +164,7 @@ def trained(name, act, **arguments):
 RUN = list(zip(FILES[::2], itertools.cycle(TEN[::-1]), strict=False))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("name", "act"), RUN)
 def test_a_training_step_runs(name, act):
     trained(name, act)
@@ -173,6 +177,7 @@ def test_every_model_trains_with_ten_activations(name, act):
     trained(name, act)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (i % 2)) for i, n in enumerate(FILES)]
 )
@@ -223,7 +228,8 @@ def test_normalization_without_scale_and_bias(norm):
 @pytest.mark.parametrize("name", FILES)
 def test_every_site_takes_the_activation(name):
     """With the identity no nonlinear operation is left but pooling, normalization and attention."""
-    model, images = models.create_model(small(name), "identity"), jnp.zeros((2, *shape(name)))
+    model = models.create_model(small(name), "identity")
+    images = jnp.zeros((2, *shape(name)))
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
     program = jax.make_jaxpr(model.apply)(variables, images)
     assert nonlinear(program) <= set(SMALL.get(name, {}).get("operations", ()))
@@ -273,6 +279,7 @@ def primitives(jaxpr):
 PLAIN = set(fa.names("pointwise")[5:])  # five are enough for each time, and all for the slow tests
 
 
+@pytest.mark.sampled(13)
 @pytest.mark.parametrize(
     "act", [pytest.param(n, marks=[pytest.mark.slow] * (n in PLAIN)) for n in fa.names()]
 )
@@ -315,6 +322,7 @@ def test_a_mapping_puts_activations_at_sites():
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("init", ["lsuv", "variance_preserving", "he"])
 def test_initialisations_keep_what_they_say(init):
     """Pre-activations of variance 1 layer by layer (lsuv); second moments kept (the other two)."""

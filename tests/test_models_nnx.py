@@ -29,8 +29,10 @@ class Twin(nnx.Module):
         self.conv3 = nnx.Conv(8, 16, (5, 5), rngs=rngs)
         self.fc64 = nnx.Linear(2 * 2 * 16, 16, rngs=rngs)
         self.fc10 = nnx.Linear(16, 3, rngs=rngs)
-        self.act1, self.act2 = fnnx.Act(act, 8, rngs=rngs), fnnx.Act(act, 8, rngs=rngs)
-        self.act3, self.act4 = fnnx.Act(act, 16, rngs=rngs), fnnx.Act(act, 16, rngs=rngs)
+        self.act1 = fnnx.Act(act, 8, rngs=rngs)
+        self.act2 = fnnx.Act(act, 8, rngs=rngs)
+        self.act3 = fnnx.Act(act, 16, rngs=rngs)
+        self.act4 = fnnx.Act(act, 16, rngs=rngs)
 
     def __call__(self, x):
         x = jnp.asarray(x, jnp.float32) - MEAN
@@ -49,7 +51,8 @@ def as_linen(params):
 def trained(loss, params, steps=4):
     """Losses of a few steps of SGD, and the parameters after them."""
     optimizer = optax.sgd(1e-3)
-    state, found = optimizer.init(params), []
+    state = optimizer.init(params)
+    found = []
 
     @jit
     def step(params, state):
@@ -116,13 +119,15 @@ class UsersLinenNet(nn.Module):
 
 class UsersNnxNet(nnx.Module):
     def __init__(self, activation, rngs: nnx.Rngs):
-        self.first, self.last = nnx.Linear(6, 8, rngs=rngs), nnx.Linear(8, 3, rngs=rngs)
+        self.first = nnx.Linear(6, 8, rngs=rngs)
+        self.last = nnx.Linear(8, 3, rngs=rngs)
         self.activation = activation
 
     def __call__(self, x):
         return self.last(self.activation(self.first(x)))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "act", [fa.relu, fa.get("centered(elu(alpha=0.5))"), fa.tanh, fa.get("mish")]
 )
@@ -140,6 +145,7 @@ def test_nets_of_users_take_an_activation_with_no_other_change(act):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", fa.names("learned"))
 def test_nnx_holds_every_learned_activation(name):
     site = fnnx.Act(name, width=4, rngs=nnx.Rngs(0))

@@ -51,6 +51,7 @@ def test_every_transform_is_tried():
     assert {fa.get(spec).spec.name for spec in TRANSFORMED} == set(fa.names("transform"))
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names())
 def test_strict_dtype_promotion_changes_nothing(name):
     function = applied(name)
@@ -64,6 +65,7 @@ def test_strict_dtype_promotion_changes_nothing(name):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names())
 def test_float8_is_the_rounded_float32_result(name):
     function = applied(name)
@@ -75,6 +77,7 @@ def test_float8_is_the_rounded_float32_result(name):
         np.testing.assert_array_equal(np.asarray(found, float), np.asarray(expected, float))
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [*fa.names(), *TRANSFORMED])
 def test_no_rank_is_promoted(name):
     """Parameters of shape (channels,) included, which broadcast to the last axis."""
@@ -85,24 +88,29 @@ def test_no_rank_is_promoted(name):
             assert jax.eval_shape(gradient(function), x).shape == shape
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", fa.names("learned"))
 def test_rank_promotion_changes_no_value(name):
-    function, x = applied(name), INPUTS.reshape(2, 1, 8)
+    function = applied(name)
+    x = INPUTS.reshape(2, 1, 8)
     expected = function(x)
     with jax.numpy_rank_promotion("raise"):
         np.testing.assert_array_equal(function(x), expected)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [*fa.names(), *TRANSFORMED])
 def test_an_empty_array_gives_an_empty_one(name):
     """Along any axis, as jax.nn's functions do; softmax and its kin too."""
     for shape in ((0, 8), (2, 0, 4), (4, 0)):
-        function, x = applied(name, shape[-1]), jax.ShapeDtypeStruct(shape, jnp.float32)
+        function = applied(name, shape[-1])
+        x = jax.ShapeDtypeStruct(shape, jnp.float32)
         wanted = (*shape[:-1], fa.get(name).width(shape[-1]))
         assert jax.eval_shape(function, x).shape == wanted
         assert jax.eval_shape(gradient(function), x).shape == shape
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", fa.names())
 def test_whole_numbers_and_booleans_are_taken(name):
     """As floats of the default width, but by relu, hard_tanh and identity, which keep them."""
@@ -131,6 +139,7 @@ def test_what_is_no_array_of_real_numbers_is_refused_in_a_line(bad):
             getattr(fa, name)(bad)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", fa.names())
 def test_an_array_in_host_memory_is_refused_in_a_line(name):
     x = jax.device_put(INPUTS, jax.memory.Space.Host)
@@ -140,15 +149,18 @@ def test_an_array_in_host_memory_is_refused_in_a_line(name):
 
 
 def test_variables_of_a_module_are_taken_as_they_are():
-    x, slope = nnx.Param(INPUTS), nnx.Param(jnp.full(8, 0.5))
+    x = nnx.Param(INPUTS)
+    slope = nnx.Param(jnp.full(8, 0.5))
     np.testing.assert_array_equal(fa.relu(x), jax.nn.relu(INPUTS))
     np.testing.assert_array_equal(fa.prelu(x, slope), fa.prelu(INPUTS, slope[...]))
     np.testing.assert_array_equal(fa.elu(x, alpha=slope), fa.elu(INPUTS, slope[...]))
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", sorted({*fa.names("pointwise")} - NOT_IN_JET - SURROGATE - LONG))
 def test_jet_gives_the_derivatives_that_jvp_gives(name):
-    function, x = applied(name, 3), jnp.array([-0.7, 0.3, 0.8])
+    function = applied(name, 3)
+    x = jnp.array([-0.7, 0.3, 0.8])
     one = jnp.ones_like(x)
     value, (first, second) = jet.jet(function, (x,), ((one, jnp.zeros_like(x)),))
 
@@ -164,6 +176,7 @@ FAR = jnp.array([-jnp.inf, -jnp.finfo(jnp.float32).max, jnp.finfo(jnp.float32).m
 QUADRATIC = {"squared_relu", "star_relu", "xielu"}  # whose slope overflows itself
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", sorted({*fa.names("pointwise")} - PERIODIC - QUADRATIC))
 def test_derivatives_of_two_orders_are_finite_at_the_ends(name):
     """By reverse mode over reverse mode, and times a number, as a loss multiplies them."""
@@ -202,6 +215,7 @@ def test_an_explicit_sharding_of_the_batch_or_the_channels_is_kept():
     assert found == {"batch": {}, "channels": dict.fromkeys(SORTED, "ShardingTypeError")}
 
 
+@pytest.mark.sampled(17)
 @pytest.mark.parametrize("name", sorted({*fa.names("pointwise")} - {"apl", "mtlu", "spline"}))
 def test_a_derivative_within_a_pallas_kernel(name):
     """Right, and without ``jax.checkpoint``, which kernels for TPU cannot have.

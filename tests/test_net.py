@@ -22,7 +22,12 @@ RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 2, 64).astype(np.int32)
 IMAGES = (RNG.integers(0, 156, (64, 4, 4, 1)) + 100 * LABELS[:, None, None, None]).astype(np.uint8)
 DATA = Dataset(
-    "toy", Split(IMAGES, LABELS), Split(IMAGES, LABELS), 2, ("dark", "light"), "made here"
+    "toy",
+    Split(IMAGES, LABELS),
+    Split(IMAGES, LABELS),
+    2,
+    class_names=("dark", "light"),
+    note="made here",
 )
 
 
@@ -65,6 +70,7 @@ def by_hand() -> Net:
 NETS = {"linen": lambda: from_linen(LinenNet()), "nnx": lambda: from_nnx(NnxNet), "own": by_hand}
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("kind", NETS)
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 def test_every_kind_trains(kind, loop):
@@ -92,9 +98,12 @@ def test_what_a_training_pass_updates(kind):
     )
 
 
+@pytest.mark.thorough
 def test_linen_and_nnx_agree_with_the_same_parameters():
-    linen_net, nnx_net = from_linen(LinenNet()), from_nnx(NnxNet)
-    linen_variables, variables = linen_net.init(KEY, IMAGES), nnx_net.init(KEY, IMAGES)
+    linen_net = from_linen(LinenNet())
+    nnx_net = from_nnx(NnxNet)
+    linen_variables = linen_net.init(KEY, IMAGES)
+    variables = nnx_net.init(KEY, IMAGES)
     params = nnx.to_pure_dict(variables["params"])
     params = {k: params[k] for k in ("first", "norm", "second")}
     linen_variables = {**linen_variables, "params": params}

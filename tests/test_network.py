@@ -60,8 +60,10 @@ def test_sharpness_of_a_quadratic():
     np.testing.assert_allclose(found, np.sort(values)[:-4:-1], rtol=1e-4)
 
 
+@pytest.mark.thorough
 def test_sharpness_of_a_net_is_the_hessians():
-    x, y = jax.random.normal(KEY, (20, 3)), jnp.arange(20.0) % 2
+    x = jax.random.normal(KEY, (20, 3))
+    y = jnp.arange(20.0) % 2
 
     def loss(w):
         hidden = fa.tanh(x @ w[:12].reshape(3, 4))
@@ -83,6 +85,7 @@ class Hinges(nn.Module):
         return Act(self.act, name="act")(x.reshape(len(x), 1) - jnp.array(self.hinges))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("act", "expected"),
     [("relu", 4), ("leaky_relu", 4), ("identity", 1), ("hard_tanh", 6), ("prelu", 4)],
@@ -92,18 +95,20 @@ def test_linear_regions_are_counted(act, expected):
     # fit (0.5: 1.5; 2: 1, 3; 20: none), where relu sees 0.5, 2, 7.
     hinges = (0.5, 2.0, 20.0) if act == "hard_tanh" else (0.5, 2.0, 7.0)
     module = Hinges(act, hinges)
-    start, end = jnp.zeros((1, 1, 1)), jnp.full((1, 1, 1), 10.0)
+    start = jnp.zeros((1, 1, 1))
+    end = jnp.full((1, 1, 1), 10.0)
     variables = module.init(KEY, start[None])
     if act == "hard_tanh":
         expected = 1 + sum(0 < h + side < 10 for h in hinges for side in (-1, 1))
-    assert linear_regions(module, variables, start, end, 300) == expected
+    assert linear_regions(module, variables, start, end, points=300) == expected
 
 
+@pytest.mark.thorough
 def test_a_random_relu_net_has_more_pieces_the_wider_it_is():
     def count(width):
         module = nn.Sequential([nn.Dense(width), Act("relu"), nn.Dense(width), Act("relu")])
         start, end = jax.random.normal(KEY, (2, 8))
-        return linear_regions(module, module.init(KEY, start[None]), start, end, 500)
+        return linear_regions(module, module.init(KEY, start[None]), start, end, points=500)
 
     assert 1 < count(4) < count(16) < count(64)
 
@@ -121,10 +126,11 @@ def test_opposite_pairs():
 
 def test_parameter_figures():
     module = nn.Dense(3)
-    x, labels = jax.random.normal(KEY, (8, 5)), jnp.arange(8) % 3
+    x = jax.random.normal(KEY, (8, 5))
+    labels = jnp.arange(8) % 3
     variables = module.init(KEY, x)
     recipe = Recipe(learning_rate=0.1, optimizer="sgd", momentum=0.9, weight_decay=0.5)
-    figures = parameter_figures(module, variables, x, labels, recipe)
+    figures = parameter_figures(module, variables, x, labels, recipe=recipe)
     w = np.asarray(variables["params"]["kernel"], np.float64)
     logits = np.asarray(x, np.float64) @ w
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -150,7 +156,10 @@ def test_parameter_figures():
             "tanh is not",
         ),
         (lambda: linear_regions(Hinges("glu", (1, 1)), {}, jnp.ones(1), jnp.ones(1)), "glu is not"),
-        (lambda: linear_regions(Hinges("relu", ()), {}, jnp.ones(1), jnp.ones(1), 1), "2 points"),
+        (
+            lambda: linear_regions(Hinges("relu", ()), {}, jnp.ones(1), jnp.ones(1), points=1),
+            "2 points",
+        ),
     ],
 )
 def test_what_it_cannot_take(call, said):

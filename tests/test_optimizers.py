@@ -32,7 +32,8 @@ LABELS = {
 }
 RATES = (0.1, 0.1, 0.05, 0.002, 0.02, 0.02)
 GRADIENTS = [jax.tree.map(lambda leaf: RNG.normal(size=leaf.shape), PARAMS) for _ in RATES]
-DECAY, MOMENTUM = 0.03, 0.8
+DECAY = 0.03
+MOMENTUM = 0.8
 
 
 def single(tree):
@@ -80,7 +81,8 @@ def cuda_convnet(w, gradients, rates, o):
 
 def adam(w, gradients, rates, o):
     """Kingma & Ba 2015, algorithm 1, with the decay in the gradient."""
-    m, v = 0.0, 0.0
+    m = 0.0
+    v = 0.0
     for t, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):
         g = gradient + o.decay * w
         m = o.mu * m + (1 - o.mu) * g
@@ -91,11 +93,13 @@ def adam(w, gradients, rates, o):
 
 def adamw(w, gradients, rates, o):
     """Loshchilov & Hutter 2019, algorithm 2, lines 6 to 12."""
-    m, v = 0.0, 0.0
+    m = 0.0
+    v = 0.0
     for t, (g, rate) in enumerate(zip(gradients, rates, strict=True), 1):
         m = o.mu * m + (1 - o.mu) * g
         v = o.beta2 * v + (1 - o.beta2) * g**2
-        m_hat, v_hat = m / (1 - o.mu**t), v / (1 - o.beta2**t)
+        m_hat = m / (1 - o.mu**t)
+        v_hat = v / (1 - o.beta2**t)
         w = w - rate * (m_hat / (np.sqrt(v_hat) + 1e-8) + o.decay * w)
     return w
 
@@ -130,7 +134,7 @@ def steps(recipe, rates, momentum=MOMENTUM, gradients=GRADIENTS, step=None):
     params = single(PARAMS)
     state = make_optimizer(recipe, 1, learning_rate=0.0, momentum=momentum).init(params)
     for rate, gradient in zip(rates, gradients, strict=True):
-        params, state = step(params, state, single(gradient), rate, momentum)
+        params, state = step(params, state, single(gradient), rate, momentum=momentum)
     return params
 
 
@@ -147,6 +151,7 @@ def test_there_is_an_equation_for_each():
     assert PAPERS.keys() == set(OPTIMIZERS)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_steps_are_the_papers(name):
     recipe = Recipe(optimizer=name, weight_decay=DECAY)
@@ -157,15 +162,18 @@ def test_steps_are_the_papers(name):
     chex.assert_trees_all_close(traced, found, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_sweep_over_rate_and_momentum_is_one_trace(name):
-    recipe, traces = Recipe(optimizer=name, weight_decay=DECAY, momentum=0.0), []
+    recipe = Recipe(optimizer=name, weight_decay=DECAY, momentum=0.0)
+    traces = []
 
     def run(rates, momentum):
         traces.append(name)
         return steps(recipe, rates, momentum)
 
-    factors, momenta = jnp.array([1.0, 0.3, 2.0]), jnp.array([0.0, 0.5, 0.9])
+    factors = jnp.array([1.0, 0.3, 2.0])
+    momenta = jnp.array([0.0, 0.5, 0.9])
     together = jax.jit(jax.vmap(run))(factors[:, None] * jnp.array(RATES), momenta)
     for i, (factor, momentum) in enumerate(zip(factors, momenta, strict=True)):
         alone = expected(name, float(factor) * np.array(RATES), momentum=float(momentum))
@@ -174,10 +182,12 @@ def test_a_sweep_over_rate_and_momentum_is_one_trace(name):
     assert traces == [name]
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_no_momentum_is_a_momentum_of_zero(name):
     recipe = Recipe(optimizer=name)
-    none, zero = steps(recipe, RATES, None), steps(recipe, RATES, 0.0)
+    none = steps(recipe, RATES, None)
+    zero = steps(recipe, RATES, 0.0)
     chex.assert_trees_all_close(none, zero, rtol=1e-6)
     wanted = expected(name, RATES, momentum=0.0, decay=0.0)
     chex.assert_trees_all_close(none, single(wanted), rtol=2e-5, atol=1e-6)
@@ -199,7 +209,8 @@ def test_cuda_convnet_is_sgd_until_the_rate_changes():
     # One step at a rate of 1, one at a rate of (nearly) 0: sgd stands still, cuda-convnet rolls on.
     zero = jax.tree.map(np.zeros_like, PARAMS)
     plain = [Recipe(optimizer=name) for name in ("sgd", "cuda_convnet")]
-    start, gradient = PARAMS["layer"]["kernel"], GRADIENTS[0]["layer"]["kernel"]
+    start = PARAMS["layer"]["kernel"]
+    gradient = GRADIENTS[0]["layer"]["kernel"]
     sgd_end, cuda_end = (
         steps(recipe, (1.0, 0.0), 0.5, [GRADIENTS[0], zero])["layer"]["kernel"] for recipe in plain
     )
@@ -209,8 +220,11 @@ def test_cuda_convnet_is_sgd_until_the_rate_changes():
 
 def test_nesterov_takes_the_gradient_where_sutskever_does():
     """Sutskever et al. 2013, eq. 3 and 4, on a quadratic: ours are their look-ahead points."""
-    curvature, mu, rate = np.array([1.0, 3.0]), 0.9, 0.1
-    theta, v = np.array([1.0, -2.0]), 0.0
+    curvature = np.array([1.0, 3.0])
+    mu = 0.9
+    rate = 0.1
+    theta = np.array([1.0, -2.0])
+    v = 0.0
     params = {"kernel": jnp.array([[1.0], [-2.0]])}
     optimizer = make_optimizer(Recipe(optimizer="nesterov"), 1, learning_rate=rate, momentum=mu)
     state = optimizer.init(params)
@@ -258,9 +272,13 @@ def test_schedules_by_hand(options, at, wanted):
 def test_the_schedule_multiplies_the_rate(name):
     """Six epochs of one step: warm-up over two, times 0.1 from the fourth."""
     recipe = Recipe(
-        epochs=6, optimizer=name, schedule="steps", milestones=(3,), warmup_epochs=2,
+        epochs=6,
+        optimizer=name,
+        schedule="steps",
+        milestones=(3,),
+        warmup_epochs=2,
         weight_decay=DECAY,
-    )  # fmt: skip
+    )
     found = steps(recipe, [0.2] * 6)
     wanted = expected(name, 0.2 * np.array([0.5, 1, 1, 0.1, 0.1, 0.1]))
     chex.assert_trees_all_close(found, single(wanted), rtol=5e-5, atol=2e-6)
@@ -283,7 +301,8 @@ def plateau_sizes(losses, momentum=None, **options):
 
 
 def test_plateau_reduces_after_so_many_epochs_without_improvement():
-    flat, falling = [1.0] * 12, list(np.linspace(2, 1, 12))
+    flat = [1.0] * 12
+    falling = list(np.linspace(2, 1, 12))
     noisy = [0.0, 2.0] * 6  # the mean of an epoch is what counts
     late = [2.0, 2.0, 1.0, 1.0, *[1.0] * 8]
     run, losses = plateau_sizes([flat, falling, noisy, late])
@@ -298,7 +317,8 @@ def test_plateau_reduces_after_so_many_epochs_without_improvement():
 
 def test_plateau_reduces_the_rate_within_cuda_convnets_velocity():
     run, losses = plateau_sizes([1.0] * 7, momentum=0.5, optimizer="cuda_convnet")
-    velocity, by_hand = 0.0, []
+    velocity = 0.0
+    by_hand = []
     for rate in (1, 1, 1, 1, 1, 0.5, 0.5):
         velocity = 0.5 * velocity + rate
         by_hand.append(velocity)
@@ -307,7 +327,8 @@ def test_plateau_reduces_the_rate_within_cuda_convnets_velocity():
 
 def test_clipping_is_by_the_length_of_all_gradients_together():
     gradient = jax.tree.map(np.zeros_like, PARAMS)
-    gradient["layer"]["kernel"][0, 0], gradient["norm"]["bias"][1] = 3.0, 4.0
+    gradient["layer"]["kernel"][0, 0] = 3.0
+    gradient["norm"]["bias"][1] = 4.0
     for largest, factor in ((10.0, 1.0), (1.0, 0.2)):
         # The decay is not part of what is clipped.
         recipe = Recipe(gradient_clip=largest, weight_decay=DECAY)
@@ -315,8 +336,10 @@ def test_clipping_is_by_the_length_of_all_gradients_together():
         due = jax.tree.map(lambda label: DECAY * (label == "kernel"), LABELS)
         wanted = jax.tree.map(
             lambda w, g, decay, factor=factor: w - 0.1 * (factor * g + decay * w),
-            PARAMS, gradient, due,
-        )  # fmt: skip
+            PARAMS,
+            gradient,
+            due,
+        )
         chex.assert_trees_all_close(found, single(wanted), rtol=1e-5, atol=1e-6)
 
 
@@ -332,7 +355,8 @@ KNOWN = {
 
 def shapes_and_labels(text, act="prelu"):
     """Shapes of a net's parameters, and what each is by the table above."""
-    module, classes = models.create_model(text, act), {}
+    module = models.create_model(text, act)
+    classes = {}
 
     def note(call, args, kwargs, context):
         classes[context.module.path] = type(context.module).__name__
@@ -363,6 +387,7 @@ VARIED = [
 ]
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("text", [*models.list_models(), *VARIED])
 def test_labels_and_decay_of_every_parameter_of_every_model(text):
     shapes, wanted = shapes_and_labels(text.replace(")(", ", "))
@@ -377,6 +402,7 @@ def test_labels_and_decay_of_every_parameter_of_every_model(text):
     assert moved == jax.tree.map(lambda label: label == "kernel", wanted)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("act", fa.names("learned"))
 def test_nothing_that_an_activation_learns_decays(act):
     shapes, wanted = shapes_and_labels("small_net", act)
@@ -404,6 +430,7 @@ NNX_LABELS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_nnx_states_are_labelled_and_trained_like_linen_ones(name):
     params = from_nnx(NNXNet).init(jax.random.key(0), jnp.zeros((2, 8, 8, 1)))["params"]

@@ -4,6 +4,7 @@ import linecache
 import math
 import pickle
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,9 @@ from flaxact.cli import main
 from flaxact.data import catalogue as data
 from flaxact.layers import Act
 from flaxact.models import _catalogue as models
+from flaxact.stored import files
 from flaxact.studies import launch
+from flaxact.training.folder import record
 
 INF = math.inf
 CODE = """
@@ -91,6 +94,7 @@ def test_the_command_line_sees_what_is_imported(code, capsys, given):
     assert "wavy" in flaxact(capsys, *given, "list", "--where", "learned and monotonic")
 
 
+@pytest.mark.thorough
 def test_what_trains_and_measures_sees_it(code, capsys):
     given = "--import", code
     options = "--model", "tiny_net", "--dataset", "stripes"
@@ -104,13 +108,14 @@ def test_what_trains_and_measures_sees_it(code, capsys):
         assert "larger than the 64" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_job_imports_what_it_was_launched_with(code, tmp_path, monkeypatch):
     """In a process of its own; here one that has forgotten it. What would be trained is left out."""
     _own_code.load(code)
     study = fa.studies.Study(
         ("wavy",), "tiny_net", "stripes", recipe=fa.training.Recipe(batch_size=8)
     )
-    cell = launch.Cell(study, tmp_path / "study", "wavy", own_code=tuple(_own_code.names))
+    cell = launch.ActivationJob(study, tmp_path / "study", "wavy", own_code=tuple(_own_code.names))
     _own_code.names.clear()
     for registry in (_spec.catalogue, models.own, data.own):
         for name in {"wavy", "tiny_net", "stripes"} & registry.keys():
@@ -121,6 +126,51 @@ def test_a_job_imports_what_it_was_launched_with(code, tmp_path, monkeypatch):
     pickle.loads(pickle.dumps(cell))()
     assert "wavy" in fa.names()
     assert _own_code.names == [str(tmp_path / code)]
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        (("beta * jnp.sin", "beta * jnp.cos"), "the code of wavy has changed"),
+        (("int = WIDTH", "int = 3"), "the code of TinyNet has changed"),
+        (("+ 200 *", "+ 100 *"), "the code of stripes has changed"),
+        (("import WIDTH", "import WIDTH  # of the net"), ""),
+    ],
+)
+def test_a_training_is_not_resumed_with_changed_code(
+    code, monkeypatch, capsys, caplog, change, refused
+):
+    """A change that no definition has is named, and the run resumed."""
+
+    def run(*arguments, own_code, **options):
+        record.check_configuration(Path(), {"own_code": own_code})
+        files.write_json(Path("config.json"), {"own_code": own_code})
+        return iter(())
+
+    monkeypatch.setattr(fa.training, "run", run)
+    words = ["--import", code, "train", "wavy", "--model", "tiny_net", "--dataset", "stripes"]
+    ends = []
+    assert change[0] in CODE
+    for text in (CODE, CODE.replace(*change), CODE.replace(*change)):
+        Path(code).write_text(text, "utf-8")
+        for registry in (_spec.catalogue, models.own, data.own):
+            for name in {"wavy", "tiny_net", "stripes"} & registry.keys():
+                del registry[name]
+        sys.modules.pop("my_code", None)
+        linecache.clearcache()
+        monkeypatch.setattr(_own_code, "names", [])
+        caplog.clear()
+        said = main([*words, "--option", "batch_size=8"]), caplog.text, capsys.readouterr().err
+        ends.append(said)
+    assert ends[0] == (0, "", "")
+    if refused:
+        assert ends[1][0] == 2
+        assert refused in ends[1][2]
+        assert "my_code.py" not in ends[1][2]
+    else:
+        assert ends[1][0] == 0
+        assert "my_code.py: changed since the run began" in ends[1][1]
+        assert ends[2] == (0, "", "")
 
 
 def test_a_changed_definition_is_another_run(code, tmp_path):
@@ -135,9 +185,11 @@ def test_a_changed_definition_is_another_run(code, tmp_path):
         runs[new] = [
             fa.studies.Study((activation,), model).config(activation, 0.1, 0, "digest")
             for activation, model in (
-                ("wavy", "mlp"), ("scaled(wavy, output=2.0)", "mlp"), ("relu", "tiny_net"),
+                ("wavy", "mlp"),
+                ("scaled(wavy, output=2.0)", "mlp"),
+                ("relu", "tiny_net"),
             )
-        ]  # fmt: skip
+        ]
     same = [[a == b for a, b in zip(runs[""], runs[new], strict=True)] for new in list(runs)[1:]]
     assert same == [[False, False, True], [True, True, False]]
     assert "own_code" not in fa.studies.Study(("relu",), "mlp").config("relu", 0.1, 0, "digest")
@@ -268,13 +320,21 @@ WRONG = [
     (relu, {"range": (0, INF)}, "kinks none declared, at 0 measured"),
     (relu, {"range": (0, INF), "kinks": (1.0,)}, "kinks at 1 declared, at 0 measured"),
     (jnp.tanh, {"range": (-1, 1), "kinks": (0.5,)}, "kinks at 0.5 declared, none measured"),
-    (lambda x: relu(x) ** 2, {"range": (0, INF)}, "smoothness inf declared, 1 measured: the second"),
+    (
+        lambda x: relu(x) ** 2,
+        {"range": (0, INF)},
+        "smoothness inf declared, 1 measured: the second",
+    ),
     (lambda x: jnp.where(x > 1, 1.0, 0.0), {"range": (0, 1)}, "jumps none declared, at 1 measured"),
     (jax.nn.softmax, {"range": (0, 1)}, "depends on more than the input at its place"),
     (jax.nn.glu, {"range": (-INF, INF)}, "cannot be evaluated on an array (n, 1)"),
     (jax.lax.stop_gradient, {"range": (-INF, INF)}, "its derivative at"),
-    (jnp.tanh, {"range": lambda beta: (-beta, beta)}, "or a function of its hyperparameters (none)"),
-]  # fmt: skip
+    (
+        jnp.tanh,
+        {"range": lambda beta: (-beta, beta)},
+        "or a function of its hyperparameters (none)",
+    ),
+]
 RIGHT = [
     (relu, {"range": (0, INF), "kinks": (0.0,)}),
     (lambda x: relu(x) ** 2, {"range": (0, INF), "smoothness": 1}),
@@ -284,7 +344,7 @@ RIGHT = [
     (lambda x: abs(x % 2 - 1), {"range": (0, 1), "monotonic": False, "kinks": (*range(-20, 21),)}),
     (lambda x: x + 1e-3 * jnp.sin(30 * x), {"range": (-INF, INF)}),
     (jax.nn.softmax, {"range": (0, 1), "coupled": True}),
-]  # fmt: skip
+]
 
 
 def defined(function, facts):
@@ -296,6 +356,7 @@ def defined(function, facts):
     return fa.get("mine")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("function", "facts", "said"), WRONG)
 def test_declared_facts_are_compared_with_the_values(function, facts, said):
     activation = defined(function, facts)
@@ -306,6 +367,7 @@ def test_declared_facts_are_compared_with_the_values(function, facts, said):
         assert "mine" in str(raised.value)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("function", "facts"), RIGHT)
 def test_right_facts_are_believed(function, facts):
     assert list(disagreements(defined(function, facts))) == []

@@ -11,10 +11,12 @@ import pytest
 
 import flaxact as fa
 from flaxact import _packages, data
+from flaxact.studies import _frames
 
 # Each is imported by some parts alone, and comes with flaxact or with one of its extras.
-OPTIONAL = ("PIL", "array_record", "grain", "jinja2", "matplotlib", "safetensors", "scipy", "submitit",
-            "tensorboardX", "tensorflow_datasets", "torch")  # fmt: skip
+OPTIONAL = ("PIL", "array_record", "bokeh", "grain", "jinja2", "latex2mathml", "matplotlib", "pandas",
+            "safetensors", "scipy", "submitit", "tensorboardX", "tensorflow_datasets",
+            "torch")  # fmt: skip
 
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))[
@@ -96,3 +98,9 @@ def test_pictures_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(fa.InputError, match="this needs matplotlib, which is not installed"):
         pictures.card("relu")
+
+
+def test_data_frames_without_pandas(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(fa.InputError, match=r'needs pandas.*pip install "flaxact\[pandas\]"'):
+        _frames.by_epoch(types.SimpleNamespace(runs=()))

@@ -41,7 +41,8 @@ def variable(name):
 
 def moved(name, factor=1.25):
     """Every hyperparameter at another value that float32 has exactly."""
-    spec, found = catalogue[name], {}
+    spec = catalogue[name]
+    found = {}
     for h in variable(name):
         value = factor * made(name).hyperparameters[h] or 0.25
         found[h] = float(np.float32(min(value, 0.75) if h in spec.unit else value))
@@ -74,6 +75,7 @@ def to_second_order(function):
     return found
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [n for n in NAMES if variable(n)])
 def test_an_array_gives_the_values_and_derivatives_of_the_number(name):
     """Where it starts in float32, elsewhere in both dtypes; at kinks, at 0, at ±∞ and before."""
@@ -106,10 +108,12 @@ def test_an_array_gives_the_values_and_derivatives_of_the_number(name):
             )
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [n for n in NAMES if variable(n) and n not in PERIODIC])
 def test_no_derivative_by_an_array_is_nan(name):
     """Of first and second order, by it and by the input, up to ±∞, where the value is finite."""
-    given, activation = moved(name, 0.5), made(name)
+    given = moved(name, 0.5)
+    activation = made(name)
     x = inputs(name, [given], "float32")
     shape = () if catalogue[name].coupled else x.shape
     arrays = {h: jnp.full(shape, value, jnp.float32) for h, value in given.items()}
@@ -122,7 +126,8 @@ def test_no_derivative_by_an_array_is_nan(name):
 
     with jax.disable_jit():
         value = activation(x, **arrays)
-        first, second = slopes(x, arrays), jax.grad(total, (0, 1))(x, arrays)
+        first = slopes(x, arrays)
+        second = jax.grad(total, (0, 1))(x, arrays)
     finite = ... if catalogue[name].coupled else np.isfinite(value)
     for leaf in jax.tree.leaves(first):
         assert not np.isnan(leaf[finite]).any()
@@ -142,12 +147,14 @@ class Site(nn.Module):
         return Act(self.act)(x)
 
 
-X, HUGE = jnp.ones((2, 8)), 10**5000
+X = jnp.ones((2, 8))
+HUGE = 10**5000
 
 
 def calls(name, given):
     """The ways to give hyperparameters, by name."""
-    activation, inner = made(name), map(str, made(name).inner.values())
+    activation = made(name)
+    inner = map(str, made(name).inner.values())
     digits = {h: "1" + 400 * "0" if v == HUGE else v for h, v in given.items()}
     text = ", ".join([*inner, *(f"{h}={v}" for h, v in digits.items())])
     swept = all(h in activation.continuous for h in given)
@@ -178,6 +185,7 @@ def outside(name):
 OUTSIDE = [(name, given) for name in NAMES for given in outside(name)]
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(("name", "given"), OUTSIDE, ids="".join)
 def test_what_is_out_of_its_domain_is_refused_everywhere(name, given):
     for way, call in calls(name, given).items():
@@ -186,6 +194,7 @@ def test_what_is_out_of_its_domain_is_refused_everywhere(name, given):
         assert "\n" not in str(caught.value), way
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(("name", "hyperparameter"), EVERY)
 def test_no_infinite_number_nor_one_too_large_for_a_float(name, hyperparameter):
     for bad in (math.inf, math.nan, HUGE):
@@ -196,6 +205,7 @@ def test_no_infinite_number_nor_one_too_large_for_a_float(name, hyperparameter):
                 call()
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", [n for n in NAMES if catalogue[n].hyperparameters])
 def test_scalars_of_numpy_are_the_numbers(name):
     activation = made(name)
@@ -216,6 +226,7 @@ def test_scalars_of_numpy_are_the_numbers(name):
             jax.eval_shape(lambda x, g={h: value} | learned: activation(x, **g), X)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("name", "hyperparameter"), FIXED)
 def test_what_must_be_a_number_refuses_arrays_everywhere(name, hyperparameter):
     activation = made(name)

@@ -27,6 +27,7 @@ def compared(model, images):
     return expected, measured
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("kernel_init", ["he", "xavier"])
 @pytest.mark.parametrize("act", ["relu", "tanh"])
 def test_moments_of_a_wide_perceptron(act, kernel_init):
@@ -80,7 +81,8 @@ class Mixed(nn.Module):
 
 
 def test_where_theory_has_nothing_to_say_it_starts_anew():
-    x, module = jax.random.normal(KEY, (200, 300)), Mixed()
+    x = jax.random.normal(KEY, (200, 300))
+    module = Mixed()
     variables = module.init(KEY, x)
     expected, measured = predict_layer_moments(module, variables, x)
     assert math.isnan(expected["coupled"]["second_moment"])

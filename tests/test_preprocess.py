@@ -32,7 +32,7 @@ def color():
         mixed = rng.normal(size=(count, 5, 4, 3)) @ rng.normal(size=(3, 3)) * 20 + [90, 120, 140]
         return Split(np.clip(mixed, 0, 255).astype(np.uint8), np.arange(count, dtype=np.int32) % 2)
 
-    return Dataset("color", made(1500), made(40), 2, ("a", "b"), "made here")
+    return Dataset("color", made(1500), made(40), 2, class_names=("a", "b"), note="made here")
 
 
 @pytest.mark.parametrize("name", catalogue)
@@ -56,7 +56,8 @@ def test_every_one_keeps_the_rest_and_tells(name, color):
 def test_nothing_is_learned_from_the_test_images(name, color):
     """Test images among others become what they become alone, and the training images stay."""
     other = Split(color.test.images[:1], color.test.labels[:1])
-    alone, among = preprocess([name], replace(color, test=other)), preprocess([name], color)
+    alone = preprocess([name], replace(color, test=other))
+    among = preprocess([name], color)
     np.testing.assert_array_equal(alone.train.images, among.train.images)
     np.testing.assert_allclose(alone.test.images, among.test.images[:1], rtol=1e-5, atol=1e-5)
 

@@ -27,12 +27,22 @@ def both(folder, *, stop=(None, None), **options):
     environment = os.environ | {"XLA_FLAGS": QUICKLY, "JAX_PLATFORMS": "cpu"}
     processes = [
         subprocess.Popen(
-            [sys.executable, script, str(folder), coordinator, "2", str(i),
-             json.dumps({"devices": 1, "stop": stop[i], **options})],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+            [
+                sys.executable,
+                script,
+                str(folder),
+                coordinator,
+                "2",
+                str(i),
+                json.dumps({"devices": 1, "stop": stop[i], **options}),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         for i in range(2)
-    ]  # fmt: skip
+    ]
     try:
         said = [process.communicate(timeout=200) for process in processes]
     finally:
@@ -41,8 +51,10 @@ def both(folder, *, stop=(None, None), **options):
             process.communicate()
     codes = [process.returncode for process in processes]
     assert set(codes) <= {0, 143}, "\n".join(errors for _, errors in said)
-    return codes, [json.loads(out.splitlines()[-1]) if not code else None
-                   for code, (out, _) in zip(codes, said, strict=True)]  # fmt: skip
+    return codes, [
+        json.loads(out.splitlines()[-1]) if not code else None
+        for code, (out, _) in zip(codes, said, strict=True)
+    ]
 
 
 def steps(folder):
@@ -64,6 +76,7 @@ def rows(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.thorough
 def test_two_processes_give_the_result_of_one(uninterrupted):
     """The batch is divided; its statistics, which the net normalizes by, are of all of it."""
     with quick_compilation():
@@ -104,6 +117,7 @@ def test_sigterm_stops_both_processes_at_the_same_step(uninterrupted, tmp_path):
             assert row[name] == again[name]
 
 
+@pytest.mark.thorough
 def test_each_process_reads_its_part_of_a_stream(tmp_path):
     images = load("mnist5k")
     for split, of in (("train", images.train), ("val", images.test)):

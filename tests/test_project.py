@@ -91,10 +91,19 @@ def test_the_readmes_counts():
 ACTIVATIONS = {
     name for name in {*dir(jax.nn), "PReLU", "activation", "logistic"} if not name.startswith("_")
 } - {
-    "softmax", "log_softmax", "standardize", "one_hot", "logsumexp", "logmeanexp", "log1mexp",
-    "dot_product_attention", "scaled_dot_general", "scaled_matmul", "get_scaled_dot_general_config",
+    "softmax",
+    "log_softmax",
+    "standardize",
+    "one_hot",
+    "logsumexp",
+    "logmeanexp",
+    "log1mexp",
+    "dot_product_attention",
+    "scaled_dot_general",
+    "scaled_matmul",
+    "get_scaled_dot_general_config",
     "initializers",
-}  # fmt: skip
+}
 OFFER = {
     "nn",
     "linen",

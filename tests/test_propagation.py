@@ -25,6 +25,7 @@ SIX = ("relu", "tanh", "erf", "gelu", "centered(relu)", "standardized(relu)")
 COSINES = np.array([-0.8, 0.0, 0.5, 0.9, 0.99])
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("activation", SIX)
 def test_the_measured_correlation_map(activation):
     found = measured_correlation_map(activation, COSINES, width=400, depth=8, pairs=64)
@@ -38,13 +39,16 @@ def test_the_measured_correlation_map(activation):
 @pytest.mark.parametrize("activation", SIX)
 def test_the_measured_correlation_map_of_width_2000_to_depth_20(activation):
     """Of eight nets' mean: one net of gelu or tanh, whose maps forget slowly, may be off by 0.04."""
-    found = [measured_correlation_map(activation, COSINES, 2000, 20, seed) for seed in range(8)]
+    found = [
+        measured_correlation_map(activation, COSINES, 2000, 20, seed=seed) for seed in range(8)
+    ]
     off = np.abs(np.mean(found, 0) - iterated_correlation_map(activation, COSINES, depth=20))
     print(f"{activation}: off by {off.max():.4f} at most, {off.mean():.4f} in the mean")
     assert off.max() < 0.02
 
 
 # Lu et al. 2019, for depth 10; the shares are of a simulation of ours before this code (papers.md).
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("width", "percent"), [(2, 88), (3, 58), (5, 12), (10, 0.15)])
 def test_nets_that_are_born_dead(width, percent):
     share = born_dead(width, depth=10, draws=2000)
@@ -76,6 +80,7 @@ def probed(kernel_init, depth, hidden, measures, seeds=4):
     return {m: np.array([np.mean(found[s][m]) for s in sites]) for m in measures}
 
 
+@pytest.mark.thorough
 def test_half_of_a_relu_nets_activations_are_zero():
     zeros = probed("he", depth=3, hidden=1000, measures=("zeros",), seeds=8)["zeros"]
     assert zeros.mean() == pytest.approx(0.5, abs=0.01)  # Glorot et al. 2011, §3.2
@@ -90,6 +95,7 @@ def test_a_layer_of_xavier_loses_a_factor_of_root_two_and_one_of_he_nothing():
         assert (size[-1] / size[0]) ** (1 / 28) == pytest.approx(factor, rel=0.02)
 
 
+@pytest.mark.thorough
 def test_second_moments_follow_the_variance_map():
     for activation, weight_std in (("tanh", 1.5), ("erf", 0.8), ("elu", 1.2)):
         found = measured_second_moments(activation, weight_std, width=1000, depth=6)
@@ -106,13 +112,14 @@ def test_he_keeps_the_standard_deviation_of_30_layers_within_5_percent():
 
     def sizes(weight_std, draws):
         found = [
-            measured_second_moments("relu", weight_std, 1000, 30, seed, inputs=4)
+            measured_second_moments("relu", weight_std, 1000, 30, seed=seed, inputs=4)
             for seed in range(draws)
         ]
         root = np.sqrt(np.mean(found, 0))
         return root / root[0]
 
-    he, xavier = sizes(math.sqrt(2), 100), sizes(1.0, 30)
+    he = sizes(math.sqrt(2), 100)
+    xavier = sizes(1.0, 30)
     print(f"after 30 layers: he {he[-1]:.4f}, xavier 2^-14.5 · {xavier[-1] * 2**14.5:.4f}")
     assert np.abs(he - 1).max() < 0.05
     layers = np.arange(30)
@@ -138,7 +145,8 @@ class VggB(nn.Module):
 @pytest.mark.slow
 def test_the_gradient_of_vgg_b_shrinks_as_he_et_al_say():
     """By 1.7e4 from what conv10 gives to what conv2 gets; the formula is in test_initializers.py."""
-    model, labels = VggB(), jnp.arange(8) % 10
+    model = VggB()
+    labels = jnp.arange(8) % 10
 
     @jax.jit
     def sizes(key):
@@ -153,6 +161,7 @@ def test_the_gradient_of_vgg_b_shrinks_as_he_et_al_say():
     assert ratio == pytest.approx(1.7e4, rel=0.1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("depth", [1, 4, 16])
 def test_a_stack_of_identity_layers_is_one_matrix(depth):
     model = create_model("mlp_glorot", "identity", depth=depth, hidden=64)

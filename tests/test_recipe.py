@@ -82,9 +82,11 @@ def test_a_text_written_by_hand():
     augment = ["crop( padding=4 )", "flip"]
     """
     expected = Recipe(
-        optimizer="cuda_convnet", learning_rate=1.0, milestones=(120.0, 130.5),
+        optimizer="cuda_convnet",
+        learning_rate=1.0,
+        milestones=(120.0, 130.5),
         augment=("crop(padding=4)", "flip"),
-    )  # fmt: skip
+    )
     assert Recipe.from_toml(text) == expected
     assert isinstance(Recipe.from_toml(text).learning_rate, float)
     assert Recipe.from_toml("") == Recipe()

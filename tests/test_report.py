@@ -1,6 +1,7 @@
 """The report says what the results hold, and needs nothing else."""
 
 import csv
+import html
 import io
 import itertools
 import json
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import flaxact as fa
-from flaxact import _figures
+from flaxact import _figures, studies
 from flaxact.diagnostics import pictures
 from flaxact.diagnostics.probe import DEFAULT
 from flaxact.stored.schema import decode
@@ -59,17 +60,20 @@ def run(activation, rate, seed, level, diverged_at=None):
     return {
         "id": f"{activation}-{rate}-{seed}",
         "config": {"activation": activation, "learning_rate": rate, "seed": seed, "model": "x"},
-        "epochs": epochs, "compile_seconds": 1.0, "runs_at_once": 3, "diverged_at": diverged_at,
+        "epochs": epochs,
+        "compile_seconds": 1.0,
+        "runs_at_once": 3,
+        "diverged_at": diverged_at,
         "probes": [probe(e, rng, activation == "prelu") for e in range(len(epochs) + 1)],
         "inputs": {site: sorted(rng.normal(size=33)) for site in SITES},
-    }  # fmt: skip
+    }
 
 
 def results(levels=None, seeds=(0, 1, 2), rates=(0.01, 0.1)):
     """Runs of activations by their error at each rate; None for a rate at which they diverge."""
     levels = levels or {"relu": (0.02, 0.3), "tanh": (0.25, 0.2), "elu": (0.05, None)}
     runs = [
-        run(activation, rate, seed, level or 0.5, None if level else 2)
+        run(activation, rate, seed, level or 0.5, diverged_at=None if level else 2)
         for activation, by_rate in levels.items()
         for rate, level in zip(rates, by_rate, strict=True)
         for seed in seeds
@@ -77,23 +81,39 @@ def results(levels=None, seeds=(0, 1, 2), rates=(0.01, 0.1)):
     return {
         "format": 2,
         "study": {
-            "activations": list(levels), "model": "cuda_convnet", "dataset": "mnist5k",
-            "seeds": list(seeds), "learning_rates": list(rates), "target_error": 0.3,
-            "image_size": None, "epochs": EPOCHS, "batch_size": 32, "momentum": 0.9,
+            "activations": list(levels),
+            "model": "cuda_convnet",
+            "dataset": "mnist5k",
+            "seeds": list(seeds),
+            "learning_rates": list(rates),
+            "target_error": 0.3,
+            "image_size": None,
+            "epochs": EPOCHS,
+            "batch_size": 32,
+            "momentum": 0.9,
             "schedule": "constant",
         },
         "environment": {
-            "flaxact": "0", "jax": "1", "flax": "2", "python": "3", "device": "cpu",
-            "date": "2026-01-01", "command": "flaxact compare <relu> & tanh",
+            "flaxact": "0",
+            "jax": "1",
+            "flax": "2",
+            "python": "3",
+            "device": "cpu",
+            "date": "2026-01-01",
+            "command": "flaxact compare <relu> & tanh",
         },
         "dataset": {
-            "name": "mnist5k", "train_images": 4000, "test_images": 1000,
-            "image_shape": [28, 28, 1], "num_classes": 10, "note": "real",
+            "name": "mnist5k",
+            "train_images": 4000,
+            "test_images": 1000,
+            "image_shape": [28, 28, 1],
+            "num_classes": 10,
+            "note": "real",
         },
         "model": {"name": "cuda_convnet", "parameters": 7522, "source": "x"},
         "activations": {},
         "runs": runs,
-    }  # fmt: skip
+    }
 
 
 def record(*arguments, **options):
@@ -149,7 +169,9 @@ def test_speed_is_said_as_a_ratio():
 class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
-        self.loads, self.tags, self.words = [], [], []
+        self.loads = []
+        self.tags = []
+        self.words = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -230,6 +252,33 @@ def test_csv_has_a_row_a_run(report):
         assert float(row["test_error"]) == run_["epochs"][-1]["test_error"]
 
 
+def test_data_frames_are_tidy(report):
+    found = studies.read_results(report)
+    assert repr(found).startswith("Results(")
+    assert len(repr(found)) < 100
+    runs = found.runs
+    frame = found.to_pandas()
+    assert len(frame) == sum(len(run.epochs) + (run.untrained is not None) for run in runs)
+    assert not frame.duplicated(["run", "epoch"]).any()
+    last = frame[frame.run == runs[0].id].iloc[-1]
+    assert last.test_error == runs[0].epochs[-1].test_error
+    assert set(frame[frame.diverged].run) == {run.id for run in runs if run.diverged_at is not None}
+    sites = found.to_pandas(sites=True)
+    assert len(sites) == sum(len(probe.sites) for run in runs for probe in run.probes)
+    assert not sites.duplicated(["run", "epoch", "site"]).any()
+
+
+def test_a_notebook_shows_table_and_report(report):
+    table = studies.table(studies.read_results(report))
+    assert table.row_count == 3
+    assert "text/html" in table._repr_mimebundle_([], [])
+    frame = studies.show_report(report, height=300)._repr_html_()
+    assert frame.startswith("<iframe srcdoc=")
+    assert 'height="300"' in frame
+    inside = html.unescape(frame.split('srcdoc="')[1].split('"')[0])
+    assert inside == (report / "report.html").read_text("utf-8")
+
+
 def test_markdown_has_the_tables(report):
     text = (report / "results.md").read_text()
     for activation in ("relu", "tanh", "prelu"):
@@ -263,6 +312,7 @@ THIN = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", THIN)
 def test_thin_results_still_give_a_report(tmp_path, case):
     options, change = THIN[case]

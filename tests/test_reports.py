@@ -19,6 +19,7 @@ def test_a_test_that_the_page_names_is_there(file, name):
     assert f"\ndef {name}(" in Path(__file__).with_name(file).read_text()
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_the_derivative_at_nan_does_not_depend_on_the_place(name):
     """Vector instructions take some numbers at once, and the rest one by one: 33 has a rest."""

@@ -25,7 +25,7 @@ def smoke(request, tmp_path_factory):
     out = tmp_path_factory.mktemp("reproductions")
     # A process of its own, for flags that halve the time of compilation.
     flags = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items())
-    command = [sys.executable, "-m", "flaxact.cli", "reproduce", request.param, "--scale", "smoke"]
+    command = [sys.executable, "-m", "flaxact", "reproduce", request.param, "--scale", "smoke"]
     subprocess.run(
         [*command, "--out", str(out)],
         env={**os.environ, "XLA_FLAGS": flags, "JAX_NUM_CPU_DEVICES": "1"},
@@ -76,7 +76,8 @@ def test_a_reproduction_says_what_it_has_to(name):
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_stored_page_is_what_its_results_give(path, tmp_path):
-    name, scale = path.parent.name, path.stem
+    name = path.parent.name
+    scale = path.stem
     (tmp_path / name).mkdir()
     (tmp_path / name / path.name).write_bytes(path.read_bytes())
     run.write_page(name, scale, tmp_path)
@@ -88,12 +89,15 @@ def test_a_stored_page_is_what_its_results_give(path, tmp_path):
 def test_a_verdict_is_of_the_whole_interval():
     claim = Claim("a", "", "", low=4, high=9)
     for interval, outcome in (
-        (Interval(6, 5, 7), Outcome.INSIDE), (Interval(6, 3, 7), Outcome.OPEN),
-        (Interval(2, 1, 3), Outcome.OUTSIDE), (Interval(20, 10, 30), Outcome.OUTSIDE),
+        (Interval(6, 5, 7), Outcome.INSIDE),
+        (Interval(6, 3, 7), Outcome.OPEN),
+        (Interval(2, 1, 3), Outcome.OUTSIDE),
+        (Interval(20, 10, 30), Outcome.OUTSIDE),
         (Interval(6, math.nan, math.nan), Outcome.OPEN),
-        (Interval(math.inf, 10, math.inf), Outcome.OUTSIDE), (None, Outcome.OPEN),
+        (Interval(math.inf, 10, math.inf), Outcome.OUTSIDE),
+        (None, Outcome.OPEN),
         (Interval(6, 5, 7, level=0.9), Outcome.OPEN),
-    ):  # fmt: skip
+    ):
         assert claim.outcome(interval) is outcome
     assert format_interval(Interval(6, math.nan, math.nan)) == "6"
 
@@ -112,14 +116,16 @@ def test_bad_names_are_refused_before_anything_is_done(tmp_path):
 
 
 def test_a_piece_is_computed_once(tmp_path):
-    workspace, calls = Workspace(folder=tmp_path), []
+    workspace = Workspace(folder=tmp_path)
+    calls = []
     for _ in range(2):
         assert workspace.cached("a/b", lambda: calls.append(1) or {"x": 1.5}) == {"x": 1.5}
     assert calls == [1]
 
 
 def test_a_piece_that_another_process_computes_is_left_to_it(tmp_path):
-    first, second = Workspace(folder=tmp_path), Workspace(folder=tmp_path)
+    first = Workspace(folder=tmp_path)
+    second = Workspace(folder=tmp_path)
 
     def compute():
         with pytest.raises(UnavailableError, match="a"):

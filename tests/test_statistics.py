@@ -33,6 +33,7 @@ def test_interval_is_scipys(sample):
     assert (interval.low, interval.high) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.thorough
 def test_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(0)
     intervals = [mean_interval(rng.normal(5, 2, 3)) for _ in range(2000)]
@@ -78,9 +79,10 @@ def test_ratio_of_medians_scales(sample, factor):
 
 
 @given(
-    st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=20), st.floats(0.01, 1),
+    st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=20),
+    st.floats(0.01, 1),
     st.floats(0.1, 2),
-)  # fmt: skip
+)
 def test_a_crossing_lies_between_the_records_around_it(values, target, spacing):
     points = [(spacing * (i + 0.5), value) for i, value in enumerate(values)]
     found = crossing(points, target)
@@ -127,11 +129,13 @@ def test_a_share_lies_in_its_interval(of, draw):
     assert interval.low < interval.high  # also where all seeds agree
 
 
+@pytest.mark.thorough
 def test_a_bound_from_extremes_holds_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = []
     for _ in range(2000):
-        slow, fast = rng.lognormal(2, 0.3, 4), rng.lognormal(0, 0.3, 4)
+        slow = rng.lognormal(2, 0.3, 4)
+        fast = rng.lognormal(0, 0.3, 4)
         cap = np.sort(slow)[-2]  # one seed is censored
         times = [Crossing(min(t, cap), t if t <= cap else math.inf) for t in slow]
         ratio = speedup(times, [Crossing(t, t) for t in fast])
@@ -140,6 +144,7 @@ def test_a_bound_from_extremes_holds_as_often_as_it_says():
     assert np.mean(covered) >= 0.875
 
 
+@pytest.mark.thorough
 def test_a_ratios_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(1)
     found = [
@@ -149,6 +154,7 @@ def test_a_ratios_interval_covers_as_often_as_it_says():
     assert share == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spread", [0.0, 0.1, 0.5])
 def test_a_mixed_slope_covers_at_least_as_often_as_it_says(spread):
     """On the design of data_size: three draws at three sizes, one draw at three more."""

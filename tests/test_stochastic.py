@@ -22,7 +22,8 @@ INPUTS = (-2.0, -0.3, 0.4, 1.5)
 
 # For an input, what is published of the output: its distribution, where it is above `least`, and the
 # probability that it is `least` exactly.
-UNIFORM, NORMAL = stats.uniform, stats.norm
+UNIFORM = stats.uniform
+NORMAL = stats.norm
 
 
 def slope(x, low, high):
@@ -79,6 +80,7 @@ def test_every_stochastic_activation_has_its_distribution_written_here():
     assert set(NAMES) == DRAWS.keys() == TESTS.keys() - set(SPECS[len(NAMES) :])
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("x", INPUTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_drawn_is_distributed_as_published(name, x):
@@ -111,6 +113,7 @@ def test_noise_of_a_transform():
     assert stats.kstest(y, NORMAL(0, 0.5).cdf).pvalue > 1e-3  # the two draws are independent
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_in_testing_it_is_the_stated_function(spec):
     x = points()
@@ -119,9 +122,11 @@ def test_in_testing_it_is_the_stated_function(spec):
     assert fa.get(spec).stochastic
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_same_key_same_draw(spec):
-    activation, x = fa.get(spec), points()
+    activation = fa.get(spec)
+    x = points()
     draw = jit(lambda key: activation(x, key=key))
     chex.assert_trees_all_equal(draw(KEY), draw(KEY))
     chex.assert_trees_all_close(draw(KEY), activation(x, key=KEY), rtol=1e-6, atol=1e-6)
@@ -135,9 +140,11 @@ def test_same_key_same_draw(spec):
     assert len(np.unique(np.asarray(many[:, 0, 0]))) + len(np.unique(np.asarray(many[:, 0, 1]))) > 2
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_gradient_is_that_of_what_was_drawn(spec):
-    activation, step = fa.get(spec), 1e-6
+    activation = fa.get(spec)
+    step = 1e-6
     with jax.enable_x64(True):
         x = points().astype(jnp.float64)
 
@@ -154,6 +161,7 @@ def test_the_gradient_is_that_of_what_was_drawn(spec):
     assert away.mean() > 0.98
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_dtypes_and_extremes(spec):
     activation = fa.get(spec)
@@ -166,6 +174,7 @@ def test_dtypes_and_extremes(spec):
             np.testing.assert_array_equal(np.isnan(y), np.isnan(x))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_linen_draws_from_the_stream_named_activation(spec):
     class Net(nn.Module):
@@ -173,8 +182,10 @@ def test_linen_draws_from_the_stream_named_activation(spec):
         def __call__(self, x):
             return Act(spec, name="act2")(Act(spec, name="act1")(x))
 
-    x, activation = points(), fa.get(spec)
-    one, two = Act(spec), Net()
+    x = points()
+    activation = fa.get(spec)
+    one = Act(spec)
+    two = Net()
     variables = one.init(KEY, x)
     learned = variables.get("params", {}).get("activation", {})
     chex.assert_trees_all_close(one.apply(variables, x), activation(x, **learned))
@@ -195,11 +206,14 @@ def test_linen_draws_from_the_stream_named_activation(spec):
     )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_nnx_draws_in_training_and_not_in_evaluation(spec):
-    x, activation = points(), fa.get(spec)
+    x = points()
+    activation = fa.get(spec)
     site = fnnx.Act(spec, width=x.shape[-1], rngs=nnx.Rngs(0))
-    first, second = site(x), site(x)
+    first = site(x)
+    second = site(x)
     assert (first != second).any()
     chex.assert_trees_all_equal(fnnx.Act(spec, width=x.shape[-1], rngs=nnx.Rngs(0))(x), first)
     site.eval()

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import fuzzing
 import killed_child as child
 import pytest
 from trainings import SMALL
@@ -60,7 +61,8 @@ def configs():
 def whole(tmp_path_factory):
     """The folder of a study as ``compare`` leaves it, and one of a training, with made-up results."""
     root = tmp_path_factory.mktemp("whole")
-    study, training = root / "study", root / "training"
+    study = root / "study"
+    training = root / "training"
     for number in range(0, 4, 2):
         pair = configs()[number : number + 2]
         cell = study / "cells" / str(number)
@@ -79,7 +81,7 @@ def whole(tmp_path_factory):
     training_records.write_begin(training, {"model": "a"}, Recipe())
     training_records.write_rows(training, rows)
     update = SimpleNamespace(step=3)
-    training_records.write_result(training, {"model": "a"}, rows, update, ["probes.jsonl"])
+    training_records.write_result(training, {"model": "a"}, rows, update, recorded=["probes.jsonl"])
 
     workspace = Workspace(folder=root / "pieces")
     workspace.cached("a", lambda: {"x": [1.5, None]})
@@ -145,12 +147,28 @@ def test_the_place_in_a_file_is_named(place):
     del value["sha256"]
     value["format"] = 2
     for at, wrong, said in [
-        (("runs", 1, "epochs", 0, "train_loss"), "x", "runs[1].epochs[0].train_loss: expected a number"),
-        (("runs", 3, "probes", 1, "sites"), [], "runs[3].probes[1].sites: expected names with values"),
+        (
+            ("runs", 1, "epochs", 0, "train_loss"),
+            "x",
+            "runs[1].epochs[0].train_loss: expected a number",
+        ),
+        (
+            ("runs", 3, "probes", 1, "sites"),
+            [],
+            "runs[3].probes[1].sites: expected names with values",
+        ),
         (("study", "target_error"), 25, "study.target_error: expected from 0 to 1, not 25"),
-        (("runs", 0, "config", "seed"), None, "runs[0].config, seed: expected a whole number, not None"),
-        (("runs", 0, "diverged_at"), True, "runs[0].diverged_at: expected a whole number, not True"),
-    ]:  # fmt: skip
+        (
+            ("runs", 0, "config", "seed"),
+            None,
+            "runs[0].config, seed: expected a whole number, not None",
+        ),
+        (
+            ("runs", 0, "diverged_at"),
+            True,
+            "runs[0].diverged_at: expected a whole number, not True",
+        ),
+    ]:
         changed = copy.deepcopy(value)
         holder = changed
         for step in at[:-1]:
@@ -216,7 +234,8 @@ def test_a_lost_result_is_named_and_trained_again_among_those_it_was_trained_wit
     def stamps():
         return {p.parent.name: p.stat().st_mtime_ns for p in tmp_path.glob("runs/*/result.json")}
 
-    before, at = runs(), stamps()
+    before = runs()
+    at = stamps()
     lost, edited = (before[i]["id"] for i in (1, 2))
     (tmp_path / "runs" / lost / "result.json").unlink()
     path = tmp_path / "runs" / edited / "result.json"
@@ -236,11 +255,13 @@ def test_a_lost_result_is_named_and_trained_again_among_those_it_was_trained_wit
     assert not caplog.records
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", ["config.json", "recipe.toml", "metrics.jsonl", "probes.jsonl"])
 @pytest.mark.parametrize("how", ["gone", "cut"])
 def test_a_training_notices_what_it_has_lost(place, caplog, name, how):
     folder = place / "training"
-    path, before = folder / name, (folder / name).read_bytes()
+    path = folder / name
+    before = (folder / name).read_bytes()
     path.unlink() if how == "gone" else path.write_bytes(before[:-3])
     assert training_records.is_finished(folder, {"model": "a"}, Recipe()) == (
         name != "probes.jsonl"
@@ -275,6 +296,7 @@ def test_a_second_comparison_is_refused(tmp_path, capsys):
 # Killed, full
 
 
+@pytest.mark.thorough
 def test_killed_before_every_operation_on_files(tmp_path):
     """The results of a cell are there all at once or not at all; what is left over ends up the same."""
     done = subprocess.run(
@@ -302,8 +324,11 @@ def compared(folder, number=0):
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return subprocess.run(
         [sys.executable, "-c", KILLED, str(number), *TINY, str(folder)],
-        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def kept(folder):
@@ -334,6 +359,7 @@ def test_compare_killed_at_fifty_operations_on_files(tmp_path):
         shutil.rmtree(folder)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 @pytest.mark.parametrize("operation", ["write_bytes", "replace", "mkdir"])
 def test_a_disk_that_is_full_or_turns_read_only(tmp_path, monkeypatch, code, operation):
@@ -370,11 +396,12 @@ def test_a_disk_that_is_full_or_turns_read_only(tmp_path, monkeypatch, code, ope
 PROGRAM = (
     # A background job of a shell ignores interrupts, and so does what it starts.
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from flaxact import _interrupts; _interrupts.begin(); print('ready', flush=True); "
+    "from flaxact import interrupts; interrupts.begin(); print('ready', flush=True); "
     "from flaxact import cli; cli.run()"
 )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "moment", ["modules load", "JAX starts", pytest.param("training", marks=pytest.mark.slow)]
 )
@@ -382,10 +409,13 @@ def test_an_interrupt_is_one_line_and_130(tmp_path, moment):
     arguments = ["compare", "relu", "--model", "mlp(width=0.02)", "--epochs", "1000"]
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments, "--out", str(tmp_path)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "ready\n"
-    maps, deadline = Path(f"/proc/{process.pid}/maps"), time.monotonic() + 200
+    maps = Path(f"/proc/{process.pid}/maps")
+    deadline = time.monotonic() + 200
     come = {
         "modules load": lambda: True,
         "JAX starts": lambda: "jaxlib" in maps.read_text(),
@@ -419,10 +449,8 @@ def without_a_line(content, rng):
 
 
 def inserted(content, rng):
-    at, what = (
-        rng.randrange(len(content)),
-        rng.choice([b"\0", b"\xff", b"NaN", b"9" * 400, b"[" * 5000]),
-    )
+    at = rng.randrange(len(content))
+    what = rng.choice([b"\0", b"\xff", b"NaN", b"9" * 400, b"[" * 5000])
     return content[:at] + what + content[at:]
 
 
@@ -477,7 +505,9 @@ def damage(path, rng):
 
 def looked_at(root):
     """What the stored files under ``root`` come to, where they are still believed."""
-    study, training, found = root / "study", root / "training", {}
+    study = root / "study"
+    training = root / "training"
+    found = {}
 
     def attempt(name, function):
         try:
@@ -515,7 +545,8 @@ def looked_at(root):
 def fuzz(whole, tmp_path, count, seed):
     """How many of so many damages were found, and how many did not matter; no other end is right."""
     logging.getLogger("flaxact").setLevel(logging.ERROR)
-    rng, ends = random.Random(seed), {"refused or trained again": 0, "the right result": 0}
+    rng = random.Random(seed)
+    ends = {"refused or trained again": 0, "the right result": 0}
     right = looked_at(whole)
     assert len(right) == 5
     names = sorted(p.relative_to(whole) for p in whole.rglob("*.json*") if p.is_file())
@@ -535,6 +566,7 @@ def fuzz(whole, tmp_path, count, seed):
     return ends
 
 
+@pytest.mark.thorough
 def test_damaged_files_are_refused_or_do_not_matter(whole, tmp_path):
     seed = random.SystemRandom().randrange(10**6)
     print(fuzz(whole, tmp_path, 150, seed), seed)  # shown where it fails
@@ -542,8 +574,8 @@ def test_damaged_files_are_refused_or_do_not_matter(whole, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_thousands_of_damaged_files_are_refused_or_do_not_matter(whole, tmp_path):
-    print(fuzz(whole, tmp_path, 4000, 1))
+def test_fuzz_of_files(whole, tmp_path):
+    print(fuzz(whole, tmp_path, fuzzing.INPUTS // 20, 1))
 
 
 def unsealed(content):
@@ -554,7 +586,8 @@ def unsealed(content):
 
 def fuzz_without_digest(whole, tmp_path, count, seed):
     """Files of the former format: a report is refused in one line or can be made."""
-    rng, made = random.Random(seed), 0
+    rng = random.Random(seed)
+    made = 0
     content = json.dumps(
         unsealed((whole / "study" / "results.json").read_text()), indent=1
     ).encode()
@@ -574,22 +607,27 @@ def fuzz_without_digest(whole, tmp_path, count, seed):
     return made
 
 
+@pytest.mark.thorough
 def test_damaged_files_without_a_digest_give_a_report_or_one_line(whole, tmp_path):
     fuzz_without_digest(whole, tmp_path, 200, random.SystemRandom().randrange(10**6))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_thousands_of_files_without_a_digest_give_a_report_or_one_line(whole, tmp_path):
-    print(fuzz_without_digest(whole, tmp_path, 2000, 1))
+def test_fuzz_of_files_without_a_digest(whole, tmp_path):
+    print(fuzz_without_digest(whole, tmp_path, fuzzing.INPUTS // 4, 1))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "path", [p for p in PIECES if p.parent.parent.name == "results"], ids=lambda p: p.parent.name
 )
 def test_damaged_results_of_a_paper_are_refused_or_judged(tmp_path, path):
-    rng, name, scale = random.Random(path.parent.name), path.parent.name, path.stem
-    content, copied = path.read_bytes(), tmp_path / name / path.name
+    rng = random.Random(path.parent.name)
+    name = path.parent.name
+    scale = path.stem
+    content = path.read_bytes()
+    copied = tmp_path / name / path.name
     copied.parent.mkdir()
     for _ in range(40):
         copied.write_bytes(rng.choice(CHANGES)(content, rng))

@@ -26,7 +26,8 @@ CLASSES = ("five", "four", "two")
 
 def write_images(place, split, first):
     """Real images in a folder a class, of several sizes, as PNG and JPEG: 7, 6 and 5 of them."""
-    images, labels = split.images, split.labels
+    images = split.images
+    labels = split.labels
     for digit, name, count in ((5, "five", 7), (4, "four", 6), (2, "two", 5)):
         folder = place / name
         folder.mkdir(parents=True)
@@ -56,7 +57,8 @@ def expected(root, split, size):
                 (max(size, round(image.width * scale)), max(size, round(image.height * scale))),
                 Image.Resampling.BILINEAR,
             )
-            left, top = (image.width - size) // 2, (image.height - size) // 2
+            left = (image.width - size) // 2
+            top = (image.height - size) // 2
             image = image.crop((left, top, left + size, top + size))
             pairs.append((np.asarray(image)[..., None], label))
     return pairs
@@ -127,6 +129,7 @@ def test_shares_of_processes_make_up_the_batch(folder):
         chex.assert_trees_all_equal(together, whole)
 
 
+@pytest.mark.thorough
 def test_going_on_is_bit_identical_with_and_without_workers(folder):
     """Through JSON, from a stream without workers to one with two, and back, over three epochs."""
     arguments = {"batch_size": 5, "image_size": 16, "seed": 1}
@@ -184,7 +187,9 @@ def test_put_is_two_ahead_and_the_state_is_not(folder):
 
 def test_random_parts_have_the_area_and_shape_of_the_paper():
     """An image whose colors are its coordinates tells what part of it was taken."""
-    side, size, draws = 200, 20, 500
+    side = 200
+    size = 20
+    draws = 500
     ramp = np.broadcast_to(np.arange(side, dtype=np.uint8), (side, side))
     image = Image.fromarray(np.stack([ramp, ramp.T, 0 * ramp], -1))
     rng = np.random.default_rng(0)
@@ -194,7 +199,8 @@ def test_random_parts_have_the_area_and_shape_of_the_paper():
     stretch = size / (size - 1)
     width = (parts[:, 0, -1, 0] - parts[:, 0, 0, 0]) * stretch
     height = (parts[:, -1, 0, 1] - parts[:, 0, 0, 1]) * stretch
-    share, ratio = width * height / side**2, np.log(width / height)
+    share = width * height / side**2
+    ratio = np.log(width / height)
     # Up to the rounding of a level in 100 or so; 5 standard deviations of a mean.
     assert np.abs(np.clip(share, 0.19, 0.62) - share).max() == 0
     assert abs(share.mean() - 0.4) < 5 * 0.4 / math.sqrt(12 * draws) + 0.005
@@ -211,6 +217,7 @@ def test_a_narrow_image_falls_back_on_its_centre():
     np.testing.assert_array_equal(found[..., 0], np.asarray(image)[:, 98:102])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("damage", RECORD_DAMAGES)
 def test_a_damaged_record_file_is_named(damage, tmp_path):
     prepared = prepare_toy(tmp_path) / "toy" / "1.0.0"
@@ -266,6 +273,7 @@ def running(pid):
         return False
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_workers_end_with_a_parent_that_is_killed(folder, tmp_path):
     script = tmp_path / "script.py"

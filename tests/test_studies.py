@@ -14,7 +14,7 @@ import pytest
 import flaxact as fa
 from flaxact import studies
 from flaxact.cli import main
-from flaxact.comparing import Comparison
+from flaxact.cli.compare import Comparison
 from flaxact.data import load, preprocess
 from flaxact.studies._results import check_options
 from flaxact.studies.runs import run_cell
@@ -111,10 +111,17 @@ def test_a_recipe_of_ones_own_and_the_trained_variables(tmp_path, caplog):
     assert compare(folder, *arguments) == 0
     found = json.loads((folder / "results.json").read_text())
     assert found["study"]["recipe"] == {
-        "epochs": 1, "batch_size": 400, "momentum": 0.9, "weight_decay": 0.0, "schedule": "constant",
-        "optimizer": "adam", "precision": "bfloat16", "augment": ["random_crop(24)", "flip"],
-        "preprocess": ["standardize"], "views": "centre(24)",
-    }  # fmt: skip
+        "epochs": 1,
+        "batch_size": 400,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "optimizer": "adam",
+        "precision": "bfloat16",
+        "augment": ["random_crop(24)", "flip"],
+        "preprocess": ["standardize"],
+        "views": "centre(24)",
+    }
     run = found["runs"][1]
     assert 0.5 < run["untrained"]["test_error"] <= 1
     first, last = (probe["learned"]["act1"]["negative_slope"] for probe in run["probes"])
@@ -191,7 +198,7 @@ def test_a_field_that_is_given_twice_is_refused():
 @pytest.mark.slow
 def test_a_killed_study_keeps_its_finished_cells(tmp_path):
     arguments = ["compare", "relu", "tanh", "elu", *TINY, "--learning-rate", "0.003"]
-    command = [sys.executable, "-m", "flaxact.cli", *arguments, "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "flaxact", *arguments, "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(stamps(tmp_path)) < 2 and time.monotonic() < deadline:
@@ -207,6 +214,7 @@ def test_a_killed_study_keeps_its_finished_cells(tmp_path):
     assert len(after) == 6
 
 
+@pytest.mark.thorough
 def test_more_seeds_train_only_the_new_ones(tmp_path):
     data = load("mnist5k")
     recipe = Recipe(epochs=1, batch_size=400)
@@ -230,16 +238,16 @@ def test_a_stopped_cell_goes_on_within_itself(tmp_path):
         ("relu",), "mlp(width=0.02)", seeds=(0, 1), recipe=Recipe(epochs=4, batch_size=400)
     )
     members = studies.missing(study, data, tmp_path)["relu"]
-    epochs = run_cell(study, data, tmp_path, "relu", members)
+    epochs = run_cell(study, data, tmp_path, "relu", members=members)
     assert [next(epochs).number for _ in range(3)] == [0, 1, 2]
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(SystemExit, match="143"):
         next(epochs)
     assert studies.missing(study, data, tmp_path) == {"relu": members}
-    again = [epoch.number for epoch in run_cell(study, data, tmp_path, "relu", members)]
+    again = [epoch.number for epoch in run_cell(study, data, tmp_path, "relu", members=members)]
     assert again == [3, 4]
     assert studies.missing(study, data, tmp_path) == {}
-    list(run_cell(study, data, tmp_path / "whole", "relu", members))
+    list(run_cell(study, data, tmp_path / "whole", "relu", members=members))
     for path in stamps(tmp_path):
         one = json.loads(path.read_text())
         other = json.loads((tmp_path / "whole" / path.relative_to(tmp_path)).read_text())
@@ -249,11 +257,15 @@ def test_a_stopped_cell_goes_on_within_itself(tmp_path):
         assert one["probes"] == other["probes"]
 
 
+@pytest.mark.thorough
 def test_a_diverged_run_is_stored_as_one(tmp_path):
     study = Study(
-        ("relu",), "cuda_convnet(width=0.05)", seeds=(0,), learning_rates=(1e6,),
+        ("relu",),
+        "cuda_convnet(width=0.05)",
+        seeds=(0,),
+        learning_rates=(1e6,),
         recipe=Recipe(epochs=3, batch_size=400),
-    )  # fmt: skip
+    )
     list(studies.run(study, load("mnist5k"), tmp_path))
     (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
     assert run["diverged_at"] == len(run["epochs"]) < 3

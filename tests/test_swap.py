@@ -41,7 +41,8 @@ ULPS = {jnp.float16: 1, jnp.bfloat16: 1, jnp.float32: 8, jnp.float64: 8}
 def grid(dtype, count: int = 40) -> jax.Array:
     """Zeros, the smallest and largest numbers, and random ones across the exponents between."""
     limits = jnp.finfo(dtype)
-    low, high = math.log2(limits.tiny), math.log2(limits.max)
+    low = math.log2(limits.tiny)
+    high = math.log2(limits.max)
     drawn = 2 ** np.random.default_rng(0).uniform(max(low, -60), min(high, 60), count)
     simple = [0, 0.25, 0.5, 0.75, 1.5, 2, 2.5, 4, 5, 8, 20, 90, 1e4]
     ends = [float(limits.tiny), float(limits.eps), float(limits.max)]
@@ -53,7 +54,8 @@ def close(got, wanted, x, dtype, ulps: float) -> bool:
     """Within so many units in the last place of what jax.nn gives in float64, whose own rounding,
     of the size of its input, is let pass."""
     got, wanted, x = (np.asarray(v, np.float64) for v in (got, wanted, x))
-    eps, tiny = float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).tiny)
+    eps = float(jnp.finfo(dtype).eps)
+    tiny = float(jnp.finfo(dtype).tiny)
     allowed = ulps * eps * abs(wanted) + tiny + 8 * np.finfo(np.float64).eps * abs(x)
     with np.errstate(invalid="ignore"):
         return bool(np.all((abs(got - wanted) <= allowed) | (got == wanted)))
@@ -73,6 +75,7 @@ def test_signatures_are_the_same(name):
     assert in_order == [(p.name, p.default) for p in theirs]
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_values_are_those_of_jax_nn(name, dtype):
@@ -81,26 +84,30 @@ def test_values_are_those_of_jax_nn(name, dtype):
         got = np.asarray(rounding_jit(getattr(fa, name))(x))
         assert got.dtype == dtype
         wanted = np.asarray(jit(THEIRS[name])(x.astype(jnp.float64)).astype(dtype))
-        assert close(got[:-3], wanted[:-3], x[:-3], dtype, ULPS[dtype])
-        got, wanted = got[-3:], wanted[-3:]
+        assert close(got[:-3], wanted[:-3], x[:-3], dtype, ulps=ULPS[dtype])
+        got = got[-3:]
+        wanted = wanted[-3:]
         given = ~np.isnan(wanted)
         np.testing.assert_array_equal(got[given], wanted[given])
         # jax.nn has nan for some at an infinity, where the limit is finite or infinite.
         np.testing.assert_array_equal(np.isnan(got), [False, False, True])
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_slopes_are_those_of_jax_nn(name):
     x = grid(jnp.float32)
     got = jit(jax.vmap(jax.grad(getattr(fa, name))))(x)
     with jax.enable_x64(True):
         wanted = jit(jax.vmap(jax.grad(THEIRS[name])))(x.astype(jnp.float64))
-    got, wanted = np.asarray(got, np.float64), np.asarray(wanted)
+    got = np.asarray(got, np.float64)
+    wanted = np.asarray(wanted)
     assert not np.isnan(got).any()
     given = ~np.isnan(wanted) & np.array([(name, float(v)) not in KINKS for v in x])
     np.testing.assert_allclose(got[given], wanted[given], rtol=1e-6, atol=2e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_slopes_at_kinks_are_those_of_jax_nn_or_noted(name):
     for place in fa.get(name).kinks:
@@ -113,6 +120,7 @@ def test_slopes_at_kinks_are_those_of_jax_nn_or_noted(name):
             assert ours == pytest.approx(theirs)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("x64", [False, True])
 @pytest.mark.parametrize("name", SHARED)
 def test_results_have_the_type_that_jax_nn_gives(name, x64):
@@ -129,7 +137,8 @@ def test_results_have_the_type_that_jax_nn_gives(name, x64):
             assert ours == theirs, x
             assert ours.weak_type == theirs.weak_type, x
         for x in (1.5, np.float32(1.5)) if name in POINTWISE else ():
-            ours, theirs = getattr(fa, name)(x), THEIRS[name](x)
+            ours = getattr(fa, name)(x)
+            theirs = THEIRS[name](x)
             assert ours.aval == theirs.aval, x  # shape, dtype and weak type
 
 
@@ -151,7 +160,8 @@ def test_results_have_the_type_that_jax_nn_gives(name, x64):
 )
 def test_hyperparameters_are_taken_as_jax_nn_takes_them(name, args, kwargs):
     x = jax.random.normal(jax.random.key(0), (2, 3))
-    ours, theirs = getattr(fa, name), THEIRS[name]
+    ours = getattr(fa, name)
+    theirs = THEIRS[name]
     wanted = theirs(x, *args, **kwargs)
     chex.assert_trees_all_close(ours(x, *args, **kwargs), wanted, rtol=1e-6, atol=1e-7)
     for f in (ours, theirs):
@@ -164,7 +174,8 @@ def test_hyperparameters_are_taken_as_jax_nn_takes_them(name, args, kwargs):
 @pytest.mark.parametrize("name", ["elu", "celu", "leaky_relu", "squareplus"])
 def test_a_wider_hyperparameter_does_not_widen_the_result(name):
     """Here the input says what the dtype is; jax.nn promotes the two."""
-    x, wide = jnp.ones(3, jnp.bfloat16), jnp.full(3, 0.5, jnp.float32)
+    x = jnp.ones(3, jnp.bfloat16)
+    wide = jnp.full(3, 0.5, jnp.float32)
     assert getattr(fa, name)(x, wide).dtype == jnp.bfloat16
     assert THEIRS[name](x, wide).dtype == jnp.float32
 
@@ -174,7 +185,8 @@ def test_a_wider_hyperparameter_does_not_widen_the_result(name):
 def test_softmax_over_any_axes_and_with_a_mask(name, axis):
     x = 3 * jax.random.normal(jax.random.key(0), (4, 5, 3))
     weights = jax.random.normal(jax.random.key(1), x.shape)
-    f, theirs = getattr(fa, name), THEIRS[name]
+    f = getattr(fa, name)
+    theirs = THEIRS[name]
 
     def loss(x, mask, f):
         y = f(x, axis, where=mask)

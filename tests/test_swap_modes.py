@@ -85,7 +85,8 @@ def traced_slope(x):
     return lambda f: jax.eval_shape(lambda x: slope(x)(f), x)
 
 
-HALF, EIGHT = X.astype(jnp.bfloat16), X.astype(jnp.float8_e4m3fn)
+HALF = X.astype(jnp.bfloat16)
+EIGHT = X.astype(jnp.float8_e4m3fn)
 MODES = {
     "number": called(0.5),
     "whole number": called(3),
@@ -150,7 +151,8 @@ def outcome(mode, f):
 
 def difference(mode, name):
     """How flaxact's differs from jax.nn's: "" where it does not."""
-    ours, theirs = outcome(mode, getattr(fa, name)), outcome(mode, THEIRS[name])
+    ours = outcome(mode, getattr(fa, name))
+    theirs = outcome(mode, THEIRS[name])
     if isinstance(ours, type):
         return "" if isinstance(theirs, type) else f"refused: {ours.__name__}"
     if isinstance(theirs, type):
@@ -219,6 +221,7 @@ DIFFERENT = {
 }
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("mode", [*MODES, *(pytest.param(m, marks=pytest.mark.slow) for m in SLOW)])
 def test_every_shared_name_is_as_in_jax_nn_or_decided(mode):
     found = {}
@@ -237,6 +240,7 @@ MASKS = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_softmax_of_infinite_rows_is_that_of_jax_nn(name, mask):

@@ -30,16 +30,35 @@ SWITCHES = {
     "leaks": jax.checking_leaks,
 }
 MODULE = Perceptron(fa.get("tanh"))
-IMAGES, LABELS = SMALL.train.images[:8], SMALL.train.labels[:8]
+IMAGES = SMALL.train.images[:8]
+LABELS = SMALL.train.labels[:8]
 # Everything that has code of its own in a step, in few programs.
 RECIPES = (
-    Recipe(epochs=1, batch_size=16, optimizer="adamw", schedule="cosine", warmup_epochs=0.5,
-           gradient_clip=1.0, weight_decay=1e-3, label_smoothing=0.1, activation_l1=1e-3,
-           augment=("crop(1)", "flip", "rotate", "cutout(2)", "pca_noise"), views="mirror"),
-    Recipe(epochs=1, batch_size=16, optimizer="lion", schedule="steps", precision="bfloat16",
-           preprocess=("standardize",), augment=("random_crop(6)",), views="ten(6)"),
+    Recipe(
+        epochs=1,
+        batch_size=16,
+        optimizer="adamw",
+        schedule="cosine",
+        warmup_epochs=0.5,
+        gradient_clip=1.0,
+        weight_decay=1e-3,
+        label_smoothing=0.1,
+        activation_l1=1e-3,
+        augment=("crop(1)", "flip", "rotate", "cutout(2)", "pca_noise"),
+        views="mirror",
+    ),
+    Recipe(
+        epochs=1,
+        batch_size=16,
+        optimizer="lion",
+        schedule="steps",
+        precision="bfloat16",
+        preprocess=("standardize",),
+        augment=("random_crop(6)",),
+        views="ten(6)",
+    ),
     Recipe(epochs=1, batch_size=16, optimizer="cuda_convnet", schedule="plateau"),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +73,7 @@ def trained(module, recipe, seeds=(0,)):
     return last
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_a_training_and_a_probe_under_a_switch(switch):
     variables = MODULE.init(jax.random.key(0), IMAGES, train=False)
@@ -76,6 +96,7 @@ def test_every_recipe_under_a_switch(switch, recipe):
         trained(MODULE, RECIPES[recipe], (0, 1))
 
 
+@pytest.mark.thorough
 def test_programs_are_compiled_anew_under_another_switch():
     """And what one has compiled is not used under the other."""
     plain = trained(MODULE, RECIPE)
@@ -109,7 +130,7 @@ def test_a_command_under_a_switch_of_the_environment(environment, command, tmp_p
     words = [
         sys.executable,
         "-m",
-        "flaxact.cli",
+        "flaxact",
         *COMMANDS[command],
         "--out",
         str(tmp_path / "out"),
@@ -123,10 +144,12 @@ def test_a_command_under_a_switch_of_the_environment(environment, command, tmp_p
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", list_models())
 def test_a_model_is_of_float32_and_of_four_axes_in_every_mode(name):
     """By its shapes: with float64 allowed, and where no dtype is promoted."""
-    module, shape = create_model(name, "relu"), input_shape(name)
+    module = create_model(name, "relu")
+    shape = input_shape(name)
     key = jax.eval_shape(lambda: jax.random.key(0))
     images = jax.ShapeDtypeStruct((2, *shape), jnp.uint8)
 
@@ -194,11 +217,14 @@ def listed():
 
 
 OTHERS = {
-    "sequential": (sequential, 1), "lists": (listed, 2), "remat inside": (Rematerialised, 2),
+    "sequential": (sequential, 1),
+    "lists": (listed, 2),
+    "remat inside": (Rematerialised, 2),
     "remat outside": (nn.remat(Rematerialised, static_argnums=(2,)), 2),
-}  # fmt: skip
+}
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("case", OTHERS)
 def test_a_net_of_others_trains_and_is_probed(case):
     make, sites = OTHERS[case]
@@ -215,6 +241,7 @@ def test_a_net_of_others_trains_and_is_probed(case):
     assert all(np.isfinite(of["gradient_norm"]) for of in figures.values())
 
 
+@pytest.mark.thorough
 def test_a_probe_sees_the_same_through_remat():
     class Plain(nn.Module):
         remat: bool = False

@@ -12,12 +12,14 @@ import flaxact as fa
 from flaxact.theory import fixed_point, gaussian_moments
 from tests.references import REFERENCE
 
-PHI, ROOT_TAU = norm.cdf, math.sqrt(2 * math.pi)
+PHI = norm.cdf
+ROOT_TAU = math.sqrt(2 * math.pi)
 
 
 def elu_moments(alpha):
     """Mean, second moment, second moment of the slope: E e^(kz) below zero is e^(k²/2) Φ(-k)."""
-    first, second = math.exp(0.5) * PHI(-1), math.exp(2) * PHI(-2)
+    first = math.exp(0.5) * PHI(-1)
+    second = math.exp(2) * PHI(-2)
     return (
         1 / ROOT_TAU + alpha * (first - 0.5),
         0.5 + alpha**2 * (second - 2 * first + 0.5),
@@ -82,11 +84,13 @@ def test_relu_of_any_gaussian(mean, std):
 
 def scipy_moments(name, activation):
     """E f, E f², E f'² of mpmath's formula, by SciPy."""
-    formula, step = REFERENCE[name], mp.mpf(10) ** -15
+    formula = REFERENCE[name]
+    step = mp.mpf(10) ** -15
 
     def integrand(x):
         at = mp.mpf(x)
-        y, slope = formula(at), (formula(at + step) - formula(at - step)) / (2 * step)
+        y = formula(at)
+        slope = (formula(at + step) - formula(at - step)) / (2 * step)
         return norm.pdf(x) * np.array([y, y**2, slope**2], float)
 
     with mp.workdps(40):
@@ -96,6 +100,7 @@ def scipy_moments(name, activation):
     return found
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_moments_are_those_that_scipy_finds(name):
     activation = fa.get(name)
@@ -111,7 +116,8 @@ def test_moments_are_those_that_scipy_finds(name):
 
 
 def test_a_lent_slope_is_for_gradients_and_not_for_the_c_map():
-    relu, sugar = gaussian_moments("relu"), gaussian_moments("sugar")
+    relu = gaussian_moments("relu")
+    sugar = gaussian_moments("sugar")
     assert sugar.derivative_second_moment == pytest.approx(
         gaussian_moments("bsilu").derivative_second_moment, rel=1e-9
     )
@@ -139,7 +145,8 @@ def relu_correlation(c):
 
 
 def test_the_c_map_of_relu_is_the_arc_cosine_kernel():
-    found, h = gaussian_moments("relu"), 1e-6
+    found = gaussian_moments("relu")
+    h = 1e-6
     at_zero = (relu_correlation(h) - relu_correlation(-h)) / (2 * h)
     at_one = (relu_correlation(1.0) - relu_correlation(1 - h)) / h
     assert relu_correlation(1.0) == pytest.approx(1)
@@ -167,7 +174,8 @@ def correlation(function, c):
     ],
 )
 def test_slopes_of_the_c_map_by_two_dimensional_quadrature(text, function):
-    found, h = gaussian_moments(text), 1e-3
+    found = gaussian_moments(text)
+    h = 1e-3
     at_zero = (correlation(function, h) - correlation(function, -h)) / (2 * h)
     one = [correlation(function, 1 - k * h) for k in range(4)]
     at_one = (11 * one[0] - 18 * one[1] + 9 * one[2] - 2 * one[3]) / (6 * h)
@@ -196,6 +204,7 @@ def hermite_second(function):
     return lambda q: w @ function(math.sqrt(q) * z) ** 2 / w.sum()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("text", "weight_std", "bias_std", "second_moment"),
     [

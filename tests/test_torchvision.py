@@ -11,23 +11,38 @@ import flaxact as fa
 from flaxact import models
 
 NAME = "alexnet_one_weird_trick"
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 
 
 def alexnet(torch, channels=(64, 192, 384, 256, 256), hidden=4096, classes=1000):
     """torchvision.models.alexnet, built by hand: features, avgpool and classifier."""
-    nn, (a, b, c, d, e) = torch.nn, channels
+    nn = torch.nn
+    (a, b, c, d, e) = channels
     features = nn.Sequential(
-        nn.Conv2d(3, a, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(a, b, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(b, c, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(c, d, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(d, e, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2),
-    )  # fmt: skip
+        nn.Conv2d(3, a, 11, 4, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(a, b, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(b, c, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(c, d, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(d, e, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+    )
     classifier = nn.Sequential(
-        nn.Dropout(), nn.Linear(e * 36, hidden), nn.ReLU(),
-        nn.Dropout(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, classes),
-    )  # fmt: skip
+        nn.Dropout(),
+        nn.Linear(e * 36, hidden),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, classes),
+    )
     return named(torch, features, classifier)
 
 
@@ -101,15 +116,21 @@ def test_what_an_activation_learns_starts_as_it_is_initialized(narrow):
     assert jax.tree.map(np.shape, variables) == shapes
     np.testing.assert_allclose(variables["params"]["act3"]["activation"]["negative_slope"], 0.1)
     leaky = torch.nn.LeakyReLU(0.1)
-    parts = [[leaky if isinstance(layer, torch.nn.ReLU) else layer for layer in part]
-             for part in (net.features, net.classifier)]  # fmt: skip
+    parts = [
+        [leaky if isinstance(layer, torch.nn.ReLU) else layer for layer in part]
+        for part in (net.features, net.classifier)
+    ]
     other = named(torch, *(torch.nn.Sequential(*part) for part in parts))
     agree(prelu.apply(variables, images(64)), logits_of(torch, other, images(64)))
 
 
 def vgg11_bn(torch, channels, hidden, classes):
     """torchvision.models.vgg11_bn, and the names of its layers in the zoo's."""
-    nn, names, features, last, dense = torch.nn, {}, [], 3, []
+    nn = torch.nn
+    names = {}
+    features = []
+    last = 3
+    dense = []
     for stage, (layers, width) in enumerate(zip((1, 1, 2, 2, 2), channels, strict=True), 1):
         for layer in range(1, layers + 1):
             names[f"conv{stage}_{layer}"] = f"features.{len(features)}"

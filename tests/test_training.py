@@ -60,7 +60,8 @@ def test_a_step_is_sgd_with_momentum():
         )
         return optax.softmax_cross_entropy_with_integer_labels(logits, BATCH[1]).mean()
 
-    weights, velocity = state.variables["params"]["w"], 0.0
+    weights = state.variables["params"]["w"]
+    velocity = 0.0
     params = state.variables["params"]
     for _ in range(3):
         velocity = 0.9 * velocity + jax.grad(loss)(params)["w"]
@@ -102,7 +103,8 @@ def test_activation_l1_is_the_loss_by_hand():
     state = begun(PERCEPTRON, recipe)
 
     def loss(params):
-        x, sizes = BATCH[0].reshape(16, -1) / 255, 0.0
+        x = BATCH[0].reshape(16, -1) / 255
+        sizes = 0.0
         for name in ("dense1", "dense2"):
             x = jnp.tanh(x @ params[name]["kernel"] + params[name]["bias"])
             sizes += jnp.abs(x).sum() / 16
@@ -140,7 +142,8 @@ class Told(nn.Module):
 
 
 def test_bfloat16_computes_in_it_and_keeps_the_rest_in_float32():
-    states, losses = [], []
+    states = []
+    losses = []
     net = from_linen(Told())
     for precision in ("float32", "bfloat16"):
         recipe = dataclasses.replace(ONCE, precision=precision)
@@ -190,10 +193,12 @@ def fails_at(when, what):
     return Net(init, apply)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", ["loss", "gradient", "statistics"])
 def test_a_step_that_is_not_finite_is_marked_and_undone(what):
     net = fails_at(2, what)
-    state, step = begun(net, RECIPE), jax.jit(make_step(net, RECIPE, 3))
+    state = begun(net, RECIPE)
+    step = jax.jit(make_step(net, RECIPE, 3))
     states = [state]
     for _ in range(5):
         state, _ = step(state, BATCH)
@@ -208,6 +213,7 @@ def test_a_step_that_is_not_finite_is_marked_and_undone(what):
     assert np.isnan(float(state.totals["loss"]))
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("optimizer", ["sgd", "cuda_convnet", "adam"])
 @pytest.mark.parametrize("rate", [1e38, 3e38])
 def test_a_step_too_long_leaves_finite_weights(optimizer, rate):
@@ -226,6 +232,7 @@ def test_the_plateaus_start_is_no_divergence():
     assert (arrays["diverged_at"] == -1).all()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 def test_a_member_that_diverges_leaves_the_others_as_they_are(loop):
     recipe = dataclasses.replace(RECIPE, epochs=3)
@@ -277,7 +284,8 @@ def test_an_epoch_names_its_members_and_is_printed_in_a_line():
 
 def test_batches_are_a_new_permutation_each_epoch_and_equal_for_all_nets():
     order = make_order(RECIPE, 48)
-    state, other = begun(DENSE, RECIPE, 0), begun(dense(1.0), RECIPE, 0)
+    state = begun(DENSE, RECIPE, 0)
+    other = begun(dense(1.0), RECIPE, 0)
     first, later = (
         np.asarray(order(dataclasses.replace(state, step=jnp.int32(s)))) for s in (0, 3)
     )
@@ -299,7 +307,8 @@ def test_evaluation_is_a_mean_over_all_images():
     log_p = scipy.special.log_softmax(np.asarray(logits, float), axis=-1)
     loss = -log_p[np.arange(507), SMALL.test.labels].mean()
     assert epoch.test_loss[0] == pytest.approx(loss, rel=1e-5)
-    images, labels = jnp.asarray(SMALL.test.images), jnp.asarray(SMALL.test.labels)
+    images = jnp.asarray(SMALL.test.images)
+    labels = jnp.asarray(SMALL.test.labels)
     none = make_evaluate(DENSE)(variables, (images, labels), jnp.zeros(507))
     assert none["loss"] == 0
 
@@ -308,7 +317,8 @@ def test_training_metrics_are_means_over_the_batches():
     """Of the first epoch, from states that the step goes through one by one."""
     recipe = dataclasses.replace(RECIPE, epochs=1)
     *_, last = train(DENSE, recipe, SMALL, [4])
-    state, step = begun(DENSE, recipe, 4), jax.jit(make_step(DENSE, recipe, 3))
+    state = begun(DENSE, recipe, 4)
+    step = jax.jit(make_step(DENSE, recipe, 3))
     each = []
     for rows in np.asarray(make_order(recipe, 48)(state)):
         batch = jnp.asarray(SMALL.train.images[rows]), jnp.asarray(SMALL.train.labels[rows])
@@ -321,6 +331,7 @@ def test_training_metrics_are_means_over_the_batches():
     chex.assert_trees_all_close(states, state.variables, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.thorough
 def test_cuda_convnet_learns_real_digits():
     net = from_linen(create_model("cuda_convnet(width=0.25)", "relu"))
     recipe = Recipe(epochs=3, batch_size=32, learning_rate=0.003)

@@ -75,6 +75,7 @@ def test_values_are_those_of_the_formula(text):
     assert fa.get(str(fa.get(text))) == fa.get(text)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("text", VALUES)
 def test_what_is_declared_is_what_the_values_show(text):
     assert list(disagreements(fa.get(text))) == []
@@ -91,6 +92,7 @@ def test_kinks_move_with_the_input_and_jumps_go_along():
     np.testing.assert_allclose(kinks, [-math.atanh(0.5)], atol=1e-9)
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("name", FIXED)
 def test_output_of_a_gaussian_is_centred_and_standardized(name):
     """By the midpoint rule, between the stated breaks, for the standard and for another Gaussian."""
@@ -136,6 +138,7 @@ def conditions(activation):
     )
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("depth", "zeta"), [(50, 1.5), (10, 1.2)])
 @pytest.mark.parametrize("inner", ["tanh", "softplus", "silu", "gelu"])
 def test_tailored_dks_meets_its_conditions(inner, depth, zeta):
@@ -146,6 +149,7 @@ def test_tailored_dks_meets_its_conditions(inner, depth, zeta):
     assert c_slope == pytest.approx(zeta ** (1 / depth), abs=1e-5)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("depth", "tau"), [(50, 0.3), (10, 0.2)])
 @pytest.mark.parametrize("inner", ["tanh", "softplus", "silu", "gelu"])
 def test_tailored_tat_meets_its_conditions(inner, depth, tau):
@@ -161,7 +165,9 @@ def test_tailored_relu_reaches_the_stated_correlation(depth, eta):
     activation = fa.get(f"tailored_relu(depth={depth}, eta={eta})")
     below, above = evaluated(activation, np.array([-1.0, 1.0]))
     assert (above**2 + below**2) / 2 == pytest.approx(1)  # keeps the second moment
-    line, bent, c = (above - below) / 2, (above + below) / 2, 0.0
+    line = (above - below) / 2
+    bent = (above + below) / 2
+    c = 0.0
     for _ in range(depth):
         size = 2 / math.pi * (math.sqrt(1 - c * c) + c * math.asin(c))
         c = line**2 * c + bent**2 * size
@@ -172,7 +178,8 @@ def test_tailored_relu_reaches_the_stated_correlation(depth, eta):
     ("forward", "derivative"), [("step", "sigmoid"), ("relu", "bsilu"), ("hard_tanh", "identity")]
 )
 def test_with_surrogate_derivative(forward, derivative):
-    lent, x = fa.with_surrogate_derivative(forward, derivative), jnp.linspace(-3, 3, 41)
+    lent = fa.with_surrogate_derivative(forward, derivative)
+    x = jnp.linspace(-3, 3, 41)
     chex.assert_trees_all_equal(lent(x), fa.get(forward)(x))
     slope = slopes(fa.get(derivative))(x)
     chex.assert_trees_all_close(slopes(lent)(x), slope, rtol=1e-6)
@@ -184,7 +191,8 @@ def test_with_surrogate_derivative(forward, derivative):
 
 @pytest.mark.parametrize("inner", ["relu", "elu", "softplus", "tanh"])
 def test_bipolar(inner):
-    activation, f = fa.bipolar(inner), fa.get(inner)
+    activation = fa.bipolar(inner)
+    f = fa.get(inner)
     x = jax.random.normal(jax.random.key(0), (300, 6)) + 1
     y = activation(x)
     chex.assert_trees_all_close(y[:, ::2], f(x[:, ::2]), rtol=1e-6)

@@ -64,12 +64,14 @@ def copy_to_torch(layer, held):
         getattr(layer, names.get(key, key)).data.copy_(copied)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", models.NETS)
 def test_twins_of_the_benchmark_give_the_same_logits(name):
     torch = pytest.importorskip("torch")
     module, layers, side = narrow(name, WIDTHS[name])
     images = np.float32(np.random.default_rng(0).integers(0, 256, (4, side, side, 3)))
-    variables, plainly = drawn(module, images), models.Plain(layers)
+    variables = drawn(module, images)
+    plainly = models.Plain(layers)
     mean, std = models.shifted(variables)
     x = (images - mean) / std
     twin = models.torch_net(layers, side).eval()
@@ -124,6 +126,7 @@ def test_a_ratio_of_speeds_is_that_of_times_upside_down(monkeypatch):
     assert models.faster(print, print, 1) == models.Ratio(2.0, 1.0, 4.0, 3.0)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="profiles of the CPU")
 def test_the_benchmark_prints_its_tables(monkeypatch, capsys):
     layers = (("conv", 2, 5, 1, 2), ("relu",), ("flat",), ("dense", 10))

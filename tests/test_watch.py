@@ -19,17 +19,19 @@ def scalars(path):
     """(step, tag, value) of an event file, whose records are length, checksum, data, checksum."""
     from tensorboardX.proto.event_pb2 import Event
 
-    data, found = path.read_bytes(), []
+    data = path.read_bytes()
+    found = []
     while data:
         (size,) = struct.unpack("<Q", data[:8])
-        event, data = Event.FromString(data[12 : 12 + size]), data[16 + size :]
+        event = Event.FromString(data[12 : 12 + size])
+        data = data[16 + size :]
         found += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
     return found
 
 
 def test_tensorboard_has_the_metrics_of_every_member(tmp_path):
     members = [Member(0), Member(1, 0.1)]
-    epochs = list(run(DENSE, RECIPE, SMALL, members, tmp_path, tensorboard=True))
+    epochs = list(run(DENSE, RECIPE, SMALL, members, folder=tmp_path, tensorboard=True))
     folders = sorted((tmp_path / "tensorboard").iterdir())
     assert [f.name for f in folders] == ["seed 0", "seed 1, learning_rate 0.1"]
     for i, folder in enumerate(folders):
@@ -43,12 +45,13 @@ def test_tensorboard_has_the_metrics_of_every_member(tmp_path):
 def test_tensorboard_that_is_not_installed_is_refused_before_training(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(fa.InputError, match=r"pip install 'flaxact\[tensorboard\]'"):
-        next(run(DENSE, RECIPE, SMALL, [0], tmp_path, tensorboard=True))
+        next(run(DENSE, RECIPE, SMALL, [0], folder=tmp_path, tensorboard=True))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loop", ["scan", "dispatch"])
 def test_a_profile_is_written(tmp_path, loop):
-    list(run(DENSE, LONG, SMALL, [0], tmp_path, profile=True, loop=loop, steps_per_update=1))
+    list(run(DENSE, LONG, SMALL, [0], folder=tmp_path, profile=True, loop=loop, steps_per_update=1))
     (trace,) = tmp_path.glob("profile/plugins/profile/*/*.xplane.pb")
     assert trace.stat().st_size > 1000
 
@@ -61,15 +64,27 @@ def test_train_writes_a_run_and_goes_no_further_the_second_time(tmp_path, capsys
     file = tmp_path / "recipe.toml"
     file.write_text("batch_size = 500\nlearning_rate = 0.5\nschedule = 'cosine'\n")
     command = [
-        *TRAIN, "--recipe", str(file), "--seeds", "2", "--momentum", "0.5", "0.9",
-        "--sweep", "negative_slope=0.1,0.3", "--out", str(out),
-    ]  # fmt: skip
+        *TRAIN,
+        "--recipe",
+        str(file),
+        "--seeds",
+        "2",
+        "--momentum",
+        "0.5",
+        "0.9",
+        "--sweep",
+        "negative_slope=0.1,0.3",
+        "--out",
+        str(out),
+    ]
     assert main(command) == 0
     result = json.loads((out / "result.json").read_text())
     assert len(result["config"]["members"]) == 8
     assert result["config"]["members"][0] == {
-        "seed": 0, "momentum": 0.5, "hyperparameters": {"negative_slope": 0.1},
-    }  # fmt: skip
+        "seed": 0,
+        "momentum": 0.5,
+        "hyperparameters": {"negative_slope": 0.1},
+    }
     assert (result["config"]["batch_size"], result["config"]["schedule"]) == (500, "cosine")
     assert result["steps"] == 8
     assert "epoch 1: training error" in capsys.readouterr().err
@@ -102,5 +117,5 @@ def test_what_train_refuses_in_one_line(tmp_path, capsys, more, said):
 
 def test_a_run_logs_nothing_where_nothing_is_wrong(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "flaxact"):
-        list(run(DENSE, RECIPE, SMALL, [0], tmp_path))
+        list(run(DENSE, RECIPE, SMALL, [0], folder=tmp_path))
     assert [record.message for record in caplog.records if record.name == "flaxact"] == []

@@ -24,7 +24,7 @@ def random_data(train=48, test=507, size=8, seed=0) -> Dataset:
         )
         for count in (train, test)
     )
-    return Dataset("small", *splits, 3, ("a", "b", "c"), "random")
+    return Dataset("small", *splits, 3, class_names=("a", "b", "c"), note="random")
 
 
 SMALL = random_data()
@@ -99,7 +99,8 @@ def assert_same_bits(one, other):
     """Two trees of arrays by name are the same, nan for nan and sign for sign."""
     assert one.keys() == other.keys()
     for name in one:
-        a, b = np.asarray(one[name]), np.asarray(other[name])
+        a = np.asarray(one[name])
+        b = np.asarray(other[name])
         assert (a.shape, a.dtype) == (b.shape, b.dtype), name
         assert a.tobytes() == b.tobytes(), name
 

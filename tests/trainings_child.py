@@ -18,7 +18,8 @@ from flaxact.training.folder import run as folder
 from flaxact.training.folder.checkpoints import Checkpoints
 from flaxact.training.group import Groups
 
-NET, DATA = DENSE, SMALL
+NET = DENSE
+DATA = SMALL
 CHILD = RECIPE.from_toml("epochs = 6\nbatch_size = 16\nlearning_rate = 0.01")
 MEMBERS = Member(0), Member(1, learning_rate=0.02)
 OPTIONS = {"save_seconds": 0.0, "steps_per_update": 1}  # a checkpoint every step
@@ -90,7 +91,7 @@ PLACES = {
 
 def main(place):
     print("ready", flush=True)
-    for epoch in run(NET, CHILD, DATA, MEMBERS, Path(place), **OPTIONS):
+    for epoch in run(NET, CHILD, DATA, MEMBERS, folder=Path(place), **OPTIONS):
         print(epoch.number, flush=True)
 
 

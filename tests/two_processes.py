@@ -34,7 +34,8 @@ def stop() -> None:
 
 def streams(images: str) -> dict[str, float]:
     """How far a training in which each process reads its rows is from one in which each reads all."""
-    recipe, found = Recipe(epochs=2, batch_size=6, augment=("flip",)), []
+    recipe = Recipe(epochs=2, batch_size=6, augment=("flip",))
+    found = []
     for shard in ((jax.process_index(), jax.process_count()), (0, 1)):
         plan = {"image_size": 8, "shard": shard}
         data = Streamed(
@@ -64,7 +65,9 @@ def main(folder: str, coordinator: str, processes: int, process: int, options: d
         return
     epochs = [0, 0]
     for i in range(2):
-        for epoch in run(NET, RECIPE, DATA, [3, 4], Path(folder), loop="scan", split="batch"):
+        for epoch in run(
+            NET, RECIPE, DATA, [3, 4], folder=Path(folder), loop="scan", split="batch"
+        ):
             epochs[i] += 1
             if epoch.number == options["stop"]:
                 stop()
@@ -73,4 +76,4 @@ def main(folder: str, coordinator: str, processes: int, process: int, options: d
 
 if __name__ == "__main__":
     place, first, number, this, said = sys.argv[1:]
-    main(place, first, int(number), int(this), json.loads(said))
+    main(place, first, int(number), int(this), options=json.loads(said))

@@ -36,7 +36,8 @@ def main() -> None:
         raise SystemExit(f"{source} has the SHA-256 {digest}, expected {SOURCE}")
     rows = gzip.decompress(content).decode().splitlines()
     table = np.loadtxt(rows, delimiter=",", dtype=np.uint8)
-    images, labels = table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1]
+    images = table[:, :-1].reshape(-1, 28, 28, 1)
+    labels = table[:, -1]
     np.savez_compressed(TARGET, images=images, labels=labels)
     print(f"{TARGET}: {len(labels):,} images, {TARGET.stat().st_size:,} bytes")
 

@@ -13,8 +13,9 @@ import runpy
 from pathlib import Path
 
 import flaxact
-from flaxact import cli, models
+from flaxact import models
 from flaxact.activations._spec import catalogue
+from flaxact.cli import arguments, main
 from flaxact.diagnostics import measures
 from flaxact.training import Recipe
 
@@ -175,14 +176,16 @@ def _models() -> tuple[str, dict[str, str]]:
 
 
 def _command_line() -> str:
-    return "\n".join(f"## {name}\n\n```text\n{_help(name)}\n```\n" for name in sorted(cli.COMMANDS))
+    return "\n".join(
+        f"## {name}\n\n```text\n{_help(name)}\n```\n" for name in sorted(arguments.COMMANDS)
+    )
 
 
 def _help(command: str) -> str:
     out = io.StringIO()
     os.environ["COLUMNS"] = "100"
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        cli.main([command, "--help"])
+        main([command, "--help"])
     return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue()).strip()
 
 

@@ -12,7 +12,8 @@ from flaxact.activations import _spec
 from flaxact.activations._define import activation
 from flaxact.activations._describe import cite, describe
 from flaxact.activations._get import bind, get
-from flaxact.activations._spec import Activation, Spec, names
+from flaxact.activations._names import names
+from flaxact.activations._spec import Activation, Spec
 from flaxact.errors import hint, nearest
 
 if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
@@ -46,9 +47,17 @@ for _module in pkgutil.iter_modules(__path__):
 
 # pyright: reportUnsupportedDunderAll=false
 __all__ = [  # noqa: PLE0604
-    "Activation", "Spec", "activation", "bind", "cite", "describe", "get", "names",
-    *names("activation"), *names("transform"),
-]  # fmt: skip
+    "Activation",
+    "Spec",
+    "activation",
+    "bind",
+    "cite",
+    "describe",
+    "get",
+    "names",
+    *names("activation"),
+    *names("transform"),
+]
 
 
 def __getattr__(name: str) -> Any:

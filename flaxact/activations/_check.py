@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from flaxact._grammar import as_kind, plain, type_names, value_text
+from flaxact._grammar import as_kind, plain, value_text, type_names
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._spec import OPTIONS, Activation, Spec, takes_activation, takes_axes
 from flaxact.errors import InputError
@@ -104,7 +104,8 @@ def checked_value(spec: Spec, name: str, value: Any, x: Any) -> Any:
     Raises:
       InputError: a type or shape that the argument cannot have.
     """
-    parameter, value = spec.hyperparameters.get(name), plain(value)
+    parameter = spec.hyperparameters.get(name)
+    value = plain(value)
     kind = type(parameter.default) if parameter else None
     if parameter and takes_activation(parameter) and callable(value):
         return value
@@ -118,7 +119,8 @@ def checked_value(spec: Spec, name: str, value: Any, x: Any) -> Any:
         raise InputError(
             f"{spec.name} takes a real number or array as {name}, not {_short_text(value)}"
         )
-    shape, input_shape = jnp.shape(value), jnp.shape(x)
+    shape = jnp.shape(value)
+    input_shape = jnp.shape(x)
     if len(shape) > len(input_shape) or any(
         a not in (1, b) for a, b in zip(shape[::-1], input_shape[::-1], strict=False)
     ):

@@ -25,7 +25,8 @@ from flaxact.activations._describe import check_source
 from flaxact.activations._eager import eager
 from flaxact.activations._get import bind_values
 from flaxact.activations._numerics import Parts
-from flaxact.activations._spec import OPTIONS, Activation, Interval, Spec, catalogue
+from flaxact.activations._spec import OPTIONS, Activation, Bounds, Spec, catalogue
+from flaxact.activations._verify import verify
 from flaxact.errors import InputError, unknown
 
 
@@ -33,7 +34,7 @@ def activation(
     formula: str,
     *,
     source: str,
-    range: Interval | Callable[..., Interval],
+    range: Bounds | Callable[..., Bounds],
     per_channel: bool | None = None,
     **facts: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -90,7 +91,7 @@ def activation(
 
         traced.__signature__ = signature  # type: ignore[attr-defined]
         traced.__doc__ = _docstring(function.__doc__ or "", signature, facts.get("coupled", False))
-        _check_facts(function.__name__, parameters, formula, source, facts)
+        _check_facts(function.__name__, parameters, formula, source, facts=facts)
         spec = Spec(
             name=function.__name__,
             function=traced,
@@ -98,6 +99,7 @@ def activation(
             source=source,
             range=range,
             hyperparameters=hyperparameters,
+            verify=None if function.__module__.startswith("flaxact.") else verify,
             **facts,
         )
         checked = eager(spec, signature, traced)
@@ -109,7 +111,7 @@ def activation(
 
 
 # What a Spec has from the function and from the arguments of ``activation``.
-_GIVEN = ("name", "function", "formula", "source", "range", "hyperparameters")
+_GIVEN = ("name", "function", "formula", "source", "range", "hyperparameters", "verify")
 _OPTIONS_SAY = {
     "per_channel": "whether each channel learns its own, or all share one; the value is the same.",
     "exact_derivative": "the derivative from the input, with all its digits, not from the output, of "

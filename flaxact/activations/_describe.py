@@ -34,7 +34,7 @@ def describe(activation: str | Activation | Callable[..., Any]) -> str:
       source               Maas, Hannun, Ng 2013: Rectifier Nonlinearities Improve ... Models
     """
     name = activation if is_bare_transform(activation) else str(get(activation))
-    spec = catalogue[activation] if is_bare_transform(activation) else get(activation).spec
+    spec = _spec_of(activation)
     rows = known(activation).items()
     return "\n".join([f"{name}: {spec.summary}", *(f"  {k:<20} {v}" for k, v in rows)])
 
@@ -49,9 +49,11 @@ def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
     '(0, inf)'
     """
     if is_bare_transform(activation):
-        spec, facts = catalogue[activation], _signature(catalogue[activation])
+        spec = catalogue[activation]
+        facts = _signature(catalogue[activation])
     else:
-        spec, facts = get(activation).spec, _facts(get(activation))
+        spec = get(activation).spec
+        facts = _facts(get(activation))
     rows = {"formula": spec.formula, **facts}
     if spec.aliases:
         rows["also called"] = ", ".join(spec.aliases)
@@ -77,8 +79,12 @@ def cite(activation: str | Activation | Callable[..., Any]) -> str:
     >>> print(cite("elu").splitlines()[0])
     @inproceedings{clevert2015elu,
     """
-    spec = catalogue[activation] if is_bare_transform(activation) else get(activation).spec
+    spec = _spec_of(activation)
     return references().get(spec.source, spec.source)
+
+
+def _spec_of(activation: str | Activation | Callable[..., Any]) -> Spec:
+    return catalogue[activation] if is_bare_transform(activation) else get(activation).spec
 
 
 def check_source(source: str) -> None:

@@ -11,16 +11,14 @@ import functools
 import inspect
 import math
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from flaxact._grammar import as_float, plain
 from flaxact._lazy import jax, np
 from flaxact.activations._check import check_domain, real_input, unwrapped
-from flaxact.activations._numerics import Parts
+from flaxact.activations._numerics import Function, Parts
 from flaxact.activations._spec import Activation, Spec
 
-Function = Callable[..., Any]
 # The transformations that call a function as it is, where others trace it into a program.
 _CALLING = {"EvalTrace", "JVPTrace", "LinearizeTrace", "BatchTrace"}
 _STATIC = (bool, int, float, tuple, Activation, type(None))
@@ -61,6 +59,7 @@ class _Arguments:
     def __init__(self, spec: Spec, signature: inspect.Signature):
         parameters = list(signature.parameters.values())
         self._spec = spec
+        self._simple = not (spec.ordered or spec.exact)
         self._names = [p.name for p in parameters]
         self._in_order = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self._limits = {
@@ -78,6 +77,10 @@ class _Arguments:
 
         None for a call that is being traced into a program, and for an invalid call.
         """
+        if len(args) == 1 == len(kwargs) and type(args[0]) is array and self._simple:
+            name, value = next(iter(kwargs.items()))
+            if type(value) is float and self._within(name, value):  # the commonest, made quick
+                return args[0], {} if value == self._limits[name][0] else kwargs
         arguments = dict(zip(self._in_order, args, strict=False))
         arguments.update(kwargs)
         x = arguments.pop(self._names[0], None)
@@ -97,6 +100,10 @@ class _Arguments:
         if self._spec.exact and x.dtype != np.float64:
             numbers = {k: Parts.of(v) if type(v) is float else v for k, v in numbers.items()}
         return x, numbers
+
+    def _within(self, name: str, value: float) -> bool:
+        _, low, high = self._limits.get(name, (0.0, 1.0, 0.0))
+        return low <= value <= high
 
     def _take(self, name: str, value: Any, numbers: dict[str, Any]) -> bool:
         """Add an argument that differs from its default; returns False if it is invalid."""

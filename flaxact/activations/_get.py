@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -118,3 +119,10 @@ def _checked_inner(spec: Spec, inner: Activation) -> Activation:
             f"{', '.join(inner.learned)}"
         )
     return inner
+
+
+def _by_text(activation: Activation) -> tuple[Callable[..., Activation], tuple[str]]:
+    return get, (str(activation),)
+
+
+copyreg.pickle(Activation, _by_text)  # a copy in another process is made from its text

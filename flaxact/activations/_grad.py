@@ -16,10 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flaxact._lazy import jax, jnp, np
-from flaxact.activations._numerics import Parts, finite, widened
+from flaxact.activations._numerics import Function, Parts, finite, widened
 from flaxact.activations._spec import Activation
 
-Function = Callable[..., Any]
 Numbers = tuple[tuple[str, Any], ...]
 _PROGRAMS = 256  # kept of a function, one for each choice of numbers
 _STATIC = (bool, int, float, tuple, Activation)
@@ -90,7 +89,8 @@ def _lean(
         functools.partial(_build_with_arrays, function, exact or input or learned)
     )
     from_output = output if whole else _product(output)
-    from_input, from_narrow = _product(exact or input), _product(narrow)
+    from_input = _product(exact or input)
+    from_narrow = _product(narrow)
 
     @functools.wraps(function)
     def call(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flaxact._lazy import jax, jnp, np
+
+Function = Callable[..., Any]
 
 
 class Parts(NamedTuple):

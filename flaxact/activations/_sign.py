@@ -8,9 +8,7 @@ from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._grad import in_jet, in_kernel, keeps_input, rounded
-from flaxact.activations._numerics import along_last, widened
-
-Function = Callable[..., Any]
+from flaxact.activations._numerics import Function, along_last, widened
 
 
 def keeps_sign(tangent: Function) -> Callable[[Function], Function]:

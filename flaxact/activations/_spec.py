@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 from flaxact import _grammar
 from flaxact._lazy import jax, jnp
 from flaxact.errors import unknown
 
-Interval = tuple[float, float]
+Bounds = tuple[float, float]
 Axes = int | tuple[int, ...] | None  # one axis, several, or all
 Learned = Any  # an array that is None in a signature, and at its initial value in a call
-Kind = Literal["activation", "pointwise", "coupled", "learned", "stochastic", "transform"]
 catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
 # Hyperparameters that choose how, not what, is computed: no fact depends on them.
 OPTIONS = ("per_channel", "exact_derivative")
@@ -58,7 +58,7 @@ class Spec:
     function: Callable[..., Any]
     formula: str
     source: str
-    range: Interval | Callable[..., Interval]
+    range: Bounds | Callable[..., Bounds]
     kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = ()
     jumps: tuple[float, ...] | Callable[..., tuple[float, ...]] = ()
     monotonic: bool | Callable[..., bool] = True
@@ -78,6 +78,7 @@ class Spec:
     keeps_integers: bool = False
     note: str = ""
     hyperparameters: Mapping[str, inspect.Parameter]
+    verify: Callable[[Activation], None] | None = None
 
     @property
     def is_transform(self) -> bool:
@@ -165,10 +166,10 @@ class Activation:
     def __repr__(self) -> str:
         return f"get({str(self)!r})"
 
-    def __reduce__(self):
-        from flaxact.activations._get import get
-
-        return get, (str(self),)
+    def _repr_html_(self) -> str:
+        """What a notebook shows: graph, formula and facts."""
+        # By its name, because it lies above: only this asks for it, and only when it is shown.
+        return importlib.import_module("flaxact.gallery.card").card(self)
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -192,7 +193,7 @@ class Activation:
         return {k: v for k, v in self.changed if isinstance(v, Activation)}
 
     @property
-    def range(self) -> Interval:
+    def range(self) -> Bounds:
         """The open or closed interval of its values."""
         return self._declared("range")
 
@@ -271,37 +272,8 @@ class Activation:
         return self._fact(getattr(self.spec, name))
 
     def _verify(self) -> None:
-        if not self.spec.ours:
-            from flaxact.activations._verify import verify
-
-            verify(self)
+        if self.spec.verify is not None:
+            self.spec.verify(self)
 
     def _fact(self, fact: Any) -> Any:
         return fact(**self._facts()) if callable(fact) else fact
-
-
-def names(kind: Kind = "activation") -> tuple[str, ...]:
-    """The names of all activations, or of one kind, in alphabetical order.
-
-    Args:
-      kind: ``activation`` for all except the transforms; ``pointwise`` (each output depends on one
-        input), ``coupled`` (the others), ``learned`` or ``stochastic`` for some of these;
-        ``transform`` for the transforms.
-
-    Raises:
-      InputError: an unknown kind.
-
-    >>> "relu" in names(), "centered" in names(), "centered" in names("transform")
-    (True, False, True)
-    """
-    tests: dict[str, Callable[[Spec], bool]] = {
-        "activation": lambda s: not s.is_transform,
-        "pointwise": lambda s: not (s.is_transform or s.coupled),
-        "coupled": lambda s: s.coupled and not s.is_transform,
-        "learned": lambda s: bool(s.learned) and not s.is_transform,
-        "stochastic": lambda s: s.stochastic and not s.is_transform,
-        "transform": lambda s: s.is_transform,
-    }
-    if kind not in tests:
-        raise unknown("kind", kind, get_args(Kind))
-    return tuple(sorted({s.name for s in catalogue.values() if tests[kind](s)}))

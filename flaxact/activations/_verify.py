@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from flaxact._lazy import jax, jnp, np
+from flaxact.activations._numerics import Function
 from flaxact.activations._spec import Activation
 from flaxact.errors import InputError
 from flaxact.quadrature import evaluate
 
-REACH, POINTS = 20.0, 8192  # where it is looked at closely
+# where it is looked at closely
+REACH = 20.0
+POINTS = 8192
 FAR = (1e3, 1e6, 1e15, 1e30, 1e100)  # where its range is looked for, on both sides
-Function = Callable[[Any], Any]
 
 
 @functools.lru_cache(256)
@@ -46,7 +48,7 @@ def disagreements(activation: Activation) -> Iterator[str]:
             return
         yield from _wrong_range(value, facts["range"], x, y)
         yield from _wrong_monotonic(x, y, declared=facts["monotonic"])
-        yield from _wrong_places("jumps", facts["jumps"], value, x, y)
+        yield from _wrong_places("jumps", facts["jumps"], value, x, y=y)
         yield from _wrong_slopes(activation, value, facts, x)
 
 
@@ -112,7 +114,8 @@ def _interval(ends: tuple[float, float]) -> str:
 
 
 def _wrong_monotonic(x: np.ndarray, y: np.ndarray, *, declared: bool) -> Iterator[str]:
-    x, y = x[~np.isnan(y)], y[~np.isnan(y)]
+    x = x[~np.isnan(y)]
+    y = y[~np.isnan(y)]
     falls = np.maximum.accumulate(y) - y
     at = int(falls.argmax())
     measured = not falls[at] > 1e-9 * max(1.0, abs(y[at]))
@@ -148,7 +151,9 @@ def _wrong_slopes(
         )
     if lends or off.any():
         return
-    wrong = list(_wrong_places("kinks", facts["kinks"], slope, x, derivatives, facts["jumps"]))
+    wrong = list(
+        _wrong_places("kinks", facts["kinks"], slope, x, y=derivatives, allowed=facts["jumps"])
+    )
     yield from wrong
     smoothness = _declared(activation, "smoothness")
     if facts["kinks"] or facts["jumps"] or wrong or (smoothness is not None and smoothness < 2):

@@ -174,7 +174,8 @@ def _fitted(activation: Activation) -> tuple[tuple[float, ...], tuple[float, ...
     x = np.linspace(-REACH, REACH, 1201)
     y = evaluate(activation, x)
     powers = x[:, None] ** np.arange(6)
-    weight, even = np.ones_like(x), np.zeros(2)
+    weight = np.ones_like(x)
+    even = np.zeros(2)
     for _ in range(8):  # each round divides by the denominator of the one before
         table = np.concatenate([powers, -y[:, None] * x[:, None] ** [2, 4]], 1) * weight[:, None]
         coefficients = np.linalg.lstsq(table, y * weight, rcond=None)[0]
@@ -228,8 +229,10 @@ def rational(
     t = jnp.where(large, 1 / jnp.where(large, x, 1), x)
     above = [*numerator]
     below = [0.0, *denominator]
-    p_small, q_small = _polynomial(t, above), _polynomial(t, below)
-    p_large, q_large = _polynomial(t, above[::-1]), _polynomial(t, below[::-1])
+    p_small = _polynomial(t, above)
+    q_small = _polynomial(t, below)
+    p_large = _polynomial(t, above[::-1])
+    q_large = _polynomial(t, below[::-1])
     leading = jnp.where(large, t**4, 1)
     quotient = jnp.where(large, p_large, p_small) / (
         leading + abs(jnp.where(large, q_large, q_small))

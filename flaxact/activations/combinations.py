@@ -6,7 +6,7 @@ from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation as define
 from flaxact.activations._grad import keeps_input
 from flaxact.activations._numerics import along_last
-from flaxact.activations._spec import Activation, Interval
+from flaxact.activations._spec import Activation, Bounds
 from flaxact.quadrature import crossings, evaluate, merged
 
 
@@ -76,7 +76,7 @@ def mixture(x: jax.Array, first: Activation, second: Activation, weight: float =
     return weight * first(x) + (1 - weight) * second(x)
 
 
-def _composed_range(outer: Activation, inner: Activation) -> Interval:
+def _composed_range(outer: Activation, inner: Activation) -> Bounds:
     if not outer.monotonic:
         return outer.range
     with np.errstate(all="ignore"):

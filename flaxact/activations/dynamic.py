@@ -62,7 +62,7 @@ _SQUEEZE = ("squeeze", "squeeze_bias", "excite", "excite_bias")
     initial=lambda key, width, reduction: {
         "p1": jnp.ones((width,)),
         "p2": jnp.zeros((width,)),
-        **_squeeze_initial("meta_acon", key, width, max(reduction, width // reduction), width),
+        **_squeeze_initial("meta_acon", key, width, max(reduction, width // reduction), out=width),
     },
     note="p1 and p2 start at 1 and 0, where the authors' code draws them. As there, the inner width "
     "is at least the reduction.",
@@ -111,7 +111,7 @@ def meta_acon(
     positive=("reduction",),
     learned=_SQUEEZE,
     initial=lambda key, width, reduction: _squeeze_initial(
-        "dyrelu", key, width, max(1, width // reduction), 4 * width
+        "dyrelu", key, width, max(1, width // reduction), out=4 * width
     ),
     note="DY-ReLU-B, two pieces: slopes 1 and 0 and no offsets, moved by at most 1 and 0.5.",
 )

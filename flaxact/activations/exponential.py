@@ -220,7 +220,8 @@ def _softplus(value: float | jax.Array) -> float | jax.Array:
 
 
 def _xielu_slope(x: jax.Array, alpha_p: float, alpha_n: float, beta: float) -> jax.Array:
-    positive, negative = _softplus(alpha_p), beta + _softplus(alpha_n)
+    positive = _softplus(alpha_p)
+    negative = beta + _softplus(alpha_n)
     return beta + jnp.where(x > 0, 2 * positive * x, negative * expm1(below_zero(x)))
 
 
@@ -251,8 +252,10 @@ def xielu(
     >>> [round(float(y), 4) for y in xielu(jnp.array([-1.0, 2.0]))]
     [-0.2057, 4.2]
     """
-    positive, negative = _softplus(alpha_p), beta + _softplus(alpha_n)
-    above, below = jnp.where(x > 0, x, 0), below_zero(x)
+    positive = _softplus(alpha_p)
+    negative = beta + _softplus(alpha_n)
+    above = jnp.where(x > 0, x, 0)
+    below = below_zero(x)
     return jnp.where(
         x > 0,
         above * (positive * above + beta),

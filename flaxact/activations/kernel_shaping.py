@@ -10,7 +10,7 @@ from typing import Any
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation as define
 from flaxact.activations._grad import keeps_input, keeps_output
-from flaxact.activations._spec import Activation, Interval
+from flaxact.activations._spec import Activation, Bounds
 from flaxact.errors import InputError
 from flaxact.quadrature import evaluate, rule
 
@@ -46,7 +46,8 @@ def tailored_slope(depth: int, eta: float) -> float:
             f"tailored_relu needs a depth of 1 or more and an eta above 0 within its reach, not "
             f"depth={depth}, eta={eta}: relu reaches {reached(0.0) if depth > 0 else 0.0:.3g}"
         )
-    low, high = 0.0, 1.0
+    low = 0.0
+    high = 1.0
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if reached(middle) > eta else (low, middle)
@@ -95,7 +96,8 @@ def _averages(activation: Activation, a: float, b: float) -> dict[str, float]:
     """Means of y = f(a z + b) and its derivatives by a z + b, for a standard Gaussian z."""
     z, w = rule(0.0, 1.0, tuple((k - b) / a for k in activation.breaks))
     first = lambda x: jax.jvp(activation, (x,), (jnp.ones_like(x),))[1]  # noqa: E731
-    y, s = evaluate(activation, a * z + b), evaluate(first, a * z + b)
+    y = evaluate(activation, a * z + b)
+    s = evaluate(first, a * z + b)
     bend = evaluate(lambda x: jax.jvp(first, (x,), (jnp.ones_like(x),))[1], a * z + b)
     mean = float(w @ y)
     return {
@@ -108,10 +110,10 @@ def _averages(activation: Activation, a: float, b: float) -> dict[str, float]:
     }
 
 
-Shape = tuple[float, float, float, float]
+ShapingConstants = tuple[float, float, float, float]
 
 
-def _solved(name: str, activation: Activation, residual: Callable[..., Any]) -> Shape:
+def _solved(name: str, activation: Activation, residual: Callable[..., Any]) -> ShapingConstants:
     """(a, b, c, d) of c (f(a x + b) + d) at which both residuals are zero."""
     from scipy.optimize import root
 
@@ -123,7 +125,8 @@ def _solved(name: str, activation: Activation, residual: Callable[..., Any]) -> 
                     (math.log(start_a), start_b),
                     options={"xtol": 1e-13},
                 )
-            a, b = math.exp(min(max(solution.x[0], -12), 4)), float(solution.x[1])
+            a = math.exp(min(max(solution.x[0], -12), 4))
+            b = float(solution.x[1])
             error, (c, d) = residual(activation, a, b)
             if max(map(abs, error)) < 1e-9:
                 return a, b, c, d
@@ -134,10 +137,11 @@ def _solved(name: str, activation: Activation, residual: Callable[..., Any]) -> 
 
 
 @functools.lru_cache(256)
-def _dks(activation: Activation, depth: int, zeta: float) -> Shape:
+def _dks(activation: Activation, depth: int, zeta: float) -> ShapingConstants:
     def residual(activation: Activation, a: float, b: float):
         m = _averages(activation, a, b)
-        c, d = m["variance"] ** -0.5 if m["variance"] > 0 else 1.0, -m["mean"]
+        c = m["variance"] ** -0.5 if m["variance"] > 0 else 1.0
+        d = -m["mean"]
         steepness = c * c * a * a * m["slope"]
         stable = c * c * a * (m["ysz"] + d * m["sz"])
         return (depth * math.log(max(steepness, 1e-300)) - math.log(zeta), stable - 1), (c, d)
@@ -146,7 +150,7 @@ def _dks(activation: Activation, depth: int, zeta: float) -> Shape:
 
 
 @functools.lru_cache(256)
-def _tat(activation: Activation, depth: int, tau: float) -> Shape:
+def _tat(activation: Activation, depth: int, tau: float) -> ShapingConstants:
     def residual(activation: Activation, a: float, b: float):
         m = _averages(activation, a, b)
         c = 1 / (a * max(m["slope"], 1e-300) ** 0.5)
@@ -159,18 +163,18 @@ def _tat(activation: Activation, depth: int, tau: float) -> Shape:
     return _solved("tailored_tat", activation, residual)
 
 
-def _shaped(x: jax.Array, activation: Activation, shape: Shape) -> jax.Array:
+def _shaped(x: jax.Array, activation: Activation, shape: ShapingConstants) -> jax.Array:
     a, b, c, d = shape
     return c * (activation(a * x + b) + d)
 
 
-def _shaped_range(activation: Activation, shape: Shape) -> Interval:
+def _shaped_range(activation: Activation, shape: ShapingConstants) -> Bounds:
     _, _, c, d = shape
     low, high = activation.range
     return c * (low + d), c * (high + d)
 
 
-def _shape_facts(solve: Callable[..., Shape]) -> dict[str, Any]:
+def _shape_facts(solve: Callable[..., ShapingConstants]) -> dict[str, Any]:
     def places(fact_name: str):
         def fact(activation: Activation, **options: Any) -> tuple[float, ...]:
             a, b, _, _ = solve(activation, *options.values())

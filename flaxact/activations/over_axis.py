@@ -50,7 +50,7 @@ def softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> ja
     >>> [round(float(y), 4) for y in softmax(jnp.array([0.0, 1.0]))]
     [0.2689, 0.7311]
     """
-    return _masked(_softmax, x, axis, where, 0.0)
+    return _masked(_softmax, x, axis, where, beyond=0.0)
 
 
 @activation(r"x_i - \log \sum_j e^{x_j}", source="bridle1990softmax", range=(-INF, 0.0), **_AXIS)
@@ -65,7 +65,7 @@ def log_softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -
     >>> [round(float(y), 4) for y in log_softmax(jnp.array([0.0, 1.0]))]
     [-1.3133, -0.3133]
     """
-    return _masked(_log_softmax, x, axis, where, -INF)
+    return _masked(_log_softmax, x, axis, where, beyond=-INF)
 
 
 def _from_the_top(x: jax.Array, axis: int) -> jax.Array:

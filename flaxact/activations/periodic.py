@@ -44,7 +44,8 @@ def _waves(frequency: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     square = lost * lost
     lost_sin = lost * (1 - square / 6 * (1 - square / 20))
     lost_cos = square / 2 * (1 - square / 12 * (1 - square / 30))  # 1 - cos
-    sin, cos = jnp.sin(product), jnp.cos(product)
+    sin = jnp.sin(product)
+    cos = jnp.cos(product)
     return sin + (lost_sin * cos - lost_cos * sin), cos - (lost_sin * sin + lost_cos * cos)
 
 

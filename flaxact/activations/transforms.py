@@ -8,7 +8,7 @@ from typing import Any
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation as define
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._spec import Activation, Interval
+from flaxact.activations._spec import Activation, Bounds
 from flaxact.quadrature import crossings, gaussian_mean, gaussian_std, merged
 
 INF = math.inf
@@ -24,7 +24,7 @@ _SAME_SHAPE: dict[str, Any] = {
 }
 
 
-def _centered_range(activation: Activation, mean: float, std: float) -> Interval:
+def _centered_range(activation: Activation, mean: float, std: float) -> Bounds:
     low, high = activation.range
     shift = gaussian_mean(activation, mean, std)
     return low - shift, high - shift
@@ -64,7 +64,7 @@ def centered(
     return activation(x) - gaussian_mean(activation, mean, std)
 
 
-def _standardized_range(activation: Activation, mean: float, std: float) -> Interval:
+def _standardized_range(activation: Activation, mean: float, std: float) -> Bounds:
     low, high = _centered_range(activation, mean, std)
     scale = gaussian_std(activation, mean, std)
     return low / scale, high / scale
@@ -99,11 +99,12 @@ def standardized(
     >>> [round(float(y), 4) for y in standardized(relu)(jax.numpy.array([-1.0, 2.0]))]
     [-0.6833, 2.7424]
     """
-    center, scale = gaussian_mean(activation, mean, std), gaussian_std(activation, mean, std)
+    center = gaussian_mean(activation, mean, std)
+    scale = gaussian_std(activation, mean, std)
     return (activation(x) - center) / scale
 
 
-def _ends(activation: Activation, factor: float, offset: float) -> Interval:
+def _ends(activation: Activation, factor: float, offset: float) -> Bounds:
     ends = [offset + factor * end if factor else offset for end in activation.range]
     return min(ends), max(ends)
 

@@ -86,8 +86,10 @@ def _soft_exponential_slope(y: jax.Array, alpha: float) -> jax.Array:
 def _soft_exponential_branches(x: jax.Array, alpha: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Alpha, and the values for one above and below zero, each with finite derivatives everywhere."""
     alpha = jnp.asarray(alpha, jnp.result_type(x, jnp.float32))
-    above, below = alpha > 0, alpha < 0
-    a, b = jnp.where(above, alpha, 1), jnp.where(below, alpha, -1)
+    above = alpha > 0
+    below = alpha < 0
+    a = jnp.where(above, alpha, 1)
+    b = jnp.where(below, alpha, -1)
     z = a * jnp.where(above, settled(x, alpha), 0)
     over = z > math.log(float(jnp.finfo(z.dtype).max))
     exponential = jnp.where(over, INF, expm1(jnp.where(over, 0, z)) / a + a)

@@ -99,7 +99,8 @@ def oplu(x: jax.Array, axis: int = -1) -> jax.Array:
     Array([ 2., -3.,  4.,  1.], dtype=float32)
     """
     pairs = _blocks("oplu", x, axis, 2)
-    first, second = pairs[..., 0], pairs[..., 1]
+    first = pairs[..., 0]
+    second = pairs[..., 1]
     # Not max and min, whose derivative at a tie is a half and a half: no permutation.
     swap = (second > first)[..., None]
     return _joined(jnp.where(swap, pairs[..., ::-1], pairs), axis)

@@ -18,7 +18,7 @@ from flaxact._lazy import jax, jnp, np
 from flaxact.data.options import Entry, Limits, bound
 from flaxact.errors import InputError
 
-Shape = tuple[int, ...]
+ImageShape = tuple[int, ...]
 catalogue: dict[str, Augmentation] = {}  # by name; filled by @each_image
 NOT_NEGATIVE = (0.0, math.inf)
 FIT_BATCH = 1000  # images at a time, to measure a data set
@@ -35,14 +35,14 @@ class Augmentation(Entry):
         uint8 or floating training images.
     """
 
-    shape: Callable[..., Shape]
+    shape: Callable[..., ImageShape]
     fit: Callable[..., dict[str, Any]] | None = None
 
 
 def each_image(
     *,
     limits: Limits | None = None,
-    shape: Callable[..., Shape] = lambda image, **options: image,
+    shape: Callable[..., ImageShape] = lambda image, **options: image,
     fit: Callable[..., dict[str, Any]] | None = None,
 ) -> Callable[[Callable[..., jax.Array]], Callable[..., jax.Array]]:
     """Register a function of a key and one image (height, width, channels), mapped over batches."""
@@ -105,7 +105,7 @@ def augmentation(texts: Sequence[str], images: Any) -> Augment:
     return Augment(tuple(steps))
 
 
-def augmented_shape(texts: Sequence[str], image_shape: Sequence[int]) -> Shape:
+def augmented_shape(texts: Sequence[str], image_shape: Sequence[int]) -> ImageShape:
     """The shape (height, width, channels) of an augmented image. Does not import jax.
 
     Raises:
@@ -121,7 +121,7 @@ def augmented_shape(texts: Sequence[str], image_shape: Sequence[int]) -> Shape:
     return shape
 
 
-def _padded_shape(image: Shape, padding: int, reflect: bool) -> Shape:
+def _padded_shape(image: ImageShape, padding: int, reflect: bool) -> ImageShape:
     if reflect and padding >= min(image[:2]):
         raise InputError(f"cannot reflect {padding} pixels of an image of {image[0]}×{image[1]}")
     return image
@@ -143,7 +143,7 @@ def crop(key: jax.Array, image: jax.Array, padding: int = 4, reflect: bool = Fal
     return jax.lax.dynamic_slice(padded, (row, column, 0), image.shape)
 
 
-def cropped_shape(image: Shape, size: int) -> Shape:
+def cropped_shape(image: ImageShape, size: int) -> ImageShape:
     """The shape of a square crop, which must not be larger than the image."""
     if size > min(image[:2]):
         raise InputError(f"a crop of {size} is larger than an image of {image[0]}×{image[1]}")

@@ -16,7 +16,7 @@ ENDLESS = 1 << 40  # batches
 RATIO = (3 / 4, 4 / 3)  # of a random crop's width to its height
 TRIES = 10  # of a random crop, before the center is taken
 
-Batch = tuple[np.ndarray, ...]
+HostBatch = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Batches:
     def __len__(self) -> int:
         return ENDLESS
 
-    def __getitem__(self, number: Any) -> Batch:
+    def __getitem__(self, number: Any) -> HostBatch:
         plan = self.plan
         (index, processes) = self.shard
         rows = plan.batch_size // processes

@@ -16,8 +16,8 @@ NETWORK_ERRORS = (OSError, http.client.HTTPException)  # no answer, and one that
 
 
 @dataclass(frozen=True)
-class Source:
-    """Files by name with their MD5, their common base URL, and the terms of use."""
+class Download:
+    """Files by name with their MD5, below one address, and the terms they are published on."""
 
     url: str
     files: tuple[tuple[str, str], ...]
@@ -25,7 +25,7 @@ class Source:
 
 
 SOURCES = {
-    "mnist": Source(
+    "mnist": Download(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
         (
             ("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
@@ -35,7 +35,7 @@ SOURCES = {
         ),
         "MNIST, LeCun and Cortes; CC BY-SA 3.0",
     ),
-    "fashion_mnist": Source(
+    "fashion_mnist": Download(
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         (
             ("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
@@ -45,12 +45,12 @@ SOURCES = {
         ),
         "Fashion-MNIST, Xiao, Rasul and Vollgraf 2017; MIT licence, Zalando",
     ),
-    "cifar10": Source(
+    "cifar10": Download(
         "https://www.cs.toronto.edu/~kriz/",
         (("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),),
         "CIFAR-10, Krizhevsky 2009; no licence stated by its source",
     ),
-    "cifar100": Source(
+    "cifar100": Download(
         "https://www.cs.toronto.edu/~kriz/",
         (("cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),),
         "CIFAR-100, Krizhevsky 2009; no licence stated by its source",
@@ -63,7 +63,7 @@ def downloads(folder: Path, name: str) -> Path:
     return folder / "downloads" / "flaxact" / name
 
 
-def fetch(source: Source, folder: Path) -> dict[str, Path]:
+def fetch(source: Download, folder: Path) -> dict[str, Path]:
     """Download a source's files into a folder, except those that are there already.
 
     Raises:

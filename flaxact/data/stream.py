@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from flaxact import _packages
-from flaxact.data.batches import Batch, Batches, Plan
+from flaxact.data.batches import Batches, HostBatch, Plan
 from flaxact.data.catalogue import EMBEDDED, check, data_folder, own, prepared
 from flaxact.data.folder import Folder
 from flaxact.data.records import Records, Source
@@ -65,7 +65,7 @@ class Stream:
         *,
         workers: int = 0,
         shard: tuple[int, int] = (0, 1),
-        put: Callable[[Batch], Any] | None = None,
+        put: Callable[[HostBatch], Any] | None = None,
     ):
         self.plan = plan
         self.length = len(source)
@@ -166,7 +166,7 @@ def open_stream(
     workers: int = 0,
     shard: tuple[int, int] = (0, 1),
     scale: tuple[float, float] | None = (0.08, 1.0),
-    put: Callable[[Batch], Any] | None = None,
+    put: Callable[[HostBatch], Any] | None = None,
     data_dir: str | Path | None = None,
 ) -> Stream:
     """Read a TFDS set or a folder of images batch by batch.
@@ -213,7 +213,8 @@ def open_stream(
             "an index from 0 below the count, and a batch size that the count divides"
         )
     source = _source(name, split, data_folder(data_dir))
-    plan = Plan(split, batch_size, image_size, seed, scale if split == "train" else None)
+    crop_scale = scale if split == "train" else None
+    plan = Plan(split, batch_size, image_size, seed, scale=crop_scale)
     if not plan.batches(len(source)):
         raise InputError(f"a batch of {batch_size} is larger than the {len(source)} images")
     return Stream(source, plan, workers=workers, shard=shard, put=put)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flaxact._lazy import jax, jnp
-from flaxact.data.augment import Shape, augmented_shape, cropped_shape
+from flaxact.data.augment import ImageShape, augmented_shape, cropped_shape
 from flaxact.data.options import Entry, Limits, bound
 from flaxact.errors import InputError
 
@@ -20,13 +20,13 @@ catalogue: dict[str, View] = {}  # by name; filled by @view
 class View(Entry):
     """An entry of the catalogue: ``function(images, **options)`` returns (views, batch, ...)."""
 
-    shape: Callable[..., Shape]
+    shape: Callable[..., ImageShape]
 
 
 def view(
     *,
     limits: Limits | None = None,
-    shape: Callable[..., Shape] = lambda image, **options: image,
+    shape: Callable[..., ImageShape] = lambda image, **options: image,
 ) -> Callable[[Callable[..., jax.Array]], Callable[..., jax.Array]]:
     """Register a function of images (batch, height, width, channels) that returns views of them."""
 
@@ -67,7 +67,7 @@ def views(text: str = "") -> Views:
     return Views(entry.name, tuple(options.items()))
 
 
-def shape(texts: Sequence[str], view: str, image_shape: Sequence[int]) -> Shape:
+def shape(texts: Sequence[str], view: str, image_shape: Sequence[int]) -> ImageShape:
     """The shape (height, width, channels) of a net's input images. Does not import jax.
 
     Args:

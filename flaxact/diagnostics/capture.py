@@ -98,9 +98,13 @@ def capture(
         changing = [k for k in variables if k != "params"] if train else []
         with nn.intercept_methods(watch):
             logits, updates = apply_module(
-                module, {**variables, "params": params}, images, train=train, rngs=rngs,
+                module,
+                {**variables, "params": params},
+                images,
+                train=train,
+                rngs=rngs,
                 mutable=[*changing, USES],
-            )  # fmt: skip
+            )
         loss = jnp.zeros((), jnp.float32)
         if labels is not None:
             check_labels(labels, logits)

@@ -128,7 +128,7 @@ def critical(
             f"the pre-activations of {act} have second moment {q} at its edge of chaos: give a "
             "bias_std above 0"
         )
-    return DeepNet(act, depth, width, orthogonal, weight_std, bias_std, q)
+    return DeepNet(act, depth, width, orthogonal, weight_std=weight_std, bias_std=bias_std, q=q)
 
 
 def resolution(singular_values: Any) -> float:

@@ -57,7 +57,7 @@ def measured_correlation_map(
     v = v / jnp.linalg.norm(v, axis=-1, keepdims=True)
     c = c[:, None, None]
     x = math.sqrt(width) * jnp.stack([u, c * u + jnp.sqrt((1 - c) * (1 + c)) * v])
-    products = _propagate(activation, depth, None, x, key)
+    products = _propagate(activation, depth, None, x, key=key)
     lengths = jnp.sqrt(products[:, 0] * products[:, 1])
     return np.asarray(jnp.mean(products[:, 2] / lengths, -1), np.float64)
 
@@ -94,7 +94,7 @@ def measured_second_moments(
     """
     key, own = jax.random.split(jax.random.key(seed))
     x = jax.random.normal(own, (2, 1, -(-inputs // 2), width))
-    products = _propagate(get(activation), depth, weight_std, x, key)
+    products = _propagate(get(activation), depth, weight_std, x, key=key)
     return np.asarray(products[:, :2].mean((1, 2, 3)), np.float64)
 
 

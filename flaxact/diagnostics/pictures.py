@@ -81,9 +81,13 @@ def ridgelines(values: Mapping[str, Any], label: str = "input of the activation"
         top = base + 1.3 * height / max(height.max(), 1e-30)
         middle = (edges[1:] + edges[:-1]) / 2
         axes.fill(
-            [low, *middle, high], [base, *top, base], facecolor=f"{COLORS[0]}99", edgecolor=INK,
-            linewidth=0.7, zorder=i,
-        )  # fmt: skip
+            [low, *middle, high],
+            [base, *top, base],
+            facecolor=f"{COLORS[0]}99",
+            edgecolor=INK,
+            linewidth=0.7,
+            zorder=i,
+        )
     axes.set_yticks(range(len(flat)), list(flat)[::-1], verticalalignment="bottom")
     axes.axvline(0, color=INK, linewidth=0.6, linestyle=":")
     axes.set_xlabel(label)
@@ -160,17 +164,26 @@ def phase_diagram(
     from flaxact.theory import chi_1, fixed_point
 
     limits = [[fixed_point(activation, w, b) for w in weight_stds] for b in bias_stds]
-    values = np.array([
-        [chi_1(activation, w, max(q, 1e-12)) if np.isfinite(q) else np.nan
-         for w, q in zip(weight_stds, row, strict=True)]
-        for row in limits
-    ])  # fmt: skip
+    values = np.array(
+        [
+            [
+                chi_1(activation, w, max(q, 1e-12)) if np.isfinite(q) else np.nan
+                for w, q in zip(weight_stds, row, strict=True)
+            ]
+            for row in limits
+        ]
+    )
     fig, axes = figure(5.6, 4.2)
     axes.grid(visible=False)
     shades = axes.pcolormesh(
-        weight_stds, bias_stds, np.log2(np.clip(values, 1 / 8, 8)), cmap="RdBu_r", vmin=-3, vmax=3,
+        weight_stds,
+        bias_stds,
+        np.log2(np.clip(values, 1 / 8, 8)),
+        cmap="RdBu_r",
+        vmin=-3,
+        vmax=3,
         shading="nearest",
-    )  # fmt: skip
+    )
     if np.nanmin(values) < 1 < np.nanmax(values):
         axes.contour(weight_stds, bias_stds, values, levels=[1.0], colors=INK, linewidths=1.5)
     axes.set_xlabel("σ_w")

@@ -25,7 +25,7 @@ MOMENTS = ("pre_mean", "pre_variance", "pre_second_moment", "mean", "variance", 
 _ROWS = 1024
 _VALUES = 2**22
 _NORMALIZING = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm, nn.RMSNorm)
-Moment = tuple[float, float]  # mean and second moment
+MeanAndSquare = tuple[float, float]  # mean and second moment
 
 
 def predict_layer_moments(
@@ -90,7 +90,7 @@ def _calls(module: nn.Module, variables: Variables, images: jax.Array) -> list[_
         layer = context.module
         if context.method_name == "__call__" and args and isinstance(y, jax.Array) and layer.path:
             free = layer.clone(parent=None), layer.variables
-            calls.append(_Call("/".join(layer.path), *free, args[0], y, (args[1:], kwargs)))
+            calls.append(_Call("/".join(layer.path), *free, args[0], y=y, rest=(args[1:], kwargs)))
         return y
 
     with nn.intercept_methods(watch):
@@ -102,7 +102,7 @@ class _Walk:
     """The predicted moments of the arrays met so far on a pass through a model."""
 
     def __init__(self) -> None:
-        self.known: list[tuple[jax.Array, Moment]] = []
+        self.known: list[tuple[jax.Array, MeanAndSquare]] = []
         self.sites: dict[str, list[tuple[float, ...]]] = {}
 
     def follow(self, call: _Call) -> None:
@@ -116,7 +116,7 @@ class _Walk:
         elif "kernel" in call.variables.get("params", {}):
             self.known.append((call.y, self._weighted(call)))
 
-    def moments(self, x: jax.Array) -> Moment:
+    def moments(self, x: jax.Array) -> MeanAndSquare:
         """The moments of an array: predicted if some layer returned it, in any shape; else measured."""
         for array, moments in reversed(self.known):
             same = array is x or (
@@ -126,7 +126,7 @@ class _Walk:
                 return moments
         return float(jnp.mean(x)), float(jnp.mean(x**2))
 
-    def _activation(self, layer: Act, call: _Call) -> Moment:
+    def _activation(self, layer: Act, call: _Call) -> MeanAndSquare:
         act = get(layer.act)
         (mean, second) = self.moments(call.x)
         variance = second - mean**2
@@ -140,7 +140,7 @@ class _Walk:
         self.sites.setdefault(call.site, []).append(figures)
         return mean_out, second_out
 
-    def _weighted(self, call: _Call) -> Moment:
+    def _weighted(self, call: _Call) -> MeanAndSquare:
         """A layer with weights: n E w² is its output's second moment for noise of variance 1."""
         x = call.x
         (_, second) = self.moments(call.x)
@@ -150,7 +150,7 @@ class _Walk:
         gain = float(jnp.mean((call.again(noise) - bias) ** 2))
         return float(bias.mean()), gain * second + float(jnp.mean(bias**2))
 
-    def _affine(self, call: _Call) -> Moment:
+    def _affine(self, call: _Call) -> MeanAndSquare:
         """Batch norm with running statistics: each channel times a, plus b."""
         mean, second = self.moments(call.x)
         b = call.again(jnp.zeros_like(call.x[:1]))
@@ -159,7 +159,7 @@ class _Walk:
         return float(jnp.mean(a) * mean + jnp.mean(b)), float(squares)
 
 
-def _normalized(variables: Variables) -> Moment:
+def _normalized(variables: Variables) -> MeanAndSquare:
     params = variables.get("params", {})
     scale = params.get("scale", jnp.ones(1))
     bias = params.get("bias", jnp.zeros(1))
@@ -167,7 +167,7 @@ def _normalized(variables: Variables) -> Moment:
 
 
 def _has_initial_values(act: Activation, call: _Call) -> bool:
-    """Whether an activation is pointwise and its learned parameters still have their initial values."""
+    """Whether an activation is pointwise, and what it learns still as in the beginning."""
     if act.spec.coupled or any(inner.spec.coupled for inner in act.inner.values()):
         return False
     if not act.learned:

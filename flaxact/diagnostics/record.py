@@ -144,7 +144,8 @@ def learned(params: Any) -> dict[str, dict[str, dict[str, jax.Array]]]:
     for path, values in leaves.items():
         if LEARNED in path[:-1] and values.size:
             at = path.index(LEARNED)
-            site, name = "/".join(path[:at]), "/".join(path[at + 1 :])
+            site = "/".join(path[:at])
+            name = "/".join(path[at + 1 :])
             spread = {"mean": values.mean(), "min": values.min(), "max": values.max()}
             by_site.setdefault(site, {})[name] = spread
     return by_site

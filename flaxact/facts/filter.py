@@ -67,13 +67,19 @@ def select(where: str) -> tuple[str, ...]:
     (True, False)
     """
     condition = conditions.parse(where, YES_OR_NO, NUMBERS)
-    facts = YES_OR_NO | NUMBERS
-
-    def fact_of(activation: Activation, name: str) -> Any:
-        of_it = name in _OF_ANY or not activation.spec.coupled
-        return facts[name](activation) if of_it else None
 
     def meets(name: str) -> bool:
-        return conditions.holds(condition, functools.partial(fact_of, get(name))) is True
+        return conditions.holds(condition, functools.partial(fact, get(name))) is True
 
     return tuple(filter(meets, names()))
+
+
+def fact(activation: Activation, name: str) -> Any:
+    """A fact of an activation by its name in a condition; None where there is none of a coupled one.
+
+    >>> fact(get("relu"), "zeros"), fact(get("softmax"), "zeros"), fact(get("softmax"), "coupled")
+    (0.5, None, True)
+    """
+    if activation.spec.coupled and name not in _OF_ANY:
+        return None
+    return (YES_OR_NO | NUMBERS)[name](activation)

@@ -38,7 +38,7 @@ def convolve(
       groups: number of groups; each sees its own part of the channels.
     """
     if x.dtype != jnp.float32 or groups > FEW_GROUPS:
-        return _plain(x, kernel, stride, padding, groups)
+        return _plain(x, kernel, stride, padding, groups=groups)
     if groups > 1:
         return _by_platform(_in_groups)(x, kernel, stride, padding, groups)
     sizes = x.shape[1:3], kernel.shape[:2], (stride, stride)
@@ -51,10 +51,11 @@ def _by_platform(fast):
 
     def convolution(x, kernel, *options):
         return lax.platform_dependent(
-            x, kernel,
+            x,
+            kernel,
             cpu=lambda x, kernel: fast(x, kernel, *options),
             default=lambda x, kernel: _plain(x, kernel, *options),
-        )  # fmt: skip
+        )
 
     return convolution
 
@@ -67,9 +68,13 @@ def _in_groups(x, kernel, stride, padding, groups):
 def _plain(x, kernel, stride, padding, groups=1):
     """Like ``convolve``, in XLA's own form."""
     return lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding,
-        dimension_numbers=DIMENSIONS, feature_group_count=groups,
-    )  # fmt: skip
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        dimension_numbers=DIMENSIONS,
+        feature_group_count=groups,
+    )
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -99,7 +104,7 @@ def _forward(x, kernel, stride, padding):
     width = (x.shape[2] + sum(padding[1]) - kernel.shape[1]) // stride + 1
     if count < 2 or width % count:
         return _plain(x, kernel, stride, padding)
-    return _side_by_side(x, kernel, stride, padding, count)
+    return _side_by_side(x, kernel, stride, padding, count=count)
 
 
 def _side_by_side(x, kernel, stride, padding, count):
@@ -110,9 +115,12 @@ def _side_by_side(x, kernel, stride, padding, count):
         for i in range(0, reach + 1, stride)
     )
     y = lax.conv_general_dilated(
-        x, jnp.concatenate(list(shifts), -1), (stride, count * stride), padding,
+        x,
+        jnp.concatenate(list(shifts), -1),
+        (stride, count * stride),
+        padding,
         dimension_numbers=DIMENSIONS,
-    )  # fmt: skip
+    )
     return y.reshape(*y.shape[:2], y.shape[2] * count, kernel.shape[-1])
 
 

@@ -93,7 +93,7 @@ class Conv(_Weighted):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Convolve; keeps the dtype of ``x``."""
         kernel = self._kernel((*self.kernel_size, x.shape[-1] // self.groups, self.features))
-        y = convolve(x, kernel.astype(x.dtype), self.stride, self.padding, self.groups)
+        y = convolve(x, kernel.astype(x.dtype), self.stride, self.padding, groups=self.groups)
         return self._biased(y)
 
 

@@ -30,7 +30,7 @@ def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
 def _max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
-    return _pool(x, size, stride, jnp.maximum, -jnp.inf)
+    return _pool(x, size, stride, jnp.maximum, beyond=-jnp.inf)
 
 
 @_max_pool.defjvp
@@ -79,8 +79,8 @@ def avg_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
     Array([[ 5. ,  6.5],
            [11. , 12.5]], dtype=float32)
     """
-    counts = _pool(jnp.ones((1, *x.shape[1:3], 1), x.dtype), size, stride, jnp.add, 0)
-    return _pool(x, size, stride, jnp.add, 0) / counts
+    counts = _pool(jnp.ones((1, *x.shape[1:3], 1), x.dtype), size, stride, jnp.add, beyond=0)
+    return _pool(x, size, stride, jnp.add, beyond=0) / counts
 
 
 def _pool(

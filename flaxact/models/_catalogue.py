@@ -27,22 +27,21 @@ from flaxact.errors import InputError, unknown
 
 Make = TypeVar("Make", bound=Callable[..., Any])
 LITERALS = ("SOURCE", "INPUT", "FAMILY", "PRESETS", "CHOICES")
-own: dict[str, Entry] = {}  # filled by @register
+own: dict[str, ModelEntry] = {}  # filled by @register
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A name in the catalogue.
+class ModelEntry:
+    """A name of the catalogue.
 
     Attributes:
-      file: in the zoo; empty for a user's own model.
-      make: the function or class of a user's own model; for a zoo model None until its file is
-        imported.
+      file: of the zoo; empty for a model of a user's own.
+      make: what gives the model, for one of a user's own; a file is imported when it is made.
       source: key in ``references.bib``, or a text.
-      input_shape: (height, width, channels) of the images that the model was published for.
-      family: one of the ``families``.
+      input_shape: height, width and channels of the images that it was published for.
+      family: which of the ``families`` it is of.
       preset: arguments that the name stands for.
-      choices: the allowed values by argument.
+      choices: the values that an argument may have, by argument.
     """
 
     file: str = ""
@@ -54,23 +53,23 @@ class Entry:
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def loaded(self) -> Callable[..., Any]:
-        """The function or class that makes the model."""
+        """The function, or the module's class, that gives the model."""
         return self.make or importlib.import_module(f"flaxact.models.{self.file}").Model
 
     def arguments(self) -> dict[str, inspect.Parameter]:
-        """The arguments with defaults, other than the activation and the number of classes."""
+        """What may be chosen, beside the activation and the number of classes."""
         parameters = inspect.signature(self.loaded()).parameters
-        not_arguments = ("parent", "name", "act", "num_classes")
-        return {name: p for name, p in parameters.items() if name not in not_arguments}
+        left_out = ("parent", "name", "act", "num_classes")
+        return {name: p for name, p in parameters.items() if name not in left_out}
 
 
-def entries() -> dict[str, Entry]:
+def entries() -> dict[str, ModelEntry]:
     """All models by name."""
     return _zoo() | own
 
 
 @functools.cache
-def _zoo() -> dict[str, Entry]:
+def _zoo() -> dict[str, ModelEntry]:
     by_name = {}
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if not module.name.startswith("_"):
@@ -82,14 +81,18 @@ def _zoo() -> dict[str, Entry]:
     return by_name
 
 
-def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, Any]) -> Entry:
+def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, Any]) -> ModelEntry:
     def of_it(fact: Any) -> Any:
         return fact.get(name, fact["*"]) if isinstance(fact, dict) else fact
 
-    return Entry(
-        file=file, source=of_it(facts["SOURCE"]), input_shape=of_it(facts["INPUT"]),
-        family=facts["FAMILY"], preset=preset, choices=facts.get("CHOICES", {}),
-    )  # fmt: skip
+    return ModelEntry(
+        file=file,
+        source=of_it(facts["SOURCE"]),
+        input_shape=of_it(facts["INPUT"]),
+        family=facts["FAMILY"],
+        preset=preset,
+        choices=facts.get("CHOICES", {}),
+    )
 
 
 def _literals(file: str) -> dict[str, Any]:
@@ -145,7 +148,7 @@ def register(
         earlier = entries().get(name)
         _own_code.check_free("model", name, make, earlier and (earlier.make or register))
         check_source(source)
-        own[name] = entry = Entry(
+        own[name] = entry = ModelEntry(
             make=make, source=source, input_shape=input_shape, family=family, choices=choices or {}
         )
         try:
@@ -163,7 +166,7 @@ def _name(make: Callable[..., Any]) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() if inspect.isclass(make) else name
 
 
-def _check_arguments(name: str, entry: Entry) -> None:
+def _check_arguments(name: str, entry: ModelEntry) -> None:
     for needed in ("act", "num_classes"):
         if needed not in inspect.signature(entry.loaded()).parameters:
             raise InputError(f"the model {name!r} needs the arguments act and num_classes")
@@ -224,7 +227,7 @@ def parse(text: str) -> _grammar.Call:
     return call
 
 
-def entry(text: str) -> Entry:
+def entry(text: str) -> ModelEntry:
     """The catalogue's entry for a model's spec text."""
     return entries()[parse(text).name]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flaxact import _grammar
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError, hint, nearest, unknown
-from flaxact.models._catalogue import Entry, entry, parse
+from flaxact.models._catalogue import ModelEntry, entry, parse
 
 if TYPE_CHECKING:
     from flaxact.models._zoo import ZooModel
@@ -60,7 +60,8 @@ def create_model(
     """
     if api not in ("linen", "nnx"):
         raise unknown("api", str(api), ("linen", "nnx"))
-    catalogued, values = entry(text), chosen_arguments(text, arguments)
+    catalogued = entry(text)
+    values = chosen_arguments(text, arguments)
     if num_classes is not None:
         values["num_classes"] = _checked(parse(text).name, "num_classes", num_classes, 10)
     model = catalogued.loaded()(act=_acts(act), **values)
@@ -73,7 +74,7 @@ def create_model(
     return nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0) if rngs is None else rngs)
 
 
-def choices(model: Entry) -> dict[str, tuple[Any, ...]]:
+def choices(model: ModelEntry) -> dict[str, tuple[Any, ...]]:
     """The allowed values of a model's arguments, for the arguments that have a fixed list."""
     of_the_zoo = model.file or hasattr(model.make, "activate")
     return (_CHOICES if of_the_zoo else {}) | dict(model.choices)
@@ -81,8 +82,10 @@ def choices(model: Entry) -> dict[str, tuple[Any, ...]]:
 
 def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The checked arguments of a model, from a spec text and further arguments."""
-    call, catalogued = parse(text), entry(text)
-    allowed, listed = catalogued.arguments(), choices(catalogued)
+    call = parse(text)
+    catalogued = entry(text)
+    allowed = catalogued.arguments()
+    listed = choices(catalogued)
     values = dict(catalogued.preset)
     for name, value in (dict(call.kwargs) | dict(arguments or {})).items():
         if name not in allowed:
@@ -91,7 +94,7 @@ def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> d
                 f"It takes: {', '.join(allowed) or 'none'}"
             )
         least = 1e-9 if catalogued.file or name == "width" else -math.inf
-        values[name] = _checked(call.name, name, value, allowed[name].default, least)
+        values[name] = _checked(call.name, name, value, allowed[name].default, least=least)
         if name in listed and values[name] not in listed[name]:
             raise _not_a_choice(call.name, name, values[name], listed[name])
     return values
@@ -165,9 +168,11 @@ def _checked(model: str, name: str, value: Any, default: Any, least: float = 1e-
     if not good or (name == "dropout" and value >= 1):
         above = " above 0" if least > 0 else ""
         expected = {
-            str: "a name", int: f"a whole number{above}", bool: "True or False",
+            str: "a name",
+            int: f"a whole number{above}",
+            bool: "True or False",
             float: "a number from 0 to 1" if name == "dropout" else f"a number{above}",
-        }  # fmt: skip
+        }
         expected_kind = expected.get(kind, kind)
         raise InputError(
             f"{model} needs {expected_kind} as {name}, not {_grammar.value_text(value)}"

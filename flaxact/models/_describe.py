@@ -66,7 +66,8 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
     calling: set[tuple[str, ...]] = set()
 
     def watch(next_fun: Callable, args: Any, kwargs: Any, context: Any) -> Any:
-        y, module = next_fun(*args, **kwargs), context.module
+        y = next_fun(*args, **kwargs)
+        module = context.module
         calling.update(module.path[:end] for end in range(len(module.path)))
         if context.method_name == "__call__" and isinstance(y, jax.Array):
             kind = str(module.act) if isinstance(module, Act) else type(module).__name__
@@ -105,7 +106,8 @@ def describe(text: str, act: str | Activation = "relu") -> str:
     Raises:
       InputError: as ``create_model``.
     """
-    catalogued, model = entry(text), create_model(text, act)
+    catalogued = entry(text)
+    model = create_model(text, act)
     table = layers(model, catalogued.input_shape)
     summary = (inspect.getdoc(catalogued.loaded()) or "").split("\n")[0]
     facts = {
@@ -127,12 +129,15 @@ def describe(text: str, act: str | Activation = "relu") -> str:
 
 def _arguments(text: str) -> Iterator[str]:
     """The arguments with their values, their documentation and their allowed values."""
-    catalogued, meanings = entry(text), _documented(entry(text).loaded())
-    values, listed = chosen_arguments(text), choices(catalogued)
+    catalogued = entry(text)
+    meanings = _documented(entry(text).loaded())
+    values = chosen_arguments(text)
+    listed = choices(catalogued)
     if catalogued.arguments():
         yield "  arguments"
     for name, parameter in catalogued.arguments().items():
-        value, meaning = values.get(name, parameter.default), meanings.get(name, "")
+        value = values.get(name, parameter.default)
+        meaning = meanings.get(name, "")
         if any(str(choice) not in meaning for choice in listed.get(name, ())):
             allowed = f"one of {', '.join(map(str, listed[name]))}"
             meaning = f"{meaning.rstrip('.')}; {allowed}" if meaning else allowed
@@ -158,11 +163,14 @@ def _table(table: dict[str, Layer]) -> Iterator[str]:
     rows = [("layer", "kind", "output", "parameters", "multiply-accumulates")]
     rows += [
         (
-            name, layer.kind, " × ".join(map(str, layer.output)), f"{layer.parameters:,}",
+            name,
+            layer.kind,
+            " × ".join(map(str, layer.output)),
+            f"{layer.parameters:,}",
             f"{layer.multiply_accumulates:,}",
         )
         for name, layer in table.items()
-    ]  # fmt: skip
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         left_cells = (f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=False))

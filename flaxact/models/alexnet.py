@@ -33,17 +33,17 @@ class AlexNet(InGroups):
     Images (batch, height, width, channels) of 11 × 11 pixels or more, values from 0 to 255 → logits
     (batch, num_classes). 60,965,224 parameters for images of 227 × 227 × 3 and 1000 classes.
 
-    Krizhevsky et al. 2012, §3.5 and Figure 2: convolutions 2, 4 and 5 in two groups, one for each
-    of the two graphics cards; response normalization after the first two activations (§3.3: k = 2,
-    n = 5, α = 10⁻⁴, β = 0.75); overlapping poolings (§3.4). The mean image of the images at
-    initialization is subtracted (§2). Weights are Gaussian with standard deviation 0.01; biases are
-    1 in convolutions 2, 4 and 5 and in the hidden dense layers, else 0 (§5). Dropout 0.5 on both
-    hidden dense layers (§4.2).
+    Krizhevsky et al. 2012, §3.5 and Figure 2: convolutions 2, 4 and 5 in two groups, one for each of
+    the two graphics cards; response normalization after the first two activations (§3.3: k = 2, n = 5,
+    α = 10⁻⁴, β = 0.75); overlapping poolings (§3.4). The per-pixel mean of the images it is initialized
+    with is subtracted (§2). Weights are Gaussian with standard deviation 0.01; biases are 1 in
+    convolutions 2, 4 and 5 and in the hidden dense layers, else 0 (§5). Dropout 0.5 on both hidden
+    dense layers (§4.2).
 
-    The paper says 224 pixels, of which no stride 4 makes its 55 × 55 outputs: 227 do. It doesn't
-    say whether the sum of a response normalization stops where the other card's maps begin; here it
-    runs over all maps, as the formula is printed. Activations that pair the two halves of the
-    channels (``glu``, ``crelu``) pair the groups.
+    The paper says 224 pixels, of which no stride 4 makes its 55 × 55 outputs: 227 do. It doesn't say
+    whether the sum of a response normalization stops where the other card's maps begin; here it runs
+    over all maps, as the formula is printed. Activations that pair the two halves of the channels
+    (``glu``, ``crelu``) pair the groups.
     """
 
     num_classes: int = 1000
@@ -52,13 +52,13 @@ class AlexNet(InGroups):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         x = self.subtract_mean_image(self.check_image_size(x, 11))
-        x = self._conv(x, 96, 11, 1, train, stride=4, padding="VALID")
+        x = self._conv(x, 96, 11, 1, train=train, stride=4, padding="VALID")
         x = max_pool(_respond(x), 3, stride=2)
-        x = self._conv(x, 256, 5, 2, train, bias=1.0, groups=2)
+        x = self._conv(x, 256, 5, 2, train=train, bias=1.0, groups=2)
         x = max_pool(_respond(x), 3, stride=2)
-        x = self._conv(x, 384, 3, 3, train)
-        x = self._conv(x, 384, 3, 4, train, bias=1.0, groups=2)
-        x = self._conv(x, 256, 3, 5, train, bias=1.0, groups=2)
+        x = self._conv(x, 384, 3, 3, train=train)
+        x = self._conv(x, 384, 3, 4, train=train, bias=1.0, groups=2)
+        x = self._conv(x, 256, 3, 5, train=train, bias=1.0, groups=2)
         x = max_pool(x, 3, stride=2)
         weights = nn.initializers.normal(0.01)
         for place in (6, 7):

@@ -40,9 +40,15 @@ class AllCNNC(ZooModel):
         x = self.drop(self.standardize_channels(self.check_image_size(x, 9)), 0.2, train=train)
         for place, (features, size, stride, pad) in enumerate(_LAYERS, 1):
             x = self.conv(
-                x, features, size, name=f"conv{place}", site=f"act{place}", init=he(),
-                stride=stride, padding=((pad, pad), (pad, pad)),
-            )  # fmt: skip
+                x,
+                features,
+                size,
+                name=f"conv{place}",
+                site=f"act{place}",
+                init=he(),
+                stride=stride,
+                padding=((pad, pad), (pad, pad)),
+            )
             x = self.activate(x, f"act{place}", train=train)
             if stride == 2:
                 x = self.drop(x, 0.5, train=train)

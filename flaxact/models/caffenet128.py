@@ -56,11 +56,11 @@ class CaffeNet128(InGroups):
             self.check_image_size(x, 11), (124.0, 117.0, 104.0), (25.0, 25.0, 25.0)
         )
         size, first_stride = (11, 4) if self.first == "11x11" else (3, 1)
-        x = pool(self._conv(x, 96, size, 1, train, stride=first_stride, padding="VALID"))
-        x = pool(self._conv(x, 256, 5, 2, train, stride=stride, groups=2))
-        x = self._conv(x, 384, 3, 3, train, stride=stride)
-        x = self._conv(x, 384, 3, 4, train, groups=2)
-        x = pool(self._conv(x, 256, 3, 5, train, stride=stride, groups=2))
+        x = pool(self._conv(x, 96, size, 1, train=train, stride=first_stride, padding="VALID"))
+        x = pool(self._conv(x, 256, 5, 2, train=train, stride=stride, groups=2))
+        x = self._conv(x, 384, 3, 3, train=train, stride=stride)
+        x = self._conv(x, 384, 3, 4, train=train, groups=2)
+        x = pool(self._conv(x, 256, 3, 5, train=train, stride=stride, groups=2))
         for place in (6, 7):
             site = f"act{place}"
             weights = nn.initializers.normal(0.005)

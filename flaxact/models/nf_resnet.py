@@ -96,7 +96,7 @@ class NFResNet(ZooModel):
         inner = [(1, 1), (3, stride)] if bottleneck else [(3, stride)]
         for letter, window in zip("ab", inner, strict=False):
             site = f"act{place}_{letter}"
-            y = self._conv(y, features, window, f"{place}_{letter}", site)
+            y = self._conv(y, features, window, f"{place}_{letter}", site=site)
             y = self._activate(y, site, train=train)
         y = self._conv(y, out, (1 if bottleneck else 3, 1), f"{place}_out")
         if self.skip_init:

@@ -108,10 +108,16 @@ class ResNet(ZooModel):
         """The convolution before a site, padded as in PyTorch."""
         size, stride = window
         return self.conv(
-            x, features, size, stride=stride, padding=((size // 2, size // 2),) * 2,
-            name=f"conv{place}", site=f"act{place}", init=initializers.he("fan_out"),
+            x,
+            features,
+            size,
+            stride=stride,
+            padding=((size // 2, size // 2),) * 2,
+            name=f"conv{place}",
+            site=f"act{place}",
+            init=initializers.he("fan_out"),
             bias=self.bias_unless_normalized,
-        )  # fmt: skip
+        )
 
     def _skip(
         self, x: jax.Array, features: int, stride: int, place: str, *, train: bool
@@ -122,9 +128,14 @@ class ResNet(ZooModel):
         published = "projected" if self.depth in IMAGENET else "padded"
         if (published if self.shortcut == "published" else self.shortcut) == "projected":
             x = self.conv(
-                x, features, 1, stride=stride, name=f"conv{place}_skip",
-                init=initializers.he("fan_out"), bias=self.bias_unless_normalized,
-            )  # fmt: skip
+                x,
+                features,
+                1,
+                stride=stride,
+                name=f"conv{place}_skip",
+                init=initializers.he("fan_out"),
+                bias=self.bias_unless_normalized,
+            )
             return self.normalize(x, f"norm{place}_skip", train=train)
         if missing < 0:
             raise InputError(

@@ -44,13 +44,13 @@ class SqueezeNetBN(ZooModel):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         x = self.normalize_with(x, (127.5,) * x.shape[-1], (127.5,) * x.shape[-1])
-        x = max_pool(self._layer(x, 96, 3, "1", train), 2, 2)
+        x = max_pool(self._layer(x, 96, 3, "1", train=train), 2, 2)
         for place, (features, between) in _FIRES.items():
             skip = x
-            x = self._layer(x, between, 1, f"{place}_squeeze", train)
+            x = self._layer(x, between, 1, f"{place}_squeeze", train=train)
             wide = (
-                self._layer(x, features // 2, 1, f"{place}_expand1", train),
-                self._layer(x, features // 2, 3, f"{place}_expand3", train),
+                self._layer(x, features // 2, 1, f"{place}_expand1", train=train),
+                self._layer(x, features // 2, 3, f"{place}_expand3", train=train),
             )
             x = jnp.concatenate(wide, axis=-1)
             if place in _SKIPPED:

@@ -59,9 +59,14 @@ class VGG(ZooModel):
             for place in (f"{stage}_{layer + 1}" for layer in range(layers)):
                 site = f"act{place}"
                 x = self.conv(
-                    x, features, 3, name=f"conv{place}", site=site, init=he("fan_out"),
+                    x,
+                    features,
+                    3,
+                    name=f"conv{place}",
+                    site=site,
+                    init=he("fan_out"),
                     padding=((1, 1), (1, 1)),
-                )  # fmt: skip
+                )
                 x = self.activate(x, site, train=train)
             x = max_pool(x, 2, 2)
         x = adaptive_avg_pool(x, 7)

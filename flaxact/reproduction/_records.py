@@ -29,8 +29,8 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
-    """The environment of a reproduction."""
+class RunEnvironment:
+    """Of a reproduction."""
 
     command: str
     date: str
@@ -58,7 +58,7 @@ class Reproduction:
     name: str
     scale: str
     settings: Settings
-    environment: Environment
+    environment: RunEnvironment
     seconds: Positive
     data: dict[str, str]
     results: dict[str, Any]

@@ -18,7 +18,7 @@ EVIDENCE = {"read": "read in the paper or its authors' code", "secondhand": "rea
 LEVEL = 0.95  # the confidence that a verdict needs; of all claims of a family together
 
 
-class Kind(StrEnum):
+class ClaimKind(StrEnum):
     """What a claim can decide."""
 
     REPRODUCTION = "reproduction"  # a published claim, tested at the published size
@@ -38,13 +38,13 @@ UNKNOWN = Interval(math.nan, math.nan, math.nan)  # of what has not been measure
 NOT_MEASURED = "not measured"
 RETESTED = "not tested at its size"
 VERDICTS = {
-    (Kind.REPRODUCTION, Outcome.INSIDE): "reproduced",
-    (Kind.REPRODUCTION, Outcome.OUTSIDE): "not reproduced",
-    (Kind.REPRODUCTION, Outcome.OPEN): "undecided",
-    (Kind.OWN, Outcome.INSIDE): "holds",
-    (Kind.OWN, Outcome.OUTSIDE): "does not hold",
-    (Kind.OWN, Outcome.OPEN): "undecided",
-    **{(Kind.RETEST, outcome): RETESTED for outcome in Outcome},
+    (ClaimKind.REPRODUCTION, Outcome.INSIDE): "reproduced",
+    (ClaimKind.REPRODUCTION, Outcome.OUTSIDE): "not reproduced",
+    (ClaimKind.REPRODUCTION, Outcome.OPEN): "undecided",
+    (ClaimKind.OWN, Outcome.INSIDE): "holds",
+    (ClaimKind.OWN, Outcome.OUTSIDE): "does not hold",
+    (ClaimKind.OWN, Outcome.OPEN): "undecided",
+    **{(ClaimKind.RETEST, outcome): RETESTED for outcome in Outcome},
 }
 
 
@@ -103,16 +103,16 @@ class Claim:
     post_hoc: bool = False
     retired: str = ""
 
-    def kind(self, scale: str) -> Kind:
+    def kind(self, scale: str) -> ClaimKind:
         """What a run of a scale can decide; only ``full`` is of the published size.
 
         >>> Claim("a", "", "", published=Published("2", "Table 1")).kind("reduced")
-        <Kind.RETEST: 're-test'>
+        <ClaimKind.RETEST: 're-test'>
         """
         if self.published is None:
-            return Kind.OWN
+            return ClaimKind.OWN
         at_published_size = self.exact or (scale == "full" and not self.other_size)
-        return Kind.REPRODUCTION if at_published_size else Kind.RETEST
+        return ClaimKind.REPRODUCTION if at_published_size else ClaimKind.RETEST
 
     def outcome(self, interval: Interval | None) -> Outcome:
         """Where an interval lies; OPEN if its confidence is below LEVEL, or if it is an end of the range.
@@ -156,7 +156,7 @@ class Judged:
     """A claim with its measured interval and outcome."""
 
     claim: Claim
-    kind: Kind
+    kind: ClaimKind
     interval: Interval | None
     outcome: Outcome
 
@@ -177,7 +177,7 @@ class Judged:
     @property
     def decides(self) -> bool:
         """Whether the claim counts as evidence, for or against."""
-        return self.kind != Kind.RETEST and not self.claim.retired and not self.claim.post_hoc
+        return self.kind != ClaimKind.RETEST and not self.claim.retired and not self.claim.post_hoc
 
 
 def judge(
@@ -229,7 +229,8 @@ def _smallest_error(claim: Claim, interval: Interval | None) -> float:
     assert interval is not None
     if interval.at_level is None:
         return 1 - interval.level
-    low, high = math.log(1 - LEVEL), math.log(1e-12)
+    low = math.log(1 - LEVEL)
+    high = math.log(1e-12)
     for _ in range(50):
         middle = (low + high) / 2
         wider = interval.at_level(1 - math.exp(middle))

@@ -12,8 +12,8 @@ from flaxact.errors import InputError
 from flaxact.reproduction.claim import (
     EVIDENCE,
     Claim,
+    ClaimKind,
     Judged,
-    Kind,
     Outcome,
     Table,
     format_interval,
@@ -23,10 +23,10 @@ from flaxact.reproduction.papers import Paper, results_of
 from flaxact.stored.files import DIGEST
 
 ABOUT = {
-    Kind.REPRODUCTION: "A *reproduction* is of a published claim at the published size.",
-    Kind.RETEST: "A *re-test* is of a published claim at another size: its figure is an estimate, and it "
-    "neither confirms nor refutes what is published.",
-    Kind.OWN: "An *own* claim is ours, at the size of this run.",
+    ClaimKind.REPRODUCTION: "A *reproduction* is of a published claim at the published size.",
+    ClaimKind.RETEST: "A *re-test* is of a published claim at another size: its figure is an estimate, "
+    "and it neither confirms nor refutes what is published.",
+    ClaimKind.OWN: "An *own* claim is ours, at the size of this run.",
 }
 CLAIM_HEADER = ("claim", "kind", "quantity", "published", "ours [95%]", "holds if", "verdict")
 

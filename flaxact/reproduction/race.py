@@ -29,8 +29,8 @@ MEASURES = ("gradient_norm", "zeros", "dead", "saturated_low", "saturated_high",
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """An activation, options of the model, and the search for the learning rate."""
+class RaceEntry:
+    """What is trained: an activation, options of the model, and the search for its rate."""
 
     activation: str
     options: str = ""
@@ -80,7 +80,7 @@ class Race:
     probed: int = 0
     optimizer: str = "cuda_convnet"
 
-    def tune(self, label: str, entry: Entry) -> Tuned | None:
+    def tune(self, label: str, entry: RaceEntry) -> Tuned | None:
         """Search the rate of an entry on the tuning seed; None if pieces are not available."""
 
         def scores(rates: Sequence[float], epochs: int) -> list[Score]:
@@ -91,7 +91,7 @@ class Race:
         return self.workspace.attempt(lambda: search(entry.search, scores))
 
     def evaluate(
-        self, label: str, entry: Entry, *, rate: float, seeds: int, epochs: int
+        self, label: str, entry: RaceEntry, *, rate: float, seeds: int, epochs: int
     ) -> tuple[Curve, ...]:
         """The curves of seeds from 1 on, up to the target or a cap; empty if not available."""
         members = [Member(seed, rate) for seed in range(1, seeds + 1)]
@@ -101,7 +101,13 @@ class Race:
         return tuple(curves or ())
 
     def _curves(
-        self, label: str, entry: Entry, members: Sequence[Member], *, epochs: int, evaluation: bool
+        self,
+        label: str,
+        entry: RaceEntry,
+        members: Sequence[Member],
+        *,
+        epochs: int,
+        evaluation: bool,
     ) -> list[Curve]:
         computations = {}
         for member in members:
@@ -114,7 +120,7 @@ class Race:
         return [Curve.from_json(value) for value in self.workspace.cached_all(computations)]
 
     def _record(
-        self, run: str, entry: Entry, member: Member, *, epochs: int, evaluation: bool
+        self, run: str, entry: RaceEntry, member: Member, *, epochs: int, evaluation: bool
     ) -> dict[str, Any]:
         name, _, options = self.model.removesuffix(")").partition("(")
         options = ", ".join(text for text in (options, entry.options) if text)
@@ -192,7 +198,7 @@ def epochs_ratio(
 
 def look(
     race: Race,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, RaceEntry],
     tuned: Mapping[str, Tuned | None],
     *,
     looks: Sequence[tuple[int, float]],

@@ -29,7 +29,7 @@ from flaxact.stored.files import make_folder, write_whole
 SUMMARY_FILE = "README.md"  # so that GitHub shows it with the folder
 FOREST_FILE = "answer.svg"
 LARGEST = 100.0  # ratio that the forest plot shows
-StoredRuns = Mapping[str, dict[str, Any]]  # what ``reproduce`` wrote, by run
+StoredReproductions = Mapping[str, dict[str, Any]]  # what ``reproduce`` wrote, by run
 
 
 def stored_runs(out: Path) -> dict[str, dict[str, Any]]:
@@ -83,12 +83,12 @@ def write_summary(summary: ModuleType, out: Path) -> Path:
     return out / SUMMARY_FILE
 
 
-def judge_runs(stored: StoredRuns) -> JudgedRuns:
+def judge_runs(stored: StoredReproductions) -> JudgedRuns:
     """Every claim of every stored run."""
     return {run: judge_paper(papers.load(paper_of(run)), stored[run]) for run in stored}
 
 
-def summary_page(summary: ModuleType, stored: StoredRuns, judged_runs: JudgedRuns) -> str:
+def summary_page(summary: ModuleType, stored: StoredReproductions, judged_runs: JudgedRuns) -> str:
     """The page.
 
     Args:
@@ -108,7 +108,9 @@ def summary_page(summary: ModuleType, stored: StoredRuns, judged_runs: JudgedRun
     return "\n\n".join(parts) + "\n"
 
 
-def _sentence(sentence: Sentence, stored: StoredRuns, judged_runs: JudgedRuns) -> list[str]:
+def _sentence(
+    sentence: Sentence, stored: StoredReproductions, judged_runs: JudgedRuns
+) -> list[str]:
     vote = sentence.vote(judged_runs)
     primary = lookup(sentence.primary, judged_runs)
     text = sentence.conclusion[vote]
@@ -122,7 +124,7 @@ def _sentence(sentence: Sentence, stored: StoredRuns, judged_runs: JudgedRuns) -
 
 
 def _unrelated_claims(
-    sentences: Sequence[Sentence], stored: StoredRuns, judged_runs: JudgedRuns
+    sentences: Sequence[Sentence], stored: StoredReproductions, judged_runs: JudgedRuns
 ) -> list[str]:
     """The claims that bear on no sentence, so that none is left out."""
     used = {name for sentence in sentences for name in sentence.claims}
@@ -133,7 +135,9 @@ def _unrelated_claims(
     return ["## Other claims", _folded(f"{len(rows)} claims that bear on no sentence", rows)]
 
 
-def _row(name: str, primary: bool, stored: StoredRuns, judged_runs: JudgedRuns) -> tuple[str, ...]:
+def _row(
+    name: str, primary: bool, stored: StoredReproductions, judged_runs: JudgedRuns
+) -> tuple[str, ...]:
     run, key = parse_claim_name(name)
     judged = lookup(name, judged_runs)
     if judged is None:
@@ -150,7 +154,7 @@ def _folded(title: str, rows: Sequence[tuple[str, ...]]) -> str:
     return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
-def _runs(stored: StoredRuns, judged_runs: JudgedRuns) -> str:
+def _runs(stored: StoredReproductions, judged_runs: JudgedRuns) -> str:
     """A row per reproduction: how many of its claims hold."""
     rows = []
     for name in papers.names():

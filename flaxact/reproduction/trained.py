@@ -16,12 +16,12 @@ from flaxact.training import Member, Recipe, make_evaluate, train
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """The result of one training.
+class TrainedNet:
+    """One training.
 
     Attributes:
       train_error: by epoch, the running mean; None once the run has diverged.
-      test_error: by epoch; None once the run has diverged.
+      test_error: by epoch, likewise.
       variables: after the last epoch.
     """
 
@@ -45,7 +45,7 @@ class FinalErrors:
     diverged_at: int
 
 
-def train_one(net: Net, recipe: Recipe, data: Dataset, member: Member) -> Trained:
+def train_one(net: Net, recipe: Recipe, data: Dataset, member: Member) -> TrainedNet:
     """Train one member, without checkpoints."""
     train_error = []
     test_error = []
@@ -55,7 +55,7 @@ def train_one(net: Net, recipe: Recipe, data: Dataset, member: Member) -> Traine
             train_error.append(rounded(epoch.train_error[0]))
             test_error.append(rounded(epoch.test_error[0]))
             variables = only_variables(epoch.states)
-    return Trained(
+    return TrainedNet(
         train_error=tuple(train_error), test_error=tuple(test_error), variables=variables
     )
 

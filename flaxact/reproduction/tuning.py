@@ -276,7 +276,7 @@ def tune_then_repeat(
 def parabola_optimum(rates: Sequence[float], values: Sequence[float]) -> tuple[float, float] | None:
     """The least value between the rates of a grid, by a parabola of log value over log rate.
 
-    It goes through the lowest value and its two neighbours. None where the lowest is at an edge.
+    It goes through the lowest value and its two neighbors. None where the lowest is at an edge.
 
     >>> rate, value = parabola_optimum([0.001, 0.002, 0.004], [8.0, 7.0, 8.0])
     >>> round(rate, 6), round(value, 6)

@@ -15,9 +15,10 @@ def environment(*packages: str) -> dict[str, str]:
 
     return {
         **{package: importlib.metadata.version(package) for package in packages},
-        "python": platform.python_version(), "device": jax.devices()[0].device_kind,
+        "python": platform.python_version(),
+        "device": jax.devices()[0].device_kind,
         "date": datetime.now(UTC).date().isoformat(),
-    }  # fmt: skip
+    }
 
 
 def commit() -> str | None:
@@ -26,8 +27,12 @@ def commit() -> str | None:
     try:
         process = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"],
-            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return process.stdout.strip() if (folder.parent / ".git").exists() else None

@@ -33,9 +33,14 @@ Number = Annotated[float, Range(-1e39, 1e39)]  # float32's and some more
 Positive = Annotated[float, Range(0, 1e39)]
 Count = Annotated[int, Range(0, 2**53)]
 _NAMES = {
-    bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list",
-    dict: "names with values", type(None): "null",
-}  # fmt: skip
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "names with values",
+    type(None): "null",
+}
 
 
 def read_record(kind: type[Record], path: Path) -> Record:

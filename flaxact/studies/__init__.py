@@ -10,11 +10,12 @@ from flaxact.studies.study import Study
 if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports matplotlib
     from flaxact.studies._folder import held
     from flaxact.studies.kept import load_trained
+    from flaxact.studies.notebook import compare, read_results, show_report, table
     from flaxact.studies.report import write_report
     from flaxact.studies.runs import Progress, check, finished, missing, run, run_held
 
 __all__ = [
-    "Progress", "Study", "check", "finished", "held", "load_trained", "missing", "run",
-    "run_held", "write_report",
+    "Progress", "Study", "check", "compare", "finished", "held", "load_trained", "missing",
+    "read_results", "run", "run_held", "show_report", "table", "write_report",
 ]  # fmt: skip
 __getattr__, __dir__ = attach(__name__)

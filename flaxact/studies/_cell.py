@@ -30,9 +30,13 @@ PROBE_IMAGES = 256  # of the training set, the same for every run, at every epoc
 
 
 def run_cell(
-    study: Study, data: Dataset, folder: Path, activation: str, members: Sequence[Member],
+    study: Study,
+    data: Dataset,
+    folder: Path,
+    activation: str,
+    members: Sequence[Member],
     stored: Sequence[Member] | None = None,
-) -> Iterator[Epoch]:  # fmt: skip
+) -> Iterator[Epoch]:
     """Train an activation's members together; their results are there when it ends, all at once.
 
     Until then they have a folder under ``cells/``, in which they go on after a stop. Of the members only
@@ -49,8 +53,11 @@ def run_cell(
     probed = few(preprocessed(study.recipe.preprocess, data).train, PROBE_IMAGES)
     images = as_seen(study.recipe, probed.images)
     recorder = Recorder(cell / "probes.jsonl", module, images, probed.labels, measures=measures)
-    yield from train_in_folder(net, study.recipe, data, members, cell, model=name, watch=recorder)
-    rows, probes = rows_of(cell), read(recorder.file)
+    yield from train_in_folder(
+        net, study.recipe, data, members, folder=cell, model=name, watch=recorder
+    )
+    rows = rows_of(cell)
+    probes = read(recorder.file)
     together = [asdict(Trained(m.seed, m.learning_rate or 0.0)) for m in members]
     chosen = {
         identity(config): i
@@ -63,7 +70,7 @@ def run_cell(
     }
     files: Iterator[tuple[str, bytes]] = iter(())
     if study.keep_params:
-        states = final_states(cell, net, study.recipe, data, members)
+        states = final_states(cell, net, study.recipe, data, members=members)
         trained = jax.device_get(states.variables)
         members_own = (
             (name, jax.tree.map(operator.itemgetter(i), trained)) for name, i in chosen.items()
@@ -77,15 +84,17 @@ def _run(rows: list[dict[str, Any]], probes: list[dict[str, Any]], i: int) -> di
     epochs = [_row(row, i) for row in rows[1:]]
     diverged = [row["epoch"] for row in epochs if row["train_loss"] is None]
     return {
-        "epochs": epochs, "compile_seconds": rows[0]["compile_seconds"],
+        "epochs": epochs,
+        "compile_seconds": rows[0]["compile_seconds"],
         "untrained": {name: rows[0][name][i] for name in ("test_error", "test_loss")},
-        "runs_at_once": len(rows[0]["test_loss"]), "diverged_at": diverged[0] if diverged else None,
+        "runs_at_once": len(rows[0]["test_loss"]),
+        "diverged_at": diverged[0] if diverged else None,
         "probes": [_probe(row, epoch, i) for epoch, row in enumerate(probes)],
         "inputs": {
             site: [_short(v) for v in measures[input_quantiles.__name__][i]]
             for site, measures in probes[-1]["sites"].items()
         },
-    }  # fmt: skip
+    }
 
 
 def _module(study: Study, data: Dataset, activation: str) -> Any:

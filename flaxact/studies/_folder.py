@@ -122,7 +122,8 @@ class StoredRuns:
     """
 
     def __init__(self, folder: Path, *, with_variables: bool = False):
-        self.folder, self.losses = folder, list[str]()
+        self.folder = folder
+        self.losses = list[str]()
         self._with_variables = with_variables
         self._cells: dict[str, dict[str, Any]] = {}
         for path in folder.glob(f"cells/*/{_CELL}"):

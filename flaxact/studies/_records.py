@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flaxact.errors import InputError
 from flaxact.stored import files
 from flaxact.stored.files import DIGEST
 from flaxact.stored.schema import Count, Number, Positive, Share, decode, unexpected
+from flaxact.studies import _frames
 from flaxact.studies._lifted import lifted
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMAT = 3  # sealed with a digest
 READ = (1, 2, FORMAT)  # 1: layers before and after training in place of probes of every epoch
@@ -24,7 +28,7 @@ MEASURES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Epoch:
+class EpochRecord:
     """An epoch of one run; errors are fractions, None where the run has diverged."""
 
     epoch: Count
@@ -88,7 +92,7 @@ class Run:
     """
 
     config: dict[str, Any]
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochRecord, ...]
     compile_seconds: Positive
     runs_at_once: Count
     diverged_at: Count | None
@@ -153,7 +157,7 @@ class Model:
     source: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Results:
     """What ``results.json`` holds."""
 
@@ -164,6 +168,25 @@ class Results:
     model: Model
     runs: tuple[Run, ...]
     activations: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def to_pandas(self, *, sites: bool = False) -> DataFrame:
+        """The runs as a data frame in tidy form, one row per run and epoch.
+
+        The columns are run, activation, learning_rate, seed, epoch, train_error, train_loss, test_error,
+        test_loss, seconds and diverged. Errors are fractions. A metric that is not known is nan. Epoch 0
+        is the test before training.
+
+        Args:
+          sites: give one row per run, epoch and site instead, with a column per measure.
+
+        Raises:
+          InputError: pandas is not installed.
+        """
+        return _frames.by_site(self) if sites else _frames.by_epoch(self)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.study.activations)
+        return f"Results({len(self.runs)} runs of {names} on {self.dataset.name})"
 
 
 def read_results(path: Path) -> Results:
@@ -226,8 +249,10 @@ def _check_study(results: Results, path: Path) -> None:
         values = getattr(study, name)
         if not values or len({*values}) < len(values):
             raise unexpected(path, f"study.{name}", "one or more, none of them twice", list(values))
-    keys = [(run.config.get("activation"), run.config.get("learning_rate"), run.config.get("seed"))
-            for run in results.runs]  # fmt: skip
+    keys = [
+        (run.config.get("activation"), run.config.get("learning_rate"), run.config.get("seed"))
+        for run in results.runs
+    ]
     if len({*map(repr, keys)}) < len(keys):
         raise unexpected(path, "runs", "every run once", list(keys))
 

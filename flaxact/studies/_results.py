@@ -47,29 +47,40 @@ def reported(folder: Path) -> set[str]:
 
 def write_results(study: Study, data: Dataset, folder: Path, command: str) -> None:
     """Bring ``results.json`` up to date with the runs that are stored."""
-    sizes, stored, runs = sizes_of(study, data), StoredRuns(folder), []
+    sizes = sizes_of(study, data)
+    stored = StoredRuns(folder)
+    runs = []
     for _, _, config in grid(study, data):
         if stored.run(config) is not None:
             runs.append(stored.fields(config))
             path = folder / "runs" / identity(config)
             if path.exists() and not is_config(folder, config):
                 write_json(path / "config.json", config)
-    write_json(folder / PATH, sealed({
-        "format": FORMAT,
-        "study": described(study),
-        "environment": {**environment("flaxact", "jax", "flax"), "command": command},
-        "dataset": {
-            "name": data.name, "train_images": len(data.train.labels),
-            "test_images": len(data.test.labels), "image_shape": data.train.images.shape[1:],
-            "num_classes": data.num_classes, "note": data.note,
-        },
-        "model": {
-            "name": study.model, "parameters": sizes[study.activations[0]],
-            "source": models.source(study.model),
-        },
-        "activations": {name: _facts(name) for name in study.activations},
-        "runs": runs,
-    }))  # fmt: skip
+    write_json(
+        folder / PATH,
+        sealed(
+            {
+                "format": FORMAT,
+                "study": described(study),
+                "environment": {**environment("flaxact", "jax", "flax"), "command": command},
+                "dataset": {
+                    "name": data.name,
+                    "train_images": len(data.train.labels),
+                    "test_images": len(data.test.labels),
+                    "image_shape": data.train.images.shape[1:],
+                    "num_classes": data.num_classes,
+                    "note": data.note,
+                },
+                "model": {
+                    "name": study.model,
+                    "parameters": sizes[study.activations[0]],
+                    "source": models.source(study.model),
+                },
+                "activations": {name: _facts(name) for name in study.activations},
+                "runs": runs,
+            }
+        ),
+    )
 
 
 def described(study: Study) -> dict[str, Any]:
@@ -106,8 +117,10 @@ def check_options(study: Study, folder: Path) -> None:
     if {*named} - {*study.activations}:
         _log.warning(
             "the report in %s was of %s: it is made anew, without those not named now; their runs are "
-            "kept", folder, ", ".join(named),
-        )  # fmt: skip
+            "kept",
+            folder,
+            ", ".join(named),
+        )
 
 
 def _options(described: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +153,7 @@ def sizes_of(study: Study, data: Dataset) -> dict[str, int]:
 def _facts(name: str) -> dict[str, Any]:
     activation = get(name)
     return {
-        "formula": activation.spec.formula, "source": activation.spec.source,
+        "formula": activation.spec.formula,
+        "source": activation.spec.source,
         "range": [finite(end) for end in activation.range],
-    }  # fmt: skip
+    }

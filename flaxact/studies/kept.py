@@ -99,7 +99,8 @@ def load_trained(
 def _run(results: Results, activation: str, seed: int | None, rate: float | None) -> Run:
     from flaxact.activations import get
 
-    name, study = str(get(activation)), results.study
+    name = str(get(activation))
+    study = results.study
     if rate is None:
         rate = summary.best_rate(results, name)
     for run in summary.runs_of(results, name, -1.0 if rate is None else rate):

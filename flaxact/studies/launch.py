@@ -53,7 +53,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ActivationJob:
     """What a job does; submitit carries it there."""
 
     study: Study
@@ -71,13 +71,19 @@ class Cell:
         data = load(study.dataset, data_dir=self.data_dir, image_size=study.image_size)
         recover(self.folder)
         todo = [
-            cell for cell in missing_cells(study, data, self.folder)
+            cell
+            for cell in missing_cells(study, data, self.folder)
             if cell.activation == self.activation
-        ]  # fmt: skip
+        ]
         with _saved_before_it_goes_on_elsewhere():
             for cell in todo:
                 trained = run_cell(
-                    study, data, self.folder, self.activation, cell.members, cell.stored
+                    study,
+                    data,
+                    self.folder,
+                    self.activation,
+                    members=cell.members,
+                    stored=cell.stored,
                 )
                 for epoch in trained:
                     print(epoch_text(self.activation, cell.members, epoch), flush=True)
@@ -92,7 +98,9 @@ class Cell:
 @contextlib.contextmanager
 def _saved_before_it_goes_on_elsewhere() -> Iterator[None]:
     """At submitit's signal a training is stopped as by SIGTERM, which saves it; then it is sent again."""
-    theirs, outside, asked = signal.getsignal(signal.SIGUSR2), signal.getsignal(signal.SIGTERM), []
+    theirs = signal.getsignal(signal.SIGUSR2)
+    outside = signal.getsignal(signal.SIGTERM)
+    asked = []
 
     def stop(number: int, frame: Any) -> None:
         if signal.getsignal(signal.SIGTERM) == outside and callable(theirs):
@@ -130,9 +138,13 @@ def executor(cluster: str, folder: Path, machine: Machine) -> Any:
     except RuntimeError as error:
         raise InputError(f"cannot send jobs to {cluster}: {error}") from None
     made.update_parameters(
-        name="flaxact", timeout_min=machine.minutes, gpus_per_node=machine.gpus,
-        cpus_per_task=machine.cpus, mem_gb=machine.memory, slurm_partition=machine.partition,
-    )  # fmt: skip
+        name="flaxact",
+        timeout_min=machine.minutes,
+        gpus_per_node=machine.gpus,
+        cpus_per_task=machine.cpus,
+        mem_gb=machine.memory,
+        slurm_partition=machine.partition,
+    )
     return made
 
 
@@ -186,7 +198,9 @@ def launch(
                 activation = sent.waiting.pop(0)
                 where = None if data_dir is None else data_dir.absolute()
                 job = submit(
-                    Cell(study, folder.absolute(), activation, where, tuple(_own_code.names))
+                    ActivationJob(
+                        study, folder.absolute(), activation, where, own_code=tuple(_own_code.names)
+                    )
                 )
                 sent.going[activation] = job
                 yield Job(activation, job.job_id, "sent")

@@ -40,11 +40,16 @@ def learned(row: Row) -> list[Learned]:
     for site, parameter in _names(row.runs):
         first = [_spread(run.probes[0], site, parameter) for run in row.runs]
         last = [_spread(run.probes[-1], site, parameter) for run in row.runs]
-        found.append(Learned(
-            site=site, parameter=parameter,
-            start=_over(statistics.fmean, first, "mean"), end=_over(statistics.fmean, last, "mean"),
-            lowest=_over(min, last, "min"), highest=_over(max, last, "max"),
-        ))  # fmt: skip
+        found.append(
+            Learned(
+                site=site,
+                parameter=parameter,
+                start=_over(statistics.fmean, first, "mean"),
+                end=_over(statistics.fmean, last, "mean"),
+                lowest=_over(min, last, "min"),
+                highest=_over(max, last, "max"),
+            )
+        )
     return found
 
 

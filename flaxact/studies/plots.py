@@ -117,14 +117,18 @@ def inner(results: Results, row: Row) -> dict[str, Figure]:
     """By caption: measures layer by epoch, and the inputs of each site, of a row's first seed."""
     from flaxact.diagnostics import measures, pictures
 
-    first, found = row.runs[0], {}
+    first = row.runs[0]
+    found = {}
     rows = [
-        {"epoch": probe.epoch, "sites": {
-            site: {name: [value] for name, value in measures.items()}
-            for site, measures in probe.sites.items()
-        }}
+        {
+            "epoch": probe.epoch,
+            "sites": {
+                site: {name: [value] for name, value in measures.items()}
+                for site, measures in probe.sites.items()
+            },
+        }
         for probe in first.probes
-    ]  # fmt: skip
+    ]
     for name in INNER:
         values = [m.get(name) for probe in first.probes for m in probe.sites.values()]
         if any(values):  # not nothing but None and zeros
@@ -153,9 +157,13 @@ def _layer_panel(axes: Axes, results: Results, row: Row, name: str) -> None:
         shown = [math.nan if value is None else value for value in values]
         label = _label(results, row.activation) if when == "final" else None
         axes.plot(
-            shown, **{**style, "linestyle": dash}, markerfacecolor=face, label=label, linewidth=1.2,
+            shown,
+            **{**style, "linestyle": dash},
+            markerfacecolor=face,
+            label=label,
+            linewidth=1.2,
             markersize=5,
-        )  # fmt: skip
+        )
 
 
 def _curves(results: Results, metric: str, label: str, target: float | None) -> Figure:
@@ -164,9 +172,11 @@ def _curves(results: Results, metric: str, label: str, target: float | None) -> 
     for row in rows:
         style = _style(results, row.activation)
         points = summary.by_epoch(row, metric)
-        xs, values = list(points), list(points.values())
+        xs = list(points)
+        values = list(points.values())
         if len(rows) <= BANDS:
-            lowest, highest = list(map(min, values)), list(map(max, values))
+            lowest = list(map(min, values))
+            highest = list(map(max, values))
             axes.fill_between(xs, lowest, highest, color=style["color"], alpha=0.15, linewidth=0)
         name = _label(results, row.activation)
         name += f", rate {row.learning_rate:g}" * (len(rows) <= BANDS)
@@ -174,9 +184,14 @@ def _curves(results: Results, metric: str, label: str, target: float | None) -> 
     if target is not None:
         axes.axhline(target, color=INK, linestyle="--", linewidth=1)
         axes.annotate(
-            f"target {100 * target:g}%", (0, target), (4, 3), xycoords=("axes fraction", "data"),
-            textcoords="offset points", fontsize=8, color=INK,
-        )  # fmt: skip
+            f"target {100 * target:g}%",
+            (0, target),
+            (4, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+        )
     axes.set_xlim(-0.04 * results.study.epochs, 1.04 * results.study.epochs)
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -201,7 +216,8 @@ def _short(name: str) -> str:
 
 def all_plots(results: Results) -> dict[str, tuple[Figure, str]]:
     """Every plot that the results allow, by file name, with its caption."""
-    seeds, shown = len(results.study.seeds), len(results.study.activations)
+    seeds = len(results.study.seeds)
+    shown = len(results.study.activations)
     line = f"the line is the median over {seeds} seeds" if seeds > 1 else "one seed"
     line += ", the band goes from the lowest to the highest" * (shown <= BANDS and seeds > 1)
     captions: dict[Callable[[Results], Figure], str] = {

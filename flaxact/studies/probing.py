@@ -30,7 +30,7 @@ SHOWN = (
 )  # on a terminal
 DRAWN = ("pre_variance", "mean_to_std", "zeros", "gradient_norm")
 NAMES = ("activation", "init", "norm")  # of what a cell is
-Cell = dict[str, Any]
+CellFigures = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def measure(
     probing: Probing,
     data: Dataset,
     started: Callable[[int, int, str], object] = lambda done, total, text: None,
-) -> Iterator[Cell]:
+) -> Iterator[CellFigures]:
     """Each cell with its figures: by site and measure, the mean over seeds; and a sample of inputs.
 
     Args:
@@ -117,22 +117,23 @@ def measure(
         jax.eval_shape(from_linen(modules[cell]).init, key, images)
 
     @jax.transfer_guard("allow")  # which is for what happens in every step of a training
-    def figures_of(cell: tuple[str, str, str], module: Any) -> Cell:
+    def figures_of(cell: tuple[str, str, str], module: Any) -> CellFigures:
         figures = []
         variables: Any = None
         start = jax.jit(from_linen(module).init)
         for seed in probing.seeds:
             variables = start(jax.random.key(seed), images)
-            figures.append(probe(module, variables, images, labels, MEASURES, train=True))
+            figures.append(probe(module, variables, images, labels, measures=MEASURES, train=True))
         key = jax.random.key(0)
         sites = capture(module, variables, images[:64], train=True, key=key).sites
         expected, measured = predict_layer_moments(module, variables, images[:64])
         return {
             **dict(zip(NAMES, cell, strict=True)),
             "sites": {site: _averaged([f[site] for f in figures]) for site in figures[0]},
-            "expected": _finite(expected), "measured": _finite(measured),
+            "expected": _finite(expected),
+            "measured": _finite(measured),
             "inputs": {name: _sample(np.asarray(site.pre)) for name, site in sites.items()},
-        }  # fmt: skip
+        }
 
     for done, (cell, module) in enumerate(modules.items()):
         started(done, len(modules), title(dict(zip(NAMES, cell, strict=True))))
@@ -141,7 +142,7 @@ def measure(
 
 
 def write(
-    probing: Probing, data: Dataset, cells: Sequence[Cell], folder: Path, command: str
+    probing: Probing, data: Dataset, cells: Sequence[CellFigures], folder: Path, command: str
 ) -> Path:
     """Write probe.json and probe.html.
 
@@ -160,19 +161,23 @@ def write(
         "probe.html.jinja",
         heading=f"{probing.model} on {data.name}, before training",
         measures=[label(name) for name in MEASURES],
-        tables=[(title(cell), table(cell)) for cell in cells], pictures=pictures, command=command,
-        seeds=len(probing.seeds), images=probing.images, meanings=_meanings(),
-    )  # fmt: skip
+        tables=[(title(cell), table(cell)) for cell in cells],
+        pictures=pictures,
+        command=command,
+        seeds=len(probing.seeds),
+        images=probing.images,
+        meanings=_meanings(),
+    )
     write_whole(folder / "probe.html", filled.encode())
     return folder / "probe.html"
 
 
-def title(cell: Cell) -> str:
+def title(cell: CellFigures) -> str:
     """What a cell is, in words."""
     return f"{cell['activation']}, init {cell['init']}, norm {cell['norm']}"
 
 
-def table(cell: Cell, measures: Sequence[str] = MEASURES) -> list[tuple[str, list[str]]]:
+def table(cell: CellFigures, measures: Sequence[str] = MEASURES) -> list[tuple[str, list[str]]]:
     """A row a site: its name, and its figures."""
     return [
         (site, ["–" if row[m] is None else f"{row[m]:.3g}" for m in measures])
@@ -201,7 +206,7 @@ def _sample(values: Any) -> Any:
     return flat[:: max(1, len(flat) // 20_000)]
 
 
-def _drawn(cells: Sequence[Cell]) -> Iterator[tuple[Any, str]]:
+def _drawn(cells: Sequence[CellFigures]) -> Iterator[tuple[Any, str]]:
     from flaxact.diagnostics import pictures
     from flaxact.diagnostics.measures import summary
 

@@ -65,8 +65,12 @@ def write_report(folder: Path) -> Path:
 def table(folder: Path) -> tuple[list[str], list[list[str]]]:
     """The titles and rows of a folder's main table, as text; raises as ``write_report``."""
     results = read_results(folder / "results.json")
-    titles = [_title(results, name) for name, _ in COLUMNS]
-    return titles, [cells(results, row) for row in summary.rows(results)]
+    return titles(results), [cells(results, row) for row in summary.rows(results)]
+
+
+def titles(results: Results) -> list[str]:
+    """The titles of the main table, in the order of ``COLUMNS``."""
+    return [_title(results, name) for name, _ in COLUMNS]
 
 
 def _write(folder: Path, results: Results, figures: dict[str, Any]) -> None:
@@ -88,9 +92,13 @@ def cells(results: Results, row: Row) -> list[str]:
     if row.diverged:
         rate += f" ({row.diverged} of {len(row.runs)} seeds diverged)"
     return [
-        row.activation, rate, _interval(row.train_error), _interval(row.test_error),
-        _epochs_to(results, row), f"{row.seconds:.3g} (×{row.slowdown:.2f})",
-    ]  # fmt: skip
+        row.activation,
+        rate,
+        _interval(row.train_error),
+        _interval(row.test_error),
+        _epochs_to(results, row),
+        f"{row.seconds:.3g} (×{row.slowdown:.2f})",
+    ]
 
 
 def _interval(interval: Interval | None) -> str:
@@ -103,7 +111,8 @@ def _interval(interval: Interval | None) -> str:
 
 
 def _epochs_to(results: Results, row: Row) -> str:
-    reached, seeds = sorted(row.epochs_to), len(row.runs)
+    reached = sorted(row.epochs_to)
+    seeds = len(row.runs)
     if not reached:
         return f"not in {results.study.epochs}"
     text = f"{statistics.median(reached):.1f}"
@@ -141,14 +150,13 @@ def _markdown(results: Results) -> str:
     def line(values: list[str]) -> str:
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
-    titles = [_title(results, name) for name, _ in COLUMNS]
     lines = [f"# {_heading(results)}", "", *summary.answer(results), ""]
-    lines += [line(titles), line(["---"] * len(titles))]
+    lines += [line(titles(results)), line(["---"] * len(COLUMNS))]
     lines += [line(cells(results, row)) for row in summary.rows(results)]
     for row in summary.rows(results):
         lines += ["", f"## {row.activation}, layer by layer (before → after training)", ""]
-        titles, layers = layer_table(row)
-        lines += [line(titles), line(["---"] * len(titles)), *map(line, layers)]
+        columns, layers = layer_table(row)
+        lines += [line(columns), line(["---"] * len(columns)), *map(line, layers)]
     for row in summary.rows(results):
         if of_row := learned.cells(row):
             lines += ["", f"## What {row.activation} learned", "", line(learned.TITLES)]
@@ -209,38 +217,57 @@ def _heading(results: Results) -> str:
 
 
 def _provenance(results: Results) -> list[tuple[str, str]]:
-    study, environment, dataset = results.study, results.environment, results.dataset
+    study = results.study
+    environment = results.environment
+    dataset = results.dataset
     rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
     at_once = sorted({run.runs_at_once for run in results.runs})
     absent = summary.missing_runs(results)
     rows = [
         ("command", environment.command or "(none: made from Python)"),
         ("model", f"{study.model}, {results.model.parameters:,} parameters"),
-        ("data", f"{dataset.name}, {dataset.train_images:,} training and "
-         f"{dataset.test_images:,} test images of {list(dataset.image_shape)}; {dataset.note}"),
-        ("training", f"{_recipe(results)}, learning rates {rates}, seeds "
-         f"{', '.join(map(str, study.seeds))}; for equal seeds every activation sees the same "
-         "batches"),
-        ("timing", f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
-         "divided by their number; the activations one after another on one machine, so small "
-         "differences mean little"),
-        ("versions", f"flaxact {environment.flaxact}, jax {environment.jax}, "
-         f"flax {environment.flax}, Python {environment.python}"),
+        (
+            "data",
+            f"{dataset.name}, {dataset.train_images:,} training and "
+            f"{dataset.test_images:,} test images of {list(dataset.image_shape)}; {dataset.note}",
+        ),
+        (
+            "training",
+            f"{_recipe(results)}, learning rates {rates}, seeds "
+            f"{', '.join(map(str, study.seeds))}; for equal seeds every activation sees the same "
+            "batches",
+        ),
+        (
+            "timing",
+            f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
+            "divided by their number; the activations one after another on one machine, so small "
+            "differences mean little",
+        ),
+        (
+            "versions",
+            f"flaxact {environment.flaxact}, jax {environment.jax}, "
+            f"flax {environment.flax}, Python {environment.python}",
+        ),
         ("device, date", f"{environment.device}, {environment.date}"),
-    ]  # fmt: skip
+    ]
     return rows + [("not run yet", summary.listed(absent, "; "))] * bool(absent)
 
 
 def _recipe(results: Results) -> str:
     """How it was trained, in words."""
-    study, said = results.study, {"epochs", "batch_size", "momentum", "schedule", "optimizer"}
+    study = results.study
+    said = {"epochs", "batch_size", "momentum", "schedule", "optimizer"}
     more = [
         f"{k.replace('_', ' ')} {_text(v)}" for k, v in study.recipe.items() if v and k not in said
     ]
     words = [
-        study.recipe.get("optimizer", "SGD"), f"momentum {study.momentum:g}",
-        f"{study.schedule} schedule", f"batches of {study.batch_size}", f"{study.epochs} epochs", *more,
-    ]  # fmt: skip
+        study.recipe.get("optimizer", "SGD"),
+        f"momentum {study.momentum:g}",
+        f"{study.schedule} schedule",
+        f"batches of {study.batch_size}",
+        f"{study.epochs} epochs",
+        *more,
+    ]
     return ", ".join(words)
 
 

@@ -24,7 +24,7 @@ from flaxact.studies._results import (
     reported,
     sizes_of,
     write_results,
-)  # fmt: skip
+)
 from flaxact.studies.study import Study, identity
 from flaxact.training import Epoch, Member
 
@@ -85,7 +85,8 @@ class Cell:
 
 def missing_cells(study: Study, data: Dataset, folder: Path) -> list[Cell]:
     """What is to be trained; warns of every result that was stored and is not there, or not as it was."""
-    stored, known = _stored(study, folder), reported(folder)
+    stored = _stored(study, folder)
+    known = reported(folder)
     together: dict[tuple[str, Member], tuple[Member, ...]] = {}
     absent = []
     for activation, member, config in grid(study, data):
@@ -154,14 +155,18 @@ def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") ->
     """As ``run``, in a folder that the caller holds."""
     check_options(study, folder)
     todo = missing_cells(study, data, folder)
-    total, done = sum(len(cell.members) for cell in todo) * study.recipe.epochs, 0
+    total = sum(len(cell.members) for cell in todo) * study.recipe.epochs
+    done = 0
     for cell in todo:
         yield Progress(done, total, f"{cell.activation}: compiling")
-        for epoch in run_cell(study, data, folder, cell.activation, cell.members, cell.stored):
+        for epoch in run_cell(
+            study, data, folder, cell.activation, members=cell.members, stored=cell.stored
+        ):
             yield Progress(
-                done + epoch.number * len(cell.members), total,
+                done + epoch.number * len(cell.members),
+                total,
                 epoch_text(cell.activation, cell.members, epoch),
-            )  # fmt: skip
+            )
         done += study.recipe.epochs * len(cell.members)
         write_results(study, data, folder, command)
     write_results(study, data, folder, command)

@@ -86,9 +86,15 @@ class Study:
         own = list(own_definitions(activation, self.model))
         code = {"own_code": _own_code.digest(own)} if own else {}
         return {
-            "activation": activation, "model": self.model, "dataset": self.dataset,
-            "data": digest[:12], "image_size": self.image_size, "seed": seed, **recipe, **code,
-        }  # fmt: skip
+            "activation": activation,
+            "model": self.model,
+            "dataset": self.dataset,
+            "data": digest[:12],
+            "image_size": self.image_size,
+            "seed": seed,
+            **recipe,
+            **code,
+        }
 
 
 def own_definitions(activation: str | Activation, model: str) -> Iterator[Callable[..., Any]]:

@@ -94,13 +94,16 @@ def _row(results: Results, activation: str, rate: float, first: Row | None) -> R
     target = results.study.target_error
     crossings = [first_crossing(curve(run, "train_error"), target) for run in runs]
     return Row(
-        activation, rate, _edge(results.study.learning_rates, rate), runs,
+        activation,
+        rate,
+        _edge(results.study.learning_rates, rate),
+        runs,
         train_error=_final(runs, "train_error"),
         test_error=_final(runs, "test_error"),
         epochs_to=tuple(c for c in crossings if c is not None),
         seconds=statistics.median(seconds),
         slowdown=ratio_of_medians(seconds, reference),
-    )  # fmt: skip
+    )
 
 
 def curve(run: Run, metric: str) -> list[float | None]:
@@ -166,7 +169,8 @@ def listed(texts: Sequence[str], separator: str = ", ") -> str:
 
 def answer(results: Results) -> list[str]:
     """What the figures say, in sentences, and what they do not resolve."""
-    found, target = rows(results), results.study.target_error
+    found = rows(results)
+    target = results.study.target_error
     if not found:
         return ["No run has finished yet."]
     seeds = len(results.study.seeds)
@@ -192,7 +196,8 @@ def _speed(found: list[Row], target: str, of: str) -> str:
     if not reached:
         return f"No activation came down to {target} training error with every seed."
     reached.sort(key=lambda row: statistics.median(row.epochs_to))
-    best, others = reached[0], reached[1:]
+    best = reached[0]
+    others = reached[1:]
     text = (
         f"{best.activation} came down to {target} training error first, after "
         f"{statistics.median(best.epochs_to):.1f} epochs (median of {of})"

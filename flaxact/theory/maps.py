@@ -138,15 +138,17 @@ def _product(activation: Activation, c: float, q: float) -> float:
     if distance >= near:
         return _integral(activation, c, q, _density)
     x, weights = rule(
-        0.0, math.sqrt(q), (*activation.breaks, *(-b for b in activation.breaks)),
+        0.0,
+        math.sqrt(q),
+        (*activation.breaks, *(-b for b in activation.breaks)),
         _splits(activation, q),
-    )  # fmt: skip
+    )
     end = float(weights @ (evaluate(activation, x) * evaluate(activation, sign * x)))
     if not distance:
         return end
     powers = np.array([0.5, 1, 1.5] if activation.jumps else [1, 1.5, 2])
     return end + float(
-        distance**powers @ _continued(activation, sign * near, q, end, tuple(powers))
+        distance**powers @ _continued(activation, sign * near, q, end, powers=tuple(powers))
     )
 
 

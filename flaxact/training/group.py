@@ -195,7 +195,7 @@ def states_of(
         leaves, structure = tree_flatten_with_path(shape)
         rows = slice(first, first + leaves[0][1].shape[0])
         first = rows.stop
-        placed = [_placed(arrays, _name(path), leaf, rows, place) for path, leaf in leaves]
+        placed = [_placed(arrays, _name(path), leaf, rows, place=place) for path, leaf in leaves]
         states.append(jax.tree.unflatten(structure, placed))
     return states
 

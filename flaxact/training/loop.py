@@ -222,10 +222,15 @@ def updates(
     def update(epoch: Epoch | None) -> Update:
         stream = groups.data.train.state() if isinstance(groups.data, Streamed) else None
         return Update(
-            step=step, steps_per_epoch=groups.steps, seconds=seconds,
-            elapsed=time.perf_counter() - began, compile_seconds=groups.compile_seconds,
-            epoch=epoch, stream=stream, groups=groups.states,
-        )  # fmt: skip
+            step=step,
+            steps_per_epoch=groups.steps,
+            seconds=seconds,
+            elapsed=time.perf_counter() - began,
+            compile_seconds=groups.compile_seconds,
+            epoch=epoch,
+            stream=stream,
+            groups=groups.states,
+        )
 
     while True:
         if step % groups.steps == 0:

@@ -20,7 +20,13 @@ from flaxact.training._swept import check_swept
 from flaxact.training.group import Group, Groups
 from flaxact.training.members import Member, as_members
 from flaxact.training.placement import Division, Place, gathered, places
-from flaxact.training.programs import EVALUATION_BATCH, Plan, available, compiled, plan_recipe
+from flaxact.training.programs import (
+    EVALUATION_BATCH,
+    ProgramPlan,
+    available,
+    compiled,
+    plan_recipe,
+)
 from flaxact.training.recipe import Recipe
 
 LOOPS = ("scan", "dispatch")
@@ -54,12 +60,20 @@ def prepare(
     view = views(recipe.views)
     augment = augmentation(recipe.augment, sample[0])
 
-    def plan(size: int, place: Place) -> Plan:
-        return Plan(
-            net, plan_recipe(recipe), kind, size, names,
-            (sample[0].shape, str(sample[0].dtype)), test_images, steps,
-            augment, view, place,
-        )  # fmt: skip
+    def plan(size: int, place: Place) -> ProgramPlan:
+        return ProgramPlan(
+            net,
+            plan_recipe(recipe),
+            kind,
+            size,
+            hyperparameters=names,
+            images=(sample[0].shape, str(sample[0].dtype)),
+            test_images=test_images,
+            steps=steps,
+            augment=augment,
+            views=view,
+            place=place,
+        )
 
     size = 1
     if together:
@@ -75,9 +89,14 @@ def prepare(
         for part, each, place in zip(parts, plans, at, strict=True)
     ]
     return Groups(
-        groups=groups, loop=kind, data=data, recipe=recipe, sample=sample, steps=steps,
+        groups=groups,
+        loop=kind,
+        data=data,
+        recipe=recipe,
+        sample=sample,
+        steps=steps,
         compile_seconds=max(each.compile_seconds for each in programs.values()),
-    )  # fmt: skip
+    )
 
 
 def _checked(

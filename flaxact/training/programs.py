@@ -57,14 +57,11 @@ def switches() -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything that determines the compiled programs of a group.
+class ProgramPlan:
+    """What programs are compiled for. ``members`` is how many a group has.
 
-    Attributes:
-      members: how many members the group has.
-      images: shape and dtype of the training images, or of a sample of a stream.
-      test_images: shape and dtype of one test image.
-      steps: per epoch.
+    ``images`` are the shape and dtype of the training images, or of a sample of a stream; ``steps`` are
+    in an epoch.
     """
 
     net: Net
@@ -84,14 +81,18 @@ class Plan:
 def plan_recipe(recipe: Recipe) -> Recipe:
     """The recipe without the fields that don't change the compiled programs."""
     return replace(
-        recipe, learning_rate=1.0, momentum=0.5 if recipe.momentum else 0.0, preprocess=(),
-        target_error=None, max_seconds=None,
+        recipe,
+        learning_rate=1.0,
+        momentum=0.5 if recipe.momentum else 0.0,
+        preprocess=(),
+        target_error=None,
+        max_seconds=None,
         epochs=1 if recipe.schedule in ("constant", "plateau") else recipe.epochs,
-    )  # fmt: skip
+    )
 
 
 @functools.lru_cache(maxsize=16)
-def compiled(plan: Plan) -> Programs:
+def compiled(plan: ProgramPlan) -> Programs:
     """Compile the programs of a plan."""
     start = time.perf_counter()
     state_at = plan.place.state
@@ -104,7 +105,7 @@ def compiled(plan: Plan) -> Programs:
     state = jax.tree.map(
         lambda leaf: ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=state_at), init.out_info
     )
-    order, advance, arguments = _advance(plan, images, labels, state, shared)
+    order, advance, arguments = _advance(plan, images, labels, state, shared=shared)
     advance = advance.lower(state, *arguments).compile()
     evaluate = over_members(make_evaluate(plan.net, plan.recipe, plan.views))
     evaluate = jax.jit(_constrained(evaluate, plan.place, 1))
@@ -115,10 +116,18 @@ def compiled(plan: Plan) -> Programs:
         state.variables, (batch, of_batch(jnp.int32)), of_batch(jnp.bool)
     ).compile()
     seconds = time.perf_counter() - start
-    return Programs(init, order, advance, evaluate, state, seconds, _memory(advance))
+    return Programs(
+        init,
+        order,
+        advance,
+        evaluate,
+        state=state,
+        compile_seconds=seconds,
+        memory=_memory(advance),
+    )
 
 
-def _advance(plan: Plan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
+def _advance(plan: ProgramPlan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
     """The compiled epoch order, the training function, and the shapes of its arguments."""
     count = plan.images[0][0]
     place = plan.place
@@ -151,7 +160,7 @@ def _advance(plan: Plan, images, labels, state, shared) -> tuple[Any, Any, tuple
     return of_member, jit(over_members(step_of_epoch)), (images, labels, batches)
 
 
-def _member_shapes(plan: Plan) -> dict[str, Any]:
+def _member_shapes(plan: ProgramPlan) -> dict[str, Any]:
     number = functools.partial(ShapeDtypeStruct, (plan.members,), sharding=plan.place.state)
     return {
         "seed": number(jnp.int32),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
-from flaxact._grammar import parse, type_names
+from flaxact._grammar import HUGE, parse, value_text, type_names
 from flaxact.data.augment import catalogue as augmentations
 from flaxact.data.options import bound
 from flaxact.data.preprocess import catalogue as preprocessings
@@ -94,7 +94,7 @@ class Recipe:
         for name, (fits, allowed) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not fits(value):
-                raise InputError(f"{name} must be {allowed}, not {value!r}")
+                raise InputError(f"{name} must be {allowed}, not {_in_message(value)}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
@@ -162,8 +162,10 @@ def fields_in(*texts: str) -> dict[str, Any]:
     for text in texts:
         try:
             fields |= tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
             raise InputError(f"cannot read the recipe as TOML: {error}") from None
+        except RecursionError:
+            raise InputError("cannot read the recipe as TOML: too many brackets") from None
     names = [field.name for field in dataclasses.fields(Recipe)]
     for name in fields:
         if name not in names:
@@ -195,19 +197,28 @@ _SPECS = {  # the field: what an entry is called, and the entries by name
 }
 
 
+def _in_message(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return value_text(value)
+
+
 def _typed(name: str, value: Any, declared: str) -> Any:
     """A field's value in its declared type; spec texts in their canonical form."""
     if declared.endswith(" | None"):
         return None if value is None else _typed(name, value, declared.removesuffix(" | None"))
     if declared.startswith("tuple"):
         if not isinstance(value, tuple | list):
-            raise InputError(f"{name} must be a list, not {value!r}")
+            raise InputError(f"{name} must be a list, not {_in_message(value)}")
         kind = declared.removeprefix("tuple[").removesuffix(", ...]")
         return tuple(_typed(f"each of {name}", item, kind) for item in value)
     if declared == "str" and isinstance(value, str):
         is_spec = name.removeprefix("each of ") in _SPECS and (value or name != "views")
         return str(parse(value)) if is_spec else value
     if declared == "int" and isinstance(value, Integral) and not isinstance(value, bool):
+        if abs(value) >= HUGE:
+            raise InputError(f"{name} must be a whole number of at most 64 bits, not a huge one")
         return int(value)
     if declared == "float" and isinstance(value, Real) and not isinstance(value, bool):
         try:
@@ -215,4 +226,4 @@ def _typed(name: str, value: Any, declared: str) -> Any:
         except OverflowError:  # a whole number beyond any float
             return math.inf
     allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[declared]
-    raise InputError(f"{name} must be {allowed}, not {value!r}")
+    raise InputError(f"{name} must be {allowed}, not {_in_message(value)}")

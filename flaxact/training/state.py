@@ -69,10 +69,14 @@ def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
         opt_state = state_optimizer(recipe, 1, member["rates"]).init(variables["params"])
         totals = {name: jnp.zeros((), jnp.float32) for name in ("loss", "error")}
         return State(
-            step=jnp.zeros((), jnp.int32), variables=variables, opt_state=opt_state, key=key,
-            rates=member["rates"], totals=totals,
+            step=jnp.zeros((), jnp.int32),
+            variables=variables,
+            opt_state=opt_state,
+            key=key,
+            rates=member["rates"],
+            totals=totals,
             diverged_at=jnp.full((), -1, jnp.int32),
-        )  # fmt: skip
+        )
 
     return init
 

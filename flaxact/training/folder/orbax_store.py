@@ -65,9 +65,11 @@ def write(path: Path, document: str, packed: np.ndarray) -> None:
         [sys.executable, "-m", __name__, str(path)],
         input=b"".join((document.encode(), b"\n", packed.data)),
         env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
         start_new_session=True,  # what interrupts the run does not interrupt its last checkpoint
-    )  # fmt: skip
+    )
     if child.returncode:
         raise OSError(child.stderr.decode(errors="replace").strip() or "its process was killed")
 

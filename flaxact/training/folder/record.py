@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,12 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def configuration(
-    net: Net, recipe: Recipe, data: Dataset | Streamed, members: list[Member], model: str
+    net: Net,
+    recipe: Recipe,
+    data: Dataset | Streamed,
+    members: list[Member],
+    model: str,
+    own_code: Mapping[str, str],
 ) -> dict[str, Any]:
     """Everything that the outcome depends on, as JSON values."""
     if isinstance(data, Dataset):
@@ -116,10 +121,15 @@ def configuration(
     leaves = jax.tree_util.tree_flatten_with_path(variables)[0]
     text = " ".join(f"{jax.tree_util.keystr(p)} {x.shape} {x.dtype}" for p, x in leaves)
     config = {
-        "format": 1, "model": model, "variables": hashlib.sha256(text.encode()).hexdigest()[:12],
-        "dataset": data.name, "data": data.digest[:12],
-        "members": [member.described() for member in members], **recipe.changed(),
-    }  # fmt: skip
+        "format": 1,
+        "model": model,
+        "variables": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "dataset": data.name,
+        "data": data.digest[:12],
+        "members": [member.described() for member in members],
+        **recipe.changed(),
+        **({"own_code": {**own_code}} if own_code else {}),
+    }
     return json.loads(json.dumps(config))
 
 
@@ -140,15 +150,32 @@ def check_configuration(folder: Path, config: dict[str, Any]) -> None:
             f"config.json cannot be read ({error}): choose another folder, or delete the file if it "
             "belongs to this run"
         ) from None
-    names = [name for name in {**stored, **config} if stored.get(name) != config.get(name)]
+    own_code = _changed(stored.get("own_code"), config.get("own_code"))
+    if own_code and all(name.endswith(".py") for name in own_code):
+        _log.warning(
+            "%s: changed since the run began; what the run uses of it has not, and the run is resumed",
+            ", ".join(own_code),
+        )
+        stored["own_code"] = config["own_code"]
+    names = _changed(stored, config)
     if names:
         differences = "; ".join(
-            f"{n} was {_value_text(stored, n)}, is {_value_text(config, n)}" for n in names
+            f"the code of {', '.join(n for n in own_code if not n.endswith('.py'))} has changed"
+            if name == "own_code"
+            else f"{name} was {_value_text(stored, name)}, is {_value_text(config, name)}"
+            for name in names
         )
         raise InputError(
             f"{folder} holds another run: {differences}. Choose another folder, or use the options "
             "that the run was started with"
         )
+
+
+def _changed(there: Any, config: Any) -> list[str]:
+    """The names under which two mappings differ."""
+    there = there if isinstance(there, dict) else {}
+    config = config or {}
+    return [name for name in {**there, **config} if there.get(name) != config.get(name)]
 
 
 def _value_text(config: dict[str, Any], name: str) -> str:
@@ -161,10 +188,14 @@ def row(update: Update) -> dict[str, Any]:
     assert epoch is not None
     metrics = {name: [finite(value) for value in getattr(epoch, name)] for name in METRICS}
     return {
-        "epoch": epoch.number, "step": update.step, **metrics,
-        "diverged_at": [int(step) for step in epoch.diverged_at], "seconds": round(epoch.seconds, 6),
-        "elapsed": round(update.elapsed, 6), "compile_seconds": round(update.compile_seconds, 6),
-    }  # fmt: skip
+        "epoch": epoch.number,
+        "step": update.step,
+        **metrics,
+        "diverged_at": [int(step) for step in epoch.diverged_at],
+        "seconds": round(epoch.seconds, 6),
+        "elapsed": round(update.elapsed, 6),
+        "compile_seconds": round(update.compile_seconds, 6),
+    }
 
 
 def mean(values: np.ndarray) -> float:
@@ -174,22 +205,31 @@ def mean(values: np.ndarray) -> float:
 
 
 def write_result(
-    folder: Path, config: dict[str, Any], rows: list[dict[str, Any]], update: Update,
+    folder: Path,
+    config: dict[str, Any],
+    rows: list[dict[str, Any]],
+    update: Update,
     recorded: Sequence[str],
-) -> None:  # fmt: skip
+) -> None:
     """Write ``result.json`` with a digest of itself and of the records beside it."""
     names = ("config.json", "recipe.toml", "metrics.jsonl", *recorded)
-    files.write_json(folder / "result.json", files.sealed({
-        "config": config,
-        "epochs": rows,
-        "steps": update.step,
-        "diverged_at": rows[-1]["diverged_at"],
-        "environment": {
-            **environment("flaxact", "jax", "flax", "optax"),
-            "devices": jax.device_count(), "processes": jax.process_count(),
-        },
-        "files": files.digests(folder, names),
-    }))  # fmt: skip
+    files.write_json(
+        folder / "result.json",
+        files.sealed(
+            {
+                "config": config,
+                "epochs": rows,
+                "steps": update.step,
+                "diverged_at": rows[-1]["diverged_at"],
+                "environment": {
+                    **environment("flaxact", "jax", "flax", "optax"),
+                    "devices": jax.device_count(),
+                    "processes": jax.process_count(),
+                },
+                "files": files.digests(folder, names),
+            }
+        ),
+    )
 
 
 def write_begin(folder: Path, config: dict[str, Any], recipe: Recipe) -> None:
@@ -218,11 +258,8 @@ def is_finished(folder: Path, config: dict[str, Any], recipe: Recipe) -> bool:
     except DamagedError as error:
         _log.warning("%s: the missing part is trained again", error)
         return False
-    lost = [
-        name
-        for name, digest in result.files.items()
-        if files.digest_of_file(folder / name) != digest
-    ]
+    stored = result.files.items()
+    lost = [name for name, digest in stored if files.digest_of_file(folder / name) != digest]
     for name in lost:
         _log.warning("%s differs from what the run stored", folder / name)
     if {"config.json", "recipe.toml"} & {*lost}:

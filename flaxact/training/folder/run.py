@@ -8,7 +8,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ STRIDE = 200  # steps between looks at the clock and at signals, where many are 
 _log = logging.getLogger("flaxact")
 
 
-def run(
+def run(  # noqa: PLR0913 (most are keywords with defaults)
     net: Net,
     recipe: Recipe,
     data: Dataset | Streamed,
@@ -46,6 +46,7 @@ def run(
     folder: Path,
     *,
     model: str = "",
+    own_code: Mapping[str, str] | None = None,
     save_seconds: float = 60.0,
     profile: bool = False,
     tensorboard: bool = False,
@@ -90,7 +91,7 @@ def run(
     with contextlib.ExitStack() as stack:
         if first:
             stack.enter_context(locked(folder))
-        config = record.configuration(net, recipe, data, runs, model)
+        config = record.configuration(net, recipe, data, runs, model=model, own_code=own_code or {})
         record.check_configuration(folder, config)
         if record.is_finished(folder, config, recipe):
             return
@@ -123,7 +124,7 @@ def run(
         assert update is not None
         saved.save(update, rows)
         if first:
-            record.write_result(folder, config, rows, update, recorded)
+            record.write_result(folder, config, rows, update, recorded=recorded)
 
 
 class _Saved(contextlib.AbstractContextManager):
@@ -155,10 +156,13 @@ class _Saved(contextlib.AbstractContextManager):
     def _save(self, update: Update, rows: list[dict[str, Any]]) -> None:
         metric = None if update.epoch is None else mean(update.epoch.test_error)
         facts = {
-            "rows": rows, "seconds": update.seconds, "elapsed": update.elapsed,
-            "stream": update.stream, "devices": jax.device_count(),
+            "rows": rows,
+            "seconds": update.seconds,
+            "elapsed": update.elapsed,
+            "stream": update.stream,
+            "devices": jax.device_count(),
             "recorded": record.measured(self.folder, self.recorded),
-        }  # fmt: skip
+        }
         self.store.save(update.step, update.arrays(), facts, metric=metric)
         self.last = time.monotonic()
         self.best = min(self.best, math.inf if metric is None else metric)
@@ -210,9 +214,14 @@ def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]
     if facts["devices"] != jax.device_count():
         _log.warning(
             "this run was saved on %d devices and resumes on %d: the last bits may differ",
-            facts["devices"], jax.device_count(),
-        )  # fmt: skip
+            facts["devices"],
+            jax.device_count(),
+        )
     start = Start(
-        checkpoint.arrays, checkpoint.step, facts["seconds"], facts["elapsed"], facts["stream"]
+        checkpoint.arrays,
+        checkpoint.step,
+        facts["seconds"],
+        facts["elapsed"],
+        stream=facts["stream"],
     )
     return start, rows

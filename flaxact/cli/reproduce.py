@@ -7,8 +7,8 @@ from typing import Literal
 
 import tyro
 
-from flaxact import _interrupts
-from flaxact.commands import begin, command
+from flaxact import interrupts
+from flaxact.cli.train import begin, command
 
 
 def reproduce(
@@ -45,11 +45,11 @@ def reproduce(
         print(f"The page: {summary.write_summary(papers.load_summary(), folder)}")
     else:
         papers.check(name)
-        from flaxact._shown import console
+        from flaxact.progress import console
         from flaxact.reproduction import run
 
         begin(None, None, None)
-        with _interrupts.raised():
+        with interrupts.raised():
             page = run.reproduce(
                 name,
                 scale,

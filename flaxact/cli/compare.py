@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from flaxact import _interrupts
-from flaxact.commands import begin, command, read_recipe, report
+from flaxact import interrupts
+from flaxact.cli.train import begin, command, read_recipe, report
 from flaxact.errors import InputError
 from flaxact.studies.study import Study
 from flaxact.training.recipe import Recipe, fields_in
@@ -93,7 +93,7 @@ class Comparison:
     def loaded(self) -> tuple[Any, Any]:
         """The study and its data, checked."""
         from flaxact import data as datasets
-        from flaxact._shown import console
+        from flaxact.progress import console
         from flaxact.studies.study import check_folder
 
         study = self.study()
@@ -118,9 +118,9 @@ def compare(options: Options) -> None:
     """
     study, data = options.loaded()
     from flaxact import studies
-    from flaxact._shown import Bar
+    from flaxact.progress import Bar
 
-    with studies.held(options.out), _interrupts.raised():
+    with studies.held(options.out), interrupts.raised():
         if _nothing_to_do(study, data, options.out):
             return
         with Bar("epochs", lines=True) as bar:
@@ -131,7 +131,7 @@ def compare(options: Options) -> None:
 
 def _nothing_to_do(study: Any, data: Any, out: Path) -> bool:
     from flaxact import studies
-    from flaxact._shown import console
+    from flaxact.progress import console
 
     if not studies.finished(study, data, out):
         return False
@@ -169,19 +169,26 @@ def launch(
     """
     study, data = options.loaded()
     from flaxact import studies
-    from flaxact._shown import console
+    from flaxact.progress import console
     from flaxact.studies.launch import Machine
     from flaxact.studies.launch import launch as send
 
-    with studies.held(options.out), _interrupts.raised():
+    with studies.held(options.out), interrupts.raised():
         if _nothing_to_do(study, data, options.out):
             return
-        wait, failed = wait or cluster == "local" or at_once is not None, []
+        wait = wait or cluster == "local" or at_once is not None
+        failed = []
         for job in send(
-            study, data, options.out, cluster=cluster, wait=wait, at_once=at_once,
-            machine=Machine(partition, minutes, gpus, cpus, memory),
-            data_dir=options.data_dir, command=command(),
-        ):  # fmt: skip
+            study,
+            data,
+            options.out,
+            cluster=cluster,
+            wait=wait,
+            at_once=at_once,
+            machine=Machine(partition, minutes, gpus, cpus, memory=memory),
+            data_dir=options.data_dir,
+            command=command(),
+        ):
             said = f"job {job.number}, {job.activation}: {job.state} {job.text}"
             console.print(said, soft_wrap=True)
             failed += [job.activation] * (job.state == "failed")

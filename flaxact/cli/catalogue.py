@@ -96,15 +96,17 @@ def list_models(
         print(f"{name:<26} {size:<14} {models.family(name)}")
 
 
-def gallery(folder: tyro.conf.Positional[Path]) -> None:
+def gallery(folder: tyro.conf.Positional[Path], *, html: bool = False) -> None:
     """Write a page with the graph and the facts of every activation.
 
     Args:
       folder: Where README.md and one SVG an activation go.
+      html: Write index.html instead: one offline page with sliders, overlays, filters and a table to
+        sort (takes minutes).
     """
-    from flaxact.gallery import write
+    from flaxact.gallery import write, write_explorer
 
-    print(f"The gallery: {write(folder)}")
+    print(f"The gallery: {(write_explorer if html else write)(folder)}")
 
 
 def cite(activation: tyro.conf.Positional[str]) -> None:

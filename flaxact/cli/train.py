@@ -1,4 +1,4 @@
-"""The commands that train: arguments to a function call, and what is shown while it runs."""
+"""The commands that train, and that make a report again: arguments to a call, and what is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
-from flaxact import _interrupts
+from flaxact import _own_code, interrupts
 from flaxact.errors import InputError
 
 
@@ -71,24 +71,40 @@ def train(
     from flaxact.training import Recipe, grid
 
     chosen = Recipe.from_toml(read_recipe(recipe), "\n".join(option))
-    name, act = str(models.parse(model)), str(get(activation))
+    name = str(models.parse(model))
+    act = str(get(activation))
     members = grid(
         range(seeds), learning_rate or (None,), momentum or (None,), **dict(map(_swept, sweep))
     )
     begin(coordinator, processes, process)
-    data = _data(dataset, chosen, image_size, workers if stream else None, data_dir)
+    data = _data(dataset, chosen, image_size, workers if stream else None, data_dir=data_dir)
     from flaxact import training
     from flaxact.net import from_linen
 
     module = models.create_model(name, act, num_classes=data.num_classes)
     net = from_linen(module, members[0].swept)
-    from flaxact._shown import Shown
+    from flaxact.data.catalogue import own as own_data
+    from flaxact.progress import Shown
+    from flaxact.studies.study import own_definitions
 
-    with _interrupts.raised(), Shown(chosen, len(members)) as shown:
+    own = [*own_definitions(act, name), *(own_data[n] for n in [dataset] if n in own_data)]
+
+    with interrupts.raised(), Shown(chosen, len(members)) as shown:
         for epoch in training.run(
-            net, chosen, data, members, out, model=f"{name} with {act}", save_seconds=save_seconds,
-            profile=profile, tensorboard=tensorboard, watch=shown.step, chunk=chunk, split=split,
-        ):  # fmt: skip
+            net,
+            chosen,
+            data,
+            members,
+            folder=out,
+            model=f"{name} with {act}",
+            own_code=_own_code.digests(own),
+            save_seconds=save_seconds,
+            profile=profile,
+            tensorboard=tensorboard,
+            watch=shown.step,
+            chunk=chunk,
+            split=split,
+        ):
             shown.epoch(epoch)
     print(f"The run: {out / 'result.json'}")
 
@@ -147,11 +163,18 @@ def _data(
 
     def stream(split: str, batch_size: int) -> Any:
         return data.open_stream(
-            dataset, split=split, batch_size=batch_size, image_size=size, workers=workers,
-            data_dir=data_dir, put=ahead, shard=(jax.process_index(), jax.process_count()),
-        )  # fmt: skip
+            dataset,
+            split=split,
+            batch_size=batch_size,
+            image_size=size,
+            workers=workers,
+            data_dir=data_dir,
+            put=ahead,
+            shard=(jax.process_index(), jax.process_count()),
+        )
 
-    train, test = stream("train", recipe.batch_size), stream("test", EVALUATION_BATCH)
+    train = stream("train", recipe.batch_size)
+    test = stream("test", EVALUATION_BATCH)
     return Streamed(dataset, train, test)
 
 
@@ -161,7 +184,7 @@ def report(folder: tyro.conf.Positional[Path]) -> None:
     Args:
       folder: Where flaxact compare has written.
     """
-    from flaxact._shown import print_table
+    from flaxact.progress import print_table
     from flaxact.studies.report import table, write_report
 
     path = write_report(folder)

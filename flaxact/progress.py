@@ -1,7 +1,9 @@
-"""What is shown while something trains, and at its end: on a terminal, or as plain lines in a log."""
+"""What is shown while something trains, and at its end: on a terminal, in a notebook, or in a log."""
 
 from __future__ import annotations
 
+import html
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,10 +19,38 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from flaxact import _interrupts
+from flaxact import interrupts
 from flaxact._lazy import np
 
 console = Console(stderr=True)
+
+
+class _Cell:
+    """The bar of a notebook: one output of a cell, which is updated. It needs no widgets."""
+
+    def __init__(self, unit: str):
+        from IPython.display import display
+
+        self.unit = unit
+        self.began = time.perf_counter()
+        self.shown_at = 0.0
+        self.handle: Any = display(self._drawn(0, 1, "starting"), display_id=True)
+
+    def show(self, done: int, total: int, text: str) -> None:
+        """Draw it anew, at most five times a second."""
+        if time.perf_counter() - self.shown_at > 0.2 or done == total:
+            self.shown_at = time.perf_counter()
+            self.handle.update(self._drawn(done, total, text))
+
+    def _drawn(self, done: int, total: int, text: str) -> Any:
+        from IPython.display import HTML
+
+        seconds = int(time.perf_counter() - self.began)
+        said = f"{done}/{total} {self.unit}, {seconds // 60}:{seconds % 60:02}, {html.escape(text)}"
+        return HTML(
+            f'<progress value="{done if total else 1}" max="{total or 1}" '
+            f'style="vertical-align: middle"></progress> {said}'
+        )
 
 
 class Bar:
@@ -33,10 +63,18 @@ class Bar:
 
     def __init__(self, unit: str, *, lines: bool = False):
         columns = (
-            BarColumn(16), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"),
-        )  # fmt: skip
-        self.unit, self.lines, self.live = unit, lines, console.is_terminal
+            BarColumn(16),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        self.unit = unit
+        self.lines = lines
+        self.live = console.is_terminal
+        self.cell: _Cell | None = None
         self.progress = Progress(*columns, console=console)
         self.task = self.progress.add_task("starting", total=None)
         self.text = ""
@@ -44,6 +82,8 @@ class Bar:
     def __enter__(self) -> Bar:
         if self.live:
             self.progress.start()
+        elif console.is_jupyter:
+            self.cell = _Cell(self.unit)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -52,9 +92,11 @@ class Bar:
 
     def show(self, done: int, total: int, text: str) -> None:
         """Bring it up to date; raises an interrupt that was caught on its way."""
-        _interrupts.check()
+        interrupts.check()
         if self.live:
             self.progress.update(self.task, completed=done, total=total, description=text)
+        elif self.cell:
+            self.cell.show(done, total, text)
         elif self.lines and text != self.text:
             console.print(f"{done}/{total} {self.unit}: {text}", soft_wrap=True, highlight=False)
         self.text = text
@@ -75,7 +117,9 @@ class Shown:
     """A run: steps and images a second in a bar, and a line an epoch."""
 
     def __init__(self, recipe: Any, members: int):
-        self.bar, self.recipe, self.members = Bar("steps"), recipe, members
+        self.bar = Bar("steps")
+        self.recipe = recipe
+        self.members = members
         self.first: Any = None
 
     def __enter__(self) -> Shown:
@@ -90,7 +134,8 @@ class Shown:
         if self.first is None:
             self.first = update.step, update.elapsed
             console.print(f"compiled in {update.compile_seconds:.1f} s")
-        steps, seconds = update.step - self.first[0], update.elapsed - self.first[1]
+        steps = update.step - self.first[0]
+        seconds = update.elapsed - self.first[1]
         images = self.recipe.batch_size * self.members * steps
         text = f"{images / seconds:,.0f} images/s" if steps and seconds else ""
         self.bar.show(update.step, update.steps_per_epoch * self.recipe.epochs, text)

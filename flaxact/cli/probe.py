@@ -1,0 +1,83 @@
+"""The command that measures nets before training: arguments to a call, and what is shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from flaxact.cli.train import command
+
+
+def probe(
+    *,
+    model: str = "cuda_convnet",
+    activation: str = "relu,tanh",
+    init: str = "paper",
+    norm: str = "paper",
+    dataset: str = "mnist5k",
+    seeds: int = 3,
+    images: int = 256,
+    image_size: int | None = None,
+    data_dir: Path | None = None,
+    out: Path = Path("flaxact-probe"),
+) -> None:
+    """Measure what every activation of a model gets and gives before training; write a report.
+
+    Args:
+      model: Name or spec text.
+      activation: Names or spec texts, with commas between.
+      init: Initializations of the kernels, with commas between: paper, he, xavier, lecun, orthogonal,
+        lsuv, variance_preserving.
+      norm: Normalizations, with commas between: paper (the model's own), none, batch, layer, group, ...
+      dataset: As for compare.
+      seeds: Over which the figures are averaged.
+      images: Of the training set, that are seen.
+      image_size: Side to which images are brought, in pixels.
+      data_dir: Where TFDS keeps its data sets.
+      out: Folder of the report.
+    """
+    from flaxact import data as datasets
+    from flaxact.progress import Bar, console
+    from flaxact.studies import probing
+    from flaxact.studies.study import check_folder
+
+    chosen = probing.Probing(
+        listed(activation),
+        model,
+        listed(init),
+        listed(norm),
+        seeds=tuple(range(seeds)),
+        images=images,
+    )
+    datasets.check(dataset, data_dir=data_dir)
+    check_folder(out)
+    data = datasets.load(dataset, data_dir=data_dir, image_size=image_size)
+    cells = []
+    with Bar("nets", lines=True) as bar:
+        for cell in probing.measure(chosen, data, bar.show):
+            cells.append(cell)
+            console.print(
+                _probed(probing.title(cell), probing.SHOWN, probing.table(cell, probing.SHOWN))
+            )
+    print(f"The report: {probing.write(chosen, data, cells, out, command=command())}")
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Names with commas between them, but for those within brackets.
+
+    >>> listed("relu, elu(alpha=0.5),threshold(1, 2)")
+    ('relu', 'elu(alpha=0.5)', 'threshold(1, 2)')
+    """
+    parts = re.split(r",(?![^(]*\))", text)
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _probed(title: str, measures: tuple[str, ...], rows: list[tuple[str, list[str]]]) -> Any:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table("site", *(name.replace("_", " ") for name in measures), title=title, box=SIMPLE)
+    for site, cells in rows:
+        table.add_row(site, *cells)
+    return table

@@ -1,0 +1,111 @@
+"""A study in a notebook: run with a progress bar, and shown in a cell."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flaxact import data as datasets
+from flaxact.data import Dataset
+from flaxact.errors import InputError
+from flaxact.progress import Bar
+from flaxact.studies import _records, report, summary
+from flaxact.studies._records import Results
+from flaxact.studies.runs import check, run
+from flaxact.studies.study import Study, check_folder
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def compare(
+    study: Study,
+    data: Dataset | None = None,
+    folder: Path | str = "flaxact-results",
+    *,
+    command: str = "",
+) -> Results:
+    """Train what is missing of a study, with a progress bar, and write its report.
+
+    What the folder holds already is not trained again.
+
+    Args:
+      study: what to compare.
+      data: the data set that the study names; None loads it.
+      folder: where runs and the report are stored.
+      command: how to do this again, for the report.
+
+    Raises:
+      InputError: as ``run``; the data cannot be loaded; a batch is larger than the training set.
+    """
+    folder = Path(folder)
+    check_folder(folder)
+    if data is None:
+        data = datasets.load(study.dataset, image_size=study.image_size)
+    check(study, data)
+    with Bar("epochs", lines=True) as bar:
+        for progress in run(study, data, folder, command=command):
+            bar.show(progress.done, progress.total, progress.text)
+    report.write_report(folder)
+    return read_results(folder)
+
+
+def read_results(folder: Path | str) -> Results:
+    """The results that ``flaxact compare`` or ``run`` has stored in a folder.
+
+    Raises:
+      InputError: there are none, or they are damaged.
+    """
+    try:
+        return _records.read_results(Path(folder) / "results.json")
+    except FileNotFoundError:
+        raise InputError(f"no results.json in {str(folder)!r}: flaxact compare writes it") from None
+
+
+def table(results: Results) -> Table:
+    """The main table of the report, one row per activation, as a rich table.
+
+    A notebook shows it as it is. ``rich.print`` shows it on a terminal.
+    """
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    shown = Table(*report.titles(results), box=SIMPLE, pad_edge=False)
+    for row in summary.rows(results):
+        shown.add_row(*report.cells(results, row))
+    return shown
+
+
+@dataclass(frozen=True)
+class InlinePage:
+    """A page that a notebook shows in a frame, so that its styles stay inside.
+
+    Attributes:
+      path: of the HTML file.
+      height: of the frame, in pixels.
+    """
+
+    path: Path
+    height: int = 800
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.path.read_text("utf-8"))
+        return (
+            f'<iframe srcdoc="{page}" width="100%" height="{self.height}" '
+            'style="border: 1px solid #8888"></iframe>'
+        )
+
+
+def show_report(folder: Path | str, height: int = 800) -> InlinePage:
+    """The report of a folder, for the last line of a notebook's cell; the report is written anew.
+
+    Args:
+      folder: of a comparison.
+      height: of the frame, in pixels.
+
+    Raises:
+      InputError: as ``write_report``.
+    """
+    return InlinePage(report.write_report(Path(folder)), height)
