@@ -338,7 +338,9 @@ def test_a_color_image_that_was_not_looked_at_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("flaxact.data.folder.LOOKED_AT", 2)
     files = {f"train/a/{i}.png": COLOUR if i == 1 else GRAY for i in range(4)}
     found = Folder(folder_of(tmp_path, files), "train")
-    with pytest.raises(fa.InputError, match=r"a/1\.png.*it is in color, and the others are gray"):
+    with pytest.raises(
+        fa.InputError, match=r"a/1\.png.*it has color, and the other images are gray"
+    ):
         picture(found, 1)
 
 

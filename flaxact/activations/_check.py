@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from flaxact._grammar import as_kind, plain, value_text, type_names
+from flaxact._grammar import as_kind, plain, type_names, value_text
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._spec import OPTIONS, Activation, Spec, takes_activation, takes_axes
 from flaxact.errors import InputError

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
-from flaxact._grammar import HUGE, parse, value_text, type_names
+from flaxact._grammar import HUGE, parse, type_names, value_text
 from flaxact.data.augment import catalogue as augmentations
 from flaxact.data.options import bound
 from flaxact.data.preprocess import catalogue as preprocessings
