@@ -5,10 +5,11 @@ GitHub shows the same files where they are, so a link is written for the reposit
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mermaid import to_svg
@@ -22,8 +23,6 @@ PAGES = (  # files of the repository, and the folder of the site that they go to
     ("docs", "**/*.md", ""),
     ("paper_repro/results", "**/*.md", "papers"),
     ("notebooks", "*.ipynb", "notebooks"),
-    ("notebooks", "*.md", "notebooks"),
-    ("notebooks", "*.py", "notebooks"),
 )
 SINGLE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 UNLISTED = ("questions",)  # pages that are no part of the site
@@ -44,9 +43,6 @@ def gather(folder: Path, texts: dict[str, str], more: dict[str, str]) -> None:
     for page, place in pages.items():
         target = folder / place
         written.add(target)
-        if page.suffix == ".ipynb":
-            _write(target, page.read_text("utf-8"))
-            continue
         text, linked = rewritten(page, pages)
         text = MADE.sub(lambda match: texts[match[1]], text)
         text, drawn = _with_drawings(text, place)
@@ -99,10 +95,22 @@ def rewritten(page: Path, pages: dict[Path, Path]) -> tuple[str, dict[Path, Path
             site_of(source)
         return line
 
-    lines = page.read_text("utf-8").splitlines(keepends=True)
-    code_of = in_code if page.suffix == ".md" else in_notebook_code
-    pairs = zip(lines, code_of(lines), strict=True)
-    return "".join(line if code else line_of(line) for line, code in pairs), linked
+    def text_of(text: str) -> str:
+        lines = text.splitlines(keepends=True)
+        pairs = zip(lines, in_code(lines), strict=True)
+        return "".join(line if code else line_of(line) for line, code in pairs)
+
+    text = page.read_text("utf-8")
+    return (_of_notebook(text, text_of) if page.suffix == ".ipynb" else text_of(text)), linked
+
+
+def _of_notebook(text: str, text_of: Callable[[str], str]) -> str:
+    """A notebook whose Markdown cells went through a function."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = text_of("".join(cell["source"]))
+    return json.dumps(notebook)
 
 
 def in_code(lines: list[str]) -> Iterator[bool]:
@@ -115,15 +123,6 @@ def in_code(lines: list[str]) -> Iterator[bool]:
             fence = ""
         elif not fence and mark:
             fence = mark[0]
-
-
-def in_notebook_code(lines: list[str]) -> Iterator[bool]:
-    """The same for a notebook as a Python file: its text is in comments of Markdown cells."""
-    code = True
-    for line in lines:
-        if line.startswith("# %%"):
-            code = "[markdown]" not in line
-        yield code
 
 
 def _place_of_file(file: Path, pages: dict[Path, Path]) -> Path:

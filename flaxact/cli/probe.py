@@ -33,7 +33,7 @@ def probe(
       dataset: As for compare.
       seeds: Over which the figures are averaged.
       images: Of the training set, that are seen.
-      image_size: Side to which images are brought, in pixels.
+      image_size: Height and width in pixels to which images are resized.
       data_dir: Where TFDS keeps its data sets.
       out: Folder of the report.
     """
