@@ -216,20 +216,12 @@ def _typed(name: str, value: Any, declared: str) -> Any:
     if declared == "str" and isinstance(value, str):
         is_spec = name.removeprefix("each of ") in _SPECS and (value or name != "views")
         return str(parse(value)) if is_spec else value
-<<<<<<< HEAD
     if declared == "int" and isinstance(value, Integral) and not isinstance(value, bool):
-        if abs(value) >= HUGE:
-            raise InputError(f"{name} must be a whole number of at most 64 bits, not a huge one")
-        return int(value)
-    if declared == "float" and isinstance(value, Real) and not isinstance(value, bool):
-=======
-    if wanted == "int" and isinstance(value, Integral) and not isinstance(value, bool):
         whole = int(value)
         if abs(whole) >= HUGE:
             raise InputError(f"{name} must be a whole number of at most 64 bits, not a huge one")
         return whole
-    if wanted == "float" and isinstance(value, Real) and not isinstance(value, bool):
->>>>>>> origin/main
+    if declared == "float" and isinstance(value, Real) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:  # a whole number beyond any float
