@@ -26,7 +26,7 @@ SURROGATE = {name for name in fa.names() if fa.get(name).spec.surrogate}
 NOT_IN_JET = {
     *("arctan", "aria2", "bent_identity", "gelu", "gudermannian", "hard_sigmoid", "isrlu", "isru"),
     *("log_sigmoid", "mish", "nelu", "serf", "soft_exponential", "softplus"),
-    *("sparse_sigmoid", "spline", "squareplus", "tanhexp"),
+    *("sparse_sigmoid", "spline", "sqrt_softplus", "squareplus", "tanhexp"),
 }
 LONG = {"mtlu"}  # half a minute in jet, whose rules are called eagerly
 TRANSFORMED = (
