@@ -100,7 +100,7 @@ def measured() -> Iterator[Row]:
             pair = list(zip(functions, repeats, strict=True))
             times = np.array([[seconds(f, x, n) for f, n in pair] for _ in range(PAIRS)])
             low, median, high = np.quantile(times[:, 0] / times[:, 1], (0.25, 0.5, 0.75))
-            yield Row(name, kind, size, float(np.median(times[:, 0])), (low, median, high))
+            yield Row(name, kind, size, float(np.median(times[:, 0])), ratio=(low, median, high))
 
 
 def page(rows: list[Row]) -> str:

@@ -273,9 +273,10 @@ def table(pieces: Sequence[dict[str, Any]]) -> str:
     said = "; ".join(sorted(versions))
     lines = [
         "# What XLA makes of our programs for TPU chips\n",
-        f"`python benchmarks/tpu.py`, {said}; compiled on a machine without a TPU. The figures are the",
-        "compiler's own, for each chip. They say whether a program compiles, what memory it needs and",
-        "what it moves; they do not say how long it takes, which nobody has measured yet.\n",
+        f"`python benchmarks/tpu.py`, {said}.",
+        "Compiled on a machine without a TPU. The figures are the compiler's own, for each chip. They",
+        "say whether a program compiles, what memory it needs and what it moves; they do not say how",
+        "long it takes, which nobody has measured yet.\n",
         *_activation_lines(rows),
         *_model_lines(rows),
         *_engine_lines(rows),

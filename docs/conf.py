@@ -7,6 +7,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "_site"))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import sphinx.ext.autosummary
+import sphinx.ext.napoleon
+
 import flaxact
 
 project = "flaxact"
@@ -39,7 +42,6 @@ suppress_warnings = ["myst.header"]  # results begin a page's tables at the thir
 
 # Notebooks are run by the tests, not here.
 nb_execution_mode = "off"
-nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath", "html_image"]
 myst_fence_as_directive = ["math"]  # as GitHub shows it
 myst_heading_anchors = 4
@@ -61,3 +63,16 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
+
+# Summaries end at the end of a sentence.
+sphinx.ext.autosummary.WELL_KNOWN_ABBREVIATIONS += ("eq.", "eqs.", "Eq.", "Fig.", "p.")
+GoogleDocstring = sphinx.ext.napoleon.GoogleDocstring
+
+
+def _untyped(docstring: GoogleDocstring) -> tuple[str, list[str]]:
+    """A property's text: what stands before its colon is no type, since an annotation says that."""
+    lines = docstring._consume_to_end()
+    return "", GoogleDocstring(lines, docstring._config).lines()
+
+
+GoogleDocstring._consume_inline_attribute = _untyped

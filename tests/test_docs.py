@@ -88,7 +88,9 @@ def test_python_runs(page, tmp_path, monkeypatch):
 
 def check_printed(block, names, page):
     """Run examples as doctest does, and compare what they print."""
-    example = doctest.DocTestParser().get_doctest(block, names, page, page, 0)
+    example = doctest.DocTestParser().get_doctest(
+        string=block, globs=names, name=page, filename=page, lineno=0
+    )
     example.globs = names  # get_doctest takes a copy
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     printed = io.StringIO()
@@ -194,7 +196,8 @@ def test_every_page_of_the_site_has_a_place_in_its_contents(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "_site"))
     gather = importlib.import_module("gather")
     places = gather.places()
-    listed = {line for tree in gather.toctrees(places.values()) for line in tree.splitlines()}
+    lines = {line for tree in gather.toctrees(places.values()) for line in tree.splitlines()}
+    listed = {re.sub(r".* <(.*)>$", r"\1", line) for line in lines}
     pages = {str(place.with_suffix("")) for place in places.values()} - {"index"}
     assert pages - listed == set()
     named_pages = {p for pages in gather.SECTIONS.values() for p in pages if not p.endswith("*")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -9,6 +10,8 @@ import gather
 import links
 import reference
 from sphinx.cmd.build import main as sphinx
+
+from flaxact.gallery import write_explorer
 
 BUILD = gather.ROOT / "build"
 
@@ -25,6 +28,9 @@ def main() -> int:
     if status := sphinx([*arguments, "-b", "html", str(source), str(site)]):
         return status
     gather.copy_images(source, site)
+    links.make_accessible(site)
+    if "FLAXACT_DOCS_EXPLORER" in os.environ:
+        write_explorer(site / "explorer")
     if broken := links.broken(site):
         print("links that lead nowhere:", *broken, sep="\n  ")
         return 1

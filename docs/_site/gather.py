@@ -44,8 +44,10 @@ def gather(folder: Path, texts: dict[str, str], more: dict[str, str]) -> None:
         target = folder / place
         written.add(target)
         text, linked = rewritten(page, pages)
-        text = MADE.sub(lambda match: texts[match[1]], text)
-        text, drawn = _with_drawings(text, place)
+        drawn = {}
+        if page.suffix == ".md":
+            text = MADE.sub(lambda match: texts[match[1]], text)
+            text, drawn = _with_drawings(text, place)
         for image, svg in drawn.items():
             _write(folder / image, svg)
             written.add(folder / image)
@@ -83,7 +85,7 @@ def rewritten(page: Path, pages: dict[Path, Path]) -> tuple[str, dict[Path, Path
         elif file in pages:
             place = pages[file]
         elif file.is_file():
-            place = linked[file] = _place_of_file(file, pages)
+            place = linked[file] = _place_of_file(file)
         else:
             raise FileNotFoundError(f"{page}: {target} is no page and no file")
         return os.path.relpath(place, here)
@@ -101,16 +103,16 @@ def rewritten(page: Path, pages: dict[Path, Path]) -> tuple[str, dict[Path, Path
         return "".join(line if code else line_of(line) for line, code in pairs)
 
     text = page.read_text("utf-8")
-    return (_of_notebook(text, text_of) if page.suffix == ".ipynb" else text_of(text)), linked
+    return (_in_cells(text, text_of) if page.suffix == ".ipynb" else text_of(text)), linked
 
 
-def _of_notebook(text: str, text_of: Callable[[str], str]) -> str:
-    """A notebook whose Markdown cells went through a function."""
-    notebook = json.loads(text)
-    for cell in notebook["cells"]:
+def _in_cells(notebook: str, change: Callable[[str], str]) -> str:
+    """A notebook whose text cells are changed."""
+    found = json.loads(notebook)
+    for cell in found["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = text_of("".join(cell["source"]))
-    return json.dumps(notebook)
+            cell["source"] = change("".join(cell["source"])).splitlines(keepends=True)
+    return json.dumps(found, ensure_ascii=False)
 
 
 def in_code(lines: list[str]) -> Iterator[bool]:
@@ -125,7 +127,7 @@ def in_code(lines: list[str]) -> Iterator[bool]:
             fence = mark[0]
 
 
-def _place_of_file(file: Path, pages: dict[Path, Path]) -> Path:
+def _place_of_file(file: Path) -> Path:
     """Beside the page that is beside it, so that HTML's relative links hold; else under files/."""
     for base, _, place in PAGES:
         if file.is_relative_to(ROOT / base):
@@ -155,10 +157,19 @@ def toctrees(places) -> Iterator[str]:
             if page.endswith("*"):
                 rest = sorted(n for n in names - named if n.startswith(page[:-1]))
                 named.update(rest)
-                yield from rest
+                yield from map(_labelled, rest)
             else:
                 yield page
         yield "```\n"
+
+
+def _labelled(page: str) -> str:
+    """An entry of the contents. A paper's pages have one title at all scales, and it is long."""
+    paper = re.fullmatch(r"papers/([a-z_]+)(\d*)/(\w+)", page)
+    if not paper:
+        return page
+    name = " ".join(filter(None, [paper[1].replace("_", " ").capitalize(), paper[2]]))
+    return f"{name} ({paper[3]}) <{page}>"
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,6 +12,10 @@ import re
 import runpy
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 import flaxact
 from flaxact import models
 from flaxact.activations._spec import catalogue
@@ -20,6 +24,10 @@ from flaxact.diagnostics import measures
 from flaxact.training import Recipe
 
 ROOT = Path(__file__).parents[2]
+EXPLORER = (
+    '<p><a href="explorer/index.html">Explore the activations</a>: curves with a slider per '
+    "hyperparameter, overlays, a table to sort and filter.</p>"
+)
 
 
 def made() -> tuple[dict[str, str], dict[str, str]]:
@@ -28,6 +36,8 @@ def made() -> tuple[dict[str, str], dict[str, str]]:
         "command line": _command_line(),
         "measures": _measures(),
         "recipe": _recipe(),
+        "kinks": _kinks(),
+        "explorer": EXPLORER if "FLAXACT_DOCS_EXPLORER" in os.environ else "",
     }
     pages = {}
     for name, (text, more) in {
@@ -194,6 +204,35 @@ def _measures() -> str:
         f"| `{name}` | {measures.summary(name)} |" for name in sorted(measures.catalogue)
     )
     return f"| name | what |\n| --- | --- |\n{rows}\n"
+
+
+def _kinks() -> str:
+    """The derivative at each kink of each activation, from both sides and at it."""
+    rows = []
+    for name, spec in sorted(catalogue.items()):
+        if name != spec.name or not spec.ours or spec.is_transform or spec.coupled:
+            continue
+        act = flaxact.get(name)
+        points = np.asarray(act.kinks, np.float32)
+        if not points.size or not np.isfinite(points).all():
+            continue
+        sides = [_slopes(act, points + step) for step in (-1e-3, 1e-3)]
+        at = _slopes(act, points)
+        theirs = getattr(jax.nn, name, None)
+        other = _slopes(theirs, points) if callable(theirs) else ["–"] * points.size
+        rows += [
+            f"| `{name}` | {point:g} | {left} | {right} | **{here}** | {jaxs} |"
+            for point, left, right, here, jaxs in zip(points, *sides, at, other, strict=True)
+        ]
+    head = "| activation | kink at | from the left | from the right | flaxact | `jax.nn` |"
+    lines = "\n".join(rows)
+    return f"{head}\n| --- | --- | --- | --- | --- | --- |\n{lines}\n"
+
+
+def _slopes(function, points) -> list[str]:
+    """Derivatives, to three digits."""
+    ones = jnp.ones(points.shape, points.dtype)
+    return [f"{float(s):.3g}" for s in jax.jvp(function, (jnp.asarray(points),), (ones,))[1]]
 
 
 def _recipe() -> str:

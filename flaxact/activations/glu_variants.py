@@ -51,6 +51,7 @@ def glu(x: jax.Array, axis: int = -1) -> jax.Array:
       x: the input, whose width along the axis is even.
       axis: where it is cut in two.
 
+    >>> import jax.numpy as jnp
     >>> glu(jnp.array([2.0, 0.0]))
     Array([1.], dtype=float32)
     """
@@ -66,6 +67,7 @@ def bilinear(x: jax.Array, axis: int = -1) -> jax.Array:
       x: the input, whose width along the axis is even.
       axis: where it is cut in two.
 
+    >>> import jax.numpy as jnp
     >>> bilinear(jnp.array([2.0, 3.0]))
     Array([6.], dtype=float32)
     """
@@ -81,6 +83,7 @@ def reglu(x: jax.Array, axis: int = -1) -> jax.Array:
       x: the input, whose width along the axis is even.
       axis: where it is cut in two.
 
+    >>> import jax.numpy as jnp
     >>> reglu(jnp.array([2.0, 3.0]))
     Array([6.], dtype=float32)
     """
@@ -101,6 +104,7 @@ def geglu(x: jax.Array, axis: int = -1, approximate: bool = True) -> jax.Array:
       axis: where it is cut in two.
       approximate: GELU's tanh form.
 
+    >>> import jax.numpy as jnp
     >>> [round(float(y), 4) for y in geglu(jnp.array([2.0, 1.0]))]
     [1.6824]
     """
@@ -116,6 +120,7 @@ def swiglu(x: jax.Array, axis: int = -1) -> jax.Array:
       x: the input, whose width along the axis is even.
       axis: where it is cut in two.
 
+    >>> import jax.numpy as jnp
     >>> [round(float(y), 4) for y in swiglu(jnp.array([2.0, 1.0]))]
     [1.4621]
     """
@@ -135,6 +140,7 @@ def seglu(x: jax.Array, axis: int = -1) -> jax.Array:
       x: the input, whose width along the axis is even.
       axis: where it is cut in two.
 
+    >>> import jax.numpy as jnp
     >>> [round(float(y), 4) for y in seglu(jnp.array([2.0, 1.0]))]
     [2.1014]
     """

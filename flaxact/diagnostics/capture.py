@@ -94,13 +94,10 @@ def capture(
         rngs = {} if key is None else {"dropout": key, "activation": jax.random.fold_in(key, 1)}
         changing = [k for k in variables if k != "params"] if train else []
         with nn.intercept_methods(watch):
+            all_variables = {**variables, "params": params}
+            mutable = [*changing, USES]
             logits, updates = apply_module(
-                module,
-                {**variables, "params": params},
-                images,
-                train=train,
-                rngs=rngs,
-                mutable=[*changing, USES],
+                module, all_variables, images, train=train, rngs=rngs, mutable=mutable
             )
         loss = jnp.zeros((), jnp.float32)
         if labels is not None:

@@ -20,12 +20,14 @@ def by_epoch(results: Results) -> DataFrame:
 
 def by_site(results: Results) -> DataFrame:
     """One row per run, epoch and site, with the measures that were taken there."""
-    return _frame([
-        {**key, "epoch": probe.epoch, "site": site, **measures}
-        for run, key in _keyed(results)
-        for probe in run.probes
-        for site, measures in probe.sites.items()
-    ])  # fmt: skip
+    return _frame(
+        [
+            {**key, "epoch": probe.epoch, "site": site, **measures}
+            for run, key in _keyed(results)
+            for probe in run.probes
+            for site, measures in probe.sites.items()
+        ]
+    )
 
 
 def _keyed(results: Results) -> Iterator[tuple[Run, dict[str, Any]]]:

@@ -219,9 +219,8 @@ def updates(
                 **groups.metrics(step),
             )
             yield update(epoch)
-            if step == groups.steps * recipe.epochs or _ended(
-                recipe, epoch, time.perf_counter() - began
-            ):
+            elapsed = time.perf_counter() - began
+            if step == groups.steps * recipe.epochs or _ended(recipe, epoch, elapsed):
                 return
             seconds = 0.0
         before = time.perf_counter()

@@ -23,6 +23,7 @@ from flaxact.training.placement import Division, Place, gathered, places
 from flaxact.training.programs import (
     EVALUATION_BATCH,
     ProgramPlan,
+    Programs,
     available,
     compiled,
     plan_recipe,
@@ -49,15 +50,14 @@ def prepare(
     data, sample, test_images, steps = _loaded(recipe, data)
     check_swept(net, runs, sample[0])
     shape = shape_of(recipe.augment, recipe.views, sample[0].shape[1:])
-    streamed = isinstance(data, Streamed)
     outputs, convolutional = _traced(net, shape, str(sample[0].dtype))
     _check_outputs(outputs, data)
     is_slow_in_loops = jax.default_backend() == "cpu" and convolutional
     together = (loop or ("dispatch" if is_slow_in_loops else "scan")) == "scan"
-    kind = "stream" if streamed else "scan" if together else "dispatch"
+    kind = "stream" if isinstance(data, Streamed) else "scan" if together else "dispatch"
     batches = recipe.batch_size, EVALUATION_BATCH
     where = places(devices, split, len(runs), batches, vmapped=together, chunk=chunk)
-    view = views(recipe.views)
+    images = (sample[0].shape, str(sample[0].dtype))
     augment = augmentation(recipe.augment, sample[0])
 
     def plan(size: int, place: Place) -> ProgramPlan:
@@ -67,11 +67,11 @@ def prepare(
             kind,
             size,
             hyperparameters=names,
-            images=(sample[0].shape, str(sample[0].dtype)),
+            images=images,
             test_images=test_images,
             steps=steps,
             augment=augment,
-            views=view,
+            views=views(recipe.views),
             place=place,
         )
 
@@ -81,9 +81,7 @@ def prepare(
     parts = [tuple(runs[first : first + size]) for first in range(0, len(runs), size)]
     at = [where[i % len(where)] for i in range(len(parts))]
     plans = [plan(len(part), place) for part, place in zip(parts, at, strict=True)]
-    distinct = dict.fromkeys(plans)
-    with ThreadPoolExecutor() as pool:  # one program per device, compiled side by side
-        programs = dict(zip(distinct, pool.map(compiled, distinct), strict=True))
+    programs = _compiled(plans)
     groups = [
         Group(members=part, programs=programs[each], place=place)
         for part, each, place in zip(parts, plans, at, strict=True)
@@ -97,6 +95,13 @@ def prepare(
         steps=steps,
         compile_seconds=max(each.compile_seconds for each in programs.values()),
     )
+
+
+def _compiled(plans: Sequence[ProgramPlan]) -> dict[ProgramPlan, Programs]:
+    """One program per device, compiled side by side."""
+    distinct = dict.fromkeys(plans)
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(distinct, pool.map(compiled, distinct), strict=True))
 
 
 def _checked(
