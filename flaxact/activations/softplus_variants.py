@@ -35,13 +35,15 @@ _FAR = -20.0  # below, softplus is the exponential to all digits of float32
 def _root_softplus(x: jax.Array) -> jax.Array:
     """The square root of softplus: below ``_FAR`` as a series, as softplus would become 0 too early."""
     near = jnp.where(x < _FAR, _FAR, x)
-    tail = jnp.exp(x / 2) * (1 - jnp.exp(jnp.where(x < _FAR, x, _FAR)) / 4)
+    far = jnp.where(x < _FAR, x, _FAR)
+    tail = jnp.exp(far / 2) * (1 - jnp.exp(far) / 4)
     return jnp.where(x < _FAR, tail, jnp.sqrt(jnp.logaddexp(near, 0)))
 
 
 def _root_softplus_slope(x: jax.Array) -> jax.Array:
     near = jnp.where(x < _FAR, _FAR, jnp.where(x > 1e30, 1e30, x))  # beyond, the next slope is ∞ · 0
-    tail = jnp.exp(x / 2) * (0.5 - 3 * jnp.exp(jnp.where(x < _FAR, x, _FAR)) / 8)
+    far = jnp.where(x < _FAR, x, _FAR)
+    tail = jnp.exp(far / 2) * (0.5 - 3 * jnp.exp(far) / 8)
     return jnp.where(x < _FAR, tail, sigmoids(near)[0] / (2 * _root_softplus(near)))
 
 
