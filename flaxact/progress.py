@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from flaxact import interrupts
 from flaxact._lazy import np
 
 console = Console(stderr=True)
+SILENT = 30.0  # seconds after which a log gets a line that says it is still at work
 
 
 class _Cell:
@@ -78,17 +80,43 @@ class Bar:
         self.progress = Progress(*columns, console=console)
         self.task = self.progress.add_task("starting", total=None)
         self.text = ""
+        self.state = 0, 0  # done, and of how many
+        self.begun = self.said = time.monotonic()
+        self.ended = threading.Event()
 
     def __enter__(self) -> Bar:
         if self.live:
             self.progress.start()
         elif console.is_jupyter:
             self.cell = _Cell(self.unit)
+        elif self.lines:
+            threading.Thread(target=self._keep_saying, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.ended.set()
         if self.live:
             self.progress.stop()
+
+    def _keep_saying(self) -> None:
+        """Say every so many seconds in which nothing new is said that it is still at work."""
+        while not self.ended.wait(max(0.1, self.said + SILENT - time.monotonic())):
+            if time.monotonic() - self.said >= SILENT:
+                self._line(f"{self.text} (at work, {self._clock()})")
+
+    def _clock(self) -> str:
+        """How long it took, and about how long it will take."""
+        elapsed = time.monotonic() - self.begun
+        done, total = self.state
+        text = f"{_minutes(elapsed)} so far"
+        if done:
+            text += f", about {_minutes(elapsed / done * (total - done))} left"
+        return text
+
+    def _line(self, text: str) -> None:
+        done, total = self.state
+        self.said = time.monotonic()
+        console.print(f"{done}/{total} {self.unit}: {text}", soft_wrap=True, highlight=False)
 
     def show(self, done: int, total: int, text: str) -> None:
         """Bring it up to date; raises an interrupt that was caught on its way."""
@@ -97,9 +125,20 @@ class Bar:
             self.progress.update(self.task, completed=done, total=total, description=text)
         elif self.cell:
             self.cell.show(done, total, text)
-        elif self.lines and text != self.text:
-            console.print(f"{done}/{total} {self.unit}: {text}", soft_wrap=True, highlight=False)
+        self.state = done, total
+        is_new = text != self.text
         self.text = text
+        if self.lines and is_new and not (self.live or self.cell):
+            self._line(text)
+
+
+def _minutes(seconds: float) -> str:
+    """Minutes and seconds.
+
+    >>> _minutes(75.2)
+    '1:15'
+    """
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

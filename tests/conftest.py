@@ -31,6 +31,8 @@ if not hasattr(jax, "enable_x64"):
 if not hasattr(nnx, "set_graph_mode"):
     nnx.set_graph_mode = _graph_mode
 
+os.environ.setdefault("FLAXACT_COMPILATION_CACHE", "off")  # tests write nothing of the user's
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):

@@ -18,6 +18,7 @@ from flaxact.diagnostics.probe import DEFAULT
 from flaxact.stored.schema import decode
 from flaxact.studies import learned, plots, summary
 from flaxact.studies._records import Results, read_results
+from flaxact.studies.answer import answer
 from flaxact.studies.report import write_report
 
 EPOCHS = 4
@@ -143,25 +144,23 @@ def test_a_rate_at_which_all_diverge_is_named_as_such():
     row = summary.rows(found)[1]
     assert row.diverged == 3
     assert row.test_error is None
-    assert "Seeds diverged at every rate tried: tanh (3 of 3 seeds)" in " ".join(
-        summary.answer(found)
-    )
+    assert "Seeds diverged at every rate tried: tanh (3 of 3 seeds)" in " ".join(answer(found))
 
 
 def test_the_answer_is_hedged_by_the_intervals():
-    apart = " ".join(summary.answer(record({"relu": (0.02,), "tanh": (0.2,)}, rates=(0.1,))))
+    apart = " ".join(answer(record({"relu": (0.02,), "tanh": (0.2,)}, rates=(0.1,))))
     assert "The lowest test error in the last epoch is relu's" in apart
     assert "do not tell apart" not in apart
-    close = record({"relu": (0.0202,), "tanh": (0.02,)}, rates=(0.1,))
-    assert "do not tell apart" in " ".join(summary.answer(close))
-    alone = " ".join(summary.answer(record(seeds=(0,))))
+    close = record({"relu": (0.021,), "tanh": (0.02,)}, rates=(0.1,))
+    assert "do not tell apart" in " ".join(answer(close))
+    alone = " ".join(answer(record(seeds=(0,))))
     assert "one seed says nothing of how sure that is" in alone
 
 
 def test_speed_is_said_as_a_ratio():
     found = record({"relu": (0.02,), "elu": (0.06,)}, rates=(0.1,))
     fast, slow = (np.median(row.epochs_to) for row in summary.rows(found))
-    sentence = summary.answer(found)[0]
+    sentence = answer(found)[0]
     assert f"relu came down to 30% training error first, after {fast:.1f} epochs" in sentence
     assert f"elu took {slow / fast:.1f} times as many" in sentence
 
@@ -201,7 +200,7 @@ def test_one_page_that_loads_nothing(report):
     for said in ("relu", "0.01 (lowest tried)", "95%", "7,522", "flaxact compare <relu> & tanh"):
         assert said in words
     inner = 3 * (len(plots.INNER) + 1)  # an activation: heat maps and ridgelines
-    assert page.tags.count("svg") == 5 + inner + 1  # and of what was learned
+    assert page.tags.count("svg") == 6 + inner + 1  # and of what was learned
     pictures = re.findall("<svg.*?</svg>", text, re.S)
     assert not [
         p for p in pictures if re.search("#(ffffff|000000|333333)", p)

@@ -172,7 +172,7 @@ def test_trained_variables_that_are_not_there(asked, said):
 @pytest.mark.parametrize(
     ("options", "fields"),
     [
-        ({}, {"epochs": 6, "learning_rates": (0.001, 0.003, 0.01, 0.03)}),
+        ({}, {"epochs": 6, "learning_rates": (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)}),
         ({"option": ("epochs=2", "learning_rate=0.5")}, {"epochs": 2, "learning_rates": (0.5,)}),
         ({"epochs": 4, "learning_rate": (0.1, 0.2)}, {"epochs": 4, "learning_rates": (0.1, 0.2)}),
     ],

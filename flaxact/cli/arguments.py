@@ -20,11 +20,13 @@ from flaxact.cli.compare import compare, launch
 from flaxact.cli.probe import probe
 from flaxact.cli.reproduce import reproduce
 from flaxact.cli.train import report, train
+from flaxact.cli.watching import show_ranks, show_status
 from flaxact.doctor import doctor
 from flaxact.errors import InputError, unknown
 
 COMMANDS = {
     "compare": compare, "launch": launch, "train": train, "probe": probe, "report": report,
+    "status": show_status, "ranks": show_ranks,
     "list": list_names, "describe": describe, "cite": cite, "gallery": gallery,
     "models": list_models, "reproduce": reproduce, "doctor": doctor,
 }  # fmt: skip

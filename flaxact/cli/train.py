@@ -38,13 +38,13 @@ def train(
     processes: int | None = None,
     process: int | None = None,
 ) -> None:
-    """Train a model, from several seeds and at several rates at once; again, it goes on after a stop.
+    """Train a model with several seeds and learning rates at once; the same command resumes it.
 
     Args:
       activation: Name or spec text.
       model: Name or spec text.
       dataset: mnist5k, the name of a TFDS image classification set, or with --stream a folder of images.
-      recipe: TOML file; what it leaves out is as by default.
+      recipe: TOML file; omitted fields take their defaults.
       option: Fields of the recipe, as "epochs=20" "optimizer='adamw'" "augment=['crop', 'flip']"; they
         go before the file's.
       seeds: Number of runs, with seeds 0, 1, 2, ...
@@ -53,7 +53,7 @@ def train(
       sweep: Hyperparameters of the activation that are trained at once, as "negative_slope=0,0.1,0.3".
       stream: Read images while training, for sets that are larger than the memory.
       workers: Processes that read and decode them.
-      image_size: Side to which images are brought, in pixels; needed with --stream.
+      image_size: Height and width in pixels to which images are resized; required with --stream.
       data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
       out: Folder of the run.
       chunk: How many members are trained by one program; else as many as the memory holds.
@@ -133,12 +133,13 @@ def _swept(text: str) -> tuple[str, tuple[float, ...]]:
 
 def begin(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """Before anything is done with JAX: every core a device, or several processes."""
-    from flaxact.training.distributed import initialize, use_cores
+    from flaxact.training.distributed import initialize, keep_programs, use_cores
 
     if coordinator is None and processes is None and process is None:
         use_cores()
     else:
         initialize(None if coordinator == "environment" else coordinator, processes, process)
+    keep_programs()
     import jax
 
     jax.devices()  # it starts here, where an interrupt ends the process, and not within a training
@@ -178,17 +179,28 @@ def _data(
     return Streamed(dataset, train, test)
 
 
-def report(folder: tyro.conf.Positional[Path]) -> None:
+def report(folder: tyro.conf.Positional[Path], *, watch: bool = False, port: int = 8765) -> None:
     """Make tables, plots and report.html again from results.json.
 
     Args:
-      folder: Where flaxact compare has written.
+      folder: Where flaxact compare writes or has written.
+      watch: Serve it on this machine as a page that reloads, until Ctrl-C; also while it trains.
+      port: Of that page.
     """
+    if watch:
+        from flaxact.cli.watching import watch_report
+
+        watch_report(folder, port)
+        return
     from flaxact.progress import print_table
-    from flaxact.studies.report import table, write_report
+    from flaxact.studies.report import difference_table, table, write_report
 
     path = write_report(folder)
     print_table(*table(folder))
+    heading, titles, rows = difference_table(folder)
+    if rows:
+        print(heading)
+        print_table(titles, rows)
     print(f"The report: {path}")
 
 

@@ -1,4 +1,4 @@
-"""Choose a learning rate, then train evaluation seeds at it: the one search that all papers share."""
+"""Choose a learning rate, then train evaluation seeds at it: the search of a study, piece by piece."""
 
 from __future__ import annotations
 
@@ -9,42 +9,34 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from flaxact.reproduction.workspace import Workspace
+from flaxact.studies.search import (
+    TUNING_SEED,
+    Score,
+    Search,
+    TriedRate,
+    Tuned,
+    error_score,
+    search,
+)
 from flaxact.training.members import Member
 
-TUNING_SEED = 100  # never evaluated
-Score = tuple[float, ...]  # the lower the better
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """How a learning rate is chosen.
-
-    Attributes:
-      rates: the grid to start with, at equal factors.
-      rungs: after how many epochs rates are dropped, in ascending order.
-      keep: how many rates remain after each rung.
-      epochs: the most that a remaining rate is trained for.
-      widenings: how often the grid may be widened by two rates where its best is at an edge.
-    """
-
-    rates: tuple[float, ...]
-    rungs: tuple[int, ...] = ()
-    keep: tuple[int, ...] = ()
-    epochs: int
-    widenings: int = 3
+__all__ = [
+    "TUNING_SEED", "OneRung", "Score", "Search", "TriedRate", "Tuned", "error_score",
+    "parabola_optimum", "repeat", "search", "tune", "tune_in_two_pieces", "tune_then_repeat",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneRung:
-    """Settings of a study whose searches drop rates once, after ``rung`` epochs; ``keep`` remain.
+    """Settings of a study whose searches drop rates once, after ``rung`` epochs, down to ``keep``.
 
     Attributes:
-      rates: the grid to start with.
-      rung: after how many epochs.
+      rates: the initial grid, with equal ratios.
+      rung: the epochs after which rates are dropped.
       keep: how many rates remain.
       widenings: how often the grid may be widened.
-      epochs: of the remaining rates, and of the evaluation.
-      seeds: 0, 1, ... are evaluated.
+      epochs: the training length of the remaining rates and of the evaluation.
+      seeds: the number of evaluation seeds, from 0.
     """
 
     rates: tuple[float, ...]
@@ -66,87 +58,6 @@ class OneRung:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class TriedRate:
-    """A rate of a search, and its score after the last rung that it reached, at ``epochs``."""
-
-    rate: float
-    epochs: int = 0
-    score: Score
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tuned:
-    """The result of a search.
-
-    Attributes:
-      best: the best rate.
-      edge: ``lowest`` or ``highest`` where the best is at an end of the widened grid, else empty.
-      rates: all that were tried, in ascending order.
-    """
-
-    best: float
-    edge: str
-    rates: tuple[TriedRate, ...]
-
-    @property
-    def best_score(self) -> Score:
-        """The score of the best rate."""
-        return next(tried.score for tried in self.rates if tried.rate == self.best)
-
-
-def error_score(error: float | None) -> Score:
-    """(0, error), or (1, 1) for a run that has diverged, which ranks behind all others.
-
-    >>> error_score(0.25), error_score(None)
-    ((0, 0.25), (1, 1.0))
-    """
-    return (1, 1.0) if error is None else (0, error)
-
-
-def search(space: Search, train: Callable[[Sequence[float], int], Sequence[Score]]) -> Tuned:
-    """Successive halving, widened where the best rate is at an edge of the grid.
-
-    Args:
-      space: the rates and the rungs.
-      train: gives a score for each of some rates, trained for so many epochs in all. It is asked for
-        the same rate and number of epochs again after a widening, so it should remember.
-
-    >>> scores = lambda rates, epochs: [(abs(math.log(rate / 0.3)),) for rate in rates]
-    >>> tuned = search(Search(rates=(0.01, 0.02, 0.04), rungs=(1,), keep=(2,), epochs=5), scores)
-    >>> tuned.best, tuned.edge, [tried.rate for tried in tuned.rates]
-    (0.32, '', [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64])
-    """
-    rates = sorted(space.rates)
-    for left in reversed(range(space.widenings + 1)):
-        tuned = _halved(rates, space, train)
-        if not left or not tuned.edge or len(rates) < 2:
-            break
-        factor = rates[1] / rates[0]
-        if tuned.edge == "highest":
-            rates += [rates[-1] * factor, rates[-1] * factor**2]
-        else:
-            rates = [rates[0] / factor**2, rates[0] / factor, *rates]
-        rates = [float(f"{rate:.6g}") for rate in rates]
-    return tuned
-
-
-def _halved(
-    rates: Sequence[float], space: Search, train: Callable[[Sequence[float], int], Sequence[Score]]
-) -> Tuned:
-    remaining = list(rates)
-    tried: dict[float, TriedRate] = {}
-    for rung, keep in zip((*space.rungs, space.epochs), (*space.keep, 1), strict=True):
-        for rate, score in zip(remaining, train(remaining, rung), strict=True):
-            tried[rate] = TriedRate(rate=rate, epochs=rung, score=score)
-        ranked = sorted(remaining, key=lambda rate: (tried[rate].score, rate))
-        remaining = sorted(ranked[:keep])
-    best = remaining[0]
-    edge = "lowest" if best == min(rates) else "highest" if best == max(rates) else ""
-    in_order = tuple(tried[rate] for rate in sorted(tried))
-    return Tuned(best=best, edge=edge if len(rates) > 1 else "", rates=in_order)
-
-
 def tune(
     workspace: Workspace,
     piece: str,
@@ -156,15 +67,17 @@ def tune(
     score: Callable[[Any], Score] = error_score,
     seed: int = TUNING_SEED,
 ) -> Tuned:
-    """Search a rate; every training of the search is a piece.
+    """Search a learning rate; every training of the search is a stored piece.
 
     Args:
-      workspace: keeps the pieces.
-      piece: their names, with ``{rate:g}`` and, where rungs differ, ``{epochs}`` in braces.
+      workspace: stores the pieces.
+      piece: a template of the pieces' names, with ``{rate:g}`` and, if there are rungs,
+        ``{epochs}``.
       space: the rates and the rungs.
-      validate: trains a member for so many epochs in all; what it returns is stored.
-      score: of what is stored; its default takes an error, None for a run that has diverged.
-      seed: of the search; not one that is evaluated.
+      validate: trains a member for a total number of epochs; its result is stored.
+      score: maps a stored result to a score; the default takes an error, or None for a run that
+        diverged.
+      seed: of the search; it must not be an evaluation seed.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.
@@ -190,17 +103,18 @@ def tune_in_two_pieces(
     score: Callable[[Member, int], Score],
     evaluate: Callable[[Member], Any],
 ) -> dict[str, Any]:
-    """Search a rate on the tuning seed, and train evaluation seeds at the best one.
+    """Search a learning rate on the tuning seed, and train evaluation seeds at the best one.
 
     Args:
-      workspace: keeps the pieces: ``label-rates`` of the whole search, ``label-seeds`` of all seeds.
+      workspace: stores the pieces ``label-rates`` (the whole search) and ``label-seeds`` (all
+        seeds).
       label: of the pieces.
       settings: the search and the number of seeds.
-      score: trains a member for so many epochs in all, and scores it.
-      evaluate: trains a member; what it returns is stored.
+      score: trains a member for a total number of epochs, and returns its score.
+      evaluate: trains a member; its result is stored.
 
     Returns:
-      As JSON has them, ``tuned``, a ``Tuned``, and ``seeds``, a list.
+      JSON values: ``tuned``, a ``Tuned``, and ``seeds``, a list.
 
     Raises:
       UnavailableError: as ``Workspace.cached``.
@@ -221,13 +135,13 @@ def repeat(
     members: Iterable[Member],
     evaluate: Callable[[Member], Any],
 ) -> list[Any]:
-    """Train members, each in its own piece; what is stored of them.
+    """Train members, each as a stored piece; returns their stored results.
 
     Args:
-      workspace: keeps the pieces.
-      piece: their names, with ``{seed}`` in braces.
+      workspace: stores the pieces.
+      piece: a template of the pieces' names, with ``{seed}``.
       members: the seeds, at the best rate.
-      evaluate: trains one; what it returns is stored.
+      evaluate: trains a member; its result is stored.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.
@@ -247,16 +161,18 @@ def tune_then_repeat(
     evaluate: Callable[[Member], Any],
     score: Callable[[Any], Score] = error_score,
 ) -> tuple[Tuned | None, list[Any]]:
-    """Search a rate, and train evaluation seeds at the best one; None and [] for what is not available.
+    """Search a learning rate, and train evaluation seeds at the best one.
+
+    Parts that are not available are None for the search and [] for the seeds.
 
     Args:
-      workspace: keeps the pieces ``label/rate-RATE`` and ``label/seed-SEED``.
+      workspace: stores the pieces ``label/rate-RATE`` and ``label/seed-SEED``.
       label: of the pieces.
       space: the search, without rungs.
-      seeds: that are evaluated.
-      validate: as of ``tune``.
-      evaluate: as of ``repeat``.
-      score: as of ``tune``.
+      seeds: the evaluation seeds.
+      validate: as for ``tune``.
+      evaluate: as for ``repeat``.
+      score: as for ``tune``.
     """
     tuned = workspace.attempt(
         lambda: tune(workspace, f"{label}/rate-{{rate:g}}", space, validate, score=score)
@@ -271,7 +187,7 @@ def tune_then_repeat(
 def parabola_optimum(rates: Sequence[float], values: Sequence[float]) -> tuple[float, float] | None:
     """The least value between the rates of a grid, by a parabola of log value over log rate.
 
-    It goes through the lowest value and its two neighbours. None where the lowest is at an edge.
+    It goes through the lowest value and its two neighbors. None where the lowest is at an edge.
 
     >>> rate, value = parabola_optimum([0.001, 0.002, 0.004], [8.0, 7.0, 8.0])
     >>> round(rate, 6), round(value, 6)

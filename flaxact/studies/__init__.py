@@ -12,10 +12,19 @@ if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports ma
     from flaxact.studies.kept import load_trained
     from flaxact.studies.notebook import compare, read_results, show_report, table
     from flaxact.studies.report import write_report
-    from flaxact.studies.runs import Progress, check, finished, missing, run, run_held
+    from flaxact.studies.runs import (
+        Progress,
+        check,
+        finished,
+        grown,
+        missing,
+        resumption,
+        run,
+        run_held,
+    )
 
 __all__ = [
-    "Progress", "Study", "check", "compare", "finished", "held", "load_trained", "missing",
-    "read_results", "run", "run_held", "show_report", "table", "write_report",
+    "Progress", "Study", "check", "compare", "finished", "grown", "held", "load_trained", "missing",
+    "read_results", "resumption", "run", "run_held", "show_report", "table", "write_report",
 ]  # fmt: skip
 __getattr__, __dir__ = attach(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from flaxact.diagnostics.record import Recorder, read
 from flaxact.net import from_linen
 from flaxact.studies._folder import publish_cell
 from flaxact.studies._records import Trained
+from flaxact.studies._times import add_times
 from flaxact.studies.kept import packed
 from flaxact.studies.study import Study, identity
 from flaxact.training import Epoch, Member, final_states, rows_of
@@ -53,9 +55,22 @@ def run_cell(
     probed = few(preprocessed(study.recipe.preprocess, data).train, PROBE_IMAGES)
     images = as_seen(study.recipe, probed.images)
     recorder = Recorder(cell / "probes.jsonl", module, images, probed.labels, measures=measures)
-    yield from train_in_folder(
+    began = time.perf_counter()
+    starting = None
+    training = 0.0
+    for epoch in train_in_folder(
         net, study.recipe, data, members, folder=cell, model=name, watch=recorder
-    )
+    ):
+        starting = time.perf_counter() - began if starting is None else starting
+        training += epoch.seconds
+        yield epoch
+    elapsed = time.perf_counter() - began
+    starting = starting or 0.0
+    rest = elapsed - starting - training - recorder.seconds
+    add_times(folder, {
+        "compiling and starting": starting, "training": training, "probing": recorder.seconds,
+        "testing and storing": rest,
+    })  # fmt: skip
     rows = rows_of(cell)
     probes = read(recorder.file)
     together = [asdict(Trained(m.seed, m.learning_rate or 0.0)) for m in members]

@@ -12,6 +12,8 @@ from flaxact.stored.files import DIGEST
 from flaxact.stored.schema import Count, Number, Positive, Share, decode, unexpected
 from flaxact.studies import _frames
 from flaxact.studies._lifted import lifted
+from flaxact.studies._origin_records import Data, Environment, Model
+from flaxact.studies._search_records import Chosen, Searched
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -121,40 +123,10 @@ class Described:
     image_size: Count | None = None
     recipe: dict[str, Any] = field(default_factory=dict)  # all of it but the learning rate
     keep_params: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """Versions, device and date of what trained the runs, and the command line."""
-
-    flaxact: str
-    jax: str
-    flax: str
-    python: str
-    device: str
-    date: str
-    command: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    """The data set of a study."""
-
-    name: str
-    train_images: Count
-    test_images: Count
-    image_shape: tuple[Count, ...]
-    num_classes: Count
-    note: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """The model of a study."""
-
-    name: str
-    parameters: Count
-    source: str | None
+    reference: str | None = None
+    until_decided: Count | None = None
+    search: Searched | None = None
+    best_rates: dict[str, Positive] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -168,6 +140,10 @@ class Results:
     model: Model
     runs: tuple[Run, ...]
     activations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tuned: dict[str, Chosen] = field(default_factory=dict)
+    times: dict[str, Positive] = field(
+        default_factory=dict
+    )  # in seconds, by what they were spent on
 
     def to_pandas(self, *, sites: bool = False) -> DataFrame:
         """The runs as a data frame in tidy form, one row per run and epoch.

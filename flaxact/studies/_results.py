@@ -23,7 +23,9 @@ from flaxact.stored.environment import environment
 from flaxact.stored.files import DamagedError, finite, read_json, sealed, write_json
 from flaxact.studies._folder import StoredRuns, is_config
 from flaxact.studies._records import FORMAT, read_results
+from flaxact.studies._times import REPORT, read_times
 from flaxact.studies.study import Config, Study, identity
+from flaxact.studies.tuning import stored_search
 from flaxact.training import Member, Recipe
 
 PATH = "results.json"
@@ -77,6 +79,8 @@ def write_results(study: Study, data: Dataset, folder: Path, command: str) -> No
                     "source": models.source(study.model),
                 },
                 "activations": {name: _facts(name) for name in study.activations},
+                "tuned": _tuned(study, data, folder),
+                "times": {k: v for k, v in read_times(folder).items() if k != REPORT},
                 "runs": runs,
             }
         ),
@@ -88,11 +92,28 @@ def described(study: Study) -> dict[str, Any]:
     described = asdict(study)
     recipe = study.recipe.changed()
     del recipe["learning_rate"]
-    return recipe | described | {"recipe": recipe}
+    return recipe | described | {"recipe": recipe, "best_rates": dict(study.best_rates)}
+
+
+def _tuned(study: Study, data: Dataset, folder: Path) -> dict[str, Any]:
+    """The outcome of each search that has ended."""
+    tuned = {}
+    for activation, _ in study.best_rates:
+        stored = stored_search(study, activation, data.digest, folder)
+        reached: dict[float, int] = {}
+        for rate, epochs, _ in stored["scores"]:
+            reached[rate] = max(epochs, reached.get(rate, 0))
+        tuned[activation] = stored["tuned"] | {
+            "epochs": sum(reached.values()), "seconds": stored["seconds"],
+        }  # fmt: skip
+    return tuned
 
 
 # In these the studies of one folder may differ: the runs of all are kept.
-MAY_DIFFER = ("activations", "seeds", "learning_rates", "target_error", "keep_params")
+MAY_DIFFER = (
+    "activations", "seeds", "learning_rates", "target_error", "keep_params", "reference",
+    "until_decided", "search", "best_rates",
+)  # fmt: skip
 
 
 def check_options(study: Study, folder: Path) -> None:

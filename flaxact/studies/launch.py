@@ -21,8 +21,9 @@ from flaxact.data import Dataset, load
 from flaxact.errors import InputError
 from flaxact.studies._folder import recover
 from flaxact.studies._results import check_options, write_results
-from flaxact.studies.runs import epoch_text, missing, missing_cells, run_cell
+from flaxact.studies.runs import missing, train_activation
 from flaxact.studies.study import Study
+from flaxact.studies.tuning import resolved
 from flaxact.training.distributed import use_cores
 from flaxact.training.folder.interrupt import STOPPED
 
@@ -70,23 +71,9 @@ class ActivationJob:
         study = self.study
         data = load(study.dataset, data_dir=self.data_dir, image_size=study.image_size)
         recover(self.folder)
-        todo = [
-            cell
-            for cell in missing_cells(study, data, self.folder)
-            if cell.activation == self.activation
-        ]
         with _saved_before_it_goes_on_elsewhere():
-            for cell in todo:
-                trained = run_cell(
-                    study,
-                    data,
-                    self.folder,
-                    self.activation,
-                    members=cell.members,
-                    stored=cell.stored,
-                )
-                for epoch in trained:
-                    print(epoch_text(self.activation, cell.members, epoch), flush=True)
+            for _, text in train_activation(study, data, self.folder, self.activation):
+                print(text, flush=True)
 
     def checkpoint(self) -> Any:
         """How submitit sends it again, when its time is over or the node is needed for others."""
@@ -212,7 +199,7 @@ def launch(
             for job in sent.going.values():
                 job.cancel()
     if wait:
-        write_results(study, data, folder, command)
+        write_results(resolved(study, data, folder), data, folder, command)
 
 
 def _ended(sent: Sent, study: Study, data: Dataset, folder: Path) -> Iterator[Job]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from flaxact import _figures
 from flaxact._figures import INK, PAPER, WIDTH, percent
 from flaxact._lazy import np
-from flaxact.studies import summary
-from flaxact.studies._records import Results
+from flaxact.studies import contrasts, summary
+from flaxact.studies._records import Chosen, Results
 from flaxact.studies.summary import Row
 
 if TYPE_CHECKING:
@@ -56,11 +56,41 @@ def final_test_error(results: Results) -> Figure:
     return figure
 
 
+def differences(results: Results) -> Figure:
+    """Test error less the reference's: a dot a seed, the mean and its 95% interval."""
+    shown = [c for c in contrasts.to_reference(results) if c.paired is not None]
+    shown.sort(key=lambda c: -c.paired.difference.mean)  # type: ignore[union-attr]
+    base = contrasts.reference(results)
+    rows = {row.activation: contrasts.last_errors(row) for row in summary.rows(results)}
+    figure, axes = _figures.figure(WIDTH, 0.8 + 0.24 * max(3, len(shown)))
+    axes.axvline(0, color=INK, linewidth=1)
+    for y, contrast in enumerate(shown):
+        color = _style(results, contrast.activation)["color"]
+        errors = rows[contrast.activation]
+        values = [errors[seed] - rows[base][seed] for seed in errors if seed in rows[base]]
+        mean, low, high = contrasts.ends(contrast.paired.difference)  # type: ignore[union-attr]
+        axes.plot(values, [y] * len(values), "o", color=color, alpha=0.4, markersize=4)
+        if math.isfinite(low):
+            axes.plot([low, high], [y, y], color=color, linewidth=2)
+        face = color if contrast.apart else PAPER
+        axes.plot(mean, y, "D", color=color, markerfacecolor=face, markersize=7)
+    axes.set_yticks(range(len(shown)), [_label(results, c.activation) for c in shown])
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.set_xlabel(f"test error less {_label(results, base)}'s")
+    axes.xaxis.set_major_formatter(percent())
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
 def learning_rates(results: Results) -> Figure:
-    """Training error in the last epoch by learning rate, mean over seeds; the chosen one filled."""
+    """The error by learning rate; the chosen one filled.
+
+    Of a search the validation error after the last rung that a rate reached, with a line through those
+    that reached the end. Else the training error in the last epoch, the mean over seeds.
+    """
     figure, axes = _figures.figure(WIDTH, HEIGHT + 0.4)
     chosen = {row.activation: row.learning_rate for row in summary.rows(results)}
-    for activation in results.study.activations:
+    for activation in results.study.activations if not results.tuned else ():
         points = []
         for rate in sorted(results.study.learning_rates):
             runs = summary.runs_of(results, activation, rate)
@@ -75,16 +105,36 @@ def learning_rates(results: Results) -> Figure:
         best = dict(points).get(chosen[activation])
         if best is not None:
             axes.plot(chosen[activation], best, **style, markersize=8)
-    rates = [f"{rate:g}" for rate in results.study.learning_rates]
+    tried = {rate.rate for chosen in results.tuned.values() for rate in chosen.rates}
+    for activation, outcome in results.tuned.items():
+        _search_curve(axes, outcome, _style(results, activation), _label(results, activation))
+    shown = sorted(tried or results.study.learning_rates)
+    rates = [f"{rate:g}" for rate in shown]
     axes.set_xscale("log")
-    axes.set_xticks(
-        results.study.learning_rates, rates, rotation=90 if sum(map(len, rates)) > 30 else 0
-    )
+    axes.set_xticks(shown, rates, rotation=90 if sum(map(len, rates)) > 30 else 0)
     axes.minorticks_off()
     axes.set_xlabel("learning rate")
-    _figures.error_axis(axes, "training error, last epoch")
+    label = "validation error" if results.tuned else "training error, last epoch"
+    _figures.error_axis(axes, label)
     _figures.legend_below(figure, axes)
     return figure
+
+
+def _search_curve(axes: Axes, outcome: Chosen, style: dict[str, Any], label: str) -> None:
+    """A search's errors: those that reached the end on a line, those that were dropped before as dots."""
+    longest = max(rate.epochs for rate in outcome.rates)
+    finite = [
+        (rate.rate, rate.score[1], rate.epochs) for rate in outcome.rates if not rate.score[0]
+    ]
+    last = [(rate, error) for rate, error, epochs in finite if epochs == longest]
+    dropped = [(rate, error) for rate, error, epochs in finite if epochs < longest]
+    if last:
+        axes.plot(*zip(*last, strict=True), **style, markerfacecolor=PAPER, label=label)
+    faint = {**style, "linestyle": ""}
+    if dropped:
+        axes.plot(*zip(*dropped, strict=True), **faint, markerfacecolor=PAPER, alpha=0.4)
+    if outcome.best in dict(last):
+        axes.plot(outcome.best, dict(last)[outcome.best], **faint, markersize=8)
 
 
 def layers(results: Results) -> Figure:
@@ -231,11 +281,20 @@ def all_plots(results: Results) -> dict[str, tuple[Figure, str]]:
             if seeds > 1
             else "one seed."
         ),
-        learning_rates: "Training error in the last epoch at each learning rate tried (mean over "
-        "seeds); filled is the rate chosen.",
+        differences: f"Test error less that of {contrasts.reference(results)} on the same seed: dots are "
+        "seeds, the line is the 95% interval of the mean; filled where the test, after Holm's "
+        "correction, tells the two apart.",
+        learning_rates: "Validation error at each learning rate of the search, on the tuning seed: rates "
+        "on the line were trained to the end, faint ones were dropped after fewer epochs; filled is the "
+        "rate chosen."
+        if results.tuned
+        else "Training error in the last epoch at each learning rate tried (mean over seeds); filled is "
+        "the rate chosen.",
         layers: "What each activation gives out, site by site, on training images: dotted and "
         "hollow before training, filled after it.",
     }
     if len(results.study.learning_rates) == 1:
         del captions[learning_rates]
+    if not any(contrast.paired for contrast in contrasts.to_reference(results)):
+        del captions[differences]
     return {plot.__name__: (plot(results), caption) for plot, caption in captions.items()}

@@ -7,6 +7,7 @@ import csv
 import io
 import math
 import statistics
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,19 @@ from typing import Any
 from flaxact.errors import InputError
 from flaxact.statistics import Interval, first_crossing
 from flaxact.stored.files import make_folder, remove_partial, write_whole
-from flaxact.studies import learned, summary
+from flaxact.studies import contrasts, learned, summary
 from flaxact.studies._page import inline, page
+from flaxact.studies._provenance import provenance
 from flaxact.studies._records import Results, read_results
+from flaxact.studies._times import REPORT, in_words, report_time
+from flaxact.studies.answer import answer
 from flaxact.studies.summary import Row
 from flaxact.training.folder.lock import InUseError, locked
 
 COLUMNS = (
     ("activation", ""),
-    ("learning rate", "of those tried, the one with the lowest mean training error in the last "
-     "epoch"),
+    ("learning rate", "of those tried, the one with the lowest error: after a search on the validation "
+     "images, else in training in the last epoch"),
     ("training error", "in the last epoch: running mean over its batches, as cuda-convnet printed it; "
      "mean over seeds [95% Student-t interval, cut to the 0% to 100% that an error can be]"),
     ("test error", "after the last epoch, a clean pass; mean over seeds [interval as before]"),
@@ -46,6 +50,7 @@ def write_report(folder: Path) -> Path:
     from flaxact._figures import rendered
     from flaxact.studies import plots
 
+    began = time.perf_counter()
     try:
         results = read_results(folder / "results.json")
     except FileNotFoundError:
@@ -58,7 +63,7 @@ def write_report(folder: Path) -> Path:
         with contextlib.suppress(InUseError):  # a comparison is at work there, or calls this
             stack.enter_context(locked(folder))
             remove_partial(folder / "plots")
-        _write(folder, results, figures)
+        _write(folder, results, figures, began)
     return folder / "report.html"
 
 
@@ -73,7 +78,15 @@ def titles(results: Results) -> list[str]:
     return [_title(results, name) for name, _ in COLUMNS]
 
 
-def _write(folder: Path, results: Results, figures: dict[str, Any]) -> None:
+def difference_table(folder: Path) -> tuple[str, list[str], list[list[str]]]:
+    """The heading, titles and rows of a folder's differences to the reference, as text."""
+    results = read_results(folder / "results.json")
+    columns = [name for name, _ in contrasts.titles(results)]
+    rows = [contrasts.cells(contrast) for contrast in contrasts.to_reference(results)]
+    return _differences_heading(results), columns, rows
+
+
+def _write(folder: Path, results: Results, figures: dict[str, Any], began: float) -> None:
     make_folder(folder / "plots")
     for name, (images, _) in figures.items():
         for kind, image in images.items():
@@ -81,7 +94,11 @@ def _write(folder: Path, results: Results, figures: dict[str, Any]) -> None:
     write_whole(folder / "results.csv", _csv(results).encode())
     write_whole(folder / "results.md", _markdown(results).encode())
     pictures = {n: (i["svg"].decode(), caption) for n, (i, caption) in figures.items()}
-    write_whole(folder / "report.html", _html(results, pictures).encode())
+    html = _html(results, pictures)
+    if results.times:
+        times = {**results.times, REPORT: report_time(folder, time.perf_counter() - began)}
+        html = html.replace(in_words(results.times), in_words(times))
+    write_whole(folder / "report.html", html.encode())
 
 
 def cells(results: Results, row: Row) -> list[str]:
@@ -150,9 +167,14 @@ def _markdown(results: Results) -> str:
     def line(values: list[str]) -> str:
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
-    lines = [f"# {_heading(results)}", "", *summary.answer(results), ""]
+    lines = [f"# {_heading(results)}", "", *answer(results), ""]
     lines += [line(titles(results)), line(["---"] * len(COLUMNS))]
     lines += [line(cells(results, row)) for row in summary.rows(results)]
+    if differences := contrasts.to_reference(results):
+        of_differences = [name for name, _ in contrasts.titles(results)]
+        lines += ["", f"## {_differences_heading(results)}", "", line(of_differences)]
+        lines += [line(["---"] * len(of_differences))]
+        lines += [line(contrasts.cells(contrast)) for contrast in differences]
     for row in summary.rows(results):
         lines += ["", f"## {row.activation}, layer by layer (before → after training)", ""]
         columns, layers = layer_table(row)
@@ -161,7 +183,7 @@ def _markdown(results: Results) -> str:
         if of_row := learned.cells(row):
             lines += ["", f"## What {row.activation} learned", "", line(learned.TITLES)]
             lines += [line(["---"] * len(learned.TITLES)), *map(line, of_row)]
-    lines += ["", *(f"- {name}: {value}" for name, value in _provenance(results))]
+    lines += ["", *(f"- {name}: {value}" for name, value in provenance(results))]
     return "\n".join(lines) + "\n"
 
 
@@ -216,63 +238,8 @@ def _heading(results: Results) -> str:
     return f"{study.model} on {study.dataset}: {summary.listed(study.activations)}"
 
 
-def _provenance(results: Results) -> list[tuple[str, str]]:
-    study = results.study
-    environment = results.environment
-    dataset = results.dataset
-    rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
-    at_once = sorted({run.runs_at_once for run in results.runs})
-    absent = summary.missing_runs(results)
-    rows = [
-        ("command", environment.command or "(none: made from Python)"),
-        ("model", f"{study.model}, {results.model.parameters:,} parameters"),
-        (
-            "data",
-            f"{dataset.name}, {dataset.train_images:,} training and "
-            f"{dataset.test_images:,} test images of {list(dataset.image_shape)}; {dataset.note}",
-        ),
-        (
-            "training",
-            f"{_recipe(results)}, learning rates {rates}, seeds "
-            f"{', '.join(map(str, study.seeds))}; for equal seeds every activation sees the same "
-            "batches",
-        ),
-        (
-            "timing",
-            f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
-            "divided by their number; the activations one after another on one machine, so small "
-            "differences mean little",
-        ),
-        (
-            "versions",
-            f"flaxact {environment.flaxact}, jax {environment.jax}, "
-            f"flax {environment.flax}, Python {environment.python}",
-        ),
-        ("device, date", f"{environment.device}, {environment.date}"),
-    ]
-    return rows + [("not run yet", summary.listed(absent, "; "))] * bool(absent)
-
-
-def _recipe(results: Results) -> str:
-    """How it was trained, in words."""
-    study = results.study
-    said = {"epochs", "batch_size", "momentum", "schedule", "optimizer"}
-    more = [
-        f"{k.replace('_', ' ')} {_text(v)}" for k, v in study.recipe.items() if v and k not in said
-    ]
-    words = [
-        study.recipe.get("optimizer", "SGD"),
-        f"momentum {study.momentum:g}",
-        f"{study.schedule} schedule",
-        f"batches of {study.batch_size}",
-        f"{study.epochs} epochs",
-        *more,
-    ]
-    return ", ".join(words)
-
-
-def _text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _differences_heading(results: Results) -> str:
+    return f"Test error less that of {contrasts.reference(results)}, paired by seed"
 
 
 def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
@@ -280,9 +247,12 @@ def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
     return page(
         "report.html.jinja",
         heading=_heading(results),
-        answer=summary.answer(results),
+        answer=answer(results),
         titles=[(_title(results, name), meaning) for name, meaning in COLUMNS],
         rows=[cells(results, row) for row in rows],
+        differences_heading=_differences_heading(results),
+        difference_titles=contrasts.titles(results),
+        differences=[contrasts.cells(contrast) for contrast in contrasts.to_reference(results)],
         pictures=[(name, inline(svg), caption) for name, (svg, caption) in pictures.items()],
         layers=[(row.activation, *layer_table(row), _inner(results, row)) for row in rows],
         learned_titles=learned.TITLES,
@@ -291,5 +261,5 @@ def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
             for row in rows
             if (found := learned.cells(row))
         ],
-        provenance=_provenance(results),
+        provenance=provenance(results),
     )

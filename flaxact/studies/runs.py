@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from flaxact.data import Dataset
 from flaxact.errors import InputError
 from flaxact.stored.files import DIGEST, read_json
 from flaxact.studies._cell import run_cell
+from flaxact.studies._epoch_texts import epoch_text, rates_text
 from flaxact.studies._folder import StoredRuns, held, is_config
-from flaxact.studies._records import read_results
+from flaxact.studies._records import Results, read_results
 from flaxact.studies._results import (
     PATH,
     check_options,
@@ -25,9 +24,13 @@ from flaxact.studies._results import (
     sizes_of,
     write_results,
 )
+from flaxact.studies.contrasts import decided
+from flaxact.studies.search import TUNING_SEED, budget
 from flaxact.studies.study import Study, identity
-from flaxact.training import Epoch, Member
+from flaxact.studies.tuning import resolved, tune
+from flaxact.training import Member
 
+LOOK = 2  # seeds that are added between looks at the sequential test
 REPORTS = ("report.html", "results.csv", "results.md", "plots")  # beside results.json
 _log = logging.getLogger("flaxact")
 
@@ -61,9 +64,16 @@ def _stored(study: Study, folder: Path) -> StoredRuns:
 
 
 def missing(study: Study, data: Dataset, folder: Path) -> dict[str, list[Member]]:
-    """For each activation the seeds and learning rates that have no stored result; none left out."""
+    """For each activation the seeds and learning rates that have no stored result; none left out.
+
+    An activation whose learning rate is still to be chosen has the tuning seed.
+    """
     absent: dict[str, list[Member]] = {}
     stored = _stored(study, folder)
+    study = resolved(study, data, folder)
+    if study.search is not None:
+        chosen = dict(study.best_rates)
+        absent = {name: [Member(TUNING_SEED)] for name in study.activations if name not in chosen}
     for activation, member, config in grid(study, data):
         if stored.run(config) is None:
             absent.setdefault(activation, []).append(member)
@@ -83,13 +93,21 @@ class Cell:
     stored: tuple[Member, ...]
 
 
-def missing_cells(study: Study, data: Dataset, folder: Path) -> list[Cell]:
-    """What is to be trained; warns of every result that was stored and is not there, or not as it was."""
+def missing_cells(study: Study, data: Dataset, folder: Path, only: str | None = None) -> list[Cell]:
+    """What is to be trained; warns of every result that was stored and is not there, or not as it was.
+
+    Args:
+      study: at the best rates that are known.
+      data: the data set it names.
+      folder: where runs are stored.
+      only: an activation; None for all.
+    """
     stored = _stored(study, folder)
     known = reported(folder)
     together: dict[tuple[str, Member], tuple[Member, ...]] = {}
     absent = []
-    for activation, member, config in grid(study, data):
+    runs = [run for run in grid(study, data) if only in (None, run[0])]
+    for activation, member, config in runs:
         among = tuple(Member(m.seed, m.learning_rate) for m in stored.together(config))
         together |= {(activation, one): among for one in among}
         if stored.run(config) is None:
@@ -114,8 +132,11 @@ def missing_cells(study: Study, data: Dataset, folder: Path) -> list[Cell]:
 def finished(study: Study, data: Dataset, folder: Path) -> bool:
     """Whether every run is stored, and the report that is there is this study's."""
     path = folder / PATH
+    study = resolved(grown(study, folder), data, folder)
+    if study.search is not None and len(study.best_rates) < len(study.activations):
+        return False
     try:
-        read_results(path)
+        results = read_results(path)
         value = read_json(path)
     except (FileNotFoundError, InputError):
         return False
@@ -123,7 +144,7 @@ def finished(study: Study, data: Dataset, folder: Path) -> bool:
         return False
     if not all((folder / name).exists() for name in REPORTS):
         return False
-    if missing(study, data, folder):
+    if missing(study, data, folder) or _wants_more_seeds(study, results):
         return False
     configs = [config for _, _, config in grid(study, data)]
     stored = StoredRuns(folder)
@@ -154,32 +175,108 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
 def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iterator[Progress]:
     """As ``run``, in a folder that the caller holds."""
     check_options(study, folder)
-    todo = missing_cells(study, data, folder)
-    total = sum(len(cell.members) for cell in todo) * study.recipe.epochs
+    while True:
+        yield from _train_missing(study, data, folder, command)
+        if not _wants_more_seeds(study, read_results(folder / PATH)):
+            return
+        study = study.with_more_seeds(LOOK)
+
+
+def resumption(study: Study, data: Dataset, folder: Path) -> str:
+    """What of a study is in its folder already, in words; empty for nothing."""
+    known = resolved(study, data, folder)
+    stored = _stored(study, folder)
+    runs = [config for _, _, config in grid(known, data)]
+    count = sum(stored.run(config) is not None for config in runs)
+    cells = len(list(folder.glob("cells/*/checkpoints")))
+    parts = [f"{count} runs"] * bool(count)
+    if known.search is not None and known.best_rates:
+        parts.append(f"the learning rates of {len(known.best_rates)} activations")
+    parts += [f"checkpoints of {cells} unfinished trainings"] * bool(cells)
+    return f"resuming: {folder} has {', '.join(parts)}" if parts else ""
+
+
+def grown(study: Study, folder: Path) -> Study:
+    """The study with the seeds that were added to it in a folder, if ``until_decided`` has added some."""
+    if study.until_decided is None:
+        return study
+    try:
+        seeds = read_results(folder / PATH).study.seeds
+    except (FileNotFoundError, InputError):
+        return study
+    more = len(seeds) - len(study.seeds)
+    larger = study.with_more_seeds(more) if more > 0 else study
+    return larger if larger.seeds == seeds else study
+
+
+def _wants_more_seeds(study: Study, results: Results) -> bool:
+    most = study.until_decided
+    return most is not None and len(study.seeds) < most and not decided(results)
+
+
+def _train_missing(study: Study, data: Dataset, folder: Path, command: str) -> Iterator[Progress]:
+    known = resolved(study, data, folder)
+    cells = {name: missing_cells(known, data, folder, name) for name in study.activations}
+    write_results(known, data, folder, command)
+    todo = {name: _epochs_left(known, name, cells[name]) for name in study.activations}
+    total = sum(todo.values())
     done = 0
-    for cell in todo:
-        yield Progress(done, total, f"{cell.activation}: compiling")
-        for epoch in run_cell(
-            study, data, folder, cell.activation, members=cell.members, stored=cell.stored
-        ):
-            yield Progress(
-                done + epoch.number * len(cell.members),
-                total,
-                epoch_text(cell.activation, cell.members, epoch),
-            )
-        done += study.recipe.epochs * len(cell.members)
-        write_results(study, data, folder, command)
-    write_results(study, data, folder, command)
+    for activation in study.activations:
+        if not todo[activation]:
+            continue
+        at = done
+        for epochs, text in train_activation(study, data, folder, activation, cells[activation]):
+            at = min(at + epochs, done + todo[activation])
+            yield Progress(at, total, text)
+        done += todo[activation]
+        write_results(resolved(study, data, folder), data, folder, command)
     yield Progress(done, total, "done")
 
 
-def epoch_text(activation: str, members: Sequence[Member], epoch: Epoch) -> str:
-    """What is said of an epoch while it trains: the errors of the member with the lowest test error."""
-    best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
-    of = f"{len(members)} run{'s' * (len(members) > 1)}"
-    if not epoch.number:
-        return f"{activation}, {of}, compiled in {epoch.compile_seconds:.0f} s"
-    errors = (
-        f"training error {epoch.train_error[best]:.1%}, test error {epoch.test_error[best]:.1%}"
-    )
-    return f"{activation}, epoch {epoch.number}, best of {of}: {errors}"
+def _searches(known: Study, activation: str) -> bool:
+    """Whether an activation's learning rate is still to be chosen."""
+    return known.search is not None and activation not in dict(known.best_rates)
+
+
+def _epochs_left(known: Study, activation: str, cells: Sequence[Cell]) -> int:
+    """How many epochs are to be trained for an activation; a grid that is widened takes more."""
+    epochs = known.recipe.epochs
+    if _searches(known, activation):
+        assert known.search is not None
+        return budget(known.search) + len(known.seeds) * epochs
+    return sum(len(cell.members) for cell in cells) * epochs
+
+
+def train_activation(
+    study: Study, data: Dataset, folder: Path, activation: str, cells: Sequence[Cell] | None = None
+) -> Iterator[tuple[int, str]]:
+    """Choose an activation's learning rate where it is to be searched, and train what is missing.
+
+    Args:
+      study: what to compare.
+      data: the data set it names.
+      folder: where runs are stored.
+      activation: one of the study's.
+      cells: its missing cells, where its rate is known; None to find them.
+
+    Yields:
+      How many epochs have been trained since the last time, and what was trained.
+    """
+    known = resolved(study, data, folder)
+    if _searches(known, activation):
+        yield 0, f"{activation}: compiling"
+        for epoch in tune(study, data, folder, activation):
+            yield len(epoch.members), f"{activation}, choosing a rate: {rates_text(epoch)}"
+        known = resolved(study, data, folder)
+        cells = None
+    if cells is None:
+        cells = missing_cells(known, data, folder, activation)
+    for cell in cells:
+        yield 0, f"{activation}: compiling"
+        before = 0
+        for epoch in run_cell(
+            known, data, folder, activation, members=cell.members, stored=cell.stored
+        ):
+            epochs = (epoch.number - before) * len(cell.members)
+            yield epochs, epoch_text(activation, cell.members, epoch)
+            before = epoch.number

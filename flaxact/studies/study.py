@@ -14,6 +14,7 @@ from flaxact import _own_code, models
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError
 from flaxact.models._catalogue import entry
+from flaxact.studies.search import TUNING_SEED, Search
 from flaxact.training.recipe import Recipe
 
 Config = dict[str, Any]
@@ -25,15 +26,21 @@ class Study:
     """Activations on the same model, data and seeds.
 
     Attributes:
-      activations: names or spec texts; the first is the one that others are compared with.
+      activations: names or spec texts.
       model: name or spec text.
       dataset: name.
-      seeds: one run each; the same for every activation.
-      learning_rates: each activation is trained at each, and judged at its own best.
+      seeds: one run each; the same for every activation, so that differences are paired.
+      learning_rates: without a search each activation is trained at each, and judged at its own best.
       recipe: the rest of how they are trained; its learning rate is not used.
       target_error: training error, as a fraction, for "epochs to".
       image_size: side to which images of different sizes are brought, in pixels.
       keep_params: whether each run's trained variables are kept, for ``load_trained``.
+      reference: the activation that the others are compared with; None for the first.
+      until_decided: add seeds until every other activation is told apart from the reference, up to so
+        many seeds in all; None for the seeds that are given.
+      search: how each activation's learning rate is chosen before the seeds are trained, on a seed and
+        images of its own; None for every seed at every one of ``learning_rates``.
+      best_rates: of activations whose search has ended; ``flaxact.studies.run`` fills it in.
 
     Raises:
       InputError: an unknown name, a repeated activation, or a value out of its range.
@@ -48,18 +55,20 @@ class Study:
     target_error: float = 0.05
     image_size: int | None = None
     keep_params: bool = False
+    reference: str | None = None
+    until_decided: int | None = None
+    search: Search | None = None
+    best_rates: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self):
         if not self.activations:
             raise InputError("no activations to compare: name one or more, such as relu tanh")
+        if self.search is not None:
+            object.__setattr__(self, "learning_rates", tuple(sorted(self.search.rates)))
         if not self.seeds:
             raise InputError("the number of seeds must be 1 or more")
         if not self.learning_rates:
             raise InputError("no learning rate given: give one or more")
-        if not 0 < self.target_error < 1:
-            raise InputError(f"the target error must lie between 0 and 1, not {self.target_error}")
-        if self.image_size is not None and self.image_size < 1:
-            raise InputError(f"the image size must be 1 or more, not {self.image_size}")
         names = tuple(str(get(a)) for a in self.activations)
         for kind, values in (("activation", names), ("learning rate", self.learning_rates)):
             for value in values:
@@ -67,11 +76,58 @@ class Study:
                     raise InputError(f"the {kind} {value} is given twice")
         object.__setattr__(self, "activations", names)
         object.__setattr__(self, "model", str(models.parse(self.model)))
+        self._check_comparisons()
+        self._check_search(self.search)
         for rate in self.learning_rates:
             replace(self.recipe, learning_rate=rate)
 
+    def _check_comparisons(self) -> None:
+        if not 0 < self.target_error < 1:
+            raise InputError(f"the target error must lie between 0 and 1, not {self.target_error}")
+        if self.image_size is not None and self.image_size < 1:
+            raise InputError(f"the image size must be 1 or more, not {self.image_size}")
+        if self.reference is not None:
+            name = str(get(self.reference))
+            if name not in self.activations:
+                raise InputError(
+                    f"the reference {name} is not among the activations: {', '.join(self.activations)}"
+                )
+            object.__setattr__(self, "reference", name)
+        most = self.until_decided
+        if most is not None and most < len(self.seeds):
+            raise InputError(
+                f"until_decided is the most seeds in all: {len(self.seeds)} or more, not {most}"
+            )
+        if most is not None and len(self.activations) < 2:
+            raise InputError("until_decided compares two activations or more")
+
+    def _check_search(self, space: Search | None) -> None:
+        if space is None:
+            return
+        if space.epochs != self.recipe.epochs:
+            raise InputError(
+                f"the search ends after {space.epochs} epochs and the recipe after "
+                f"{self.recipe.epochs}: give both the same"
+            )
+        if TUNING_SEED in self.seeds:
+            raise InputError(
+                f"seed {TUNING_SEED} chooses the learning rate and is not evaluated: leave it out"
+            )
+
+    def with_more_seeds(self, count: int) -> Study:
+        """With the next seeds added, at most ``until_decided`` in all."""
+        most = len(self.seeds) + count
+        if self.until_decided is not None:
+            most = min(most, self.until_decided)
+        first = max(self.seeds) + 1
+        added = tuple(range(first, first + most - len(self.seeds)))
+        return replace(self, seeds=self.seeds + added)
+
     def cells(self) -> Iterator[tuple[str, float]]:
-        """Every activation at every learning rate."""
+        """Every activation at every learning rate; with a search at the best one, once it is known."""
+        if self.search is not None:
+            yield from self.best_rates
+            return
         for activation in self.activations:
             for learning_rate in self.learning_rates:
                 yield activation, learning_rate

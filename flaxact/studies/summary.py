@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,12 @@ def best_rate(results: Results, activation: str) -> float | None:
     """The learning rate with the lowest mean training error in the last epoch.
 
     A rate at which fewer seeds diverged goes before it, and one with all of its seeds run before
-    that; the training loss decides between equals. None without runs.
+    that; the training loss decides between equals. Where the rate was searched before, that one. None
+    without runs.
     """
+    searched = results.study.best_rates.get(activation)
+    if searched is not None and runs_of(results, activation, searched):
+        return searched
     rates = results.study.learning_rates
     tried = [rate for rate in rates if runs_of(results, activation, rate)]
     return min(tried, key=lambda rate: _merit(runs_of(results, activation, rate)), default=None)
@@ -68,7 +72,12 @@ def missing_runs(results: Results) -> list[str]:
     study = results.study
     absent = []
     for activation in study.activations:
-        for rate in study.learning_rates:
+        rates = study.learning_rates
+        if study.search is not None:
+            rates = [study.best_rates[activation]] if activation in study.best_rates else []
+            if not rates:
+                absent.append(f"{activation}, whose learning rate is not chosen yet")
+        for rate in rates:
             have = {run.config["seed"] for run in runs_of(results, activation, rate)}
             seeds = [str(seed) for seed in study.seeds if seed not in have]
             if seeds:
@@ -96,7 +105,7 @@ def _row(results: Results, activation: str, rate: float, first: Row | None) -> R
     return Row(
         activation,
         rate,
-        _edge(results.study.learning_rates, rate),
+        _edge(results, activation, rate),
         runs,
         train_error=_final(runs, "train_error"),
         test_error=_final(runs, "test_error"),
@@ -128,7 +137,10 @@ def _final(runs: Sequence[Run], metric: str) -> Interval | None:
     return mean_interval(values).clipped(0.0, 1.0) if values else None
 
 
-def _edge(rates: Sequence[float], chosen: float) -> str:
+def _edge(results: Results, activation: str, chosen: float) -> str:
+    rates = results.study.learning_rates
+    if activation in results.tuned:
+        return results.tuned[activation].edge
     if len(rates) == 1:
         return ""
     return {min(rates): "lowest", max(rates): "highest"}.get(chosen, "")
@@ -165,67 +177,3 @@ def listed(texts: Sequence[str], separator: str = ", ") -> str:
     if len(texts) <= MOST + 1:
         return separator.join(texts)
     return f"{separator.join(texts[:MOST])} and {len(texts) - MOST} more"
-
-
-def answer(results: Results) -> list[str]:
-    """What the figures say, in sentences, and what they do not resolve."""
-    found = rows(results)
-    target = results.study.target_error
-    if not found:
-        return ["No run has finished yet."]
-    seeds = len(results.study.seeds)
-    of = f"{seeds} seed{'s' * (seeds > 1)}"
-    sentences = [_speed(found, f"{100 * target:g}%", of)]
-    tested = [row for row in found if row.test_error is not None]
-    if tested:
-        sentences.append(_accuracy(tested, of))
-    edges = [f"{row.activation} ({row.edge})" for row in found if row.edge]
-    if edges:
-        sentences.append(
-            f"For {listed(edges)} the best learning rate is at the edge of those tried: a better "
-            "one may lie beyond."
-        )
-    diverged = [f"{row.activation} ({row.diverged} of {of})" for row in found if row.diverged]
-    if diverged:
-        sentences.append(f"Seeds diverged at every rate tried: {listed(diverged)}.")
-    return sentences
-
-
-def _speed(found: list[Row], target: str, of: str) -> str:
-    reached = [row for row in found if len(row.epochs_to) == len(row.runs)]
-    if not reached:
-        return f"No activation came down to {target} training error with every seed."
-    reached.sort(key=lambda row: statistics.median(row.epochs_to))
-    best = reached[0]
-    others = reached[1:]
-    text = (
-        f"{best.activation} came down to {target} training error first, after "
-        f"{statistics.median(best.epochs_to):.1f} epochs (median of {of})"
-    )
-    if others:
-        ratios = [
-            f"{row.activation} took {ratio_of_medians(row.epochs_to, best.epochs_to):.1f} times as "
-            "many" + (", the ranges over seeds overlapping" if _ranges_overlap(best, row) else "")
-            for row in others
-        ]
-        text += "; " + listed(ratios, "; ")
-    late = [row.activation for row in found if len(row.epochs_to) < len(row.runs)]
-    if late:
-        text += f". Not within these epochs with every seed: {listed(late)}"
-    return text + "."
-
-
-def _ranges_overlap(one: Row, other: Row) -> bool:
-    return max(one.epochs_to) >= min(other.epochs_to)
-
-
-def _accuracy(tested: list[Row], of: str) -> str:
-    means: Callable[[Row], float] = lambda row: row.test_error.mean  # type: ignore  # noqa: E731
-    best, *others = sorted(tested, key=means)
-    text = f"The lowest test error in the last epoch is {best.activation}'s, {means(best):.1%}"
-    same = [r.activation for r in others if r.test_error.overlaps(best.test_error)]  # type: ignore
-    if len(best.runs) < 2:
-        return text + "; one seed says nothing of how sure that is."
-    if same:
-        text += f"; from it {of} do not tell apart {listed(same)} (95% intervals overlap)"
-    return text + "."

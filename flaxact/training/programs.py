@@ -1,4 +1,4 @@
-"""The compiled functions that train a group: several members together, or one alone."""
+"""The compiled functions that train a group of members, or a single member."""
 
 from __future__ import annotations
 
@@ -29,9 +29,13 @@ EVALUATION_BATCH = 512
 class Programs:
     """Compiled functions of a group's state, whose leaves have a leading axis of members.
 
-    ``advance`` of "scan" takes (state, number of steps, images, labels); of "dispatch", whose groups have
-    one member, (state, images, labels, order) and of "stream" (state, images, labels of the batch), for
-    one step. ``memory`` is what ``advance`` needs on each device in all, in bytes.
+    ``advance`` takes, by loop:
+
+    - "scan": (state, number of steps, images, labels);
+    - "dispatch", for groups of one member: (state, images, labels, order), for one step;
+    - "stream": (state, images, labels of the batch), for one step.
+
+    ``memory`` is the total that ``advance`` needs on each device, in bytes.
     """
 
     init: Callable[..., State]
@@ -44,7 +48,7 @@ class Programs:
 
 
 def switches() -> tuple[Any, ...]:
-    """The switches of JAX that programs depend on, as they are now."""
+    """The current values of the JAX options that change what is compiled."""
     names = (
         "jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion",
         "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable",
@@ -75,7 +79,7 @@ class ProgramPlan:
 
 
 def plan_recipe(recipe: Recipe) -> Recipe:
-    """A recipe without what is a value in the programs or does not enter them."""
+    """The recipe without the fields that don't change the compiled programs."""
     return replace(
         recipe,
         learning_rate=1.0,
@@ -89,7 +93,7 @@ def plan_recipe(recipe: Recipe) -> Recipe:
 
 @functools.lru_cache(maxsize=16)
 def compiled(plan: ProgramPlan) -> Programs:
-    """The programs of a plan."""
+    """Compile the programs of a plan."""
     start = time.perf_counter()
     state_at = plan.place.state
     shared = functools.partial(ShapeDtypeStruct, sharding=plan.place.shared)
@@ -97,7 +101,7 @@ def compiled(plan: ProgramPlan) -> Programs:
     labels = shared(plan.images[0][:1], jnp.int32)
 
     init = jax.jit(over_members(make_init(plan.net, plan.recipe)), out_shardings=state_at)
-    init = init.lower(_member_shapes(plan), images).compile()
+    init = _compiled_once(init.lower(_member_shapes(plan), images), plan.place)
     state = jax.tree.map(
         lambda leaf: ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=state_at), init.out_info
     )
@@ -124,7 +128,7 @@ def compiled(plan: ProgramPlan) -> Programs:
 
 
 def _advance(plan: ProgramPlan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
-    """The order of an epoch, compiled; the function that trains, and its arguments' shapes."""
+    """The compiled epoch order, the training function, and the shapes of its arguments."""
     count = plan.images[0][0]
     place = plan.place
     step = make_step(plan.net, plan.recipe, plan.steps, plan.augment)
@@ -151,9 +155,33 @@ def _advance(plan: ProgramPlan, images, labels, state, shared) -> tuple[Any, Any
         number = shared((), jnp.int32)
         return None, jit(over_members(several)), (number, images, labels)
     of_member = jax.jit(lambda group: order(only_member(group)), out_shardings=place.shared)
-    of_member = of_member.lower(state).compile()
+    of_member = _compiled_once(of_member.lower(state), place)
     batches = shared(of_member.out_info.shape, of_member.out_info.dtype)
     return of_member, jit(over_members(step_of_epoch)), (images, labels, batches)
+
+
+def _compiled_once(lowered: Any, place: Place) -> Any:
+    """A lowered program, compiled; the one that is there already if its text is the same.
+
+    The initial weights and the order of the batches do not depend on the activation: of many nets that
+    differ in it alone, only the first takes the time.
+    """
+    key = _Text(lowered, lowered.as_text(), (lowered.in_tree, lowered.out_tree, place))
+    return _compiled_text(key)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A lowered program, equal to others with the same text."""
+
+    lowered: Any = field(compare=False)
+    text: str = field(repr=False)
+    call: Any
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled_text(key: _Text) -> Any:
+    return key.lowered.compile()
 
 
 def _member_shapes(plan: ProgramPlan) -> dict[str, Any]:
@@ -184,7 +212,7 @@ def _memory(program: Any) -> int:
 
 
 def available(place: Place) -> int:
-    """Bytes of memory on each of a place's devices; on CPUs they share the machine's."""
+    """Memory on each device of a placement, in bytes; CPU devices share the machine's memory."""
     devices = sorted(place.state.addressable_devices, key=lambda device: device.id)
     stats = devices[0].memory_stats() or {}
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(devices)

@@ -1,0 +1,31 @@
+"""What is said of an epoch while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flaxact.training import Epoch, Member
+
+
+def rates_text(epoch: Epoch) -> str:
+    """Of an epoch of a search: the rate with the lowest validation error."""
+    best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
+    rate = epoch.members[best].learning_rate
+    return (
+        f"epoch {epoch.number} of {len(epoch.members)} rates, best {rate:g} with validation error "
+        f"{epoch.test_error[best]:.1%}"
+    )
+
+
+def epoch_text(activation: str, members: Sequence[Member], epoch: Epoch) -> str:
+    """What is said of an epoch while it trains: the errors of the member with the lowest test error."""
+    best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
+    of = f"{len(members)} run{'s' * (len(members) > 1)}"
+    if not epoch.number:
+        return f"{activation}, {of}, compiled in {epoch.compile_seconds:.0f} s"
+    errors = (
+        f"training error {epoch.train_error[best]:.1%}, test error {epoch.test_error[best]:.1%}"
+    )
+    return f"{activation}, epoch {epoch.number}, best of {of}: {errors}"

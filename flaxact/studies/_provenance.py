@@ -1,0 +1,73 @@
+"""How a study's results were obtained, in words, for the foot of its report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flaxact.studies import summary
+from flaxact.studies._records import Results
+from flaxact.studies._times import in_words
+from flaxact.studies.search import TUNING_SEED
+
+
+def provenance(results: Results) -> list[tuple[str, str]]:
+    """How the results were obtained: titles and texts."""
+    study, environment, dataset = results.study, results.environment, results.dataset
+    rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
+    rates = "" if study.search else f"learning rates {rates}, "
+    at_once = sorted({run.runs_at_once for run in results.runs})
+    absent = summary.missing_runs(results)
+    rows = [
+        ("command", environment.command or "(none: made from Python)"),
+        ("model", f"{study.model}, {results.model.parameters:,} parameters"),
+        ("data", f"{dataset.name}, {dataset.train_images:,} training and "
+         f"{dataset.test_images:,} test images of {list(dataset.image_shape)}; {dataset.note}"),
+        ("training", f"{_recipe(results)}, {rates}seeds "
+         f"{', '.join(map(str, study.seeds))}; for equal seeds every activation starts from the same "
+         "weights, and sees the same batches and augmentations"),
+        *([("tuning", _tuning(results))] if study.search else []),
+        ("timing", f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
+         "divided by their number; the activations one after another on one machine, so small "
+         "differences mean little"),
+        ("versions", f"flaxact {environment.flaxact}, jax {environment.jax}, "
+         f"flax {environment.flax}, Python {environment.python}"),
+        ("device, date", f"{environment.device}, {environment.date}"),
+    ]  # fmt: skip
+    rows += [("where the time went", in_words(results.times))] * bool(results.times)
+    return rows + [("not run yet", summary.listed(absent, "; "))] * bool(absent)
+
+
+def _tuning(results: Results) -> str:
+    """How learning rates were chosen, in words, with what each activation's search has cost."""
+    space = results.study.search
+    assert space is not None
+    rungs = ", ".join(
+        f"{keep} after {rung}" for rung, keep in zip(space.rungs, space.keep, strict=True)
+    )
+    cost = [f"{name} {chosen.epochs}" for name, chosen in results.tuned.items()]
+    return (
+        f"learning rates by successive halving on seed {TUNING_SEED}, which is not evaluated, with a "
+        f"fifth of the training images held out for validation: {len(space.rates)} rates from "
+        f"{min(space.rates):g} to {max(space.rates):g}"
+        + (f", of which remain {rungs} epochs" if rungs else "")
+        + f"; the last are trained for {space.epochs}. A grid whose best rate is at its edge is widened "
+        f"by two rates, at most {space.widenings} times: the same rule for every activation. Epochs "
+        f"trained: {summary.listed(cost)}"
+    )
+
+
+def _recipe(results: Results) -> str:
+    """How it was trained, in words."""
+    study, said = results.study, {"epochs", "batch_size", "momentum", "schedule", "optimizer"}
+    more = [
+        f"{k.replace('_', ' ')} {_text(v)}" for k, v in study.recipe.items() if v and k not in said
+    ]
+    words = [
+        study.recipe.get("optimizer", "SGD"), f"momentum {study.momentum:g}",
+        f"{study.schedule} schedule", f"batches of {study.batch_size}", f"{study.epochs} epochs", *more,
+    ]  # fmt: skip
+    return ", ".join(words)
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

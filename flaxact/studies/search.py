@@ -1,0 +1,141 @@
+"""Successive halving over learning rates, which studies and reproductions share; does not import jax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+TUNING_SEED = 100  # never evaluated
+Score = tuple[float, ...]  # the lower the better
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How a learning rate is chosen.
+
+    Attributes:
+      rates: the grid to start with, at equal factors.
+      rungs: after how many epochs rates are dropped, in ascending order.
+      keep: how many rates remain after each rung.
+      epochs: the most that a remaining rate is trained for.
+      widenings: how often the grid may be widened by two rates where its best is at an edge.
+    """
+
+    rates: tuple[float, ...]
+    rungs: tuple[int, ...] = ()
+    keep: tuple[int, ...] = ()
+    epochs: int
+    widenings: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriedRate:
+    """A rate of a search, and its score after the last rung that it reached, at ``epochs``."""
+
+    rate: float
+    epochs: int = 0
+    score: Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """The result of a search.
+
+    Attributes:
+      best: the best rate.
+      edge: ``lowest`` or ``highest`` where the best is at an end of the widened grid, else empty.
+      rates: all that were tried, in ascending order.
+    """
+
+    best: float
+    edge: str
+    rates: tuple[TriedRate, ...]
+
+    @property
+    def best_score(self) -> Score:
+        """The score of the best rate."""
+        return next(tried.score for tried in self.rates if tried.rate == self.best)
+
+
+def error_score(error: float | None) -> Score:
+    """(0, error), or (1, 1) for a run that has diverged, which ranks behind all others.
+
+    >>> error_score(0.25), error_score(None)
+    ((0, 0.25), (1, 1.0))
+    """
+    return (1, 1.0) if error is None else (0, error)
+
+
+def search(space: Search, train: Callable[[Sequence[float], int], Sequence[Score]]) -> Tuned:
+    """Successive halving, widened where the best rate is at an edge of the grid.
+
+    Args:
+      space: the rates and the rungs.
+      train: gives a score for each of some rates, trained for so many epochs in all. It is asked for
+        the same rate and number of epochs again after a widening, so it should remember.
+
+    >>> import math
+    >>> scores = lambda rates, epochs: [(abs(math.log(rate / 0.3)),) for rate in rates]
+    >>> tuned = search(Search(rates=(0.01, 0.02, 0.04), rungs=(1,), keep=(2,), epochs=5), scores)
+    >>> tuned.best, tuned.edge, [tried.rate for tried in tuned.rates]
+    (0.32, '', [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64])
+    """
+    rates = sorted(space.rates)
+    for left in reversed(range(space.widenings + 1)):
+        tuned = _halved(rates, space, train)
+        if not left or not tuned.edge or len(rates) < 2:
+            break
+        factor = rates[1] / rates[0]
+        if tuned.edge == "highest":
+            rates += [rates[-1] * factor, rates[-1] * factor**2]
+        else:
+            rates = [rates[0] / factor**2, rates[0] / factor, *rates]
+        rates = [float(f"{rate:.6g}") for rate in rates]
+    return tuned
+
+
+def _halved(
+    rates: Sequence[float], space: Search, train: Callable[[Sequence[float], int], Sequence[Score]]
+) -> Tuned:
+    remaining = list(rates)
+    tried: dict[float, TriedRate] = {}
+    for rung, keep in zip((*space.rungs, space.epochs), (*space.keep, 1), strict=True):
+        for rate, score in zip(remaining, train(remaining, rung), strict=True):
+            tried[rate] = TriedRate(rate=rate, epochs=rung, score=score)
+        ranked = sorted(remaining, key=lambda rate: (tried[rate].score, rate))
+        remaining = sorted(ranked[:keep])
+    best = remaining[0]
+    edge = "lowest" if best == min(rates) else "highest" if best == max(rates) else ""
+    in_order = tuple(tried[rate] for rate in sorted(tried))
+    return Tuned(best=best, edge=edge if len(rates) > 1 else "", rates=in_order)
+
+
+def budget(space: Search) -> int:
+    """The epochs that a search trains in all, if the grid is not widened.
+
+    >>> budget(Search(rates=(0.1, 0.2, 0.4, 0.8), rungs=(1, 3), keep=(2, 1), epochs=6))
+    11
+    """
+    counts = (len(space.rates), *space.keep)
+    before = 0
+    epochs = 0
+    for count, rung in zip(counts, (*space.rungs, space.epochs), strict=True):
+        epochs += count * (rung - before)
+        before = rung
+    return epochs
+
+
+def halving(rates: Sequence[float], epochs: int) -> Search:
+    """The search of a study: half of the rates remain after a sixth, and a quarter after half of it.
+
+    Args:
+      rates: the grid to start with, at equal factors.
+      epochs: of a training.
+
+    >>> halving([0.001, 0.002, 0.004, 0.008, 0.016, 0.032], 6)
+    Search(rates=(0.001, ..., 0.032), rungs=(1, 3), keep=(3, 2), epochs=6, widenings=3)
+    """
+    rungs = sorted({max(1, round(epochs / 6)), epochs // 2} & set(range(1, epochs)))
+    count = len(rates)
+    keep = [max(1, -(-count // 2 ** (i + 1))) for i in range(len(rungs))]
+    return Search(rates=tuple(rates), rungs=tuple(rungs), keep=tuple(keep), epochs=epochs)
