@@ -41,7 +41,9 @@ def _root_softplus(x: jax.Array) -> jax.Array:
 
 
 def _root_softplus_slope(x: jax.Array) -> jax.Array:
-    near = jnp.where(x < _FAR, _FAR, jnp.where(x > 1e30, 1e30, x))  # beyond, the next slope is ∞ · 0
+    near = jnp.where(
+        x < _FAR, _FAR, jnp.where(x > 1e30, 1e30, x)
+    )  # beyond, the next slope is ∞ · 0
     far = jnp.where(x < _FAR, x, _FAR)
     tail = jnp.exp(far / 2) * (0.5 - 3 * jnp.exp(far) / 8)
     return jnp.where(x < _FAR, tail, sigmoids(near)[0] / (2 * _root_softplus(near)))
