@@ -25,8 +25,9 @@ SURROGATE = {name for name in fa.names() if fa.get(name).spec.surrogate}
 # Of a minimum or maximum with a number, of arctan and of others JAX 0.10.2 has no right rule for jet.
 NOT_IN_JET = {
     *("arctan", "aria2", "bent_identity", "gelu", "gudermannian", "hard_sigmoid", "isrlu", "isru"),
+    "laplace",
     *("log_sigmoid", "mish", "nelu", "serf", "soft_exponential", "softplus"),
-    *("sparse_sigmoid", "spline", "squareplus", "tanhexp"),
+    *("sparse_sigmoid", "spline", "sqrt_softplus", "squareplus", "tanhexp"),
 }
 LONG = {"mtlu"}  # half a minute in jet, whose rules are called eagerly
 TRANSFORMED = (

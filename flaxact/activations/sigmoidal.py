@@ -6,7 +6,7 @@ import math
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_output
+from flaxact.activations._grad import keeps_input, keeps_output
 from flaxact.activations._numerics import below_zero, expm1, minus_abs, settled, sigmoids
 
 INF = math.inf
@@ -33,6 +33,34 @@ def sigmoid(x: jax.Array) -> jax.Array:
     [0.2689, 0.8808]
     """
     return jax.nn.sigmoid(x)
+
+
+def _laplace_slope(x: jax.Array, mu: float, sigma: float) -> jax.Array:
+    z = jnp.clip((x - mu) / sigma, -40, 40)  # beyond, the exponential is 0 in float64 too
+    return jnp.exp(-z * z / 2) / (sigma * math.sqrt(2 * math.pi))
+
+
+@activation(
+    r"\tfrac{1}{2}\left(1 + \mathrm{erf}\frac{x - \mu}{\sigma \sqrt{2}}\right)",
+    source="ma2022mega",
+    range=(0.0, 1.0),
+    positive=("sigma",),
+)
+@keeps_input(_laplace_slope)
+def laplace(x: jax.Array, mu: float = 0.707107, sigma: float = 0.282095) -> jax.Array:
+    r"""Laplace attention function: the Gaussian's distribution function, near the squared ReLU around 1.
+
+    Args:
+      x: the input.
+      mu: the mean of the Gaussian, :math:`\sqrt{1/2}` in the paper; the default has the digits of
+        transformers.
+      sigma: its standard deviation, positive, :math:`\sqrt{1/(4\pi)}` in the paper.
+
+    >>> [round(float(y), 4) for y in laplace(jnp.array([0.5, 1.0]))]
+    [0.2314, 0.8504]
+    """
+    z = settled((x - mu) / sigma, mu, sigma)
+    return jax.scipy.special.erfc(-z / math.sqrt(2)) / 2
 
 
 @activation(r"-\log(1 + e^{-x})", source="kunc2024survey", range=(-INF, 0.0))

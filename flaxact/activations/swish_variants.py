@@ -124,6 +124,24 @@ def hard_swish(x: jax.Array) -> jax.Array:
     return jnp.where(x <= -3, 0, jnp.where(x >= 3, x, x * ((x + 3) / 6)))
 
 
+@activation(
+    r"\tfrac{1}{2} x \min(2, \max(0, x + 2))",
+    source="wightman2019timm",
+    range=(-0.5, INF),
+    kinks=(-2.0,),
+    monotonic=False,
+    note="From timm, which names Misra's H-Mish as its origin; no paper defines it.",
+)
+@keeps_input(lambda x: jnp.where(x <= -2, 0, jnp.where(x >= 0, 1, x + 1)).astype(x.dtype))
+def hard_mish(x: jax.Array) -> jax.Array:
+    """Piecewise quadratic mish.
+
+    >>> [round(float(y), 4) for y in hard_mish(jnp.array([-1.0, 2.0]))]
+    [-0.5, 2.0]
+    """
+    return jnp.where(x <= -2, 0, jnp.where(x >= 0, x, x * (x / 2 + 1)))
+
+
 def _acon_slope(x: jax.Array, p1: float, p2: float, beta: float) -> jax.Array:
     z = beta * (p1 - p2) * jnp.clip(x, -1e4, 1e4)
     gate, rest = sigmoids(z)
