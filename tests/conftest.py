@@ -33,6 +33,7 @@ if not hasattr(nnx, "set_graph_mode"):
 
 os.environ.setdefault("FLAXACT_COMPILATION_CACHE", "off")  # tests write nothing of the user's
 
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Of a test marked ``sampled(n)`` every n-th case stays in ``make test``; the rest is thorough.
