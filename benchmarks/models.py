@@ -343,7 +343,7 @@ def spending(name: str, source: str) -> str:
         layer = re.search(r"_measured/(\w+)/", path)
         return f"dense {layer[1]}" if layer else "dense"
     if re.search(r"/norm\w*/", path):
-        return "batch normalisation (and what is fused with it)"
+        return "batch normalization (and what is fused with it)"
     return "pooling, activations, biases, update"
 
 

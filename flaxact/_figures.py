@@ -1,4 +1,4 @@
-"""What all our matplotlib figures have in common."""
+"""The common style of our matplotlib figures."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito's palette (2008), told apart with any colour vision; markers repeat the distinction.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+# Okabe & Ito's palette (2008), told apart with any color vision; markers repeat the distinction.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
 INK = "#333333"
@@ -29,18 +29,19 @@ _LETTER = 5.6  # points of a legend's letter, in the widest of the fonts that re
 
 
 def style(number: int) -> dict[str, Any]:
-    """How the so-manieth curve of a plot is drawn: of 64, no two have the same colour and marker.
+    """The style of curve number ``i`` in a plot; 64 curves all differ in color or marker.
 
-    Of eight in a row all colours differ; those that share a colour differ in marker, and mostly in dash.
+    Any eight in a row differ in color. Curves of the same color differ in marker, and mostly in
+    dash.
 
     >>> len({(s["color"], s["marker"]) for s in map(style, range(64))})
     64
     >>> style(0), style(8)["linestyle"]
     ({'color': '#0072B2', 'marker': 'o', 'linestyle': '-'}, '--')
     """
-    again, place = divmod(number, len(COLOURS))
+    again, place = divmod(number, len(COLORS))
     return {
-        "color": COLOURS[place],
+        "color": COLORS[place],
         "marker": MARKERS[(place + again) % len(MARKERS)],
         "linestyle": DASHES[again % len(DASHES)],
     }
@@ -60,9 +61,9 @@ def _shown_figure() -> type[Figure]:
 
 @_packages.explained()
 def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Any]:
-    """A figure of so many inches, with its axes in a row, or with ``rows`` one below the other."""
-    made = _shown_figure()(figsize=(width, height), layout="constrained")
-    grid = made.subplots(rows, columns, sharex=rows > 1)
+    """A figure of this size in inches, with ``columns`` axes in a row, or ``rows`` axes in a column."""
+    fig = _shown_figure()(figsize=(width, height), layout="constrained")
+    grid = fig.subplots(rows, columns, sharex=rows > 1)
     for axes in [grid] if rows * columns == 1 else grid.flat:
         axes.grid(color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)
@@ -70,11 +71,11 @@ def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tupl
         axes.tick_params(labelsize=9, colors=INK)
         for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
             text.set(color=INK, fontsize=10)
-    return made, grid
+    return fig, grid
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """A legend of the curves of ``axes`` below a figure, which grows by it: the axes keep their size."""
+    """Put a legend below a figure and enlarge the figure, so that the axes keep their size."""
     handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
@@ -98,7 +99,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def _columns(letters: Sequence[int], room: float) -> int:
-    """How many columns of a legend, filled one after the other, fit into so many points; 4 at most.
+    """The number of legend columns, filled one after the other, that fit a width in points; at most 4.
 
     >>> _columns([4, 4, 4, 4], 345), _columns([4, 40, 4, 40], 345), _columns([4, 4, 30, 30], 345)
     (4, 1, 2)
@@ -113,20 +114,20 @@ def _columns(letters: Sequence[int], room: float) -> int:
 
 
 def percent() -> Callable[..., Any]:
-    """A formatter of fractions."""
+    """A formatter of fractions as percentages."""
     from matplotlib.ticker import FuncFormatter
 
     return FuncFormatter(lambda value, _: f"{100 * value:.3g}%")
 
 
-def drawn(axes: Axes) -> list[float]:
-    """The finite numbers along y that the lines of a plot have."""
+def finite_heights(axes: Axes) -> list[float]:
+    """The finite y values of a plot's lines."""
     values = (float(y) for line in axes.lines for y in line.get_ydata())  # type: ignore[union-attr]
     return [y for y in values if math.isfinite(y)]
 
 
 def is_wide(values: Iterable[float], factor: float) -> bool:
-    """Whether numbers span more than a factor, so that a log scale shows them; some above 0 at least.
+    """Whether the positive ones among non-negative numbers span more than a factor, as a log scale needs.
 
     >>> is_wide([1, 3, math.nan], 5), is_wide([1, 30], 5), is_wide([0, -1], 5), is_wide([0, 1], 5)
     (False, True, False, False)
@@ -136,33 +137,35 @@ def is_wide(values: Iterable[float], factor: float) -> bool:
 
 
 def log_where_wide(axes: Axes, factor: float = 20.0) -> None:
-    """A log scale along y where no number is below 0 and those above span more than a factor."""
-    values = drawn(axes)
+    """Use a log scale along y if no value is negative and the positive ones span more than a factor."""
+    values = finite_heights(axes)
     if is_wide(values, factor) and min(values) >= 0:
         axes.set_yscale("log", nonpositive="mask")
 
 
 def log_on_both_sides_where_wide(axes: Axes) -> None:
-    """Along y a log scale on both sides of 0 where sizes differ by more than a factor of 20.
+    """Use a symmetric log scale along y if the absolute values span more than a factor of 20.
 
-    It is linear up to a hundredth of the greatest, so that what is nearly 0 lies on 0.
+    It is linear up to a hundredth of the largest, so values near 0 appear at 0.
     """
-    sizes = [abs(value) for value in drawn(axes)]
+    sizes = [abs(value) for value in finite_heights(axes)]
     if not is_wide(sizes, 20):
         return
     last = math.floor(math.log10(max(sizes)))
     ticks = [10.0**power for power in (last - 1, last)]
     axes.set_yscale("symlog", linthresh=10.0 ** (last - 2))
-    signs = {math.copysign(1, value) for value in drawn(axes) if abs(value) > ticks[0] / 10}
+    signs = {
+        math.copysign(1, value) for value in finite_heights(axes) if abs(value) > ticks[0] / 10
+    }
     axes.set_yticks([0.0, *(sign * tick for sign in sorted(signs) for tick in ticks)])
     axes.minorticks_off()
 
 
 def error_axis(axes: Axes, label: str) -> None:
-    """Errors along y, in percent within 0% and 100%; on a log scale where they span a factor of 5."""
+    """Show errors along y in percent, within 0% and 100%; on a log scale if they span a factor of 5."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    values = drawn(axes)
+    values = finite_heights(axes)
     axes.set_ylabel(label)
     if is_wide(values, 5) and min(values) > 0:
         axes.set_yscale("log")
@@ -174,14 +177,14 @@ def error_axis(axes: Axes, label: str) -> None:
 
 
 def site_axis(axes: Axes, sites: Sequence[str]) -> None:
-    """The names of sites along x, upright, and of many only some, so that none lies on another."""
+    """Label sites along x, vertically; of many sites only some, so that labels don't overlap."""
     width = axes.figure.get_size_inches()[0]  # type: ignore[union-attr]
     every = max(1, math.ceil(len(sites) / max(1.0, 5.0 * (width - 1.0))))
     axes.set_xticks(range(0, len(sites), every), sites[::every], rotation=90, fontsize=9)
 
 
 def rendered(figure: Figure, kind: str) -> bytes:
-    """A figure as SVG or PNG; the same bytes each time."""
+    """A figure as SVG or PNG bytes, deterministic."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()
@@ -198,5 +201,5 @@ _NUMBER = re.compile(rb"-?\d+\.\d+")
 
 
 def _rounded(path: re.Match[bytes]) -> bytes:
-    """The points of a path in hundredths of a point, in half as many letters."""
+    """An SVG path with coordinates rounded to hundredths of a point, about half as long."""
     return _NUMBER.sub(lambda number: b"%g" % round(float(number[0]), 2), path[0])

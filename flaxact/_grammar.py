@@ -1,4 +1,4 @@
-"""The spec grammar: names, numbers and brackets, and nothing that is executed.
+"""The grammar of spec texts: names, numbers and parentheses; nothing is executed.
 
 ``elu(alpha=0.5)``, ``centered(leaky_relu(0.2), std=2)``, ``cuda_convnet(variant=18pct)``.
 """
@@ -25,7 +25,7 @@ type_names = {bool: "True or False", int: "a whole number", float: "a number"}
 
 @dataclass(frozen=True)
 class Call:
-    """A name with its arguments, as written: ``elu(alpha=0.5)``; a bare name has none."""
+    """A name with its arguments as written, such as ``elu(alpha=0.5)``; a bare name has none."""
 
     name: str
     args: tuple[Value, ...] = ()
@@ -41,7 +41,7 @@ HUGE = 2**63  # a whole number as large is no width, axis or count
 
 
 def plain(value: Any) -> Any:
-    """A real number as Python's ``bool``, ``int`` or ``float``, NumPy's scalars too; all else as it is.
+    """A real number, also a NumPy scalar, as Python's ``bool``, ``int`` or ``float``; else unchanged.
 
     >>> plain(True), plain(3), plain("3")
     (True, 3, '3')
@@ -57,7 +57,7 @@ def plain(value: Any) -> Any:
 
 
 def as_float(value: Any) -> float:
-    """A real number as a float; infinity for a whole number that no float holds."""
+    """A real number as a float; infinity for an integer that is too large for a float."""
     try:
         return float(value)
     except OverflowError:
@@ -65,10 +65,10 @@ def as_float(value: Any) -> float:
 
 
 def as_kind(value: Any, kind: type) -> Any:
-    """A value as one of a kind: ``bool``, ``int`` or ``float``, as which a whole number counts too.
+    """A value as ``bool``, ``int`` or ``float``; an integer is accepted as a float.
 
     Raises:
-      TypeError: it is of another kind, or a whole number of more than 64 bits.
+      TypeError: it has another type, or is an integer of more than 64 bits.
 
     >>> as_kind(3, float)
     3.0
@@ -81,8 +81,8 @@ def as_kind(value: Any, kind: type) -> Any:
     return value
 
 
-def shown(value: Any) -> str:
-    """A value in a message, also one with a whole number of more digits than Python would print."""
+def value_text(value: Any) -> str:
+    """A value as text in a message; also an integer with more digits than Python prints."""
     if type(value) is int and abs(value) >= HUGE:
         return "a huge number"
     try:
@@ -92,10 +92,10 @@ def shown(value: Any) -> str:
 
 
 def parse(text: str) -> Call:
-    """The call that a spec text writes.
+    """Parse a spec text.
 
     Raises:
-      InputError: the text is anything but names, numbers and brackets; says where it breaks.
+      InputError: the text is not names, numbers and parentheses; the message says where it breaks.
 
     >>> parse("centered(elu(alpha=0.5), std=2)")
     Call(name='centered', args=(Call(name='elu', args=(), kwargs=(('alpha', 0.5),)),), \
@@ -150,7 +150,7 @@ def _number(text: str, token: str) -> int | float:
             raise InputError(f"a number is too large in {text!r}")
         return number
     if math.isinf(float(token)):
-        raise InputError(f"a whole number is too large in {text!r}")
+        raise InputError(f"an integer in {text!r} is too large")
     return int(token)
 
 
@@ -164,7 +164,7 @@ def _call(text: str, name: str, tokens: list[tuple[str, str]]) -> tuple[Call, li
                 raise InputError(f"{text!r} gives {key} twice")
             kwargs[key], tokens = _value(text, tokens[2:])
         elif kwargs:
-            raise InputError(f"{text!r}: a value without a name follows one with a name")
+            raise InputError(f"{text!r}: a positional value follows a named one")
         else:
             value, tokens = _value(text, tokens)
             args.append(value)

@@ -1,4 +1,4 @@
-"""What is imported when it is first used, so that ``import flaxact`` and errors at the door are quick."""
+"""Lazy imports, so that ``import flaxact`` and error messages are fast."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ __all__ = ["attach", "jax", "jnp", "listing", "np"]
 
 
 def attach(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """A public package's ``__getattr__`` and ``__dir__``, which offers what its ``__all__`` names.
+    """``__getattr__`` and ``__dir__`` of a public package; ``__dir__`` lists its ``__all__``.
 
-    What the ``if TYPE_CHECKING:`` block of its file imports, which type checkers read, is imported when
-    it is first used, from where that block imports it.
+    A name in the file's ``if TYPE_CHECKING:`` block is imported, from where that block imports it,
+    when it is first used.
 
     Args:
       module: its ``__name__``.
@@ -54,8 +54,8 @@ def attach(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
         value = getattr(importlib.import_module(home), name, None) if home else None
         if value is None or isinstance(value, ModuleType):
             close = nearest(name, listed()) if homes else None
-            said = f"module {module!r} has no attribute {name!r}"
-            raise AttributeError(said + hint(close) if close else said)
+            message = f"module {module!r} has no attribute {name!r}"
+            raise AttributeError(message + hint(close) if close else message)
         setattr(sys.modules[module], name, value)  # found at once the next time
         return value
 
@@ -64,23 +64,23 @@ def attach(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
 
 
 def listing(module: str) -> Callable[[], list[str]]:
-    """A public module's ``__dir__``: its ``__all__``, or what is defined in it; not what it imports.
+    """``__dir__`` of a public module: its ``__all__``, or what it defines; without its imports.
 
     Args:
       module: its ``__name__``.
     """
 
     def listed() -> list[str]:
-        here = sys.modules[module]
-        own = [n for n, v in vars(here).items() if getattr(v, "__module__", "") == module]
-        return sorted(getattr(here, "__all__", (n for n in own if not n.startswith("_"))))
+        module_object = sys.modules[module]
+        own = [n for n, v in vars(module_object).items() if getattr(v, "__module__", "") == module]
+        return sorted(getattr(module_object, "__all__", (n for n in own if not n.startswith("_"))))
 
     return listed
 
 
 @functools.cache
 def _homes(module: str) -> dict[str, str]:
-    """The module that each name is imported from, for type checkers alone."""
+    """The module that each name in the ``TYPE_CHECKING`` block is imported from."""
     import ast
 
     source = Path(str(sys.modules[module].__file__)).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""A user's own code, which ``flaxact --import`` names: activations, models, data sets."""
+"""A user's own code, imported by ``flaxact --import``: activations, models, data sets."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ names: list[str] = []
 
 
 def imported(arguments: list[str]) -> list[str]:
-    """The arguments without the ``--import``s at their start, once what these name is imported.
+    """Import what leading ``--import`` options name; returns the other arguments.
 
     Raises:
-      InputError: as ``load``; or a name is left out.
+      InputError: as ``load``; or ``--import`` without a name.
     """
     while arguments and arguments[0].partition("=")[0] == OPTION:
         first, *rest = arguments
         name = first.partition("=")[2]
-        given = rest
+        remaining = rest
         if "=" not in first:
             name = rest[0] if rest else ""
-            given = rest[1:]
+            remaining = rest[1:]
         load(name)
-        arguments = given
+        arguments = remaining
     return arguments
 
 
 def load(name: str) -> None:
-    """Import a Python file, or a module by its name; folders are looked through as by ``python``.
+    """Import a Python file, or a module by name from where ``python`` would find it.
 
     Raises:
-      InputError: there is none, or it raises: says what, and at which line.
+      InputError: it does not exist, or raises an error; the message has the error and its line.
     """
     if not name:
         raise InputError(f"{OPTION} needs a Python file or a module, as in {OPTION} my.py")
@@ -57,10 +57,10 @@ def load(name: str) -> None:
 
 
 def check_free(kind: str, name: str, new: Callable[..., object], old: object) -> None:
-    """Raise where another definition has a name; the same one again, as in a notebook's cell, is fine.
+    """Raise if another definition has the name. The same one again, as in a notebook's cell, is allowed.
 
     Raises:
-      InputError: says where the other is.
+      InputError: the message says where the other one is.
     """
     places = [(getattr(f, "__module__", ""), getattr(f, "__qualname__", "")) for f in (old, new)]
     if old is not None and places[0] != places[1]:
@@ -68,14 +68,14 @@ def check_free(kind: str, name: str, new: Callable[..., object], old: object) ->
 
 
 def digest(definitions: Iterable[Callable[..., object]]) -> str:
-    """A digest of the source of functions and classes; of one typed at a prompt, of its name alone."""
-    found = hashlib.sha256()
-    for one in definitions:
+    """A digest of the source of functions and classes; without source, of their names."""
+    hasher = hashlib.sha256()
+    for definition in definitions:
         try:
-            found.update(inspect.getsource(inspect.unwrap(one)).encode())
+            hasher.update(inspect.getsource(inspect.unwrap(definition)).encode())
         except (OSError, TypeError):
-            found.update(one.__qualname__.encode())
-    return found.hexdigest()[:12]
+            hasher.update(definition.__qualname__.encode())
+    return hasher.hexdigest()[:12]
 
 
 def digests(definitions: Iterable[Callable[..., object]]) -> dict[str, str]:
@@ -92,12 +92,13 @@ def digests(definitions: Iterable[Callable[..., object]]) -> dict[str, str]:
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"cannot import {path}: there is no such file")
-    there = sys.modules.get(path.stem)
-    if there is not None:
-        if getattr(there, "__file__", None) == str(path):
-            return there
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None:
+        if getattr(loaded, "__file__", None) == str(path):
+            return loaded
         raise InputError(
-            f"cannot import {path}: another module {path.stem!r} is there already; rename the file"
+            f"cannot import {path}: another module {path.stem!r} is already imported; rename the "
+            "file"
         )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
@@ -112,7 +113,7 @@ def _from_file(path: Path) -> ModuleType:
 
 
 def _guarded(name: str, folder: Path, load: Callable[[], ModuleType]) -> None:
-    """Import something, with its folder first among those that Python looks through."""
+    """Import a module, with its folder first in Python's search path."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
@@ -124,8 +125,8 @@ def _guarded(name: str, folder: Path, load: Callable[[], ModuleType]) -> None:
     except ModuleNotFoundError as error:
         if error.name == name.partition(".")[0] or error.name == name:
             raise InputError(
-                f"cannot import {name}: there is no such module in {folder} or where Python looks; for "
-                "a file say its whole name, as my.py"
+                f"cannot import {name}: there is no such module in {folder} or on Python's path; "
+                "give a file by its full name, such as my.py"
             ) from None
         raise _failed(name, error) from None
     except (Exception, SystemExit) as error:
@@ -139,7 +140,7 @@ def _failed(name: str, error: BaseException) -> InputError:
 
 
 def _place(error: BaseException) -> str:
-    """The last line of the user's own that an error passed through, as ``my.py:3``; or nothing."""
+    """The last line of the user's own code in an error's traceback, such as ``my.py:3``; else empty."""
     ours = str(Path(__file__).parent)
     outside = [
         frame

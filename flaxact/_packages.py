@@ -1,4 +1,4 @@
-"""Packages that only some parts need: where one is absent, one line says what to install."""
+"""Optional packages: if one is missing, one line says what to install."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = {"PIL": "pillow"}  # of modules whose names differ by more than dashe
 
 
 def check(*modules: str) -> None:
-    """Raise for the first module that is not installed, without importing any.
+    """Raise for the first of some modules that is not installed; imports none of them.
 
     Raises:
       InputError: what to install.
@@ -28,7 +28,7 @@ def check(*modules: str) -> None:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Within it, or within what it decorates, a package that flaxact asks for and is absent is named.
+    """A context or decorator in which the error for a missing optional package says what to install.
 
     Raises:
       InputError: what to install.
@@ -50,9 +50,9 @@ def missing(module: str) -> InputError:
     module = module.partition(".")[0]
     requirement = _requirement(module) or module
     extra = re.search(r"extra == ['\"](\w+)", requirement)
-    wanted = f"flaxact[{extra[1]}]" if extra else requirement.partition(";")[0].strip()
+    requirement_text = f"flaxact[{extra[1]}]" if extra else requirement.partition(";")[0].strip()
     return InputError(
-        f'this needs {_package(module)}, which is not installed: pip install "{wanted}"'
+        f'this needs {_package(module)}, which is not installed: pip install "{requirement_text}"'
     )
 
 
@@ -60,14 +60,14 @@ def tfds() -> Any:
     """The module ``tensorflow_datasets``.
 
     Raises:
-      InputError: it is not installed, or could not import all of itself, which it logs and hides.
+      InputError: it is not installed, or parts of it cannot be imported, which it only logs.
     """
     with explained():
         module = importlib.import_module("tensorflow_datasets")
     if not hasattr(module, "list_builders"):
         raise InputError(
-            "tensorflow-datasets cannot import all of itself; its log says why. Mend that, or install it "
-            "again: pip install --force-reinstall tensorflow-datasets"
+            "tensorflow-datasets cannot import all of itself; its log says why. Fix that, or "
+            "reinstall it: pip install --force-reinstall tensorflow-datasets"
         )
     return module
 
@@ -77,7 +77,7 @@ def _package(module: str) -> str:
 
 
 def _requirement(module: str) -> str | None:
-    """The line of flaxact's metadata that asks for a module's package; not for the tests alone."""
+    """The line of flaxact's metadata that requires a module's package, other than for tests alone."""
     try:
         lines = importlib.metadata.requires("flaxact") or []
     except importlib.metadata.PackageNotFoundError:
@@ -85,5 +85,5 @@ def _requirement(module: str) -> str | None:
     name = re.compile(
         rf"{re.escape(_package(module.partition('.')[0]))}\b(?![\w.-])", re.IGNORECASE
     )
-    asked = [line for line in lines if name.match(line.replace("_", "-"))]
-    return next((line for line in asked if "'tests'" not in line.replace('"', "'")), None)
+    requirements = [line for line in lines if name.match(line.replace("_", "-"))]
+    return next((line for line in requirements if "'tests'" not in line.replace('"', "'")), None)

@@ -1,6 +1,6 @@
-"""What differs in the oldest JAX and Flax that flaxact runs with.
+"""Differences of the oldest supported JAX and Flax.
 
-The rest of flaxact is written for the newest. `docs/versions.md` says which versions are tested.
+The rest of flaxact is written for the newest. `docs/versions.md` lists the tested versions.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from flaxact.errors import InputError
 
 
 def enable_x64(on: bool) -> AbstractContextManager[None]:
-    """A context with float64, or without: ``jax.enable_x64``, new in JAX 0.8."""
-    found: Any = getattr(jax, "enable_x64", None)
-    if found is None:
+    """A context with or without float64: ``jax.enable_x64``, new in JAX 0.8."""
+    context: Any = getattr(jax, "enable_x64", None)
+    if context is None:
         from jax import experimental
 
-        found = vars(experimental)["enable_x64"]
-    return found(on)
+        context = vars(experimental)["enable_x64"]
+    return context(on)
 
 
 def allow_vmapped_convolutions_on_meshes() -> None:
-    """Let a convolution that is transposed and vmapped compile for several devices in JAX 0.7.
+    """Let a transposed, vmapped convolution compile for several devices in JAX 0.7.
 
-    There its rule for ``vmap`` raises NotImplementedError wherever an output sharding is given, and the
-    transpose gives one on any mesh. On a mesh of automatic axes it says nothing, and is left out here.
+    There the ``vmap`` rule raises NotImplementedError for any output sharding, and the transpose
+    sets one on every mesh. On a mesh with automatic axes the sharding has no meaning, so it is
+    dropped here.
     """
     from jax import lax
     from jax.interpreters import batching
@@ -46,10 +47,10 @@ def allow_vmapped_convolutions_on_meshes() -> None:
 
 
 def check_nnx_capture() -> None:
-    """Whether Flax can capture what an NNX module computes inside.
+    """Check that Flax can capture the intermediate values of an NNX module.
 
     Raises:
-      InputError: it is older than 0.12.6.
+      InputError: Flax is older than 0.12.6.
     """
     import flax
     from flax import nnx

@@ -1,4 +1,4 @@
-"""What this machine has for flaxact, and what is missing or does not fit together."""
+"""Report what this machine has for flaxact, what is missing, and what does not fit together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOM = 2e9  # bytes: an environment, checkpoints and a data set
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: what was looked at, what was found, and what to do if that is wrong."""
+    """One line of the report: the subject, what was found, and advice if that is a problem."""
 
     about: str
     found: str
@@ -33,7 +33,7 @@ def examine(data_dir: Path | None = None) -> list[Finding]:
     """All findings. Trains a small net for about a second on every kind of device.
 
     Args:
-      data_dir: where TFDS keeps its data sets; None for FLAXACT_DATA_DIR or TFDS's own place.
+      data_dir: the folder of TFDS's data sets; None for FLAXACT_DATA_DIR, or else TFDS's default.
     """
     return [
         Finding("Python", f"{platform.python_version()} on {platform.platform()}"),
@@ -54,10 +54,10 @@ def _installed() -> dict[str, str]:
 
 
 def versions(installed: dict[str, str]) -> list[Finding]:
-    """Versions of what matters most, and what JAX will not use because its version differs.
+    """Versions of the main packages, and plugins that JAX ignores because their versions differ.
 
     Args:
-      installed: version by name of package.
+      installed: version by package name.
 
     >>> for finding in versions({"jax": "0.12.0", "jaxlib": "0.12.0", "jax-cuda12-plugin": "0.7.2"}):
     ...     print(finding.about, finding.found, finding.advice)
@@ -65,10 +65,10 @@ def versions(installed: dict[str, str]) -> list[Finding]:
     jaxlib 0.12.0
     jax-cuda12-plugin 0.7.2 JAX 0.12.0 does not use it, nor the GPU: pip install "jax[cuda12]==0.12.0"
     """
-    found = [Finding(name, installed[name]) for name in SHOWN if name in installed]
+    findings = [Finding(name, installed[name]) for name in SHOWN if name in installed]
     jax = installed.get("jax", "")
     if (jaxlib := installed.get("jaxlib")) and jaxlib != jax:
-        found.append(
+        findings.append(
             Finding(
                 "jaxlib", f"{jaxlib}, jax is {jax}", f'pip install "jax=={jax}" "jaxlib=={jax}"'
             )
@@ -78,116 +78,117 @@ def versions(installed: dict[str, str]) -> list[Finding]:
             extra = name.split("-")[1]
             fits = installed[name] == installed.get("jaxlib")
             advice = f'JAX {jax} does not use it, nor the GPU: pip install "jax[{extra}]=={jax}"'
-            found.append(Finding(name, installed[name], "" if fits else advice))
-    return found
+            findings.append(Finding(name, installed[name], "" if fits else advice))
+    return findings
 
 
 def requirements(installed: dict[str, str]) -> list[Finding]:
-    """What flaxact asks for and is absent or of another version; absent extras without advice."""
-    asked = [Requirement(text) for text in importlib.metadata.requires("flaxact") or ()]
-    found = []
+    """Required packages that are missing or have another version; missing extras without advice."""
+    required = [Requirement(text) for text in importlib.metadata.requires("flaxact") or ()]
+    findings = []
     absent = set()
-    for one in asked:
-        name = one.name.lower().replace("_", "-")
-        marker = str(one.marker or "")
+    for requirement in required:
+        name = requirement.name.lower().replace("_", "-")
+        marker = str(requirement.marker or "")
         version = installed.get(name)
         if "extra" in marker:
-            if version is None and (one.marker is None or _applies(one)):
+            if version is None and (requirement.marker is None or _applies(requirement)):
                 absent.add(marker.split("extra ==")[1].strip(" '\""))
         elif version is None:
-            found.append(Finding(name, "absent", f'pip install "{one}"'))
-        elif version not in one.specifier:
-            found.append(Finding(name, version, f'flaxact asks for {one}: pip install "{one}"'))
-    said = ", ".join(sorted(absent)) or "none"
-    return [*found, Finding("extras that are not (wholly) installed", said)]
+            findings.append(Finding(name, "absent", f'pip install "{requirement}"'))
+        elif version not in requirement.specifier:
+            advice = f'flaxact asks for {requirement}: pip install "{requirement}"'
+            findings.append(Finding(name, version, advice))
+    extras = ", ".join(sorted(absent)) or "none"
+    return [*findings, Finding("extras that are not (wholly) installed", extras)]
 
 
-def _applies(one: Requirement) -> bool:
-    assert one.marker is not None
-    extra = str(one.marker).split("extra ==")[1].strip(" '\"")
-    return one.marker.evaluate({"extra": extra})
+def _applies(requirement: Requirement) -> bool:
+    assert requirement.marker is not None
+    extra = str(requirement.marker).split("extra ==")[1].strip(" '\"")
+    return requirement.marker.evaluate({"extra": extra})
 
 
 def devices() -> list[Finding]:
-    """The devices that JAX has, with a small training on each kind, and accelerators it does not use."""
+    """JAX's devices, with a small training on each kind, and accelerators that JAX does not use."""
     import jax
 
-    asked = os.environ.get("JAX_PLATFORMS", "")
+    platforms = os.environ.get("JAX_PLATFORMS", "")
     if problem := no_devices():
         return [problem]
     default = jax.default_backend()
-    found = []
+    findings = []
     for backend in dict.fromkeys((default, "cpu")):
         try:
-            those = jax.devices(backend)
+            of_backend = jax.devices(backend)
         except RuntimeError:
             continue  # JAX_PLATFORMS leaves the CPU out
-        seconds, problem = _smoke(those[0])
-        text = f"{len(those)} × {those[0].device_kind}, a small training took {seconds:.1f} s"
-        found.append(Finding(f"{backend} devices", text, problem))
-    return [*found, *unused(default, asked, _hardware())]
+        seconds, problem = _smoke(of_backend[0])
+        text = f"{len(of_backend)} × {of_backend[0].device_kind}, a small training took {seconds:.1f} s"
+        findings.append(Finding(f"{backend} devices", text, problem))
+    return [*findings, *unused(default, platforms, _hardware())]
 
 
 def no_devices() -> Finding | None:
-    """What is wrong where JAX has no device of the kind that JAX_PLATFORMS asks for, or None."""
+    """The problem if JAX has no device of the kind that JAX_PLATFORMS requests, else None."""
     import jax
 
     try:
         jax.devices()
     except (RuntimeError, AssertionError):  # without a word for cuda
-        asked = os.environ.get("JAX_PLATFORMS", "")
-        extra = {"tpu": "tpu", "cuda": "gpu", "gpu": "gpu"}.get(asked)
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        extra = {"tpu": "tpu", "cuda": "gpu", "gpu": "gpu"}.get(platforms)
         install = f', or pip install "flaxact[{extra}]" where there is one' if extra else ""
-        text = f"JAX_PLATFORMS={asked}, and JAX finds no such device here"
+        text = f"JAX_PLATFORMS={platforms}, and JAX finds no such device here"
         return Finding("devices", text, f"unset it to use what there is{install}")
     return None
 
 
 def _hardware() -> list[str]:
-    """Accelerators that the operating system shows."""
-    seen = []
+    """Accelerators that the operating system reports."""
+    kinds = []
     if DRIVER.exists() or shutil.which("nvidia-smi"):
-        seen.append("gpu")
+        kinds.append("gpu")
     if any(Path("/dev").glob("accel*")) or os.environ.get("TPU_NAME"):
-        seen.append("tpu")
-    return seen
+        kinds.append("tpu")
+    return kinds
 
 
-def unused(default: str, asked: str, hardware: list[str]) -> list[Finding]:
+def unused(default: str, platforms: str, hardware: list[str]) -> list[Finding]:
     """Accelerators of the machine that JAX does not use.
 
     Args:
       default: JAX's default backend.
-      asked: what JAX_PLATFORMS says.
-      hardware: "gpu", "tpu" or both, as the operating system shows them.
+      platforms: the value of JAX_PLATFORMS.
+      hardware: "gpu", "tpu" or both, as the operating system reports them.
 
     >>> unused("cpu", "", ["tpu"])[0].advice
     'pip install "flaxact[tpu]"'
     """
-    found = []
+    findings = []
     for kind in hardware:
         if default != kind:
             extra = cuda_extra(DRIVER) if kind == "gpu" else kind
             advice = f'pip install "flaxact[{extra}]"'
-            if asked and kind not in asked and not (kind == "gpu" and "cuda" in asked):
-                advice = f"JAX_PLATFORMS={asked} leaves it out: unset it"
-            found.append(Finding(kind, "the machine has one, and JAX does not use it", advice))
-    return found
+            if platforms and kind not in platforms and not (kind == "gpu" and "cuda" in platforms):
+                advice = f"JAX_PLATFORMS={platforms} leaves it out: unset it"
+            findings.append(Finding(kind, "the machine has one, and JAX does not use it", advice))
+    return findings
 
 
 def cuda_extra(file: Path) -> str:
-    """The extra whose CUDA the driver can run, from the driver's file: 13 from version 580 on.
+    """The extra whose CUDA the driver supports, from the driver's file: CUDA 13 from driver 580 on.
 
     Args:
-      file: what the driver says of itself; where there is none, a new driver is taken.
+      file: the driver's version file; if it does not exist, a new driver is assumed.
     """
-    said = file.read_text("utf-8") if file.exists() else ""
-    version = re.search(r" (\d{3,})\.\d+", said)
+    text = file.read_text("utf-8") if file.exists() else ""
+    version = re.search(r" (\d{3,})\.\d+", text)
     return "cuda12" if version and int(version[1]) < 580 else "cuda13"
 
 
 def _smoke(device: Any) -> tuple[float, str]:
-    """Seconds that a small training takes on a device, and what is wrong with its result."""
+    """The seconds that a small training takes on a device, and the problem with its result, if any."""
     import numpy as np
 
     from flaxact.data import Dataset, Split
@@ -216,15 +217,15 @@ def _smoke(device: Any) -> tuple[float, str]:
 
 
 def data_sets(data_dir: Path | None) -> list[Finding]:
-    """The sets that TFDS has prepared."""
-    said = data_dir or os.environ.get("FLAXACT_DATA_DIR")
-    folder = Path(said) if said else Path.home() / "tensorflow_datasets"
+    """The data sets that TFDS has prepared."""
+    setting = data_dir or os.environ.get("FLAXACT_DATA_DIR")
+    folder = Path(setting) if setting else Path.home() / "tensorflow_datasets"
     prepared = [*folder.glob("*/*/dataset_info.json"), *folder.glob("*/*/*/dataset_info.json")]
     names = sorted({path.relative_to(folder).parts[0] for path in prepared})
-    found = Finding(
+    finding = Finding(
         "data sets", f"mnist5k (in the package); in {folder}: {', '.join(names) or 'none'}"
     )
-    return [found]
+    return [finding]
 
 
 def caches() -> list[Finding]:
@@ -257,19 +258,19 @@ def _print(found: list[Finding]) -> None:
 
 
 def doctor(*, json: bool = False, data_dir: Path | None = None) -> None:
-    """Say what this machine has for flaxact, and what is missing; exit 1 where something is wrong.
+    """Report what this machine has for flaxact and what is missing; exits 1 if there is a problem.
 
     Args:
       json: Print the findings as JSON.
-      data_dir: Where TFDS keeps its data sets.
+      data_dir: Folder of TFDS's data sets.
     """
-    found = examine(data_dir)
+    findings = examine(data_dir)
     if json:
         import dataclasses
         from json import dumps
 
-        print(dumps([dataclasses.asdict(finding) for finding in found], indent=1))
+        print(dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
-        _print(found)
-    if any(finding.advice for finding in found):
+        _print(findings)
+    if any(finding.advice for finding in findings):
         raise SystemExit(1)

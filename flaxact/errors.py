@@ -1,4 +1,4 @@
-"""What flaxact raises at its doors: one line with what was given, what is allowed, the nearest name."""
+"""Errors for invalid input: one line with the value, the allowed values, and the nearest name."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ NEAREST = 5
 
 
 class InputError(ValueError):
-    """The caller gave something that flaxact cannot take. The command line prints it and exits 2.
+    """The caller gave a value that flaxact cannot use. The command line prints the message and exits 2.
 
-    Its message is one line of at most ``longest`` characters, without control characters.
+    The message is one line of at most ``longest`` characters, without control characters.
     """
 
     def __init__(self, message: object = "", longest: int = LONGEST):
@@ -26,34 +26,34 @@ class InputError(ValueError):
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    r"""A text that a terminal shows as one line: white space as spaces, what is not printable escaped.
+    r"""A text as one line for a terminal: white space becomes spaces, unprintable characters are escaped.
 
     A longer text loses its middle.
 
     >>> one_line("bad\n value \x1b[1m"), one_line("0123456789", 8)
     ('bad  value \\x1b[1m', '01 ... 9')
     """
-    kept = (c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in text)
-    line = "".join(kept)
+    characters = (c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in text)
+    line = "".join(characters)
     head = (longest - 4) // 2
     return line if len(line) <= longest else f"{line[:head]} ... {line[head + 5 - longest :]}"
 
 
-def nearest(given: str, allowed: Iterable[str]) -> str | None:
-    """The allowed name most like the given one, whatever its case, or None where none is.
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name closest to a given one, ignoring case, or None if none is close.
 
-    Initials are taken for a name of several words.
+    Initials match a name of several words.
 
     >>> nearest("rleu", ["relu", "elu", "tanh"]), nearest("LeakyReLU", ["relu", "leaky_relu"])
     ('relu', 'leaky_relu')
     >>> nearest("lr", ["seeds", "learning_rate"])
     'learning_rate'
     """
-    return next(iter(_closest(given, allowed, 1, cutoff=0.5)), None)
+    return next(iter(_closest(name, allowed, 1, cutoff=0.5)), None)
 
 
 def _closest(given: str, allowed: Iterable[str], count: int, cutoff: float) -> list[str]:
-    """The allowed names most like the given one, best first."""
+    """The allowed names closest to a given one, best first."""
     letters = _letters(given)
     allowed = list(allowed)
     by_letters: dict[str, str] = {}
@@ -75,12 +75,12 @@ def _initials(name: str) -> str:
 
 
 def hint(close: str | None) -> str:
-    """How a message goes on after the name that is not known: with the nearest, where there is one."""
+    """The end of a message about an unknown name: the nearest one, if there is one."""
     return f"; did you mean {close!r}?" if close else "."
 
 
-def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
-    """An error for a name that is not among the allowed ones: says all of them, or the nearest of many.
+def unknown(kind: str, name: str, allowed: Iterable[str]) -> InputError:
+    """An error for a name that is not allowed; lists all allowed names, or the nearest of many.
 
     >>> raise unknown("activation", "rleu", ["relu", "elu"])
     Traceback (most recent call last):
@@ -89,9 +89,9 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
     allowed = sorted(allowed)
     listed = f"Allowed: {', '.join(allowed) or 'none'}"
     if len(listed) > LISTED:
-        few = ", ".join(_closest(given, allowed, NEAREST, cutoff=0.0))
+        few = ", ".join(_closest(name, allowed, NEAREST, cutoff=0.0))
         listed = f"The nearest of {len(allowed)}: {few}"
-    return InputError(f"unknown {kind} {given!r}{hint(nearest(given, allowed))} {listed}")
+    return InputError(f"unknown {kind} {name!r}{hint(nearest(name, allowed))} {listed}")
 
 
 def __dir__() -> list[str]:

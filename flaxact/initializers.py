@@ -1,10 +1,10 @@
-"""Initial weights by what a signal keeps on its way: by formula for any activation, or by measurement.
+"""Initial weights that keep a signal's size: by formula for any activation, or by measurement.
 
 A formula gives an initializer as in ``jax.nn.initializers``: ``init(key, shape, dtype)`` for shapes
-``(*window, inputs, outputs)``, as Flax's kernels have. ``mode`` says what the variance is divided by:
-"fan_in", window × inputs (keeps signals), "fan_out", window × outputs (keeps gradients), or a mean of
-them. A distribution changes no variance; "normal" is not truncated. Equal arguments give the same
-object, so that modules that hold it compare equal and share a trace.
+``(*window, inputs, outputs)``, as Flax's kernels have. ``mode`` is the divisor of the variance:
+"fan_in", window × inputs (keeps signals), "fan_out", window × outputs (keeps gradients), or a mean
+of both. All distributions have the same variance; "normal" is not truncated. Equal arguments return
+the same object, so modules that hold it compare equal and share a trace.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ def he(
 ) -> Initializer:
     r"""Weights that keep the second moment through rectifiers.
 
-    :math:`\mathrm{std} = \sqrt{2 / ((1 + a^2) n)}` (He et al. 2015, eq. 10, 14 and 15). The paper draws
-    from a Gaussian; ``jax.nn.initializers.he_normal`` cuts it off at two standard deviations.
+    :math:`\mathrm{std} = \sqrt{2 / ((1 + a^2) n)}` (He et al. 2015, eq. 10, 14 and 15). The paper
+    draws from a Gaussian; ``jax.nn.initializers.he_normal`` truncates it at two standard
+    deviations.
 
     Args:
-      mode: "fan_in" (eq. 10), "fan_out" (eq. 14), "fan_avg" or "fan_geo_avg". The shape of a grouped
-        kernel does not tell its groups, so its fan-out is counted too large by their number.
+      mode: "fan_in" (eq. 10), "fan_out" (eq. 14), "fan_avg" or "fan_geo_avg". A grouped kernel's
+        shape does not show its groups, so its fan-out is too large by their number.
       distribution: "normal", "truncated_normal" or "uniform".
       negative_slope: a, the slope of a leaky ReLU below zero.
 
@@ -62,7 +63,7 @@ def he(
 
 
 def xavier(distribution: Distribution = "uniform") -> Initializer:
-    r"""Weights between what keeps the variance forwards and backwards in a linear net.
+    r"""Weights that compromise between keeping the variance forward and backward in a linear net.
 
     :math:`\mathrm{std} = \sqrt{2 / (n_{in} + n_{out})}` (Glorot & Bengio 2010, eq. 12, 16).
 
@@ -106,20 +107,22 @@ def variance_preserving(
     moment: Moment = "second",
     centered: bool = False,
 ) -> Initializer:
-    r"""Weights that keep a signal's size through any activation: He's initialisation for relu.
+    r"""Weights that keep a signal's size through any activation; He's initialization for relu.
 
-    :math:`\mathrm{std} = \mathrm{gain}/\sqrt{n}` with :math:`\mathrm{gain} = 1/\sqrt{\mathrm{E} f(z)^2}`
-    for a standard Gaussian z: where pre-activations have second moment 1, the next ones have it too (He
-    et al. 2015, eq. 7, with the moment of f in place of ReLU's 1/2). Depth holds that for tanh and elu;
-    for gelu and silu it is an unstable point: a layer makes a deviation 1.14 and 1.17 times as large.
+    :math:`\mathrm{std} = \mathrm{gain}/\sqrt{n}` with :math:`\mathrm{gain} = 1/\sqrt{\mathrm{E}
+    f(z)^2}` for a standard Gaussian z: if pre-activations have second moment 1, so have those of
+    the next layer (He et al. 2015, eq. 7, with the moment of f instead of ReLU's 1/2). This fixed
+    point is stable with depth for tanh and elu. For gelu and silu it is unstable: each layer
+    multiplies a deviation by 1.14 and 1.17.
 
     Args:
-      activation: a pointwise one, by name, spec text, function or as ``Activation``.
+      activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
       mode: "fan_in", "fan_out", "fan_avg" or "fan_geo_avg".
       distribution: "normal", "truncated_normal" or "uniform".
-      moment: "second"; "variance", for weights that sum to 0 at each output and so don't see f's mean
-        (Brock et al. 2021, §4); or "derivative", of f'(z), which with "fan_out" keeps gradients.
-      centered: make the weights at each output sum to 0, with their variance kept.
+      moment: "second"; "variance", for weights that sum to 0 at each output, which cancel f's mean
+        (Brock et al. 2021, §4); or "derivative", the second moment of f'(z), which keeps gradients
+        with mode "fan_out".
+      centered: make the weights at each output sum to 0, without changing their variance.
 
     Raises:
       InputError: an activation that is not pointwise, or whose moment is 0 or infinite; an unknown
@@ -135,15 +138,15 @@ def variance_preserving(
     value = getattr(moments, _MOMENTS[moment])
     # A constant's variance is rounding: about 1e-32 of its square.
     if not 1e-24 * moments.second_moment < value < math.inf:
-        raise InputError(f"{get(activation)} has no gain: its moment {moment!r} is {value:.3g}")
+        raise InputError(f"{get(activation)} has no gain: its {moment} moment is {value:.3g}")
     return _scaled(1 / value, mode, distribution, centered)
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
     r"""Orthonormal weights times a gain (Saxe et al. 2014).
 
-    A kernel is taken as a matrix W with a column for each output (the last axis): :math:`W^T W =
-    \mathrm{gain}^2 I`, or :math:`W W^T` where there are more outputs than inputs.
+    The kernel is viewed as a matrix W with one column per output (the last axis): :math:`W^T W =
+    \mathrm{gain}^2 I`, or :math:`W W^T = \mathrm{gain}^2 I` if there are more outputs than inputs.
 
     Args:
       gain: positive.
@@ -170,30 +173,32 @@ def lsuv(
     key: jax.Array | None = None,
     **call_kwargs: Any,
 ) -> Any:
-    """Layer-sequential unit variance: kernels scaled until each layer's outputs have variance 1.
+    """Layer-sequential unit variance: scale kernels until each layer's outputs have variance 1.
 
-    Mishkin & Matas 2016, "All you need is a good init", algorithm 1: orthonormal kernels; then, layer
-    by layer in the order of the calls, each kernel is divided by the standard deviation of its layer's
-    outputs (before the activation, over the whole batch). A layer is a module with a parameter "kernel"
-    that returns an array, as ``nn.Dense`` and ``nn.Conv``. Of several calls the first counts. Biases
-    stay; where they alone vary by more than 1, or weights are normalised, no scale will do and the
-    iterations run out. Takes one compilation, and a forward pass for each division.
+    Mishkin & Matas 2016, "All you need is a good init", algorithm 1: orthonormal kernels; then,
+    layer by layer in call order, each kernel is divided by the standard deviation of its layer's
+    outputs (before the activation, over the whole batch). A layer is a module with a parameter
+    "kernel" that returns an array, such as ``nn.Dense`` and ``nn.Conv``; if it is called several
+    times, the first call counts. Biases are unchanged. If the biases alone have a variance above 1,
+    or the weights are normalized, no scale reaches variance 1 and the iterations run out. Costs one
+    compilation, and one forward pass per division.
 
     Args:
       module: any Linen module.
-      variables: what ``module.init`` gave; not changed.
+      variables: the result of ``module.init``; not changed.
       batch: the module's input, such as images (batch, height, width, channels).
-      tolerance: how far a variance may stay from 1.
-      iterations: how often a kernel is divided at most.
-      key: for the orthonormal kernels; without one the given kernels are scaled.
+      tolerance: largest allowed distance of a variance from 1.
+      iterations: largest number of divisions per kernel.
+      key: for the orthonormal kernels; without it the existing kernels are scaled.
       call_kwargs: for ``module.apply``, such as ``train=False`` or ``rngs={"dropout": key}``.
 
     Returns:
       Variables of the same structure, shapes and dtypes.
 
     Raises:
-      InputError: a layer whose outputs have variance 0, or one that is not finite; one inside
-        ``nn.scan`` or ``nn.vmap``; no layer at all; a tolerance or iterations not above 0.
+      InputError: a layer whose outputs have variance 0 or not a finite one; a layer inside
+        ``nn.scan`` or ``nn.vmap``; a module without such layers; a tolerance or iterations not
+        above 0.
 
     >>> net = nn.Sequential([nn.Dense(64), get("relu"), nn.Dense(10)])
     >>> x = jax.random.normal(jax.random.key(0), (256, 32))
@@ -227,12 +232,12 @@ def _fresh(kernel: jax.Array, key: jax.Array, width: int) -> jax.Array:
 
 
 def _scaled(scale: float, mode: Any, distribution: Any, centered: bool = False) -> Initializer:
-    for kind, given, allowed in (
+    for kind, argument, allowed in (
         ("mode", mode, Mode),
         ("distribution", distribution, Distribution),
     ):
-        if given not in get_args(allowed):
-            raise unknown(kind, str(given), get_args(allowed))
+        if argument not in get_args(allowed):
+            raise unknown(kind, str(argument), get_args(allowed))
     return _scaling(scale, mode, distribution, bool(centered))
 
 
@@ -247,8 +252,8 @@ def _scaling(scale: float, mode: Any, distribution: Any, centered: bool) -> Init
             return kernel
         if inputs < 2:
             raise InputError(f"weights {tuple(shape)} cannot be centered: an output has only one")
-        rest = kernel - kernel.mean(tuple(range(kernel.ndim - 1)), keepdims=True)
-        return rest * math.sqrt(inputs / (inputs - 1))
+        centered_kernel = kernel - kernel.mean(tuple(range(kernel.ndim - 1)), keepdims=True)
+        return centered_kernel * math.sqrt(inputs / (inputs - 1))
 
     return init_scaled
 

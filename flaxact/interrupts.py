@@ -1,8 +1,8 @@
-"""What an interrupt (Ctrl-C) does to the ``flaxact`` command: one line, exit code 130, at any moment.
+"""Interrupts (Ctrl-C) of the ``flaxact`` command: one line and exit code 130, at any moment.
 
-A command that has not begun to train ends at once. One that trains is interrupted by KeyboardInterrupt,
-so that it ends in order; where something has caught that, as callbacks of JAX do, ``check`` raises it
-again.
+A command that has not started to train ends at once. A training command is interrupted by
+KeyboardInterrupt, so that it can clean up. If other code has caught that, as callbacks of JAX do,
+``check`` raises it again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _came: list[int] = []
 
 
 def begin() -> None:
-    """From now on an interrupt ends this process at once, unless it is ignored or handled by others."""
+    """From now on an interrupt ends the process at once, unless it is ignored or handled by others."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
 
@@ -33,7 +33,7 @@ def _end(*_: Any) -> None:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Within it an interrupt is a KeyboardInterrupt."""
+    """A context in which an interrupt raises KeyboardInterrupt."""
     if signal.getsignal(signal.SIGINT) is not _end:
         yield
         return
@@ -51,6 +51,6 @@ def _raise(number: int, _: Any) -> None:
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt where one has come and was caught on its way."""
+    """Raise KeyboardInterrupt if an interrupt has come and other code has caught it."""
     if _came:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""A network as two pure functions, whatever it was written in."""
+"""A network as two pure functions, for Linen, NNX or any other library."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Variables = dict[str, Any]
 
 @dataclass(frozen=True)
 class Net:
-    """A network: ``init`` makes its variables, ``apply`` uses them. Both pure.
+    """A network as two pure functions: ``init`` makes its variables, ``apply`` uses them.
 
-    ``init(key, images) -> variables``: a dictionary with what is trained under "params". ``images``
-    are the training images (number, height, width, channels), pixels from 0 to 255 in any dtype: a
-    model that subtracts their mean takes it from there.
+    ``init(key, images) -> variables``: a dictionary whose "params" are trained. ``images`` are the
+    training images (number, height, width, channels), pixels from 0 to 255 in any dtype; a model
+    that subtracts their mean computes it here.
 
-    ``apply(variables, images, *, train, key) -> (logits, variables)``: images in float32, from 0 to
-    255; ``key`` is for dropout; the variables come back with what a training pass updates.
+    ``apply(variables, images, *, train, key) -> (logits, variables)``: images are float32, from 0
+    to 255; ``key`` is for dropout; the returned variables include what a training pass updates.
     """
 
     init: Callable[[jax.Array, Any], Variables]
@@ -40,10 +40,10 @@ class Net:
 
 
 def arguments(module: linen.Module, images: Any, train: bool) -> tuple[tuple, dict[str, Any]]:
-    """What a module is called with: images, and ``train`` where it takes that.
+    """The arguments of a module's call: images, and ``train`` if the module takes it.
 
-    ``train`` goes by its place where it is the second argument, as ``nn.remat`` knows static arguments
-    by their places.
+    ``train`` is passed by position if it is the second argument, because ``nn.remat`` identifies
+    static arguments by position.
     """
     names = inspect.signature(module.__call__).parameters
     if "train" not in names:
@@ -61,10 +61,10 @@ def apply_module(
 
 
 def hashable(module: linen.Module) -> linen.Module:
-    """An equal module that has a hash: with tuples for lists and frozen dictionaries for dictionaries.
+    """An equal module that is hashable, with tuples for lists and frozen dictionaries for dictionaries.
 
-    So does Flax change a module before it calls it. One that has no hash even so, because it holds an
-    array, comes back as it is.
+    Flax changes modules in the same way before it calls them. A module that is still not hashable,
+    because it holds an array, is returned unchanged.
     """
     fixed = _fixed(module, {})
     return fixed if _has_hash(fixed) else module
@@ -78,27 +78,27 @@ def _has_hash(value: Any) -> bool:
     return True
 
 
-def _fixed(value: Any, done: dict[int, linen.Module]) -> Any:
-    """A value with what Flax would freeze frozen; a module that is shared stays so, in ``done``."""
+def _fixed(value: Any, frozen: dict[int, linen.Module]) -> Any:
+    """A value with lists and dictionaries frozen as in Flax; shared modules stay shared."""
     if _has_hash(value):
         return value
     if isinstance(value, list | tuple):
-        parts = [_fixed(part, done) for part in value]
+        parts = [_fixed(part, frozen) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if isinstance(value, Mapping):
-        return FrozenDict({name: _fixed(part, done) for name, part in value.items()})
+        return FrozenDict({name: _fixed(part, frozen) for name, part in value.items()})
     if isinstance(value, linen.Module) and value.scope is None:
-        if id(value) not in done:
+        if id(value) not in frozen:
             fields = [f.name for f in dataclasses.fields(value) if f.init and f.name != "parent"]
-            held = {name: _fixed(getattr(value, name), done) for name in fields}
-            done[id(value)] = value.clone(**held)
-        return done[id(value)]
+            attributes = {name: _fixed(getattr(value, name), frozen) for name in fields}
+            frozen[id(value)] = value.clone(**attributes)
+        return frozen[id(value)]
     return value
 
 
 @dataclass(frozen=True)
 class ByIdentity:
-    """A module that is equal to itself only, for a cache: it holds what has no hash."""
+    """A module that equals only itself, to cache by modules that are not hashable."""
 
     module: linen.Module
 
@@ -110,9 +110,10 @@ class ByIdentity:
 
 
 def cached_by_module(maxsize: int = 128) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A cache of a function of a module and of hashable values: by the module's value if it has a hash.
+    """Cache a function of a module and hashable values, by the value of the module.
 
-    Equal modules then share what is made of them, such as compiled programs.
+    Equal modules share results, such as compiled programs. A module that is not hashable is cached
+    by identity.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,17 +133,18 @@ def cached_by_module(maxsize: int = 128) -> Callable[[Callable[..., Any]], Calla
 
 @cached_by_module()  # equal modules give the same two functions, so they are compiled once
 def from_linen(module: linen.Module, hyperparameters: tuple[str, ...] = ()) -> Net:
-    """The net of a Linen module ``module(images)`` or ``module(images, train=...)``.
+    """The net of a Linen module that is called as ``module(images)`` or ``module(images, train=...)``.
 
     Args:
-      module: the network; lists among its attributes, as in ``nn.Sequential([...])``, are fine.
-      hyperparameters: of its activations, such as ``("negative_slope",)``, that are to be variables
-        (of the collection "hyperparameters") instead of numbers in the program: a sweep over their
-        values then compiles once and trains them together. Each ``Member`` says its values.
+      module: the network; its attributes may be lists, as in ``nn.Sequential([...])``.
+      hyperparameters: names of the activations' hyperparameters, such as ``("negative_slope",)``,
+        that become variables (in the collection "hyperparameters") instead of constants in the
+        program. A sweep over their values then compiles once and trains them together; each
+        ``Member`` gives its values.
 
     Returns:
-      A net whose ``apply`` also takes ``capture=True``: then the outputs of the activations come back
-      as the collection "intermediates".
+      A net whose ``apply`` also takes ``capture=True``, which returns the activations' outputs in
+      the collection "intermediates".
     """
 
     def init(key: jax.Array, images: Any) -> Variables:
@@ -186,10 +188,10 @@ def from_linen(module: linen.Module, hyperparameters: tuple[str, ...] = ()) -> N
 
 @functools.lru_cache
 def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
-    """The net of an NNX module, made by ``make(rngs)`` and called with images.
+    """The net of an NNX module, created by ``make(rngs)`` and called with images.
 
-    Trained are its ``nnx.Param``; everything else it holds (batch statistics, random streams) is
-    kept under "rest". ``module.train()`` or ``module.eval()`` is called before each pass.
+    Its ``nnx.Param`` are trained; all other state (batch statistics, random streams) is under
+    "rest". ``module.train()`` or ``module.eval()`` is called before each pass.
     """
     # An abstract module tells the structure; it is made anew with each key.
     structure = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param, ...)[0]

@@ -1,4 +1,4 @@
-"""NNX: the same door for an activation as ``flaxact.layers`` has for Linen."""
+"""An NNX layer that applies an activation, the counterpart of ``flaxact.layers.Act``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __dir__ = listing(__name__)
 
 
 class ActivationParam(nnx.Param):
-    """What an activation learns. Not for weight decay: ``nnx.Not(ActivationParam)``."""
+    """A learned activation parameter. Exclude it from weight decay: ``nnx.Not(ActivationParam)``."""
 
 
 class Act(nnx.Module):
-    """A site of an activation in an NNX module, which owns what the activation learns.
+    """A site of an activation in an NNX module; holds the activation's learned parameters.
 
-    Within ``nnx.capture`` it tells what it gets and gives as "input" and "output", ``nnx.Intermediate``s,
-    and takes a "gradient", an ``nnx.Perturbation``.
+    Within ``nnx.capture`` it records its input and output as ``nnx.Intermediate`` "input" and
+    "output", and takes an ``nnx.Perturbation`` "gradient".
 
     >>> Act("relu")(jax.numpy.array([-1.0, 2.0]))
     Array([0., 2.], dtype=float32)
@@ -33,16 +33,16 @@ class Act(nnx.Module):
     def __init__(
         self, act: Activation | str, width: int | None = None, *, rngs: nnx.Rngs | None = None
     ):
-        """Make the site.
+        """Create the site.
 
         Args:
           act: an ``Activation``, a name or a spec text.
-          width: channels of the input, the last axis; needed where the activation learns.
-          rngs: streams: "params" for an activation that draws its weights, "activation" for one that
-            is random in training.
+          width: channels of the input, the last axis; required for a learned activation.
+          rngs: streams: "params" for an activation with random initial weights, "activation" for
+            one that is random in training.
 
         Raises:
-          InputError: an activation that learns without a width, or that is random without ``rngs``.
+          InputError: a learned activation without a width, or a random one without ``rngs``.
         """
         self.act = get(act)
         self.deterministic = False  # set by module.train() and module.eval()
@@ -52,15 +52,15 @@ class Act(nnx.Module):
                 raise InputError(
                     f"{self.act} learns {', '.join(self.act.learned)}: give Act the width of its input"
                 )
-            found = self.act.parameters(width, rngs.params() if rngs else None)
-            self.learned = nnx.data(jax.tree.map(ActivationParam, found))
+            parameters = self.act.parameters(width, rngs.params() if rngs else None)
+            self.learned = nnx.data(jax.tree.map(ActivationParam, parameters))
         if self.act.stochastic:
             if rngs is None:
                 raise InputError(f"{self.act} is random in training: give Act rngs")
             self.rngs = rngs["activation"].fork() if "activation" in rngs else rngs.default.fork()
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Apply the activation: any shape, channels last, floating dtype."""
+        """Apply the activation to an array of any shape and floating dtype, channels last."""
         draws = self.act.stochastic and not self.deterministic
         y = self.act(x, key=self.rngs() if draws else None, **values(self.learned))
         if hasattr(self, "__captures__"):  # else sow and perturb would keep arrays in the module
@@ -71,6 +71,6 @@ class Act(nnx.Module):
 
 
 def values(learned: dict[str, Any]) -> dict[str, Any]:
-    """What an ``Act`` has learned, as arrays."""
+    """The learned parameters of an ``Act``, as arrays."""
     is_param = lambda leaf: isinstance(leaf, ActivationParam)  # noqa: E731
     return jax.tree.map(lambda leaf: leaf[...], learned, is_leaf=is_param)

@@ -1,4 +1,4 @@
-"""Means under a Gaussian, by quadrature that knows where a function has kinks."""
+"""Means under a Gaussian, by quadrature that respects a function's kinks."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def rule(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights (float64) for the mean of a function of a Gaussian variable.
 
-    Gauss–Legendre with 20 nodes on each of the panels between the breaks and a grid that is fine both
-    for the Gaussian (half a standard deviation) and for functions that change on a scale of one.
+    Gauss–Legendre with 20 nodes on each panel. Panels end at the breaks and on a grid fine enough
+    for the Gaussian (half a standard deviation) and for functions that change on a scale of 1.
 
     Args:
       mean: of the variable.
-      std: of the variable, above 0.
+      std: of the variable, positive.
       breaks: where the function or its slope jumps.
-      splits: how many parts to make of each panel, for functions that change faster.
+      splits: number of parts per panel, for functions that change faster.
     """
     low = mean - _REACH * std
     high = mean + _REACH * std
@@ -42,7 +42,7 @@ def rule(
 
 
 def panel_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The derivative at a rule's nodes from the values there: of each panel's polynomial."""
+    """The derivative at a rule's nodes, from the values there, by interpolation on each panel."""
     nodes, _ = np.polynomial.legendre.leggauss(NODES)
     x = x.reshape(-1, NODES)
     y = y.reshape(-1, NODES)
@@ -53,13 +53,13 @@ def panel_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def evaluate(function: Callable, x: np.ndarray) -> np.ndarray:
-    """A pointwise ``function`` of an array (n,) in float64; also while something else is traced.
+    """Evaluate a pointwise ``function`` at points (n,) in float64, even while JAX is tracing.
 
-    The function gets parts (m, 1): inputs of one channel, so that what is learned a channel has its
-    initial value for each.
+    The function is called with arrays (m, 1), inputs of one channel, so that parameters learned per
+    channel have their initial values.
 
     Returns:
-      An array (..., n), for a function that gives (..., m, 1).
+      An array (..., n), for a function that returns (..., m, 1).
     """
     try:
         device = jax.local_devices(backend="cpu")[0]
@@ -73,7 +73,7 @@ def evaluate(function: Callable, x: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(256)
 def crossings(activation: Activation, level: float) -> tuple[float, ...]:
-    """The inputs in [-40, 40] at which the activation passes through a level."""
+    """The inputs in [-40, 40] at which the activation crosses a level."""
     x = np.linspace(-40, 40, 64_002)
     above = evaluate(activation, x) > level
     (at,) = np.nonzero(above[1:] != above[:-1])
@@ -89,20 +89,20 @@ def crossings(activation: Activation, level: float) -> tuple[float, ...]:
 
 
 def merged(*places: tuple[float, ...]) -> tuple[float, ...]:
-    """Several lists of places as one, in order."""
+    """Several lists of points as one, sorted."""
     return tuple(sorted({round(place, 12) for several in places for place in several}))
 
 
 @functools.lru_cache(256)
 def gaussian_mean(activation: Activation, mean: float, std: float) -> float:
-    """The mean of the activation's output for an input with this mean and standard deviation."""
+    """The mean of the activation's output for a Gaussian input with this mean and standard deviation."""
     x, weights = rule(mean, std, activation.breaks)
     return float(weights @ evaluate(activation, x))
 
 
 @functools.lru_cache(256)
 def gaussian_std(activation: Activation, mean: float, std: float) -> float:
-    """The standard deviation of the activation's output for such an input."""
+    """The standard deviation of the activation's output for a Gaussian input."""
     x, weights = rule(mean, std, activation.breaks)
     y = evaluate(activation, x)
     return float(np.sqrt(weights @ (y - weights @ y) ** 2))

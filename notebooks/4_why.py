@@ -130,7 +130,7 @@ plt.show()
 # %% [markdown]
 # ## What follows for training
 #
-# The net with ReLU trains from He's weights and hardly from Xavier's.
+# The same net with ReLU, at one learning rate, from He's and from Xavier's weights.
 
 # %%
 from flaxact.net import from_linen

@@ -46,7 +46,15 @@ if (stored / "full").is_dir():
     page = reproduce("krizhevsky2012", "full", out, compute=False)
 else:
     page = write_page("krizhevsky2012", "full", out)
-SVG(page.with_name("full-training-error.svg"))
+
+
+def show(name):
+    """A figure of the page, at most as wide as the cell."""
+    text = page.with_name(f"full-{name}.svg").read_text("utf-8")
+    return SVG(text.replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1))
+
+
+show("training-error")
 
 # %% [markdown]
 # ReLU against tanh on all 50,000 training images, each at its best learning rate. The arrow spans
@@ -59,13 +67,13 @@ lines = text[start : text.index("\n## ", start + 3)].splitlines()
 Markdown("\n".join(line for line in lines if "not measured" not in line))
 
 # %%
-SVG(page.with_name("full-ratio-by-target.svg"))
+show("ratio-by-target")
 
 # %% [markdown]
 # The factor depends on the training error at which it is read. Tanh's layers saturate early:
 
 # %%
-SVG(page.with_name("full-by-layer.svg"))
+show("by-layer")
 
 # %% [markdown]
 # ## A small race, live

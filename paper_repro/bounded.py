@@ -45,7 +45,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxact._figures import COLOURS, INK, MARKERS, figure, percent
+from flaxact._figures import COLORS, INK, MARKERS, figure, percent
 from flaxact.data import Dataset
 from flaxact.diagnostics.maps import measured_second_moments
 from flaxact.models import create_model
@@ -410,7 +410,7 @@ def figures(results: Results) -> dict[str, Any]:
 
 def _moments_figure(results: Results) -> Any:
     drawing, axes = figure(5.5, 3.6)
-    for act, color, marker in zip(DEEP, COLOURS, MARKERS, strict=False):
+    for act, color, marker in zip(DEEP, COLORS, MARKERS, strict=False):
         squares = np.array(results.moments[act])
         layers = range(1, squares.shape[1] + 1)
         axes.plot(layers, _expected(act, squares.shape[1]), color=color, lw=1.1)
@@ -423,7 +423,7 @@ def _moments_figure(results: Results) -> Any:
 
 
 def _draw_limits(axes: Any, results: Results) -> None:
-    for precision, color, marker in zip(PRECISIONS, COLOURS, MARKERS, strict=False):
+    for precision, color, marker in zip(PRECISIONS, COLORS, MARKERS, strict=False):
         for place, name in enumerate(NAMES):
             largest = limits(results.rows[f"{precision}/{name}"])
             known = [rate for rate in largest if rate is not None]
@@ -438,7 +438,7 @@ def _draw_limits(axes: Any, results: Results) -> None:
 
 
 def _draw_searches(axes: Any, results: Results) -> None:
-    for name, color, marker in zip(NAMES, COLOURS, MARKERS, strict=False):
+    for name, color, marker in zip(NAMES, COLORS, MARKERS, strict=False):
         tuned = results.rows[f"float32/{name}"].tuned
         draw_search(axes, tuned, f"-{marker}", color=color, lw=1.2, ms=4, label=NAMES[name])
     axes.set(xscale="log", xlabel="learning rate")

@@ -47,7 +47,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxact._figures import COLOURS, figure, percent
+from flaxact._figures import COLORS, figure, percent
 from flaxact.data import Dataset, few
 from flaxact.diagnostics import Site
 from flaxact.models import create_model
@@ -414,11 +414,11 @@ def tables(results: Results) -> list[Table]:
 def figures(results: Results) -> dict[str, Any]:
     """The paper's figure 2, and test errors of the two ReLUs."""
     drawing, (left, middle, right) = figure(13, 4, 3)
-    for (name, runs), color in zip(results.means.items(), COLOURS, strict=False):
+    for (name, runs), color in zip(results.means.items(), COLORS, strict=False):
         style = {"color": color, "lw": 1.4, "label": MEANS[name]}
         draw_band(left, runs.medians, first_epoch=0, **style)
         draw_band(middle, runs.train_loss, **style)
-    for (name, runs), color in zip(results.shift.items(), (COLOURS[0], COLOURS[3]), strict=True):
+    for (name, runs), color in zip(results.shift.items(), (COLORS[0], COLORS[3]), strict=True):
         draw_band(right, runs.test_error, color=color, lw=1.4, label=name.replace("_", " "))
     left.axhline(0, color="#333333", lw=0.8)
     left.set_ylabel("median over units of the mean activation")

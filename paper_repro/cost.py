@@ -42,7 +42,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flaxact import get
-from flaxact._figures import COLOURS, INK, MARKERS, figure
+from flaxact._figures import COLORS, INK, MARKERS, figure
 from flaxact.data import Dataset
 from flaxact.models import create_model
 from flaxact.net import from_linen
@@ -311,7 +311,7 @@ def _draw(axes: Any, programs: dict[str, Seconds]) -> None:
             [ratio.mean for ratio in ratios],
             [below, above],
             fmt=MARKERS[place % 8],
-            color=COLOURS[place % 8],
+            color=COLORS[place % 8],
             label=_label(title),
             markersize=4,
             linewidth=1,

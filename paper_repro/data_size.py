@@ -49,7 +49,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxact._figures import COLOURS, INK, figure
+from flaxact._figures import COLORS, INK, figure
 from flaxact.data import Dataset, Split, few
 from flaxact.reproduction.claim import UNKNOWN, Claim, Table, format_interval
 from flaxact.reproduction.comparisons import speedup
@@ -341,7 +341,7 @@ def figures(results: Results) -> dict[str, Any]:
         counts = [count for count, of, _ in points if of == draw]
         ratios = [math.exp(value) for _, of, value in points if of == draw]
         label = f"draw {draw}, means of {seeds} seeds"
-        axes.plot(counts, ratios, "o", color=COLOURS[draw % len(COLOURS)], label=label)
+        axes.plot(counts, ratios, "o", color=COLORS[draw % len(COLORS)], label=label)
     fit = _fit(results)
     if fit is not None:
         exponent, log_ratio = fit

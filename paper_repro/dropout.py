@@ -53,7 +53,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxact._figures import COLOURS, INK, MARKERS, figure, percent
+from flaxact._figures import COLORS, INK, MARKERS, figure, percent
 from flaxact.data import Dataset
 from flaxact.diagnostics import Site
 from flaxact.diagnostics.probe import make_probe
@@ -390,7 +390,7 @@ def tables(results: Results) -> list[Table]:
 def figures(results: Results) -> dict[str, Any]:
     """Test error over dropout by activation; validation error over the rate; shares of units."""
     drawing, (left, middle, right) = figure(12, 4, 3)
-    for act, color, marker in zip(NAMES, COLOURS, MARKERS, strict=False):
+    for act, color, marker in zip(NAMES, COLORS, MARKERS, strict=False):
         rows = [results.rows[f"{act}/{dropout}"] for dropout in DROPOUTS]
         style = {"color": color, "marker": marker}
         _draw_seeds(left, [row.errors for row in rows], NAMES[act], style)

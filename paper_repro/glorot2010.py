@@ -53,7 +53,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxact._figures import COLOURS, INK, MARKERS, figure, percent
+from flaxact._figures import COLORS, INK, MARKERS, figure, percent
 from flaxact.data import few
 from flaxact.diagnostics import Site
 from flaxact.diagnostics.probe import make_probe
@@ -410,7 +410,7 @@ def figures(results: Results) -> dict[str, Any]:
     """Gradients by layer beside theory, one panel per kind of weights; saturated shares in training."""
     gradients, panels = figure(11, 3.9, 3)
     for panel, (weights, drawn) in zip(panels, WEIGHTS.items(), strict=True):
-        for act, color, marker in zip(ACTIVATIONS, COLOURS, MARKERS, strict=False):
+        for act, color, marker in zip(ACTIVATIONS, COLORS, MARKERS, strict=False):
             sizes = np.array([probe.gradient for probe in results.probes[weights][act]])
             layers = range(1, sizes.shape[1] + 1)
             middle = np.exp(np.log(sizes / sizes[:, -1:]).mean(0))
@@ -430,7 +430,7 @@ def _saturation(results: Results) -> Any:
     drawing, axes = figure(6, 3.6)
     shares = np.array(results.saturated)  # (epochs, layers, seeds)
     epochs = np.arange(len(shares))
-    for layer, color in zip(range(shares.shape[1]), COLOURS, strict=False):
+    for layer, color in zip(range(shares.shape[1]), COLORS, strict=False):
         label = f"layer {layer + 1}" + " (top)" * (layer == shares.shape[1] - 1)
         by_seed = shares[:, layer]
         axes.plot(epochs, by_seed.mean(1), color=color, lw=1.4, label=label)

@@ -49,7 +49,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxact._figures import COLOURS, MARKERS, figure, percent
+from flaxact._figures import COLORS, MARKERS, figure, percent
 from flaxact.data import Dataset, few
 from flaxact.diagnostics import probe
 from flaxact.models import create_model
@@ -419,13 +419,13 @@ def tables(results: Results) -> list[Table]:
 def figures(results: Results) -> dict[str, Any]:
     """Test error by epoch; test error over sparsity, one dot per net."""
     drawing, (left, right) = figure(10, 4, 2)
-    for (name, runs), color in zip(results.trained.items(), COLOURS, strict=False):
+    for (name, runs), color in zip(results.trained.items(), COLORS, strict=False):
         draw_band(left, runs.test_error, color=color, lw=1.5, label=name)
     relu = results.trained["relu"]
     title = f"{len(relu.test_error)} seeds: median and range; a diverged run ends its line"
     left.set_title(title, fontsize=9)
     left.set(xlabel="epoch", ylabel="test error", yscale="log")
-    for runs, color, marker in zip((relu, *results.swept), COLOURS, MARKERS, strict=False):
+    for runs, color, marker in zip((relu, *results.swept), COLORS, MARKERS, strict=False):
         errors = [math.nan if error is None else error for error in runs.errors]
         label = f"{runs.penalty:g}" if runs.penalty else "none"
         right.plot(runs.sparsity, errors, marker, color=color, markersize=5, label=label)

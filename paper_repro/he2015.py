@@ -50,7 +50,7 @@ import numpy as np
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from flaxact._figures import COLOURS, INK, figure
+from flaxact._figures import COLORS, INK, figure
 from flaxact.data import Dataset, preprocess
 from flaxact.diagnostics import capture
 from flaxact.diagnostics.maps import measured_second_moments
@@ -425,13 +425,13 @@ def _loss_cell(tried: TriedRate) -> str:
 def figures(results: Results) -> dict[str, Any]:
     """Loss by epoch at the best rates, and slopes by layer."""
     drawing, (left, right) = figure(9, 3.8, 2)
-    styles = zip(results.losses.items(), COLOURS, ("-", "--", "-."), strict=False)
+    styles = zip(results.losses.items(), COLORS, ("-", "--", "-."), strict=False)
     for (name, net), color, style in styles:
         for seed, losses in enumerate(net.seeds):
             known = [math.nan if loss is None else loss for loss in losses]
             label = "" if seed else f"{name}, {len(net.seeds)} seeds"
             left.plot(range(1, len(known) + 1), known, style, color=color, lw=1.2, label=label)
-    for (kind, seeds), color in zip(results.slopes.items(), COLOURS, strict=False):
+    for (kind, seeds), color in zip(results.slopes.items(), COLORS, strict=False):
         for seed, slopes in enumerate(seeds):
             label = "" if seed else f"{kind}, {len(seeds)} seeds"
             right.plot(range(1, 5), slopes, "o-", color=color, label=label)

@@ -49,7 +49,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxact._figures import COLOURS, INK, MARKERS, figure
+from flaxact._figures import COLORS, INK, MARKERS, figure
 from flaxact.data import Dataset, Split
 from flaxact.models import create_model
 from flaxact.net import from_linen
@@ -370,7 +370,7 @@ def figures(results: Results) -> dict[str, Any]:
     """Training loss by epoch, a line per seed; and by rate, of the search."""
     drawing, (left, right) = figure(9.5, 3.8, 2)
     for place, (name, row) in enumerate(results.nets.items()):
-        style: dict[str, Any] = {"color": COLOURS[place], "linewidth": 1, "marker": MARKERS[place]}
+        style: dict[str, Any] = {"color": COLORS[place], "linewidth": 1, "marker": MARKERS[place]}
         for seed, losses in enumerate(row.losses):
             known = [math.nan if loss is None else loss for loss in losses[1:]]
             label = NETS[name].label if seed == 0 else None

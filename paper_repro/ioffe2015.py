@@ -54,7 +54,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxact._figures import COLOURS, figure, percent
+from flaxact._figures import COLORS, figure, percent
 from flaxact.data import few
 from flaxact.diagnostics import Site
 from flaxact.models import create_model
@@ -424,7 +424,7 @@ def figures(results: Results) -> dict[str, Any]:
     best = results.runs["best"]
     steps = best["none"].steps_per_epoch
     for which, style in (("best", "-"), ("small", ":")):
-        for norm, color in zip(NORMS, COLOURS, strict=False):
+        for norm, color in zip(NORMS, COLORS, strict=False):
             accuracies = 1 - np.array(results.runs[which][norm].test_error, float)
             x = steps * np.arange(1, accuracies.shape[1] + 1)
             label = f"{NAMES[norm]}, {which} weights"
@@ -438,7 +438,7 @@ def figures(results: Results) -> dict[str, Any]:
     typical = {norm: np.array(best[norm].typical) for norm in NORMS}
     lowest = min(low.min() for low, _, _ in typical.values())
     highest = max(high.max() for _, _, high in typical.values())
-    for panel, norm, color in zip(panels, NORMS, COLOURS, strict=False):
+    for panel, norm, color in zip(panels, NORMS, COLORS, strict=False):
         low, middle, high = typical[norm]
         x = steps * np.arange(1, len(middle) + 1)
         panel.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)

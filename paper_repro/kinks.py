@@ -50,7 +50,7 @@ import numpy as np
 from flax import linen as nn
 
 from flaxact import get
-from flaxact._figures import COLOURS, INK, MARKERS, figure
+from flaxact._figures import COLORS, INK, MARKERS, figure
 from flaxact.data import few
 from flaxact.diagnostics.probe import probe
 from flaxact.layers import Act
@@ -421,7 +421,7 @@ def figures(results: Results) -> dict[str, Any]:
 def _picture(results: Results, net: str) -> Any:
     rows = results.nets[net]
     drawing, (left, right) = figure(11, 4.2, 2)
-    for position, (name, color, marker) in enumerate(zip(ROWS, COLOURS, MARKERS, strict=False)):
+    for position, (name, color, marker) in enumerate(zip(ROWS, COLORS, MARKERS, strict=False)):
         errors = [100 * error for error in rows[name].errors if error is not None]
         left.plot([position] * len(errors), errors, marker, color=color, ms=5, alpha=0.7)
         if errors:

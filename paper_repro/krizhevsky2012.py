@@ -67,7 +67,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flaxact._figures import COLOURS, INK, figure, percent
+from flaxact._figures import COLORS, INK, figure, percent
 from flaxact.reproduction.claim import UNKNOWN, Claim, Published, Table, format_interval
 from flaxact.reproduction.images import with_clean_pass
 from flaxact.reproduction.race import Race, RaceEntry, TunedCurves, epochs_ratio, look
@@ -408,7 +408,7 @@ def figures(results: Results) -> dict[str, Any]:
 
 def _training_error(rows: Mapping[str, TunedCurves], target: float) -> Any:
     drawing, axes = figure(7.5, 4.2)
-    for row, color in zip(PAIR, COLOURS, strict=False):
+    for row, color in zip(PAIR, COLORS, strict=False):
         seeds = rows[row].seeds
         for number, curve in enumerate(seeds):
             points = [(time, error) for time, error in curve.running() if error is not None]
@@ -434,8 +434,8 @@ def _ratio_by_target(results: Results) -> Any:
     by_target = {target: results.over_relu("tanh", target=target) for target in TARGETS}
     known = {target: each for target, each in by_target.items() if math.isfinite(each.mean)}
     for target, each in known.items():
-        axes.plot([target, target], [each.low, each.high], color=COLOURS[0], lw=2)
-    axes.plot(list(known), [each.mean for each in known.values()], "o", color=COLOURS[0])
+        axes.plot([target, target], [each.low, each.high], color=COLORS[0], lw=2)
+    axes.plot(list(known), [each.mean for each in known.values()], "o", color=COLORS[0])
     axes.plot([0.25], [6], "D", color=INK, fillstyle="none", label="published")
     axes.set(xlabel="training error to reach", ylabel="epochs of tanh / epochs of ReLU")
     axes.set_ylim(0, None)

@@ -53,7 +53,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from flaxact._figures import COLOURS, MARKERS, figure
+from flaxact._figures import COLORS, MARKERS, figure
 from flaxact.data import Dataset, few, preprocess
 from flaxact.diagnostics import capture
 from flaxact.models import create_model
@@ -430,7 +430,7 @@ def figures(results: Results) -> dict[str, Any]:
     """Bias shift by epoch of nets trained alike, and epochs to the target by rate."""
     drawing, (left, right) = figure(9, 3.9, 2)
     nets = results.nets.items()
-    for place, ((act, row), color, marker) in enumerate(zip(nets, COLOURS, MARKERS, strict=False)):
+    for place, ((act, row), color, marker) in enumerate(zip(nets, COLORS, MARKERS, strict=False)):
         style: dict[str, Any] = {"color": color, "marker": marker, "markersize": 4}
         left.plot(np.mean(row.layers["shift"], 0), label=act, **style)
         assert row.tuned is not None

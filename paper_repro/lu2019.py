@@ -49,7 +49,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from flaxact._figures import COLOURS, MARKERS, figure, percent
+from flaxact._figures import COLORS, MARKERS, figure, percent
 from flaxact.diagnostics.maps import born_dead
 from flaxact.initializers import he
 from flaxact.layers import Act
@@ -398,7 +398,7 @@ def figures(results: Results) -> dict[str, Any]:
     """Shares over depth beside the bound, and how much trained nets' outputs vary."""
     drawing, (left, right) = figure(10, 4, 2)
     depths = results.depths
-    for width, color, marker in zip(WIDTHS, COLOURS, MARKERS, strict=False):
+    for width, color, marker in zip(WIDTHS, COLORS, MARKERS, strict=False):
         shares = results.born[str(width)]
         left.plot(depths, [born_dead_bound(width, depth) for depth in depths], color=color, lw=1)
         left.plot(depths, shares, marker, color=color, markersize=4, label=f"width {width}")
@@ -406,7 +406,7 @@ def figures(results: Results) -> dict[str, Any]:
     left.set_title(f"marks: {results.draws:,} random nets each; lines: bound", fontsize=9)
     left.yaxis.set_major_formatter(percent())
     left.legend(frameon=False, fontsize=8)
-    for nets, color in zip(results.trained, COLOURS, strict=False):
+    for nets, color in zip(results.trained, COLORS, strict=False):
         spread = sorted(max(value, SMALLEST) for value in nets.spread)
         label = f"{nets.act}, width {nets.width} ({len(spread)} nets)"
         spread = spread[:: max(1, len(spread) // 100)]

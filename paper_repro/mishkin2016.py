@@ -46,7 +46,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from flaxact._figures import COLOURS, INK, figure
+from flaxact._figures import COLORS, INK, figure
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.reproduction.claim import UNKNOWN, Claim, Published, Table, format_interval
@@ -414,7 +414,7 @@ def figures(results: Results) -> dict[str, Any]:
     drawing, (left, right) = figure(10, 1.4 + 0.26 * len(rows), 2)
     for place, row in enumerate(rows):
         published = ROWS[row].published - ROWS["relu"].published
-        left.plot([published], [place], "D", color=COLOURS[1], markersize=4)
+        left.plot([published], [place], "D", color=COLORS[1], markersize=4)
         text = ""
         if not published >= EDGE:  # nan too
             text = "not published" if math.isnan(published) else f"◂ {published:.1f}"
@@ -439,12 +439,12 @@ def _draw_ours(axes: Any, place: int, results: Results, row: str) -> None:
     """Seeds, mean and interval; where runs diverged, how many, and no interval."""
     values, relu = results.last(row, "relu")
     known = (values - relu)[np.isfinite(values - relu)]
-    axes.plot(known, [place] * len(known), "o", color=COLOURS[0], markersize=3, alpha=0.5)
+    axes.plot(known, [place] * len(known), "o", color=COLORS[0], markersize=3, alpha=0.5)
     diverged = _diverged(values)
     if diverged:
         x = float(known.max()) if len(known) else 0.0
         axes.text(x, place, f"  {diverged} diverged", fontsize=8, color=INK, va="center")
         return
     interval = _paired(results, row, "relu")
-    axes.plot([interval.low, interval.high], [place] * 2, color=COLOURS[0], linewidth=1)
-    axes.plot([interval.mean], [place], "|", color=COLOURS[0], markersize=11)
+    axes.plot([interval.low, interval.high], [place] * 2, color=COLORS[0], linewidth=1)
+    axes.plot([interval.mean], [place], "|", color=COLORS[0], markersize=11)

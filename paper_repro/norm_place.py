@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxact._figures import COLOURS, INK, figure
+from flaxact._figures import COLORS, INK, figure
 from flaxact.data import few
 from flaxact.models import create_model
 from flaxact.net import Net, from_linen
@@ -324,7 +324,7 @@ def _places(results: Results) -> Any:
     drawing, axes = figure(7.5, 4.2)
     names = [name for name in _activations(results) if results.row((name, "before", "plain")).runs]
     for number, affine in enumerate(AFFINE):
-        color = COLOURS[number]
+        color = COLORS[number]
         shift = 0.12 * (2 * number - 1)
         for position, name in enumerate(names):
             effect = _effect(results, _gain(name, affines=[affine]))
@@ -350,7 +350,7 @@ def _search(results: Results) -> Any:
     names = _activations(results)
     drawing, panels = figure(3 * len(names) + 0.5, 3.4, len(names))
     for axes, name in zip(np.atleast_1d(panels), names, strict=True):
-        for place, color in zip(PLACES, COLOURS, strict=False):
+        for place, color in zip(PLACES, COLORS, strict=False):
             for affine, style in zip(AFFINE, ("o-", "s--"), strict=True):
                 tuned = results.row((name, place, affine)).tuned
                 tried = [each for each in tuned.rates if not each.score[0]] if tuned else []

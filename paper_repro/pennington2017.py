@@ -55,7 +55,7 @@ from typing import Any
 
 import numpy as np
 
-from flaxact._figures import COLOURS, MARKERS, figure, percent
+from flaxact._figures import COLORS, MARKERS, figure, percent
 from flaxact.data import Dataset, preprocess
 from flaxact.diagnostics.isometry import (
     DeepNet,
@@ -408,7 +408,7 @@ def _rate_cell(tried: TriedRate) -> str:
 def figures(results: Results) -> dict[str, Any]:
     """Singular values from large to small, training error by step, and the search for the rates."""
     drawing, (left, middle, right) = figure(12.5, 4.2, 3)
-    for place, (name, color, marker) in enumerate(zip(NETS, COLOURS, MARKERS, strict=False)):
+    for place, (name, color, marker) in enumerate(zip(NETS, COLORS, MARKERS, strict=False)):
         row = results.nets[name]
         for values in row.values:
             share = (np.arange(len(values)) + 0.5) / len(values)

@@ -49,7 +49,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxact._figures import COLOURS, INK, MARKERS, figure, percent
+from flaxact._figures import COLORS, INK, MARKERS, figure, percent
 from flaxact.data import Split, few
 from flaxact.diagnostics.probe import make_probe
 from flaxact.models import create_model
@@ -422,7 +422,7 @@ def figures(results: Results) -> dict[str, Any]:
     if not all(row.error for row in results.rows.values()):
         return {}
     drawing, (left, right) = figure(10, 4.2, 2)
-    for (slope, row), color, marker in zip(results.rows.items(), COLOURS, MARKERS, strict=False):
+    for (slope, row), color, marker in zip(results.rows.items(), COLORS, MARKERS, strict=False):
         label = f"slope {slope}"
         for number, curve in enumerate(row.speed):
             points = [(time, error) for time, error in curve.running() if error is not None]

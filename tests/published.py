@@ -93,7 +93,7 @@ PUBLISHED = {
     # 5·147,584; 64,500; 5010.
     "fitnet4": (1_276_806, 18),
     # A fire module from i to o maps with s between: i·s + 5·s·o weights, s + o biases, twice as many of
-    # normalisation. 12,208, 12,720, 45,920, 50,016, 105,744, 111,888, 190,144, 198,336; 2880; 5130.
+    # normalization. 12,208, 12,720, 45,920, 50,016, 105,744, 111,888, 190,144, 198,336; 2880; 5130.
     "squeezenet_bn": (734_986, 25),
     # 864, 18,432, 73,728 (no biases), 1,049,088, 51,300.
     "small_net": (1_193_412, 4),
@@ -110,14 +110,14 @@ PUBLISHED = {
     "he_net30": (79_192_296, 29),
     # 14,208; 221,440, 5·590,080; 1,180,160, 11·2,359,808; 132,124,672; 16,781,312; 4,097,000.
     "he_net22": (183_327_080, 21),
-    # Caffe's file: 2432, 25,632, 51,264, 10,250; batch normalisation: 2·(32 + 32 + 64) more.
+    # Caffe's file: 2432, 25,632, 51,264, 10,250; batch normalization: 2·(32 + 32 + 64) more.
     "cifar_full": (89_578, 3),
     "cifar_full_sigmoid": (89_578, 3),
     "cifar_full_sigmoid_bn": (89_834, 3),
 }
 
 # What the tests need: by file or preset, the smallest sensible images, arguments that make it small, and
-# the nonlinear operations that are its own (of normalisation, pooling or attention).
+# the nonlinear operations that are its own (of normalization, pooling or attention).
 SMALL = {
     "cuda_convnet": {"input": (16, 16, 3)},
     "alexnet": {"input": (67, 67, 3), "arguments": "width=0.05"},
@@ -145,7 +145,7 @@ SMALL = {
         "operations": ("exp", "max", "custom_jvp_call"),
     },
     "vit_tiny_224": {"input": (32, 32, 3), "arguments": "width=0.25, depth=1"},
-    # Its normalisation takes the larger of the variance and 0.
+    # Its normalization takes the larger of the variance and 0.
     "mlp_mixer_tiny": {
         "input": (16, 16, 3),
         "arguments": "width=0.25, depth=1",

@@ -190,7 +190,7 @@ def test_stated_shape(spec):
     assert bool(np.all(np.diff(y) >= -1e-15)) == activation.monotonic
 
     def breaks(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-        """Where neighbours differ by far more than their slopes explain."""
+        """Where neighbors differ by far more than their slopes explain."""
         explained = step * np.maximum(abs(slopes[1:]), abs(slopes[:-1]))
         return x[:-1][abs(np.diff(values)) > 0.02 + 2.5 * explained]
 

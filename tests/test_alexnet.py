@@ -39,7 +39,7 @@ def template(model, shape):
 
 
 def random_variables(model, shape):
-    """Variables that keep signals of a size, drawn by NumPy: no initialisation is compiled."""
+    """Variables that keep signals of a size, drawn by NumPy: no initialization is compiled."""
 
     def draw(path, leaf):
         x = RNG.standard_normal(leaf.shape, np.float32)
@@ -141,12 +141,12 @@ def test_orthogonal_and_normalised_kernels_are_so_at_every_place():
     columns = jit(layer.init)(key, x)["params"]["kernel"].reshape(3, 2, 4, 3)
     eye = np.broadcast_to(np.eye(3, dtype=np.float32), (3, 2, 3, 3))
     chex.assert_trees_all_close(np.einsum("hwki,hwkj->hwij", columns, columns), eye, atol=1e-5)
-    for weights in ("normalised", "standardised"):
+    for weights in ("normalized", "standardized"):
         layer = LocalConv(5, kernel_size=(1, 1), weights=weights)
         y, variables = jit(layer.init_with_output)(key, x)
         chex.assert_shape(variables["params"]["scale"], (3, 2, 5))
         length = np.sqrt(np.sum(np.square(y), 0))
-        if weights == "normalised":
+        if weights == "normalized":
             chex.assert_trees_all_close(length, np.asarray(variables["params"]["scale"]), rtol=1e-5)
         else:
             np.testing.assert_allclose(np.sum(y, 0), 0, atol=1e-6)

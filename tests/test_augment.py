@@ -11,7 +11,7 @@ import pytest
 
 import flaxact as fa
 from flaxact.data import augment, load
-from flaxact.data.augment import Augment, augmentation, colour_components
+from flaxact.data.augment import Augment, augmentation, color_components
 from flaxact.data.views import catalogue as view_catalogue
 from flaxact.data.views import shape, views
 
@@ -60,9 +60,9 @@ def test_vmapped_over_seeds_is_one_after_the_other(name, images):
 @pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", augment.catalogue)
 def test_gradients_and_grey_images_pass(name, images):
-    grey = images[..., :1]
-    function = augmentation([TEXTS[name]], grey)
-    slope = jax.jit(jax.grad(lambda x: function(KEY, x).sum()))(grey)
+    gray = images[..., :1]
+    function = augmentation([TEXTS[name]], gray)
+    slope = jax.jit(jax.grad(lambda x: function(KEY, x).sum()))(gray)
     assert np.isfinite(slope).all()
     assert np.abs(slope).max() > 0
 
@@ -175,7 +175,7 @@ def test_pca_noise_has_the_covariance_of_the_paper():
     """Σ (σ λ_i)² p_i p_iᵀ, by statistics: one draw an image, alike at every pixel."""
     rng = np.random.default_rng(1)
     training = rng.normal(size=(50, 4, 4, 3)) @ rng.normal(size=(3, 3))
-    fitted = colour_components(training)
+    fitted = color_components(training)
     values = np.array(fitted["values"])
     vectors = np.array(fitted["vectors"])
     pixels = training.reshape(-1, 3)
@@ -195,8 +195,8 @@ def test_pca_noise_has_the_covariance_of_the_paper():
 
 def test_components_of_uint8_images_are_on_the_scale_from_0_to_1():
     images = np.random.default_rng(0).integers(0, 256, (1500, 3, 2, 3)).astype(np.uint8)
-    found = np.array(colour_components(images)["values"])
-    unit = np.array(colour_components(images / 255)["values"])
+    found = np.array(color_components(images)["values"])
+    unit = np.array(color_components(images / 255)["values"])
     np.testing.assert_allclose(found, 255 * unit, rtol=1e-9)
 
 
@@ -236,7 +236,7 @@ def test_entries_are_documented_and_tested(catalogue):
         ("flip(1.5)", "probability must be from 0 to 1, not 1.5"),
         ("flip(half)", "probability must be a number, not half"),
         ("rotate(-3)", "degrees must be 0 or more, not -3.0"),
-        ("random_crop", r"leaves out the size; write random_crop\(size\)"),
+        ("random_crop", r"has no size; write random_crop\(size\)"),
         ("random_crop(11)", "a crop of 11 is larger than an image of 12×10"),
         ("crop(", "cannot read"),
         ("pca_noise(values=3)", "unknown option of pca_noise 'values'"),
@@ -270,8 +270,8 @@ def test_training_and_testing_agree_on_the_shape():
     assert shape(["random_crop(24)", "flip"], "ten(24)", (32, 32, 3)) == (24, 24, 3)
     assert shape(["crop"], "", (32, 32, 3)) == (32, 32, 3)
     for texts, view, said in (
-        (["random_crop(24)"], "", r"images of 24×24 and testing of 32×32"),
-        ([], "ten(24)", r"images of 32×32 and testing of 24×24"),
+        (["random_crop(24)"], "", r"images of 24×24, testing gives images of 32×32"),
+        ([], "ten(24)", r"images of 32×32, testing gives images of 24×24"),
         (["random_crop(24)"], "ten(40)", "a crop of 40 is larger than an image of 32×32"),
         ([], "tne(24)", "unknown view 'tne'; did you mean 'ten'"),
     ):

@@ -200,7 +200,7 @@ def test_a_step_that_is_there_stays_as_it_is(folder):
 
 @pytest.mark.parametrize("kept", [{"keep": 0}, {"keep_best": -1}])
 def test_nonsense_is_refused(tmp_path, kept):
-    with pytest.raises(InputError, match="keep at least"):
+    with pytest.raises(InputError, match="keep must be at least"):
         Checkpoints(tmp_path, **kept)
 
 
@@ -308,7 +308,7 @@ def test_all_damaged_is_an_error_and_stays_one(folder):
     for step in STEPS:
         (folder / f"{step:08d}" / "_CHECKPOINT_METADATA").write_text("{}")
     for _ in range(2):  # never a silent fresh start
-        with pytest.raises(CheckpointError, match="Put back a copy") as error:
+        with pytest.raises(CheckpointError, match="Restore a copy") as error:
             restore(folder)
         assert all(f"damaged-{step:08d}" in str(error.value) for step in STEPS)
     assert names(folder) == [f"damaged-{step:08d}" for step in STEPS]
@@ -568,7 +568,7 @@ def test_two_processes_save_and_restore(tmp_path):
             process.kill()
             process.communicate()
     assert [process.returncode for process in both] == [0, 0], "\n".join(said)
-    assert all("in their order: none, 2" in text for text in said)
+    assert all("in order: none, 2" in text for text in said)
     assert "checkpoint 4 could not be written" in said[0]
     assert "File too large" in said[0]
     assert "process 0 could not write" in said[1]

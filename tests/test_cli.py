@@ -49,7 +49,7 @@ FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
         (["compare", "relu", "--schedule", "cosin"], "did you mean 'cosine'"),
         (["compare", "relu", "--learning-rate", "0"], "above 0"),
         (["compare", "relu", "--batch-size", "5000"], "larger than the 4000"),
-        (["compare", "relu", "--image-size", "14"], "leave the image size out"),
+        (["compare", "relu", "--image-size", "14"], "omit the image size"),
         (["compare", "relu", "--out", "/proc/flaxact"], "cannot write to the folder"),
         (["compare"], "no activations"),
         (["launch", "slrm", "relu"], "'slurm', 'local'"),

@@ -1,4 +1,4 @@
-"""The controls: perceptrons, residual nets with and without normalisation, a transformer, a mixer."""
+"""The controls: perceptrons, residual nets with and without normalization, a transformer, a mixer."""
 
 import functools
 import itertools
@@ -25,7 +25,7 @@ def images(*shape):
     return np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
 
 
-def initialised(model, x):
+def initialized(model, x):
     return jit(model.init)(jax.random.key(0), x)
 
 
@@ -58,7 +58,7 @@ class Torch:
     def tensor(self, x):
         return self.torch.tensor(np.asarray(x, np.float64))
 
-    def standardised(self, x):
+    def standardized(self, x):
         x = (self.tensor(x) - self.inputs["mean"]) / self.inputs["std"]
         return x.permute(0, 3, 1, 2)
 
@@ -92,7 +92,7 @@ def resnet_in_torch(variables, x, blocks, shortcut, bottleneck):
     def unit(x, place, stride=1, padding=0):
         return net.batch_norm(net.conv(x, f"conv{place}", stride, padding), f"norm{place}")
 
-    x = relu(unit(net.standardised(x), "_stem", *((2, 3) if large else (1, 1))))
+    x = relu(unit(net.standardize_channels(x), "_stem", *((2, 3) if large else (1, 1))))
     x = net.functional.max_pool2d(x, 3, 2, 1) if large else x
     for stage, count in enumerate(blocks, 1):
         for block in range(1, count + 1):
@@ -127,7 +127,7 @@ def resnet_in_torch(variables, x, blocks, shortcut, bottleneck):
 def test_resnet_is_pytorchs(text, blocks, shortcut, size):
     x = images(3, *size, 3)
     model = models.create_model(text, "relu", num_classes=7)
-    variables = randomised(initialised(model, x))
+    variables = randomised(initialized(model, x))
     want = resnet_in_torch(variables, x, blocks, shortcut, bottleneck="50" in text)
     got = applied(model, variables, x)
     assert float(want.abs().max()) > 0.1
@@ -137,7 +137,7 @@ def test_resnet_is_pytorchs(text, blocks, shortcut, size):
 def test_mlp_is_pytorchs():
     x = images(5, 6, 6, 1)
     model = models.create_model("mlp_elu(hidden=20)", "elu")
-    variables = randomised(initialised(model, x))
+    variables = randomised(initialized(model, x))
     net = Torch(variables)
     want = net.tensor(x).reshape(5, -1) / 255
     for layer in range(1, 9):
@@ -150,7 +150,7 @@ def test_mlp_is_pytorchs():
 def vit_in_torch(variables, x, depth):
     net = Torch(variables)
     p = net.params
-    x = net.conv(net.standardised(x), "patches", stride=4).flatten(2).transpose(1, 2)
+    x = net.conv(net.standardize_channels(x), "patches", stride=4).flatten(2).transpose(1, 2)
     x = net.torch.cat([p["class_token"].expand(len(x), -1, -1), x], 1) + p["positions"]
     for block in range(1, depth + 1):
         attention = net.torch.nn.MultiheadAttention(192, 3, batch_first=True, dtype=x.dtype)
@@ -172,7 +172,7 @@ def vit_in_torch(variables, x, depth):
 @pytest.mark.thorough
 def test_vit_is_pytorchs():
     model = models.create_model("vit_tiny(depth=2)", "gelu(approximate=False)")
-    variables = randomised(initialised(model, CIFAR))
+    variables = randomised(initialized(model, CIFAR))
     # Weights large enough for attention to prefer some tokens, and logits to differ.
     variables["params"] = jax.tree.map(lambda leaf: 2 * leaf, variables["params"])
     want = vit_in_torch(variables, CIFAR, 2).numpy()
@@ -183,9 +183,9 @@ def test_vit_is_pytorchs():
 @pytest.mark.thorough
 def test_mixer_is_pytorchs():
     model = models.create_model("mlp_mixer_tiny(depth=2)", "tanh")
-    variables = randomised(initialised(model, CIFAR))
+    variables = randomised(initialized(model, CIFAR))
     net = Torch(variables)
-    x = net.conv(net.standardised(CIFAR), "patches", stride=4).flatten(2).transpose(1, 2)
+    x = net.conv(net.standardize_channels(CIFAR), "patches", stride=4).flatten(2).transpose(1, 2)
     for block in (1, 2):
         y = net.layer_norm(x, f"norm{block}_token").transpose(1, 2)
         y = net.dense(
@@ -203,7 +203,7 @@ def test_mixer_is_pytorchs():
 @pytest.mark.thorough
 def test_nf_resnet_is_pytorchs():
     model = models.create_model("nf_resnet(depth=8)", "tanh")
-    variables = randomised(initialised(model, CIFAR))
+    variables = randomised(initialized(model, CIFAR))
     net = Torch(variables)
     p = net.params
 
@@ -221,7 +221,7 @@ def test_nf_resnet_is_pytorchs():
         x = net.functional.pad(x, edge) if kernel.shape[-1] == 3 else x
         return net.functional.conv2d(x, kernel, layer["bias"], stride)
 
-    x = conv(net.standardised(CIFAR), "_stem")
+    x = conv(net.standardize_channels(CIFAR), "_stem")
     var = 1.0
     for stage in (1, 2, 3):
         place = f"{stage}_1"
@@ -238,7 +238,7 @@ def test_nf_resnet_is_pytorchs():
 
 def test_batch_statistics_change_in_training_only():
     model = models.create_model("resnet(depth=8, width=0.25)", "tanh")
-    variables = initialised(model, CIFAR)
+    variables = initialized(model, CIFAR)
     run = jit(
         functools.partial(model.apply, mutable=["batch_stats", "intermediates"]),
         static_argnames=("train", "capture_intermediates"),
@@ -409,7 +409,7 @@ def test_parameters_stay_where_they_are_matched(text, others, tolerance, act):
 )
 def test_weights_of_the_perceptrons(text, layer, std):
     x = images(2, 28, 28, 1)
-    kernel = initialised(models.create_model(text, "tanh"), x)["params"][layer]["kernel"]
+    kernel = initialized(models.create_model(text, "tanh"), x)["params"][layer]["kernel"]
     assert float(kernel.std()) == pytest.approx(std, rel=0.03)
     if text == "mlp_gelu":
         np.testing.assert_allclose(jnp.linalg.norm(kernel, axis=0), 1, rtol=1e-5)
@@ -418,7 +418,7 @@ def test_weights_of_the_perceptrons(text, layer, std):
 def first_inputs(text, x):
     """What the first dense layer sees: the identity with all else as it is."""
     model = models.create_model(text, "identity", depth=1, norm="none")
-    variables = initialised(model, x)
+    variables = initialized(model, x)
     params = {"dense1": variables["params"]["dense1"] | {"kernel": jnp.eye(x[0].size)}}
     variables["params"] = variables["params"] | params
     _, state = model.apply(variables, x, mutable=["intermediates"])
@@ -460,7 +460,7 @@ def test_batch_normalisation_takes_the_place_of_biases():
 
 def test_weights_of_the_residual_net():
     x = np.zeros((1, 8, 8, 3), np.uint8)
-    params = initialised(models.create_model("resnet(depth=8)", "relu"), x)["params"]
+    params = initialized(models.create_model("resnet(depth=8)", "relu"), x)["params"]
     for layer, features in (("conv2_1_out", 32), ("conv3_1_a", 64), ("conv3_1_out", 64)):
         std = math.sqrt(2 / (9 * features))
         assert float(params[layer]["kernel"].std()) == pytest.approx(std, rel=0.03)
@@ -497,7 +497,7 @@ def test_training_steps_lower_the_loss_and_trace_once(text, act):
     model = models.create_model(text, act)
     labels = jnp.arange(4)
     traces = []
-    variables = initialised(model, CIFAR)
+    variables = initialized(model, CIFAR)
     optimizer = optax.adam(5e-3)
     params = variables.pop("params")
     rest = variables

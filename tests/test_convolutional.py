@@ -1,4 +1,4 @@
-"""The neighbours of AlexNet against PyTorch, built layer by layer, and what their papers say."""
+"""The neighbors of AlexNet against PyTorch, built layer by layer, and what their papers say."""
 
 import functools
 import math
@@ -348,7 +348,7 @@ def test_all_cnn_c():
 
 @pytest.mark.parametrize("responses", [True, False])
 def test_cifar_full(responses):
-    """With Caffe's response normalisation: 1 + α · the mean of squares over 3 × 3, zeros included."""
+    """With Caffe's response normalization: 1 + α · the mean of squares over 3 × 3, zeros included."""
 
     def respond(t, x):
         means = t.torch.nn.functional.avg_pool2d(x * x, 3, 1, padding=1)

@@ -218,7 +218,9 @@ def test_an_example_is_found_in_its_file(toy):
 def test_a_broken_description_is_named(toy, file):
     prepared = toy() / "toy" / "1.0.0"
     (prepared / file).write_text("{")
-    with pytest.raises(fa.InputError, match=r"cannot read what .* delete the folder") as caught:
+    with pytest.raises(
+        fa.InputError, match=r"cannot read the description .* delete the folder"
+    ) as caught:
         data.load("toy", data_dir=prepared.parents[1])
     assert str(prepared) in str(caught.value)
 
@@ -274,7 +276,7 @@ def test_centre_crop():
     [
         ({"KEYS": ("image",)}, "no ClassLabel among its features"),
         ({"KEYS": ("label",)}, "no Image among its features"),
-        ({"SPLITS": ("train",)}, "needed are train and test or validation"),
+        ({"SPLITS": ("train",)}, "it needs train, and test or validation"),
     ],
 )
 def test_sets_that_are_not_for_this(toy, changes, said):
@@ -303,7 +305,7 @@ def test_the_newest_version_is_taken(tmp_path):
         ("tooy", "did you mean 'toy'"),
         ("imagenet2012", "preparing it needs TensorFlow"),
         ("svhn_croped", "did you mean 'svhn_cropped'"),
-        ("qqqqqqqq", "another one of TFDS must first be prepared under"),
+        ("qqqqqqqq", "prepare any other TFDS set under"),
         ("", "unknown data set ''"),
     ],
 )
@@ -419,7 +421,7 @@ def test_the_binary_format_of_cifar(name, tmp_path, monkeypatch):
 
 def test_a_download_that_is_not_the_published_file(tmp_path, monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(b"else"))
-    with pytest.raises(fa.InputError, match=r"MD5 .* published is"):
+    with pytest.raises(fa.InputError, match=r"MD5 .* published one has"):
         sources.fetch(sources.SOURCES["cifar10"], tmp_path)
     assert not list(tmp_path.iterdir())
 

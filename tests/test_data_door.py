@@ -39,9 +39,9 @@ BAD = {
         {"images": np.zeros((48, 1, 8, 8), np.uint8)},
         "channels came first.*moveaxis",
     ),
-    "colours first": ({"images": np.zeros((48, 3, 8, 9), np.uint8)}, "channels came first"),
-    "no images": ({"images": IMAGES[:0], "labels": LABELS[:0]}, "training images are none"),
-    "no channel": ({"images": IMAGES[..., :0]}, "training images are none"),
+    "colors first": ({"images": np.zeros((48, 3, 8, 9), np.uint8)}, "channels came first"),
+    "no images": ({"images": IMAGES[:0], "labels": LABELS[:0]}, "there are no .*training images"),
+    "no channel": ({"images": IMAGES[..., :0]}, "there are no .*training images"),
     "texts": ({"images": IMAGES.astype(str)}, "dtype <U3; give uint8"),
     "booleans": ({"images": IMAGES > 9}, "dtype bool; give uint8"),
     "complex": ({"images": IMAGES * 1j}, "dtype complex128; give uint8"),
@@ -50,7 +50,7 @@ BAD = {
     "16 bits": ({"images": IMAGES.astype(np.uint16) * 257}, "uint16 run from 0 to 65535.*0 to 255"),
     "below 0": ({"images": IMAGES.astype(np.int16) - 128}, "from -128 to 127"),
     "from 0 to 1": ({"images": IMAGES / 255}, "floats from 0 to 1, not pixels.*preprocessed=True"),
-    "standardised": ({"images": IMAGES / 64.0 - 2}, "floats from -2 to 1.98.*preprocessed=True"),
+    "standardized": ({"images": IMAGES / 64.0 - 2}, "floats from -2 to 1.98.*preprocessed=True"),
     "nan": ({"images": NOT_FINITE}, "not finite, the first in image 7"),
     "nan, stated": (
         {"images": NOT_FINITE, "preprocessed": True},
@@ -59,19 +59,19 @@ BAD = {
     "too large": ({"images": IMAGES * 1e40, "preprocessed": True}, "not finite"),
     "from 1": (
         {"labels": LABELS + 1},
-        "labels run from 1 to 3; those of 3 classes are from 0 to 2",
+        "labels run from 1 to 3; labels of 3 classes run from 0 to 2",
     ),
     "-1": ({"labels": LABELS - 1}, "from -1 to 1"),
     "huge": ({"labels": LABELS.astype(np.uint64) + 2**63}, "run from 9223372036854775808 to"),
-    "floating": ({"labels": LABELS * 1.0}, "dtype float64; give whole numbers from 0 to 2"),
-    "truths": ({"labels": LABELS > 0}, "dtype bool; give whole numbers"),
-    "names": ({"labels": np.array(list("abc"))[LABELS]}, "dtype <U1; give whole numbers"),
+    "floating": ({"labels": LABELS * 1.0}, "dtype float64; give integers from 0 to 2"),
+    "truths": ({"labels": LABELS > 0}, "dtype bool; give integers"),
+    "names": ({"labels": np.array(list("abc"))[LABELS]}, "dtype <U1; give integers"),
     "one-hot": ({"labels": np.eye(3)[LABELS]}, r"\(48, 3\); give \(48,\): labels.argmax\(1\)"),
     "a column": ({"labels": LABELS[:, None]}, r"\(48, 1\); give \(48,\): labels\[:, 0\]"),
     "a number": ({"labels": 0}, r"shape \(\); give \(48,\)"),
-    "too few": ({"labels": LABELS[:-1]}, "training labels are 47, for 48 images"),
-    "too many": ({"images": IMAGES[:-1]}, "training labels are 48, for 47 images"),
-    "no test images": ({"test": Split(IMAGES[:0], LABELS[:0])}, "test images are none"),
+    "too few": ({"labels": LABELS[:-1]}, "training labels have length 47 for 48 images"),
+    "too many": ({"images": IMAGES[:-1]}, "training labels have length 48 for 47 images"),
+    "no test images": ({"test": Split(IMAGES[:0], LABELS[:0])}, "there are no .*test images"),
     "wrong test labels": ({"test": Split(IMAGES, LABELS + 7)}, "test labels run from 7 to 9"),
     "another size": (
         {"test": Split(IMAGES[:, :4], LABELS)},
@@ -79,10 +79,10 @@ BAD = {
     ),
     "another dtype": ({"test": Split(IMAGES * 1.0, LABELS)}, "uint8 and test images.*float32"),
     "arrays": ({"test": (IMAGES, LABELS)}, r"needs Split\(images, labels\) as test, not tuple"),
-    "0 classes": ({"num_classes": 0}, "num_classes must be a whole number above 0, not 0"),
-    "2.5 classes": ({"num_classes": 2.5}, "above 0, not 2.5"),
-    "True classes": ({"num_classes": True}, "above 0, not True"),
-    "text classes": ({"num_classes": "3"}, "above 0, not '3'"),
+    "0 classes": ({"num_classes": 0}, "num_classes must be a positive integer, not 0"),
+    "2.5 classes": ({"num_classes": 2.5}, "a positive integer, not 2.5"),
+    "True classes": ({"num_classes": True}, "a positive integer, not True"),
+    "text classes": ({"num_classes": "3"}, "a positive integer, not '3'"),
     "too few names": ({"class_names": ("a", "b")}, "3 classes and 2 class names"),
 }
 
@@ -165,11 +165,14 @@ def net_of(outputs):
 
 
 BAD_NETS = {
-    "too few": (lambda x: x[:, 0, :2], "gives 2 logits, and data set 'small' has 3 classes"),
-    "an axis too many": (lambda x: x, r"float32 \(2, 2, 4\); needed are floating logits \(2, 3\)"),
-    "no axis": (lambda x: x[:, 0, 0], r"float32 \(2,\); needed"),
-    "classes": (lambda x: x.argmax(-1), "gives int32"),
-    "two arrays": (lambda x: (x[0], x[0]), "needed are floating logits"),
+    "too few": (lambda x: x[:, 0, :2], "returns 2 logits, and data set 'small' has 3 classes"),
+    "an axis too many": (
+        lambda x: x,
+        r"float32 \(2, 2, 4\); it must return floating logits \(2, 3\)",
+    ),
+    "no axis": (lambda x: x[:, 0, 0], r"float32 \(2,\); it must"),
+    "classes": (lambda x: x.argmax(-1), "returns int32"),
+    "two arrays": (lambda x: (x[0], x[0]), "it must return floating logits"),
 }
 
 
@@ -213,9 +216,9 @@ BAD_BATCHES = {
     "floating labels": (
         IMAGES,
         LABELS * 1.0,
-        r"the labels are float32 \(48,\).*give whole numbers \(48,\)",
+        r"the labels are float32 \(48,\).*give integers \(48,\)",
     ),
-    "too few labels": (IMAGES, LABELS[:9], r"int32 \(9,\), and the logits \(48, 3\)"),
+    "too few labels": (IMAGES, LABELS[:9], r"int32 \(9,\) for logits \(48, 3\)"),
     "named labels": (IMAGES, ["a"] * 48, "the labels are of dtype <U1; give numbers"),
     "not finite": (NOT_FINITE, LABELS, "the images hold values that are not finite"),
     "texts": (IMAGES.astype(str), LABELS, "the images are of dtype <U3"),
@@ -277,7 +280,7 @@ def folder_of(root, files):
     return root
 
 
-GREY = np.full((8, 8), 40, np.uint8)
+GRAY = np.full((8, 8), 40, np.uint8)
 COLOUR = np.full((8, 8, 3), (200, 40, 10), np.uint8)
 TWO = {"train/cat/0.png": COLOUR, "train/dog/0.png": COLOUR}
 
@@ -299,9 +302,13 @@ def test_hidden_and_empty_folders_are_no_classes(tmp_path):
 @pytest.mark.parametrize(
     ("more", "split", "message"),
     [
-        ({"train/notes/a.txt": b""}, "train", "notes holds a.txt and no image, so it is no class"),
+        (
+            {"train/notes/a.txt": b""},
+            "train",
+            "notes holds a.txt and no image, so it is not a class",
+        ),
         ({"train/bmp/a.bmp": COLOUR}, "train", "bmp holds a.bmp and no image.*endings .jpeg"),
-        ({"test/cow/a.png": COLOUR}, "test", "cow is of a class that .*train does not have"),
+        ({"test/cow/a.png": COLOUR}, "test", "cow is a class that .*train does not have"),
         ({"test/.x/a.png": COLOUR}, "test", "no images in"),
     ],
 )
@@ -311,14 +318,14 @@ def test_folders_that_are_refused(more, split, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("first", [GREY, COLOUR, GREY.astype(np.uint16) * 257])
-@pytest.mark.parametrize("other", [GREY, COLOUR])
+@pytest.mark.parametrize("first", [GRAY, COLOUR, GRAY.astype(np.uint16) * 257])
+@pytest.mark.parametrize("other", [GRAY, COLOUR])
 def test_the_first_image_does_not_decide_alone(first, other, tmp_path):
-    """Grey only if all are, in training and in testing; a grey image among others is one in colour."""
-    files = {"train/a/0.png": first, "train/b/0.png": other, "test/b/0.png": GREY}
+    """Gray only if all are, in training and in testing; a gray image among others is one in color."""
+    files = {"train/a/0.png": first, "train/b/0.png": other, "test/b/0.png": GRAY}
     root = folder_of(tmp_path, files)
     channels = 3 if first.ndim == 3 or other.ndim == 3 else 1
-    for split, expected in (("train", (first, other)), ("test", (GREY,))):
+    for split, expected in (("train", (first, other)), ("test", (GRAY,))):
         found = Folder(root, split)
         assert found.channels == channels
         for number, image in enumerate(expected):
@@ -327,11 +334,13 @@ def test_the_first_image_does_not_decide_alone(first, other, tmp_path):
             np.testing.assert_array_equal(pixels(picture(found, number)[0]), wide)
 
 
-def test_a_colour_image_that_was_not_looked_at_is_named(tmp_path, monkeypatch):
+def test_a_color_image_that_was_not_looked_at_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("flaxact.data.folder.LOOKED_AT", 2)
-    files = {f"train/a/{i}.png": COLOUR if i == 1 else GREY for i in range(4)}
+    files = {f"train/a/{i}.png": COLOUR if i == 1 else GRAY for i in range(4)}
     found = Folder(folder_of(tmp_path, files), "train")
-    with pytest.raises(fa.InputError, match=r"a/1\.png.*it is in colour, and the others are grey"):
+    with pytest.raises(
+        fa.InputError, match=r"a/1\.png.*it has color, and the other images are gray"
+    ):
         picture(found, 1)
 
 
@@ -354,8 +363,8 @@ def test_streams_of_two_sets_are_not_one_set(tmp_path):
     recipe = replace(RECIPE, batch_size=2)
     Streamed("own", stream("one", "train"), stream("one", "test")).check(recipe)
     with pytest.raises(
-        fa.InputError, match=r"other classes in training \(2\) than in testing \(3\)"
+        fa.InputError, match=r"different classes in training \(2\) and testing \(3\)"
     ):
         Streamed("own", stream("one", "train"), stream("three", "test")).check(recipe)
-    with pytest.raises(fa.InputError, match="has a stream of the split 'train' as test"):
+    with pytest.raises(fa.InputError, match="was given a stream of the split 'train' for test"):
         Streamed("own", stream("one", "train"), stream("one", "train")).check(recipe)

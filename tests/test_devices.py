@@ -69,9 +69,9 @@ def test_devices_taken(found):
 
 def test_devices_that_do_not_divide_the_work_are_refused_where_they_were_given(found):
     assert found["refused"] == {
-        "3 members on 2": "3 members cannot be divided among 2 devices evenly",
-        "16 images on 3": "a batch of 16 cannot be divided among 3 devices evenly",
-        "chunks of 3 on 2": "4 members in chunks of 3 cannot be divided among 2 devices evenly",
+        "3 members on 2": "3 members cannot be divided evenly among 2 devices",
+        "16 images on 3": "a batch of 16 cannot be divided evenly among 3 devices",
+        "chunks of 3 on 2": "4 members in chunks of 3 cannot be divided evenly among 2 devices",
     }
 
 

@@ -176,7 +176,7 @@ def test_runs_and_sweeps_trace_once(loop):
     ("net", "loop"), [(DENSE, "scan"), (CONVOLUTIONAL, "dispatch")], ids=["scan", "dispatch"]
 )
 def test_going_on_from_any_step_gives_the_same_bits(net, loop):
-    """With all that is random in a step, and the optimiser's state; also where the epoch ends."""
+    """With all that is random in a step, and the optimizer's state; also where the epoch ends."""
     recipe = with_recipe(augment=("flip",), optimizer="adam", schedule="cosine")
     options = {"loop": loop, "steps_per_update": 1}
     starts = []
@@ -362,9 +362,9 @@ def test_a_stream_goes_on_within_an_epoch(pictures, loop, at):
 
 def test_streams_refused(pictures):
     cases = [
-        (dataclasses.replace(STREAM, batch_size=4), {}, "batches are of 4, the stream's of 8"),
+        (dataclasses.replace(STREAM, batch_size=4), {}, "batch size is 4, the stream's is 8"),
         (dataclasses.replace(STREAM, preprocess=("gcn",)), {}, "cannot be preprocessed"),
-        (STREAM, {"test_batch": 513}, "test batches are of 513, and at most 512"),
+        (STREAM, {"test_batch": 513}, "test batches have 513 images; at most 512"),
     ]
     for recipe, options, said in cases:
         with pytest.raises(fa.InputError, match=said):
@@ -384,8 +384,8 @@ def test_streams_refused(pictures):
         ([], {}, "no members"),
         ([0], {"loop": "scam"}, "unknown loop 'scam'; did you mean 'scan'"),
         ([0], {"split": "member"}, "unknown split 'member'; did you mean 'members'"),
-        ([0], {"chunk": 0}, "a chunk is 1 member or more, not 0"),
-        ([0], {"chunk": -1}, "a chunk is 1 member or more, not -1"),
+        ([0], {"chunk": 0}, "chunk must be at least 1 member, not 0"),
+        ([0], {"chunk": -1}, "chunk must be at least 1 member, not -1"),
         ([0], {"steps_per_update": 0}, "steps_per_update must be 1 or more"),
         (grid([0], negative_slope=[0.1]), {}, "unknown hyperparameter of the net 'negative_slope'"),
         (
@@ -405,11 +405,14 @@ def test_trainings_refused(members, options, said):
     ("changed", "said"),
     [
         ({"batch_size": 64}, "a batch of 64 is larger than the 48 images"),
-        ({"augment": ("random_crop(6)",)}, "would give the net images of 6×6 and testing of 8×8"),
+        (
+            {"augment": ("random_crop(6)",)},
+            "gives the net images of 6×6, testing gives images of 8×8",
+        ),
         ({"augment": ("flop",)}, "unknown augmentation 'flop'; did you mean 'flip'"),
         ({"views": "tent(6)"}, "unknown view 'tent'; did you mean 'ten'"),
         ({"preprocess": ("gnc",)}, "unknown preprocessing 'gnc'; did you mean 'gcn'"),
-        ({"momentum": 0.0}, "the recipe has no momentum, so no member can have one"),
+        ({"momentum": 0.0}, "a member has a momentum, and the recipe has none"),
     ],
 )
 def test_recipes_refused(changed, said):
@@ -420,7 +423,7 @@ def test_recipes_refused(changed, said):
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ([0], "must give its negative_slope, which the net leaves open"),
+        ([0], "the net leaves negative_slope open"),
         (grid([0], negative_slop=[0.1]), "'negative_slop'; did you mean 'negative_slope'"),
     ],
 )

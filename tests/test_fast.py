@@ -16,10 +16,10 @@ from tests.quick import jit
 EXPLICIT = ((2, 1), (0, 3))
 # batch, height, width, channels, features, window, stride, padding, groups
 CASES = {
-    "colour": (3, 8, 8, 3, 32, 5, 1, "SAME", 1),
-    "colour, narrow": (3, 8, 8, 3, 16, 3, 1, ((1, 1), (1, 1)), 1),
-    "grey": (2, 8, 9, 1, 8, 2, 1, "VALID", 1),
-    "colour, stride": (2, 11, 16, 3, 8, 5, 2, EXPLICIT, 1),
+    "color": (3, 8, 8, 3, 32, 5, 1, "SAME", 1),
+    "color, narrow": (3, 8, 8, 3, 16, 3, 1, ((1, 1), (1, 1)), 1),
+    "gray": (2, 8, 9, 1, 8, 2, 1, "VALID", 1),
+    "color, stride": (2, 11, 16, 3, 8, 5, 2, EXPLICIT, 1),
     "narrow": (2, 6, 8, 16, 16, 3, 1, "SAME", 1),
     "narrow, odd width": (2, 6, 7, 16, 16, 3, 1, "SAME", 1),
     "narrow, padded apart": (2, 7, 8, 5, 6, 4, 1, EXPLICIT, 1),

@@ -427,7 +427,7 @@ def test_another_number_of_devices_is_said(whole, half, tmp_path):
     place = shutil.copytree(half, tmp_path / "run")
     code, said = ended(start(place, environment={"JAX_NUM_CPU_DEVICES": "2"}.items()))
     assert code == 0, said
-    assert "saved on 1 devices and goes on with 2: the last bits may differ" in said
+    assert "saved on 1 devices and resumes on 2: the last bits may differ" in said
     mine = last_of(place)
     theirs = last_of(whole)
     for name, array in theirs.arrays.items():

@@ -201,8 +201,8 @@ def test_what_oscillates_is_looked_at_from_near():
         ("file", "cannot write to the folder"),
         ("file/inside", "cannot write to the folder"),
         ("/proc/flaxact", "cannot write to the folder"),
-        ("taken", "is not of the gallery"),
-        ("dir_as_page", "is not of the gallery"),
+        ("taken", "is not part of the gallery"),
+        ("dir_as_page", "is not part of the gallery"),
     ],
 )
 def test_a_folder_that_cannot_be_written(bad, said, tmp_path):

@@ -271,7 +271,7 @@ def test_in_flax_modules():
 
 
 class SmallNet(nn.Module):
-    """Two convolutions, one of them strided, a normalisation with dropout, and a dense layer."""
+    """Two convolutions, one of them strided, a normalization with dropout, and a dense layer."""
 
     act: str = "relu"
 
@@ -297,7 +297,7 @@ def layer_outputs(module, variables, x, **kwargs):
 
 
 def filled(module, x):
-    """Variables with small Gaussian numbers: to compile a net's own initialisation takes seconds."""
+    """Variables with small Gaussian numbers: to compile a net's own initialization takes seconds."""
     rng = np.random.default_rng(0)
     return jax.tree.map(
         lambda leaf: jnp.asarray(0.01 * rng.standard_normal(leaf.shape), leaf.dtype),
@@ -420,7 +420,7 @@ def dense_net(features=4):
     [
         (lambda m, v, x: (m, v, x * 0), "kernel gives outputs of variance 0"),
         (lambda m, v, x: (m, v, x * jnp.nan), "kernel gives outputs of variance nan"),
-        (lambda m, v, x: (Scanned(), Scanned().init(KEY, x), x), "cannot see into the nn.scan"),
+        (lambda m, v, x: (Scanned(), Scanned().init(KEY, x), x), "which is inside nn.scan"),
         (lambda m, v, x: (Act("relu"), {}, x), 'no layer with a "kernel" in Act'),
     ],
 )

@@ -209,11 +209,14 @@ def test_arrays_of_another_shape_are_refused(name):
 
 def test_what_cannot_be_learned_together():
     for text, said in (
-        ("centered(prelu)", "is computed for a fixed activation; prelu learns negative_slope"),
+        ("centered(prelu)", "without learned parameters; prelu learns negative_slope"),
         ("standardized(scaled(pelu))", r"learns activation.alpha, activation.beta"),
-        ("tailored_dks(swish_beta)", "computed for a fixed activation"),
-        ("rational(prelu)", "computed for a fixed activation"),
-        ("with_surrogate_derivative(step, prelu)", "computed for a fixed activation"),
+        ("tailored_dks(swish_beta)", "needs an activation without learned parameters"),
+        ("rational(prelu)", "needs an activation without learned parameters"),
+        (
+            "with_surrogate_derivative(step, prelu)",
+            "needs an activation without learned parameters",
+        ),
         ("rational(softmax)", "needs a pointwise activation, not softmax"),
     ):
         with pytest.raises(fa.InputError, match=said):

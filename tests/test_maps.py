@@ -30,7 +30,7 @@ def angles(c):
 
 
 def arc_cosine(c):
-    """The kernel of degree 1 (Cho & Saul 2009), normalised: E relu(u) relu(v) / E relu²."""
+    """The kernel of degree 1 (Cho & Saul 2009), normalized: E relu(u) relu(v) / E relu²."""
     return np.array([float((mp.sin(a) + (mp.pi - a) * mp.cos(a)) / mp.pi) for a in angles(c)])
 
 
@@ -278,7 +278,7 @@ def test_the_bound_of_lu_et_al(width, percent):
         (lambda: chi_1("relu", 1, -1), "q above 0"),
         (lambda: edge_of_chaos("relu", -1), "0 or more"),
         (lambda: edge_of_chaos("maxout"), "maxout is not pointwise"),
-        (lambda: depth_scales("relu", 1.5), "grow without end"),
+        (lambda: depth_scales("relu", 1.5), "grows without bound"),
         (lambda: depth_scales("tanh", -1), "0 or more"),
         (lambda: born_dead_bound(0, 3), "1 or more"),
     ],

@@ -200,7 +200,7 @@ def test_normalisation_and_initialisation_are_arguments(name, arguments):
     try:
         made(small(name), "relu", **arguments)
     except fa.InputError as error:
-        assert "norm" in str(error)  # noqa: PT017  (a net that is about its normalisation says so)
+        assert "norm" in str(error)  # noqa: PT017  (a net that is about its normalization says so)
         assert name == "nf_resnet"
 
 
@@ -227,7 +227,7 @@ def test_normalization_without_scale_and_bias(norm):
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_site_takes_the_activation(name):
-    """With the identity no nonlinear operation is left but pooling, normalisation and attention."""
+    """With the identity no nonlinear operation is left but pooling, normalization and attention."""
     model = models.create_model(small(name), "identity")
     images = jnp.zeros((2, *shape(name)))
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
@@ -309,7 +309,7 @@ def test_a_mapping_puts_activations_at_sites():
     )
     variables = jit(model.init)(jax.random.key(0), IMAGES)
     _, state = captured(model, variables, IMAGES)
-    assert [str(model.at(site)) for site in models.sites(model, (32, 32, 3))] == [
+    assert [str(model.activation_at(site)) for site in models.sites(model, (32, 32, 3))] == [
         "tanh",
         "relu6",
         "relu6",
@@ -352,7 +352,7 @@ def test_weights_and_input_of_cuda_convnet():
         assert not variables["params"][layer]["bias"].any()
     mean = np.asarray(IMAGES, np.float32).mean(axis=0)
     np.testing.assert_allclose(variables["inputs"]["mean"], mean, rtol=1e-5)
-    # Uniform grey differs from the mean image by what the mean is off: nothing else is divided.
+    # Uniform gray differs from the mean image by what the mean is off: nothing else is divided.
     at_mean = jit(model.apply)(variables, mean[None])
     np.testing.assert_allclose(at_mean, 0, atol=1e-6)
 
@@ -381,7 +381,7 @@ def test_activation_follows_the_first_pooling():
         ("cuda_convnet(variant=3)", "a name as variant"),
         ("cuda_convnet(width=0)", "a number above 0 as width"),
         ("cuda_convnet(width=wide)", "a number above 0 as width"),
-        ("cuda_convnet(80sec)", "name the arguments"),
+        ("cuda_convnet(80sec)", "write a model's arguments by name"),
         ("cuda_convnet(num_classes=3)", "has no argument 'num_classes'"),
         ("cuda_convnet(norm=bach)", "did you mean 'batch'"),
         ("cuda_convnet(norm_place=behind)", "unknown norm_place of cuda_convnet"),
@@ -404,9 +404,9 @@ def test_refusals(text, said):
         ),
         (
             lambda: models.create_model("cuda_convnet", {"act1": "relu"}),
-            "no pattern fits the site 'act2'",
+            "no pattern matches the site 'act2'",
         ),
-        (lambda: models.create_model("cuda_convnet", {}), "needs a pattern"),
+        (lambda: models.create_model("cuda_convnet", {}), "needs at least one pattern"),
         (lambda: models.create_model("cuda_convnet", "rleu"), "did you mean 'relu'"),
         (lambda: models.create_model("cuda_convnet", "relu", api="nxn"), "did you mean 'nnx'"),
         (lambda: models.list_models("no*such"), "unknown model"),

@@ -50,14 +50,14 @@ def as_linen(params):
 
 def trained(loss, params, steps=4):
     """Losses of a few steps of SGD, and the parameters after them."""
-    optimiser = optax.sgd(1e-3)
-    state = optimiser.init(params)
+    optimizer = optax.sgd(1e-3)
+    state = optimizer.init(params)
     found = []
 
     @jit
     def step(params, state):
         value, gradients = jax.value_and_grad(loss)(params)
-        updates, state = optimiser.update(gradients, state)
+        updates, state = optimizer.update(gradients, state)
         return optax.apply_updates(params, updates), state, value
 
     for _ in range(steps):

@@ -144,7 +144,7 @@ def test_what_is_no_array_of_real_numbers_is_refused_in_a_line(bad):
 def test_an_array_in_host_memory_is_refused_in_a_line(name):
     x = jax.device_put(INPUTS, jax.memory.Space.Host)
     for function in (applied(name), jax.jit(applied(name))):
-        with pytest.raises(fa.InputError, match=f"^{name} computes in device memory: bring"):
+        with pytest.raises(fa.InputError, match=f"^{name} needs an array in device memory: move"):
             function(x)
 
 

@@ -119,9 +119,9 @@ def test_nnx_in_graph_and_tree_mode(graph):
 
     def losses() -> list[float]:
         module = NnxNet(nnx.Rngs(0))
-        optimiser = optax.sgd(0.1)
+        optimizer = optax.sgd(0.1)
         structure, params, rest = nnx.split(module, nnx.Param, ...)
-        state = optimiser.init(params)
+        state = optimizer.init(params)
 
         @jax.jit
         def step(params, rest, state):
@@ -133,7 +133,7 @@ def test_nnx_in_graph_and_tree_mode(graph):
                 return value, nnx.split(merged, nnx.Param, ...)[2]
 
             (value, rest_new), gradients = jax.value_and_grad(loss, has_aux=True)(params)
-            updates, new = optimiser.update(gradients, state)
+            updates, new = optimizer.update(gradients, state)
             return optax.apply_updates(params, updates), rest_new, new, value
 
         found = []

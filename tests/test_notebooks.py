@@ -13,7 +13,8 @@ notebooks = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(notebooks)
 
 SOURCES = notebooks.sources()
-LONG = ("4_why", "5_figure_1")  # more than 30 s of a core with small settings
+# More than 30 s of a core with small settings.
+LONG = ("2_your_model", "3_compare", "4_why", "5_figure_1")
 NEEDS = {"2_your_model": ("equinox", "haiku")}
 BADGE = re.compile(r"\(https://colab\.research\.google\.com/github/\S+/blob/main/(\S+)\)")
 OLD = "the notebook is of another source: run `python tools/notebooks.py`"

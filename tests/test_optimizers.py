@@ -1,4 +1,4 @@
-"""Optimisers against their papers' equations, schedules by hand, and what decays in every net."""
+"""Optimizers against their papers' equations, schedules by hand, and what decays in every net."""
 
 from dataclasses import dataclass
 

@@ -210,7 +210,7 @@ def test_a_changed_definition_is_another_run(code, tmp_path):
             "import flaxact as fa\nfa.get('rleu')",
             "wrong.py:2: unknown activation 'rleu'",
         ),
-        ("json.py", "", "another module 'json' is there already; rename the file"),
+        ("json.py", "", "another module 'json' is already imported; rename the file"),
         ("wrong.py", b"\xff\xfe", "SyntaxError"),
     ],
 )
@@ -268,7 +268,7 @@ def test_a_name_is_taken_once():
 
     assert fa.get("cell").spec.function is cell
     with pytest.raises(
-        fa.InputError, match="the data set 'cells' must give a Dataset, not NoneType"
+        fa.InputError, match="the data set 'cells' must return a Dataset, not NoneType"
     ):
         fa.data.load("cells")
     with pytest.raises(fa.InputError, match="data set 'mnist' is defined already, in flaxact"):
@@ -294,7 +294,10 @@ def test_a_name_is_taken_once():
             {"learned": ("alhpa",)},
             "hyperparameter of mine in learned 'alhpa'; did you mean 'alpha'",
         ),
-        ({"positive": "alpha"}, r"positive of mine must be names, as \('alpha',\), not 'alpha'"),
+        (
+            {"positive": "alpha"},
+            r"positive of mine must be a tuple of names, such as \('alpha',\), not 'alpha'",
+        ),
     ],
 )
 def test_facts_that_there_are_none_of(facts, said):

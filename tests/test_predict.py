@@ -76,7 +76,7 @@ class Mixed(nn.Module):
         x = Act("crelu", name="coupled")(nn.Dense(400, name="first")(x))
         x = Act("relu", name="after")(nn.Dense(400, name="second")(x))
         x = nn.LayerNorm(name="norm")(x)
-        x = Act("tanh", name="normalised")(x)
+        x = Act("tanh", name="normalized")(x)
         return Act("prelu", name="learned")(x + 1)
 
 
@@ -89,8 +89,8 @@ def test_where_theory_has_nothing_to_say_it_starts_anew():
     assert not math.isnan(expected["coupled"]["pre_second_moment"])
     found = expected["after"]["pre_second_moment"]
     assert found == pytest.approx(measured["after"]["pre_second_moment"], rel=0.1)
-    assert (expected["normalised"]["pre_mean"], expected["normalised"]["pre_variance"]) == (0, 1)
-    assert expected["normalised"]["variance"] == pytest.approx(gaussian_moments("tanh").variance)
+    assert (expected["normalized"]["pre_mean"], expected["normalized"]["pre_variance"]) == (0, 1)
+    assert expected["normalized"]["variance"] == pytest.approx(gaussian_moments("tanh").variance)
     learned = expected["learned"]
     assert learned["pre_mean"] == pytest.approx(measured["learned"]["pre_mean"], abs=1e-4)
     assert learned["second_moment"] > 0

@@ -24,7 +24,7 @@ def small():
 
 
 @pytest.fixture
-def colour():
+def color():
     """Images of three correlated channels of 5×4 pixels."""
     rng = np.random.default_rng(0)
 
@@ -32,32 +32,32 @@ def colour():
         mixed = rng.normal(size=(count, 5, 4, 3)) @ rng.normal(size=(3, 3)) * 20 + [90, 120, 140]
         return Split(np.clip(mixed, 0, 255).astype(np.uint8), np.arange(count, dtype=np.int32) % 2)
 
-    return Dataset("colour", made(1500), made(40), 2, class_names=("a", "b"), note="made here")
+    return Dataset("color", made(1500), made(40), 2, class_names=("a", "b"), note="made here")
 
 
 @pytest.mark.parametrize("name", catalogue)
-def test_every_one_keeps_the_rest_and_tells(name, colour):
-    found = preprocess([name], colour)
-    for ours, theirs in ((found.train, colour.train), (found.test, colour.test)):
+def test_every_one_keeps_the_rest_and_tells(name, color):
+    found = preprocess([name], color)
+    for ours, theirs in ((found.train, color.train), (found.test, color.test)):
         assert ours.images.shape == theirs.images.shape
         assert ours.images.dtype == np.float32
         assert np.isfinite(ours.images).all()
         assert ours.labels is theirs.labels
-    assert colour.train.images.dtype == np.uint8
-    assert found.name.startswith(f"colour+{name}")
+    assert color.train.images.dtype == np.uint8
+    assert found.name.startswith(f"color+{name}")
     assert f"preprocessed by {name}" in found.note
-    assert found.digest != colour.digest
-    assert found.digest == preprocess([name], colour).digest
+    assert found.digest != color.digest
+    assert found.digest == preprocess([name], color).digest
     assert inspect.getdoc(catalogue[name].function)
     assert set(catalogue[name].limits) <= set(catalogue[name].options)
 
 
 @pytest.mark.parametrize("name", catalogue)
-def test_nothing_is_learned_from_the_test_images(name, colour):
+def test_nothing_is_learned_from_the_test_images(name, color):
     """Test images among others become what they become alone, and the training images stay."""
-    other = Split(colour.test.images[:1], colour.test.labels[:1])
-    alone = preprocess([name], replace(colour, test=other))
-    among = preprocess([name], colour)
+    other = Split(color.test.images[:1], color.test.labels[:1])
+    alone = preprocess([name], replace(color, test=other))
+    among = preprocess([name], color)
     np.testing.assert_array_equal(alone.train.images, among.train.images)
     np.testing.assert_allclose(alone.test.images, among.test.images[:1], rtol=1e-5, atol=1e-5)
 
@@ -75,16 +75,16 @@ def test_gcn_gives_every_image_mean_0_and_the_contrast_asked_for():
             np.testing.assert_allclose(contrast(flat), 55 if "norm" in text else 2.5, rtol=1e-5)
 
 
-def test_gcn_with_a_bias_is_that_of_the_book(colour):
-    x = colour.test.images[5].astype(float)
+def test_gcn_with_a_bias_is_that_of_the_book(color):
+    x = color.test.images[5].astype(float)
     expected = 2 * (x - x.mean()) / np.sqrt(10 + x.var())
     np.testing.assert_allclose(
-        preprocess(["gcn(2, bias=10)"], colour).test.images[5], expected, atol=1e-5
+        preprocess(["gcn(2, bias=10)"], color).test.images[5], expected, atol=1e-5
     )
 
 
-def test_gcn_of_an_image_without_contrast_is_0(colour):
-    flat = replace(colour, test=Split(np.full_like(colour.test.images, 77), colour.test.labels))
+def test_gcn_of_an_image_without_contrast_is_0(color):
+    flat = replace(color, test=Split(np.full_like(color.test.images, 77), color.test.labels))
     assert not preprocess(["gcn"], flat).test.images.any()
 
 
@@ -98,12 +98,12 @@ def test_zca_gives_the_identity_as_covariance(small):
     np.testing.assert_allclose(covariance, np.diag(varied.astype(float)), atol=1e-4)
 
 
-def test_zca_with_epsilon_is_the_closed_form(colour):
+def test_zca_with_epsilon_is_the_closed_form(color):
     """W = (Σ + ε)^(-1/2), so W² (Σ + ε) = 1, and W is symmetric: found from what it does."""
     epsilon = 30.0
-    x = colour.train.images.reshape(1500, -1).astype(float)
+    x = color.train.images.reshape(1500, -1).astype(float)
     basis = np.concatenate([np.eye(60), np.zeros((1, 60))]).reshape(-1, 5, 4, 3) * 100
-    data = replace(colour, test=Split(basis.astype(np.uint8), np.zeros(61, np.int32)))
+    data = replace(color, test=Split(basis.astype(np.uint8), np.zeros(61, np.int32)))
     found = preprocess([f"zca({epsilon})"], data).test.images.reshape(61, -1).astype(float)
     matrix = (found[:60] - found[60]) / 100
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
@@ -111,25 +111,25 @@ def test_zca_with_epsilon_is_the_closed_form(colour):
     np.testing.assert_allclose(matrix @ matrix @ sigma, np.eye(60), atol=2e-3)
 
 
-def test_standardize_and_the_mean_image(colour):
-    found = preprocess(["standardize"], colour).train.images.astype(float)
+def test_standardize_and_the_mean_image(color):
+    found = preprocess(["standardize"], color).train.images.astype(float)
     np.testing.assert_allclose(found.mean((0, 1, 2)), 0, atol=1e-6)
     np.testing.assert_allclose(found.std((0, 1, 2)), 1, rtol=1e-6)
-    x = colour.train.images.astype(float)
-    again = colour.test.images.astype(float)
-    found = preprocess(["per_pixel_mean"], colour)
+    x = color.train.images.astype(float)
+    again = color.test.images.astype(float)
+    found = preprocess(["per_pixel_mean"], color)
     np.testing.assert_allclose(found.train.images.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(found.test.images, again - x.mean(0), atol=1e-4)
-    found = preprocess(["rescale"], colour)
+    found = preprocess(["rescale"], color)
     np.testing.assert_allclose(found.test.images, again / 127.5 - 1, atol=1e-6)
 
 
-def test_the_order_is_the_one_given(colour):
-    one = preprocess(["gcn", "standardize"], colour)
-    step = preprocess(["standardize"], preprocess(["gcn"], colour))
+def test_the_order_is_the_one_given(color):
+    one = preprocess(["gcn", "standardize"], color)
+    step = preprocess(["standardize"], preprocess(["gcn"], color))
     assert one.digest == step.digest
-    assert one.digest != preprocess(["standardize", "gcn"], colour).digest
-    assert preprocess([], colour) is colour
+    assert one.digest != preprocess(["standardize", "gcn"], color).digest
+    assert preprocess([], color) is color
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,6 @@ def test_the_order_is_the_one_given(colour):
         ("standardize(3)", "gives 1 values"),
     ],
 )
-def test_refused(text, said, colour):
+def test_refused(text, said, color):
     with pytest.raises(fa.InputError, match=said):
-        preprocess([text], colour)
+        preprocess([text], color)

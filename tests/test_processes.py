@@ -78,7 +78,7 @@ def rows(folder):
 
 @pytest.mark.thorough
 def test_two_processes_give_the_result_of_one(uninterrupted):
-    """The batch is divided; its statistics, which the net normalises by, are of all of it."""
+    """The batch is divided; its statistics, which the net normalizes by, are of all of it."""
     with quick_compilation():
         metrics, arrays = trained(NET, RECIPE, DATA, [3, 4], loop="scan")
     found = restore(uninterrupted / "checkpoints")

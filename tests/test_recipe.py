@@ -151,7 +151,7 @@ def test_texts_refused(text, said):
         ({"augment": ("flp",)}, "unknown augmentation 'flp'; did you mean 'flip'"),
         ({"augment": ("crop(pading=4)",)}, "unknown option of crop 'pading'"),
         ({"preprocess": ("zca(-1)",)}, "epsilon must be 0 or more, not -1"),
-        ({"views": "ten"}, "'ten' leaves out the size; write ten\\(size\\)"),
+        ({"views": "ten"}, "'ten' has no size; write ten\\(size\\)"),
         ({"beta2": 1}, "beta2 must be at least 0 and below 1"),
         ({"target_error": 5}, "target_error must be at least 0 and below 1"),
         ({"max_seconds": 0}, "max_seconds must be above 0"),

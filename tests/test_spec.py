@@ -73,7 +73,7 @@ def test_the_ways_to_say_the_same():
         ("elu(alpha=0.5", "only names, numbers and brackets"),
         ("elu(,)", "only names, numbers and brackets"),
         ("elu(alpha=0.5 1)", "only names, numbers and brackets"),
-        ("elu(alpha=1, 2)", "a value without a name follows one with a name"),
+        ("elu(alpha=1, 2)", "a positional value follows a named one"),
         ("elu('1')", "only names, numbers and brackets"),
         ("elu([1])", "only names, numbers and brackets"),
         ("elu(1j)", "unknown activation '1j'"),

@@ -266,7 +266,7 @@ def test_a_training_notices_what_it_has_lost(place, caplog, name, how):
     assert training_records.is_finished(folder, {"model": "a"}, Recipe()) == (
         name != "probes.jsonl"
     )
-    assert f"{path} is not what the run stored" in caplog.text
+    assert f"{path} differs from what the run stored" in caplog.text
     assert name == "probes.jsonl" or path.read_bytes() == before
 
 
@@ -279,7 +279,7 @@ def test_a_recording_that_lost_lines_is_not_gone_on_with(tmp_path, caplog):
     assert file.read_text() == "one\ntwo\n"
     file.write_text("two\nthree\n")
     assert not training_records.cut(tmp_path, at)
-    assert "the run begins anew" in caplog.text
+    assert "the run starts over" in caplog.text
 
 
 # Two at once

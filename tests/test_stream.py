@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
 
 
 def expected(root, split, size):
-    """By hand: every image with its short side scaled and its centre cropped, and its label."""
+    """By hand: every image with its short side scaled and its center cropped, and its label."""
     pairs = []
     for label, name in enumerate(CLASSES):
         for path in sorted(p for p in (root / split / name).iterdir() if p.suffix != ".txt"):
@@ -186,7 +186,7 @@ def test_put_is_two_ahead_and_the_state_is_not(folder):
 
 
 def test_random_parts_have_the_area_and_shape_of_the_paper():
-    """An image whose colours are its coordinates tells what part of it was taken."""
+    """An image whose colors are its coordinates tells what part of it was taken."""
     side = 200
     size = 20
     draws = 500
@@ -302,9 +302,9 @@ def test_workers_end_with_a_parent_that_is_killed(folder, tmp_path):
         ({"batch_size": 19}, "a batch of 19 is larger than the 18 images"),
         ({"image_size": -1}, "image size must be 1 or more"),
         ({"workers": -1}, "number of workers must be 0 or more"),
-        ({"scale": (0.5, 0.2)}, "the scale must be two numbers in order"),
-        ({"shard": (0, 3)}, "a batch of 4 cannot be shared out as 0 of 3"),
-        ({"shard": (2, 2)}, "cannot be shared out as 2 of 2"),
+        ({"scale": (0.5, 0.2)}, "the scale must be two ascending numbers"),
+        ({"shard": (0, 3)}, r"a batch of 4 cannot be divided for the shard \(0, 3\)"),
+        ({"shard": (2, 2)}, r"cannot be divided for the shard \(2, 2\)"),
         ({"split": "extra"}, "no folder for the split 'extra'"),
         ({"name": "mnist5k"}, "fits in memory"),
         ({"name": "cifra10"}, "unknown data set 'cifra10'; did you mean 'cifar10'"),
@@ -327,14 +327,14 @@ def test_folders_that_are_not_of_images(folder, tmp_path):
     write_images(tmp_path / "train", load("mnist5k").train, 0)
     write_images(tmp_path / "test", load("mnist5k").train, 0)
     (tmp_path / "test" / "two").rename(tmp_path / "test" / "ten")
-    with pytest.raises(fa.InputError, match=r"ten is of a class that .*train does not have"):
+    with pytest.raises(fa.InputError, match=r"ten is a class that .*train does not have"):
         open_stream(tmp_path, split="test", batch_size=1, image_size=8)
     toy = prepare_toy(tmp_path)
     with pytest.raises(fa.InputError, match="data set 'toy' has no split 'more'; it has"):
         open_stream("toy", split="more", batch_size=1, image_size=8, data_dir=toy)
 
 
-def test_colours_are_kept_and_grey_among_them_becomes_colour(tmp_path):
+def test_colors_are_kept_and_grey_among_them_becomes_color(tmp_path):
     (tmp_path / "a").mkdir()
     Image.new("RGB", (9, 8), (10, 20, 30)).save(tmp_path / "a" / "0.png")
     Image.new("L", (9, 8), 7).save(tmp_path / "a" / "1.png")

@@ -21,7 +21,7 @@ LEFT_OUT = {
     "logsumexp": "a reduction",
     "logmeanexp": "a reduction",
     "log1mexp": "for probabilities: its domain is half the line",
-    "standardize": "a normalisation",
+    "standardize": "a normalization",
 }
 THEIRS = {name: f for name, f in vars(jax.nn).items() if callable(f) and not name.startswith("_")}
 SHARED = tuple(sorted(THEIRS.keys() - LEFT_OUT.keys()))

@@ -140,7 +140,7 @@ def test_functions_that_change_fast(steepness):
 
 
 def relu_correlation(c):
-    """The arc-cosine kernel of degree 1 (Cho & Saul 2009), normalised."""
+    """The arc-cosine kernel of degree 1 (Cho & Saul 2009), normalized."""
     return (np.sqrt(1 - c * c) + c * (np.pi - np.arccos(c))) / np.pi
 
 

@@ -107,7 +107,7 @@ def test_windows_that_do_not_fit_are_left_out_as_in_torch(narrow, size):
     agree(model().apply(variables, images(size)), logits_of(torch, net, images(size)))
 
 
-def test_what_an_activation_learns_starts_as_it_is_initialised(narrow):
+def test_what_an_activation_learns_starts_as_it_is_initialized(narrow):
     torch = pytest.importorskip("torch")
     net, path = narrow
     prelu = model("prelu(negative_slope=0.1)")

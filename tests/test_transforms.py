@@ -103,12 +103,12 @@ def test_output_of_a_gaussian_is_centred_and_standardized(name):
     x = np.concatenate([(p[1:] + p[:-1]) / 2 for p in parts])
     width = np.concatenate([np.diff(p) for p in parts])
     found = evaluated(lambda x: jnp.stack([f(x) for f in (*plain, *other)]), x)
-    for (centred, standard), (mean, std) in zip(
+    for (centered, standard), (mean, std) in zip(
         (found[:2], found[2:]), ((0, 1), (0.5, 0.75)), strict=True
     ):
         weights = width * stats.norm(mean, std).pdf(x)
-        scale = np.sqrt(weights @ centred**2)
-        assert abs(weights @ centred) <= 3e-6 * max(1, scale)
+        scale = np.sqrt(weights @ centered**2)
+        assert abs(weights @ centered) <= 3e-6 * max(1, scale)
         assert abs(weights @ standard) <= 3e-6
         assert weights @ standard**2 == pytest.approx(1, abs=1e-5)
 

@@ -41,7 +41,7 @@ def narrow(name, width):
 
 
 def drawn(module, images):
-    """Random variables, without a compiled initialisation."""
+    """Random variables, without a compiled initialization."""
     rng = np.random.default_rng(0)
 
     def draw(path, leaf):
@@ -113,7 +113,7 @@ def test_twins_of_the_benchmark_have_the_same_number_of_parameters(name):
          "convolution conv2"),
         ('f32[8] dot(%x), metadata={op_name="jit(step)/A._measured/fc6/dot_general"}', "dense fc6"),
         ('f32[8] fusion(%x), metadata={op_name="jit(step)/A/norm1_a/mul"}',
-         "batch normalisation (and what is fused with it)"),
+         "batch normalization (and what is fused with it)"),
         ("f32[8] fusion(%x)", "pooling, activations, biases, update"),
     ],
 )  # fmt: skip

@@ -20,7 +20,7 @@ import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
-LARGEST = 100_000  # letters of an output that is kept: a report is larger
+LARGEST = 250_000  # letters of an output that is kept: a report is larger
 QUICK = "FLAXACT_QUICK"  # the environment variable that asks for small settings
 
 

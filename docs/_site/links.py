@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 REPLACED = {
     'role="heading">': 'role="heading" aria-level="2">',
     "<pre>": '<pre tabindex="0">',  # a long line is scrolled by keys
+    '<div class="math">': '<div class="math" tabindex="0">',
     '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Site">',
     '<aside class="toc-drawer': '<aside aria-label="Page" class="toc-drawer',
 }

@@ -64,8 +64,8 @@ def __getattr__(name: str) -> Any:
     spec = _spec.catalogue.get(name)
     if spec is None or not spec.function.__module__.startswith(f"{__name__}."):
         close = None if name.startswith("_") else nearest(name, __all__)
-        said = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(said + hint(close) if close else said)
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message + hint(close) if close else message)
     return getattr(sys.modules[spec.function.__module__], spec.name)
 
 

@@ -1,4 +1,4 @@
-"""What a call or a spec text may give an activation, and the words for what it may not."""
+"""Checks of an activation's arguments, from calls and from spec texts, with their messages."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from flaxact._grammar import as_kind, plain, shown, type_names
+from flaxact._grammar import as_kind, plain, type_names, value_text
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._spec import OPTIONS, Activation, Spec, takes_activation, takes_axes
 from flaxact.errors import InputError
 
 
-def check_domain(spec: Spec, given: Mapping[str, Any]) -> None:
-    """Raise where a number is out of its domain. Arrays, which may be traced, are not looked at."""
-    numbers: dict[str, Any] = {k: v for k, v in given.items() if isinstance(v, Real)}
+def check_domain(spec: Spec, arguments: Mapping[str, Any]) -> None:
+    """Raise if a number is out of its domain. Arrays, which may be traced, are not checked."""
+    numbers: dict[str, Any] = {k: v for k, v in arguments.items() if isinstance(v, Real)}
     for name in spec.positive:
         if name in numbers and not numbers[name] > 0:
             raise InputError(f"{spec.name} needs {name} > 0, not {numbers[name]}")
@@ -28,35 +28,35 @@ def check_domain(spec: Spec, given: Mapping[str, Any]) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{spec.name} needs a number as {name}, not {value}")
     if spec.ordered:
-        low, high = (given.get(k, spec.hyperparameters[k].default) for k in spec.ordered)
+        low, high = (arguments.get(k, spec.hyperparameters[k].default) for k in spec.ordered)
         if isinstance(low, Real) and isinstance(high, Real) and low > high:
             names = " <= ".join(spec.ordered)
             raise InputError(f"{spec.name} needs {names}, not {low} and {high}")
 
 
 def checked_number(spec: Spec, parameter: inspect.Parameter, value: Any) -> bool | int | float:
-    """A number as of the kind that the hyperparameter's default is."""
+    """A number in the type of the hyperparameter's default."""
     kind = type(parameter.default)
     try:
         return as_kind(value, kind)
     except TypeError:
-        said = _shown(value) if hasattr(value, "dtype") else shown(value)
-        wanted = f"{spec.name} needs {type_names[kind]} as {parameter.name}"
-        raise InputError(f"{wanted}, not {said}") from None
+        actual = _short_text(value) if hasattr(value, "dtype") else value_text(value)
+        requirement = f"{spec.name} needs {type_names[kind]} as {parameter.name}"
+        raise InputError(f"{requirement}, not {actual}") from None
 
 
 def real_input(spec: Spec, x: Any) -> jax.Array:
-    """The input as an array of floating dtype, or of whole numbers for what keeps them.
+    """The input as an array of floating dtype, or of integers for activations that keep them.
 
-    Numbers, NumPy's arrays and variables of a module (``nnx.Param``) become arrays; whole numbers and
-    booleans become floats of JAX's default width.
+    Numbers, NumPy arrays and module variables (``nnx.Param``) become arrays; integers and booleans
+    become floats of JAX's default width.
     """
     if not isinstance(x, jax.Array):
         x = _as_array(spec, x)
     if x.aval.memory_space is not jax.memory.Space.Device:
         raise InputError(
-            f"{spec.name} computes in device memory: bring the array there, as by "
-            "jax.device_put(x, jax.memory.Space.Device)"
+            f"{spec.name} needs an array in device memory: move it there with jax.device_put(x, "
+            "jax.memory.Space.Device)"
         )
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x
@@ -73,34 +73,36 @@ def _as_array(spec: Spec, x: Any) -> jax.Array:
             return jnp.asarray(x)  # of weak type where it is a Python number
     except (TypeError, OverflowError):  # a dtype, or a size, that JAX does not have
         pass
-    raise InputError(f"{spec.name} takes an array of real numbers, not {_shown(x)}")
+    raise InputError(f"{spec.name} takes an array of real numbers, not {_short_text(x)}")
 
 
 def unwrapped(value: Any) -> Any:
-    """What a module's variable holds; all else as it is."""
+    """The value of a module's variable; anything else unchanged."""
     if isinstance(value, jax.Array):
         return value
     hook = getattr(value, "__jax_array__", None)
     return hook() if hook else value
 
 
-def check_axis(spec: Spec, given: Mapping[str, Any], x: Any) -> None:
-    """Raise where the input has not the axis over which its values depend on each other."""
+def check_axis(spec: Spec, arguments: Mapping[str, Any], x: Any) -> None:
+    """Raise if the input lacks the axis over which the activation works."""
     ndim = jnp.ndim(x)
-    axis = given.get("axis", -1)
+    axis = arguments.get("axis", -1)
     if axis is None or not spec.coupled:
         return
     axes = axis if isinstance(axis, tuple) else (axis,)
-    for one in axes:
-        if not -ndim <= one < ndim:
-            raise InputError(f"{spec.name}: the input of shape {jnp.shape(x)} has no axis {one}")
+    for position in axes:
+        if not -ndim <= position < ndim:
+            raise InputError(
+                f"{spec.name}: the input of shape {jnp.shape(x)} has no axis {position}"
+            )
 
 
 def checked_value(spec: Spec, name: str, value: Any, x: Any) -> Any:
-    """An argument of a call, a number as of its kind.
+    """An argument of a call, with numbers in the type of their default.
 
     Raises:
-      InputError: it is of a kind or shape that it cannot have.
+      InputError: a type or shape that the argument cannot have.
     """
     parameter = spec.hyperparameters.get(name)
     value = plain(value)
@@ -114,79 +116,83 @@ def checked_value(spec: Spec, name: str, value: Any, x: Any) -> Any:
     if isinstance(value, bool | int | float) and not (kind is float and isinstance(value, bool)):
         return as_kind(value, float) if kind is float else value
     if not _is_real_array(value) or (kind is float and _is_mask(value)):
-        raise InputError(f"{spec.name} takes a real number or array as {name}, not {_shown(value)}")
+        raise InputError(
+            f"{spec.name} takes a real number or array as {name}, not {_short_text(value)}"
+        )
     shape = jnp.shape(value)
-    wanted = jnp.shape(x)
-    if len(shape) > len(wanted) or any(
-        a not in (1, b) for a, b in zip(shape[::-1], wanted[::-1], strict=False)
+    input_shape = jnp.shape(x)
+    if len(shape) > len(input_shape) or any(
+        a not in (1, b) for a, b in zip(shape[::-1], input_shape[::-1], strict=False)
     ):
-        raise InputError(f"{spec.name}: {name} of shape {shape} does not broadcast to {wanted}")
+        raise InputError(
+            f"{spec.name}: {name} of shape {shape} does not broadcast to {input_shape}"
+        )
     return value
 
 
-def aligned(spec: Spec, given: Mapping[str, Any], x: jax.Array) -> dict[str, Any]:
-    """The arguments with arrays of as many axes as the input, so that no rank is promoted."""
-    found = dict(given)
-    for name, value in list(given.items())[1:]:
+def aligned(spec: Spec, arguments: Mapping[str, Any], x: jax.Array) -> dict[str, Any]:
+    """The arguments, with arrays expanded to the input's number of axes, so that no rank is promoted."""
+    expanded = dict(arguments)
+    for name, value in list(arguments.items())[1:]:
         shape = jnp.shape(value) if isinstance(value, jax.Array | np.ndarray) else ()
         if not shape or name == "key":
             continue
         if name not in spec.learned or name in spec.hyperparameters:
-            found[name] = jnp.reshape(value, (1,) * (x.ndim - len(shape)) + shape)
+            expanded[name] = jnp.reshape(value, (1,) * (x.ndim - len(shape)) + shape)
         elif not (spec.coupled or spec.is_transform) and x.ndim:
             # The channels are the last axis, and what is before it is counted off.
             shape = (*shape[:-1], *(1,) * (x.ndim - 1), shape[-1])
-            found[name] = jnp.reshape(value, shape)
-    return found
+            expanded[name] = jnp.reshape(value, shape)
+    return expanded
 
 
 def check_key(spec: Spec, key: Any) -> None:
-    """Raise where a random activation is called with what is neither None nor a key."""
+    """Raise if the ``key`` of a random activation is neither None nor a key."""
     if key is None or (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
         return
     if not (hasattr(key, "dtype") and key.dtype == jnp.uint32 and jnp.ndim(key) == 1):
         raise InputError(
-            f"{spec.name} needs a key of jax.random as key, as of jax.random.key(0), not {_shown(key)}"
+            f"{spec.name} needs a JAX random key, such as jax.random.key(0), not {_short_text(key)}"
         )
 
 
-def check_learned(spec: Spec, name: str, given: Mapping[str, Any], x: Any) -> None:
-    """Raise where a learned array in a call has not the shape that it starts with.
+def check_learned(spec: Spec, name: str, arguments: Mapping[str, Any], x: Any) -> None:
+    """Raise if a learned array in a call has another shape than its initial value.
 
-    In a pointwise activation the channels' axis, its last, may also be 1 or left out.
+    In a pointwise activation the last axis, the channels, may also be 1 or missing.
     """
-    value = given[name]
+    value = arguments[name]
     if not _is_real_array(value):
-        raise InputError(f"{spec.name} takes a real array as {name}, not {_shown(value)}")
+        raise InputError(f"{spec.name} takes a real array as {name}, not {_short_text(value)}")
     width = jnp.shape(x)[-1] if jnp.ndim(x) else 1
-    wanted = _initial_shapes(spec, width, _static(spec, given))[name]
-    allowed = [wanted]
+    initial_shape = _initial_shapes(spec, width, _static(spec, arguments))[name]
+    allowed = [initial_shape]
     if not (spec.coupled or spec.is_transform):
-        allowed += [(*wanted[:-1], 1), wanted[:-1]]
+        allowed += [(*initial_shape[:-1], 1), initial_shape[:-1]]
     if jnp.shape(value) not in allowed:
         raise InputError(
-            f"{spec.name} needs {name} of shape {wanted} for an input of width {width}, "
+            f"{spec.name} needs {name} of shape {initial_shape} for an input of width {width}, "
             f"not {jnp.shape(value)}"
         )
 
 
-def _static(spec: Spec, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """What a shape may depend on: whole numbers and activations; the rest at its default."""
-    chosen = []
+def _static(spec: Spec, arguments: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """The arguments that a shape may depend on (integers, activations); the others at their defaults."""
+    pairs = []
     for name, parameter in spec.hyperparameters.items():
-        value = given.get(name, parameter.default)
+        value = arguments.get(name, parameter.default)
         value = getattr(value, "func", value)  # an activation with its key and what it learned
-        kept = isinstance(value, int | Activation)
-        chosen.append((name, value if kept else parameter.default))
-    return tuple(chosen)
+        is_static = isinstance(value, int | Activation)
+        pairs.append((name, value if is_static else parameter.default))
+    return tuple(pairs)
 
 
 @functools.lru_cache(256)
 def _initial_shapes(
-    spec: Spec, width: int, chosen: tuple[tuple[str, Any], ...]
+    spec: Spec, width: int, pairs: tuple[tuple[str, Any], ...]
 ) -> dict[str, tuple[int, ...]]:
     assert spec.initial
-    facts = {k: v for k, v in chosen if k not in OPTIONS}
+    facts = {k: v for k, v in pairs if k not in OPTIONS}
     initial = functools.partial(spec.initial, width=width, **facts)
     key = jax.eval_shape(lambda: jax.random.key(0))
     return {k: v.shape for k, v in jax.eval_shape(initial, key).items()}
@@ -203,8 +209,8 @@ def _is_mask(value: Any) -> bool:
     return jnp.issubdtype(value.dtype, jnp.bool_)
 
 
-def _shown(value: Any) -> str:
-    text = shown(value) if isinstance(value, int) else repr(value)
+def _short_text(value: Any) -> str:
+    text = value_text(value) if isinstance(value, int) else repr(value)
     return f"{type(value).__name__} {text:.40}"
 
 
@@ -212,7 +218,8 @@ def check_divisible(name: str, x: jax.Array, axis: int, parts: int) -> None:
     """Raise where an axis cannot be cut into so many equal parts."""
     if parts < 1 or x.shape[axis] % parts:
         raise InputError(
-            f"{name} needs a width that {parts} divides, not {x.shape[axis]} (axis {axis} of {x.shape})"
+            f"{name} needs a width that {parts} divides, not {x.shape[axis]} (axis {axis} of "
+            f"{x.shape})"
         )
 
 

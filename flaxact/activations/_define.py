@@ -40,25 +40,26 @@ def activation(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     r"""Define an activation: a function of an array, ``f(x, **hyperparameters)``, and its facts.
 
-    It is then known to ``get``, ``names``, ``facts.select`` and, with ``flaxact --import my.py``, to the
-    command line. The facts that you declare are compared with the values when it is first used.
+    It is then known to ``get``, ``names``, ``facts.select`` and, with ``flaxact --import my.py``,
+    to the command line. At its first use, the declared facts are checked against its values.
 
-    A function that takes an ``Activation`` becomes a transform: called with one, it gives another. One
-    that takes ``key=None`` is stochastic: with a key it draws, without one it does what it does in
-    testing. Other arguments that default to None are arrays which it learns.
+    A function with an argument annotated ``Activation`` becomes a transform: called with an
+    activation, it returns another. A function with ``key=None`` is stochastic: it draws if it gets
+    a key; without one it does what it does in testing. Other arguments with the default None are
+    learned arrays.
 
     Args:
       formula: LaTeX, in ``x`` and the hyperparameters.
-      source: where it comes from: a key in ``references.bib``, a BibTeX entry, or a text; may be empty.
-      range: the interval that its values fill, or a function of the hyperparameters that gives it.
-      per_channel: for one that learns its hyperparameters: whether each channel has its own, unless
-        ``f(per_channel=...)`` says otherwise.
-      **facts: what else is known, such as ``kinks``, ``monotonic``, ``positive`` and ``learned``: the
-        attributes of ``flaxact.Spec``.
+      source: a key in ``references.bib``, a BibTeX entry, or a text; may be empty.
+      range: the interval of the values, or a function of the hyperparameters that returns it.
+      per_channel: for learned hyperparameters: whether each channel has its own;
+        ``f(per_channel=...)`` overrides it.
+      **facts: further attributes of ``flaxact.Spec``, such as ``kinks``, ``monotonic``,
+        ``positive`` and ``learned``.
 
     Raises:
-      InputError: another definition has the name already, a fact that there is none of, or a fact about
-        a hyperparameter that the function does not have.
+      InputError: a name that is already defined, an unknown fact, or a fact about a hyperparameter
+        that the function does not have.
 
     >>> import math
     >>> import flaxact as fa
@@ -81,12 +82,12 @@ def activation(
 
         @functools.wraps(function)
         def traced(*args: Any, **kwargs: Any) -> jax.Array:
-            given = _bound(spec, signature, args, kwargs)
-            given.pop("per_channel", None)
-            given = _with_initial(spec, given)
+            arguments = _bound(spec, signature, args, kwargs)
+            arguments.pop("per_channel", None)
+            arguments = _with_initial(spec, arguments)
             if jax.config.jax_numpy_rank_promotion != "allow":  # type: ignore[attr-defined]
-                given = aligned(spec, given, next(iter(given.values())))
-            return function(**given)
+                arguments = aligned(spec, arguments, next(iter(arguments.values())))
+            return function(**arguments)
 
         traced.__signature__ = signature  # type: ignore[attr-defined]
         traced.__doc__ = _docstring(function.__doc__ or "", signature, facts.get("coupled", False))
@@ -119,7 +120,7 @@ _OPTIONS_SAY = {
 
 
 def _docstring(text: str, signature: inspect.Signature, coupled: bool) -> str:
-    """A docstring with what is true of all activations, so that no definition need repeat it."""
+    """A docstring with the paragraphs that apply to all activations."""
     body, prompt, examples = inspect.cleandoc(text).partition(">>>")
     body = body.rstrip()
     if "Args:" not in body:
@@ -132,8 +133,8 @@ def _docstring(text: str, signature: inspect.Signature, coupled: bool) -> str:
         x = "  x: any shape; floating dtype, kept (whole numbers become floats)"
         body = body.replace("  x: the input", x, 1)
     if "Returns:" not in body:
-        kept = "dtype" if coupled else "shape and dtype"
-        body += f"\n\nReturns:\n  An array of the same {kept}; nan where ``x`` is."
+        what_stays = "dtype" if coupled else "shape and dtype"
+        body += f"\n\nReturns:\n  An array of the same {what_stays}; nan where ``x`` is."
     body += "\n\nRaises:\n  InputError: no array of real numbers, or a parameter out of its domain."
     return f"{body}\n\n{prompt}{examples}"
 
@@ -148,7 +149,7 @@ def _with_option(signature: inspect.Signature, per_channel: bool | None) -> insp
 
 
 def _factory(spec: Spec) -> Callable[..., Activation]:
-    """The public face of a transform: activations and numbers in, an ``Activation`` out."""
+    """The public function of a transform: from activations and numbers to an ``Activation``."""
 
     @functools.wraps(spec.function)
     def make(*args: Any, **kwargs: Any) -> Activation:
@@ -166,30 +167,32 @@ def _check_facts(
     source: str,
     facts: dict[str, Any],
 ) -> None:
-    """Raise for a fact that there is none of, or that is about what the function does not have."""
-    known = [f.name for f in fields(Spec) if f.name not in _GIVEN]
+    """Raise for an unknown fact, or a fact about an argument that the function does not have."""
+    fact_names = [f.name for f in fields(Spec) if f.name not in _GIVEN]
     for fact in facts:
-        if fact not in known:
-            raise unknown(f"fact of {name}", fact, known)
+        if fact not in fact_names:
+            raise unknown(f"fact of {name}", fact, fact_names)
     for fact, text in (("formula", formula), ("source", source)):
         if not isinstance(text, str):
             raise InputError(f"the {fact} of {name} must be a text, not {text!r}")
     if source:
         check_source(source)
-    taken = [p.name for p in parameters]
+    argument_names = [p.name for p in parameters]
     for fact in ("positive", "unit", "ordered", "static", "learned", "aliases"):
         values = facts.get(fact) or ()
         if isinstance(values, str):
-            raise InputError(f"{fact} of {name} must be names, as ({values!r},), not {values!r}")
+            raise InputError(
+                f"{fact} of {name} must be a tuple of names, such as ({values!r},), not {values!r}"
+            )
         for value in values if fact != "aliases" else ():
-            if value not in taken:
-                raise unknown(f"hyperparameter of {name} in {fact}", value, taken)
+            if value not in argument_names:
+                raise unknown(f"hyperparameter of {name} in {fact}", value, argument_names)
 
 
 def _register(spec: Spec) -> None:
     for name in (spec.name, *spec.aliases):
-        other = catalogue.get(name)
-        check_free("activation", name, spec.function, other and other.function)
+        earlier = catalogue.get(name)
+        check_free("activation", name, spec.function, earlier and earlier.function)
     for name in (spec.name, *spec.aliases):
         catalogue[name] = spec
 
@@ -197,44 +200,44 @@ def _register(spec: Spec) -> None:
 def _bound(
     spec: Spec, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Any]:
-    """The arguments of a call by name, once they are what the function can take."""
+    """The checked arguments of a call, by name."""
     for name in kwargs:
         if name not in signature.parameters:
             raise unknown(f"parameter of {spec.name}", name, list(signature.parameters)[1:])
     bound = signature.bind(*args, **kwargs).arguments
-    given = {name: unwrapped(value) for name, value in bound.items()}
-    first = next(iter(given))
-    x = given[first] = real_input(spec, given[first])
-    given |= {name: unwrapped(value) for name, value in given.items() if name != first}
-    for name, value in list(given.items())[1:]:
+    arguments = {name: unwrapped(value) for name, value in bound.items()}
+    first = next(iter(arguments))
+    x = arguments[first] = real_input(spec, arguments[first])
+    arguments |= {name: unwrapped(value) for name, value in arguments.items() if name != first}
+    for name, value in list(arguments.items())[1:]:
         if name in spec.learned and name not in spec.hyperparameters:
             if value is not None:
-                check_learned(spec, name, given, x)
+                check_learned(spec, name, arguments, x)
         elif isinstance(value, Parts):
             continue
         elif name == "key":
             check_key(spec, value)
         elif name in spec.hyperparameters or value is not None:
-            given[name] = checked_value(spec, name, value, x)
-    check_axis(spec, given, x)
-    check_domain(spec, given)
-    return given
+            arguments[name] = checked_value(spec, name, value, x)
+    check_axis(spec, arguments, x)
+    check_domain(spec, arguments)
+    return arguments
 
 
-def _with_initial(spec: Spec, given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with the learned arrays that are not given at their initial values."""
+def _with_initial(spec: Spec, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, with initial values for learned arrays that are missing."""
     missing = [
         name
         for name in spec.learned
-        if name not in spec.hyperparameters and given.get(name) is None
+        if name not in spec.hyperparameters and arguments.get(name) is None
     ]
     if not missing or spec.initial is None:
-        return given
-    x = next(iter(given.values()))
+        return arguments
+    x = next(iter(arguments.values()))
     width = jnp.shape(x)[-1] if jnp.ndim(x) else 1
-    defaults = {k: p.default for k, p in spec.hyperparameters.items()} | given
-    chosen = {k: defaults[k] for k in spec.hyperparameters if k not in OPTIONS}
-    initial = spec.initial(None, width, **chosen)
+    defaults = {k: p.default for k, p in spec.hyperparameters.items()} | arguments
+    values = {k: defaults[k] for k in spec.hyperparameters if k not in OPTIONS}
+    initial = spec.initial(None, width, **values)
     if not jnp.ndim(x):
         initial = {k: v[..., 0] for k, v in initial.items()}
-    return given | {name: initial[name] for name in missing}
+    return arguments | {name: initial[name] for name in missing}

@@ -1,4 +1,4 @@
-"""An activation's facts as text, and the paper it comes from."""
+"""An activation's facts as text, and its paper."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flaxact.errors import InputError, hint, nearest
 
 
 def describe(activation: str | Activation | Callable[..., Any]) -> str:
-    r"""What is known of an activation, or of a transform by its bare name, as lines of text.
+    r"""A description of an activation, or of a transform by its bare name, as lines of text.
 
     Raises:
       InputError: as ``get``.
@@ -40,7 +40,7 @@ def describe(activation: str | Activation | Callable[..., Any]) -> str:
 
 
 def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
-    """What is known of an activation without computing anything, by name.
+    """The declared facts of an activation as text, by name; nothing is computed.
 
     Raises:
       InputError: as ``get``.
@@ -65,7 +65,7 @@ def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
 
 
 def is_bare_transform(activation: Any) -> TypeGuard[str]:
-    """Whether it is the name of a transform, without the activations that it is to be made of."""
+    """Whether a text is the name of a transform without its activations."""
     return (
         isinstance(activation, str)
         and activation in catalogue
@@ -74,7 +74,7 @@ def is_bare_transform(activation: Any) -> TypeGuard[str]:
 
 
 def cite(activation: str | Activation | Callable[..., Any]) -> str:
-    """The BibTeX entry of the paper that defines an activation; empty where none does.
+    """The BibTeX entry of the paper that defines an activation; empty if there is none.
 
     >>> print(cite("elu").splitlines()[0])
     @inproceedings{clevert2015elu,
@@ -88,10 +88,12 @@ def _spec_of(activation: str | Activation | Callable[..., Any]) -> Spec:
 
 
 def check_source(source: str) -> None:
-    """Raise for a source that is neither empty, a key, a BibTeX entry nor words to be shown as they are.
+    """Raise for a source that looks like a key and is not one.
+
+    Valid sources are a key in ``references.bib``, a BibTeX entry, a text of several words, or "".
 
     Raises:
-      InputError: it looks like a key, and there is none.
+      InputError: the source is none of these.
 
     >>> check_source("smith2026")
     Traceback (most recent call last):
@@ -106,7 +108,7 @@ def check_source(source: str) -> None:
 
 @functools.cache
 def references() -> dict[str, str]:
-    """Every entry of ``references.bib`` by its key."""
+    """Every entry of ``references.bib`` by key."""
     text = (
         importlib.resources.files("flaxact.activations")
         .joinpath("references.bib")
@@ -117,21 +119,21 @@ def references() -> dict[str, str]:
 
 def families() -> dict[str, list[Spec]]:
     """The specs by family: its file's first line, and what it defines, by name. Transforms come last."""
-    found: dict[str, list[Spec]] = {}
+    by_family: dict[str, list[Spec]] = {}
     specs = [spec for name, spec in sorted(catalogue.items()) if name == spec.name]
     for spec in sorted(specs, key=lambda s: (s.is_transform, s.coupled, s.function.__module__)):
         module = spec.function.__module__
         doc = sys.modules[module].__doc__ or "" if spec.ours else f"Your own, defined in {module}."
-        found.setdefault(doc.split("\n")[0], []).append(spec)
-    return found
+        by_family.setdefault(doc.split("\n")[0], []).append(spec)
+    return by_family
 
 
 def _facts(activation: Activation) -> dict[str, str]:
     low, high = activation.range
     learns = {"learns": ", ".join(activation.learned)} if activation.learned else {}
     draws = {"random": "while training, from a key"} if activation.stochastic else {}
-    chosen = ", ".join(f"{k}={v}" for k, v in activation.hyperparameters.items())
-    facts = {"hyperparameters": chosen} if chosen else {}
+    values = ", ".join(f"{k}={v}" for k, v in activation.hyperparameters.items())
+    facts = {"hyperparameters": values} if values else {}
     facts |= learns | draws | {"range": f"({low:.7g}, {high:.7g})"}
     if activation.spec.coupled:
         return facts
@@ -147,7 +149,7 @@ def _signature(transform: Spec) -> dict[str, str]:
 
 
 def citation(key: str) -> str:
-    """Authors, year and title of an entry of ``references.bib`` or of BibTeX; other texts as they are."""
+    """Authors, year and title of an entry of ``references.bib`` or of BibTeX; other texts unchanged."""
     entry = _letters(references().get(key, key))
     fields = [
         re.search(rf"^ *{f} = \{{(.*?)\}},?$", entry, re.M | re.S)
@@ -167,7 +169,7 @@ _ACCENTS = {"'": "\u0301", "`": "\u0300", "^": "\u0302", "~": "\u0303", '"': "\u
 
 
 def _letters(bibtex: str) -> str:
-    r"""BibTeX's accents as letters.
+    r"""BibTeX accents as Unicode letters.
 
     >>> _letters(r"G{\"u}nter, Ji{\v{r}}{\'i}, N{\o}kland")
     'Günter, Jiří, Nøkland'

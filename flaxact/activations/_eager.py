@@ -1,8 +1,8 @@
-"""Calls outside of any program: one compiled program for an activation, whatever its numbers are.
+"""Calls outside of any program: one compiled program per activation, for all values of its numbers.
 
-A call with an array, and not with what a program is traced with, goes through ``jax.jit`` as a whole.
-Its checks run when that traces it, once for each shape and dtype. Numbers other than the defaults are
-arguments of the program, so that another value compiles nothing; JAX bounds the programs that it keeps.
+A call with a concrete array is compiled with ``jax.jit`` as a whole. Its checks run when it is
+traced, once per shape and dtype. Numbers other than the defaults are arguments of the program, so a
+new value compiles nothing; JAX bounds the number of programs that it keeps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STATIC = (bool, int, float, tuple, Activation, type(None))
 
 
 def eager(spec: Spec, signature: inspect.Signature, traced: Function) -> Function:
-    """``traced``, which checks its arguments and applies the activation, compiled for eager calls."""
+    """A compiled form, for eager calls, of ``traced``, which checks its arguments."""
     arguments = _Arguments(spec, signature)
     array: type | None = None  # of JAX, which is not imported before the first call
     program: Function = traced
@@ -42,11 +42,11 @@ def eager(spec: Spec, signature: inspect.Signature, traced: Function) -> Functio
         passed = arguments.passed(args, kwargs, array)
         if passed is None:
             return traced(*args, **kwargs)
-        x, named = passed
+        x, numbers = passed
         try:
-            if len(named) == 1 and arguments.second in named:
-                return program(x, named[arguments.second])  # quicker than by name
-            return program(x, **named)
+            if len(numbers) == 1 and arguments.second in numbers:
+                return program(x, numbers[arguments.second])  # quicker than by name
+            return program(x, **numbers)
         except jax.errors.JaxRuntimeError:  # a transfer guard lets no number through as an argument
             return traced(*args, **kwargs)
 
@@ -54,7 +54,7 @@ def eager(spec: Spec, signature: inspect.Signature, traced: Function) -> Functio
 
 
 class _Arguments:
-    """What the program gets of a call's arguments."""
+    """The arguments of a call that are passed to the compiled program."""
 
     def __init__(self, spec: Spec, signature: inspect.Signature):
         parameters = list(signature.parameters.values())
@@ -73,40 +73,40 @@ class _Arguments:
     def passed(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], array: type | None
     ) -> tuple[Any, dict[str, Any]] | None:
-        """The input, and the arguments that are not as by default.
+        """The input, and the arguments that differ from their defaults.
 
-        None for a call that is traced into a program, and for one that is not as it should be.
+        None for a call that is being traced into a program, and for an invalid call.
         """
         if len(args) == 1 == len(kwargs) and type(args[0]) is array and self._simple:
             name, value = next(iter(kwargs.items()))
             if type(value) is float and self._within(name, value):  # the commonest, made quick
                 return args[0], {} if value == self._limits[name][0] else kwargs
-        given = dict(zip(self._in_order, args, strict=False))
-        given.update(kwargs)
-        x = given.pop(self._names[0], None)
-        if x is None or len(given) + 1 < len(args) + len(kwargs):
+        arguments = dict(zip(self._in_order, args, strict=False))
+        arguments.update(kwargs)
+        x = arguments.pop(self._names[0], None)
+        if x is None or len(arguments) + 1 < len(args) + len(kwargs):
             return None
         if type(x) is not array:
             x = unwrapped(x)
             if not _called(x):
                 return None
             x = real_input(self._spec, x)
-        named: dict[str, Any] = {}
-        for name, value in given.items():
-            if not self._take(name, value, named):
+        numbers: dict[str, Any] = {}
+        for name, value in arguments.items():
+            if not self._take(name, value, numbers):
                 return None
         if self._spec.ordered:
-            check_domain(self._spec, named)
+            check_domain(self._spec, numbers)
         if self._spec.exact and x.dtype != np.float64:
-            named = {k: Parts.of(v) if type(v) is float else v for k, v in named.items()}
-        return x, named
+            numbers = {k: Parts.of(v) if type(v) is float else v for k, v in numbers.items()}
+        return x, numbers
 
     def _within(self, name: str, value: float) -> bool:
         _, low, high = self._limits.get(name, (0.0, 1.0, 0.0))
         return low <= value <= high
 
-    def _take(self, name: str, value: Any, named: dict[str, Any]) -> bool:
-        """Add an argument that is not as by default; False where it is not as it should be."""
+    def _take(self, name: str, value: Any, numbers: dict[str, Any]) -> bool:
+        """Add an argument that differs from its default; returns False if it is invalid."""
         if name in self._limits:
             default, low, high = self._limits[name]
             if type(value) is not float:
@@ -114,9 +114,9 @@ class _Arguments:
                 value = as_float(value) if type(value) is int else value
             if type(value) is float:
                 if value != default:
-                    named[name] = value
+                    numbers[name] = value
                 return low <= value <= high
-            named[name] = value
+            numbers[name] = value
             return _is_array(value)
         value = plain(unwrapped(value))
         parameter = self._spec.hyperparameters.get(name)
@@ -124,14 +124,14 @@ class _Arguments:
         if name == "per_channel" and type(value) is bool:
             return True  # which says only how it is trained
         if type(value) is not type(default) or value != default:
-            named[name] = value
+            numbers[name] = value
         if parameter:
             return isinstance(value, _STATIC)
         return name in self._names and (value is None or _is_array(value))
 
 
 def _limits(spec: Spec, name: str) -> tuple[float, float]:
-    """The lowest and the highest value of a number."""
+    """The lowest and the highest allowed value of a number."""
     low, high = (0.0, 1.0) if name in spec.unit else (-sys.float_info.max, sys.float_info.max)
     return math.ulp(0.0) if name in spec.positive else low, high
 
@@ -147,9 +147,10 @@ def _is_traced(value: Any) -> bool:
 
 
 def _called(value: Any) -> bool:
-    """Whether a function of it is called, and not traced into a program.
+    """Whether one of the functions is being called eagerly instead of being traced into a program.
 
-    By what JAX's tracers hold; of those that do not hold it, and of all other traces, this says no.
+    Decided by what JAX's tracers hold. If they do not hold the function, and for all other traces,
+    the answer is False.
     """
     if not _is_traced(value):
         return True

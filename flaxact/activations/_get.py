@@ -1,4 +1,4 @@
-"""The door: names, spec texts and functions in, an ``Activation`` out."""
+"""From a name, a spec text or a function to an ``Activation``."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flaxact import _grammar
-from flaxact._grammar import shown
+from flaxact._grammar import value_text
 from flaxact.activations._check import check_domain, checked_number
 from flaxact.activations._spec import Activation, Spec, catalogue, takes_activation
 from flaxact.errors import InputError, hint, nearest, unknown
 
 
 def get(activation: str | Activation | Callable[..., Any]) -> Activation:
-    """The activation that a name, a spec text, a function of flaxact or an ``Activation`` stands for.
+    """The activation that a name, a spec text, a function of flaxact or an ``Activation`` denotes.
 
     Raises:
-      InputError: an unknown name or hyperparameter (with the nearest that is known), a value out of
-        its domain, a text that is not a spec, or a function that flaxact does not know.
+      InputError: an unknown name or hyperparameter (the message names the nearest known one), a
+        value out of its domain, a text that is not a spec, or a function that is not an activation
+        of flaxact.
 
     >>> get("leaky_relu(0.2)")
     get('leaky_relu(negative_slope=0.2)')
@@ -34,15 +35,15 @@ def get(activation: str | Activation | Callable[..., Any]) -> Activation:
     if spec is not None and spec.function is activation:
         return Activation(spec)
     raise InputError(
-        f"{activation!r} is not an activation that flaxact knows; give a name such as 'relu', or "
-        "define the function with @flaxact.activation"
+        f"{activation!r} is not an activation of flaxact; give a name such as 'relu', or define "
+        "the function with @flaxact.activation"
     )
 
 
 def bind(
     activation: str | Activation | Callable[..., Any], /, **hyperparameters: Any
 ) -> Activation:
-    """The activation with these hyperparameters in place of the ones it has.
+    """The activation with these hyperparameters replaced.
 
     Raises:
       InputError: as ``get``.
@@ -50,8 +51,8 @@ def bind(
     >>> bind("elu", alpha=0.5)
     get('elu(alpha=0.5)')
     """
-    chosen = get(activation)
-    return bind_values(chosen.spec, (), dict(chosen.changed) | hyperparameters)
+    bound = get(activation)
+    return bind_values(bound.spec, (), dict(bound.changed) | hyperparameters)
 
 
 def _from_call(call: _grammar.Call) -> Activation:
@@ -78,18 +79,18 @@ def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     if len(args) > len(in_order):
         raise InputError(
             f"{spec.name} takes {len(in_order)} hyperparameters ({', '.join(in_order) or 'none'}) "
-            f"without a name, not {len(args)}"
+            f"by position, not {len(args)}"
         )
     positional = dict(zip(in_order, args, strict=False))
     for key in positional.keys() & kwargs.keys():
         raise InputError(f"{spec.name} is given {key} twice")
-    given = positional | dict(kwargs)
+    values = positional | dict(kwargs)
     changed = []
     for name, parameter in spec.hyperparameters.items():
-        if name not in given and parameter.default is inspect.Parameter.empty:
+        if name not in values and parameter.default is inspect.Parameter.empty:
             raise InputError(f"{spec.name} needs {name}, as in {spec.name}(relu)")
-        if name in given:
-            value = _checked_value(spec, parameter, given[name])
+        if name in values:
+            value = _checked_value(spec, parameter, values[name])
             if value != parameter.default:
                 changed.append((name, value))
     check_domain(spec, dict(changed))
@@ -100,7 +101,7 @@ def _checked_value(spec: Spec, parameter: inspect.Parameter, value: Any) -> Any:
     if takes_activation(parameter):
         if isinstance(_grammar.plain(value), bool | int | float):
             raise InputError(
-                f"{spec.name} needs an activation as {parameter.name}, not {shown(value)}"
+                f"{spec.name} needs an activation as {parameter.name}, not {value_text(value)}"
             )
         return _checked_inner(spec, get(value))
     return checked_number(spec, parameter, value)
@@ -109,12 +110,13 @@ def _checked_value(spec: Spec, parameter: inspect.Parameter, value: Any) -> Any:
 def _checked_inner(spec: Spec, inner: Activation) -> Activation:
     if inner.spec.coupled:
         raise InputError(
-            f"{spec.name} needs a pointwise activation, not {inner}, whose outputs depend on more than "
-            "the input at their place"
+            f"{spec.name} needs a pointwise activation, not {inner}, each of whose outputs depends "
+            "on several inputs"
         )
     if spec.fixed and inner.learned:
         raise InputError(
-            f"{spec.name} is computed for a fixed activation; {inner} learns {', '.join(inner.learned)}"
+            f"{spec.name} needs an activation without learned parameters; {inner} learns "
+            f"{', '.join(inner.learned)}"
         )
     return inner
 

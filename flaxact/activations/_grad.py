@@ -1,9 +1,10 @@
-"""What the backward pass holds on to.
+"""Derivatives that keep at most one array for the backward pass.
 
-JAX keeps every intermediate that a derivative reads: three arrays for ``jax.nn.elu``. Here a function
-states its own derivative, read from its output or its input, and that derivative is computed again in
-the backward pass: at most one array is kept, and the output is one that the next layer keeps anyway.
-Forward mode, every order and ``vmap`` stay, which a ``custom_vjp`` would lose.
+JAX keeps every intermediate that a derivative reads: three arrays for ``jax.nn.elu``. Here a
+function states its own derivative in terms of its output or its input, and the derivative is
+recomputed in the backward pass. So at most one array is kept, and if it is the output, the next
+layer keeps it anyway. Forward mode, every order and ``vmap`` keep working, which a ``custom_vjp``
+would break.
 """
 
 from __future__ import annotations
@@ -31,14 +32,17 @@ def keeps_output(
     narrow: Function | None = None,
     arrays: Function | None = None,
 ) -> Callable[[Function], Function]:
-    """Differentiate by ``slope(y, **hyperparameters)``, the derivative written in the output ``y``.
+    """Differentiate by ``slope(y, **hyperparameters)``, the derivative in terms of the output ``y``.
 
-    ``when(**hyperparameters)`` says where the output tells the derivative; the input is kept for the
-    rest. ``exact`` is the derivative written in the input, for a function whose output has rounded
-    away what its derivative needs: the function then takes ``exact_derivative=True`` to use it.
-    ``narrow`` is that too, for a function whose output overflows in float16 and float8 where its
-    derivative does not: it is used in those. ``arrays`` is that too, for hyperparameters that are
-    arrays, where there is no ``exact`` and JAX's own derivative is not the same.
+    ``when(**hyperparameters)`` says whether the output determines the derivative; if not, the input
+    is kept. Each of the following is the derivative in terms of the input, for a special case:
+
+    - ``exact``, if rounding removes from the output what the derivative needs: the function takes
+      ``exact_derivative=True`` to use it.
+    - ``narrow``, if the output overflows in float16 and float8 and the derivative does not: it is
+      used for these dtypes.
+    - ``arrays``, for hyperparameters that are arrays, if there is no ``exact`` and JAX's own
+      derivative differs.
     """
     return functools.partial(
         _lean, output=slope, when=when, exact=exact, narrow=narrow, learned=arrays
@@ -46,9 +50,9 @@ def keeps_output(
 
 
 def keeps_input(slope: Function | None = None) -> Callable[[Function], Function]:
-    """Differentiate by ``slope(x, **hyperparameters)``, the derivative written in the input ``x``.
+    """Differentiate by ``slope(x, **hyperparameters)``, the derivative in terms of the input ``x``.
 
-    Without one, JAX's own derivative is used, computed again from the input in the backward pass.
+    Without ``slope``, JAX's own derivative is recomputed from the input in the backward pass.
     """
     return functools.partial(_lean, input=slope)
 
@@ -59,7 +63,7 @@ def keeps_output_whole(tangent: Function) -> Callable[[Function], Function]:
 
 
 def rounds_once(function: Function) -> Function:
-    """Compute in at least float32: a half-precision result is the float32 one, rounded."""
+    """Compute in at least float32, so that a half-precision result is the rounded float32 result."""
 
     @functools.wraps(function)
     def call(x: jax.Array, **hyperparameters: Any) -> jax.Array:
@@ -91,18 +95,18 @@ def _lean(
     @functools.wraps(function)
     def call(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
         exactly = exact is not None and kwargs.pop("exact_derivative", False)
-        given = signature.bind(x, *args, **kwargs)
-        given.apply_defaults()
-        x, *values = given.arguments.values()
-        chosen = dict(zip(list(given.arguments)[1:], values, strict=True))
-        chosen = {k: v for k, v in chosen.items() if v is not None}
-        numbers = {k: v for k, v in chosen.items() if _is_static(v)}
-        arrays = {k: v for k, v in chosen.items() if k not in numbers}
+        call_arguments = signature.bind(x, *args, **kwargs)
+        call_arguments.apply_defaults()
+        x, *values = call_arguments.arguments.values()
+        hyperparameters = dict(zip(list(call_arguments.arguments)[1:], values, strict=True))
+        hyperparameters = {k: v for k, v in hyperparameters.items() if v is not None}
+        numbers = {k: v for k, v in hyperparameters.items() if _is_static(v)}
+        arrays = {k: v for k, v in hyperparameters.items() if k not in numbers}
         if in_jet(x):
-            return rounded(function, x, chosen)
+            return rounded(function, x, hyperparameters)
         if "key" in arrays or any(map(callable, arrays.values())):
             # What is drawn from the key, and what an inner activation learned, is computed again.
-            again = recomputed(lambda x: rounded(function, x, chosen), in_kernel())
+            again = recomputed(lambda x: rounded(function, x, hyperparameters), in_kernel())
             return again(x)
         fixed = in_kernel(), tuple(numbers.items())
         if arrays:
@@ -129,7 +133,7 @@ def _is_static(value: Any) -> bool:
 
 
 def _product(slope: Function | None) -> Function | None:
-    """The tangent of a function whose outputs each depend on the input at their place."""
+    """The tangent of a pointwise function."""
     return slope and (lambda x, dx, **numbers: slope(x, **numbers) * dx)
 
 
@@ -140,21 +144,21 @@ def _build(
     derivative: Function | None,
     reads_output: bool,
 ) -> Function:
-    """``lean(x)``: the function with these numbers."""
-    chosen = dict(numbers)
+    """The function with these numbers, and its derivative rule, as a function of ``x``."""
+    hyperparameters = dict(numbers)
 
     def plain(x: jax.Array) -> jax.Array:
-        return rounded(function, x, chosen)
+        return rounded(function, x, hyperparameters)
 
-    def tangent(kept: jax.Array, dx: jax.Array) -> jax.Array:
+    def tangent(residual: jax.Array, dx: jax.Array) -> jax.Array:
         if derivative is None:
-            return jax.jvp(plain, (kept,), (dx,))[1]
-        wide = widened(kept)
+            return jax.jvp(plain, (residual,), (dx,))[1]
+        wide = widened(residual)
         # Spelt unlike the value's own argument: XLA would else find what the two have in common, and
         # keep that, an array or two, from the forward pass to the backward one.
         wide = wide if reads_output else finite(wide)
-        known = _as_rounded(chosen, kept.dtype) if reads_output else chosen
-        return derivative(wide, widened(dx), **known).astype(dx.dtype)
+        values = _as_rounded(hyperparameters, residual.dtype) if reads_output else hyperparameters
+        return derivative(wide, widened(dx), **values).astype(dx.dtype)
 
     @jax.custom_jvp
     def lean(x: jax.Array) -> jax.Array:
@@ -176,17 +180,18 @@ def _build_with_arrays(
     numbers: Numbers,
     names: tuple[str, ...],
 ) -> Function:
-    """``lean(x, *arrays)``: the function with these numbers, and arrays by these names.
+    """``f(x, *arrays)``: the function with these numbers, and arrays by these names.
 
-    Its derivative by ``x`` is ``slope(x, ...)``, as with numbers; that by the arrays is JAX's own.
+    Its derivative with respect to ``x`` is ``slope(x, ...)``, as with numbers; those with respect
+    to the arrays are JAX's own.
     """
     fixed = dict(numbers)
 
-    def chosen(arrays: Sequence[jax.Array]) -> dict[str, Any]:
+    def with_arrays(arrays: Sequence[jax.Array]) -> dict[str, Any]:
         return fixed | dict(zip(names, arrays, strict=True))
 
     def plain(x: jax.Array, *arrays: jax.Array) -> jax.Array:
-        return rounded(function, x, chosen(arrays))
+        return rounded(function, x, with_arrays(arrays))
 
     def tangent(primals: tuple[jax.Array, ...], moved: dict[int, jax.Array]) -> jax.Array:
         dtype = primals[0].dtype
@@ -194,13 +199,13 @@ def _build_with_arrays(
         x, *arrays = finite(widened(primals[0])), *primals[1:]
         total: Any = 0
         if slope is not None and 0 in moved:
-            total = slope(x, **chosen(arrays)) * widened(moved[0])
+            total = slope(x, **with_arrays(arrays)) * widened(moved[0])
             moved = {place: dx for place, dx in moved.items() if place}
         if moved:
 
             def of_moved(*values: jax.Array) -> jax.Array:
-                given = dict(enumerate((x, *arrays))) | dict(zip(moved, values, strict=True))
-                return function(given.pop(0), **chosen(list(given.values())))
+                by_place = dict(enumerate((x, *arrays))) | dict(zip(moved, values, strict=True))
+                return function(by_place.pop(0), **with_arrays(list(by_place.values())))
 
             at = tuple((x, *arrays)[place] for place in moved)
             along = tuple(dx.astype(v.dtype) for v, dx in zip(at, moved.values(), strict=True))
@@ -223,13 +228,13 @@ def _build_with_arrays(
 
 
 def _is_zero(tangent: Any) -> bool:
-    """Whether nothing is differentiated by it: a ``SymbolicZero``, or ``Parts`` of those."""
+    """Whether a tangent is zero: a ``SymbolicZero``, or ``Parts`` of those."""
     zero = jax.custom_derivatives.SymbolicZero
     return all(isinstance(leaf, zero) for leaf in jax.tree.leaves(tangent))
 
 
 def _as_rounded(numbers: dict[str, Any], dtype: Any) -> dict[str, Any]:
-    """Numbers as an output of that dtype has them, so that one that has reached a limit equals it."""
+    """Numbers rounded to the output's dtype, so that an output at a limit equals it."""
     if jnp.finfo(dtype).bits >= 32:
         return numbers
     floats = {k: v for k, v in numbers.items() if type(v) is float}
@@ -239,8 +244,8 @@ def _as_rounded(numbers: dict[str, Any], dtype: Any) -> dict[str, Any]:
 def in_kernel() -> bool:
     """Whether a Pallas kernel is being traced.
 
-    JAX has no public way to ask. Where this one is gone, what follows is that TPU kernels cannot take
-    a derivative (tests/test_modes.py says so).
+    JAX has no public way to ask. If this internal one disappears, TPU kernels can no longer take a
+    derivative (tests/test_modes.py will fail).
     """
     pallas = sys.modules.get("jax._src.pallas.core")
     tracing = getattr(pallas, "_pallas_tracing_env", None)
@@ -248,25 +253,25 @@ def in_kernel() -> bool:
 
 
 def in_jet(x: jax.Array) -> bool:
-    """Whether ``jax.experimental.jet`` traces it, which takes no custom derivative."""
+    """Whether ``jax.experimental.jet``, which ignores custom derivatives, is tracing the input."""
     return type(x).__name__ == "JetTracer"
 
 
 def recomputed(function: Function, kernel: bool, prevent_cse: bool = False) -> Function:
-    """``function``, computed again in the backward pass from its arguments, which alone are kept.
+    """``function``, recomputed in the backward pass from its arguments, which alone are kept.
 
-    Within a Pallas kernel as it is: nothing is kept there, and TPU kernels know no ``jax.checkpoint``
-    (nor GPU kernels ``jax.custom_jvp``, as which the value is therefore not computed there).
+    Within a Pallas kernel it is called directly: nothing is kept there, TPU kernels don't support
+    ``jax.checkpoint``, and GPU kernels don't support ``jax.custom_jvp``.
     """
     return function if kernel else jax.checkpoint(function, prevent_cse=prevent_cse)
 
 
-def rounded(function: Function, x: jax.Array, chosen: dict[str, Any]) -> jax.Array:
-    """``function`` in at least float32, its result in the dtype of ``x``."""
+def rounded(function: Function, x: jax.Array, hyperparameters: dict[str, Any]) -> jax.Array:
+    """``function`` computed in at least float32, with the result in the dtype of ``x``."""
     dtype = x.dtype
     if not jnp.issubdtype(dtype, jnp.floating):
-        return function(x, **chosen)
+        return function(x, **hyperparameters)
     if jnp.finfo(dtype).bits < 32:
-        return function(widened(x), **chosen).astype(dtype)
-    y = function(x, **chosen)
+        return function(widened(x), **hyperparameters).astype(dtype)
+    y = function(x, **hyperparameters)
     return y if y.dtype == dtype else y.astype(dtype)

@@ -1,4 +1,4 @@
-"""Building blocks that keep their digits, and whose derivatives of any order stay finite."""
+"""Numerically accurate building blocks whose derivatives of any order stay finite."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Function = Callable[..., Any]
 
 
 class Parts(NamedTuple):
-    """A number as two of float32, so that it keeps its digits as an argument of a program."""
+    """A number as the sum of two float32, so that it keeps its digits as an argument of a program."""
 
     near: Any
     rest: Any
@@ -24,31 +24,32 @@ class Parts(NamedTuple):
 
 
 def widened(x: jax.Array) -> jax.Array:
-    """``x`` in at least float32, cast explicitly: strict promotion and float8 ask for it."""
+    """``x`` in at least float32, cast explicitly, as strict promotion and float8 require."""
     return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
 
 
 def along_last(values: jax.Array, ndim: int) -> jax.Array:
-    """Values for the last of so many axes: they broadcast without a promotion of their rank."""
+    """Values along the last of ``ndim`` axes, which broadcast without rank promotion."""
     return values.reshape((1,) * (ndim - values.ndim) + values.shape)
 
 
 def finite(x: jax.Array) -> jax.Array:
-    """``x`` with the largest finite number for an infinite one: ∞ · 0 and ∞ / ∞ would be nan."""
+    """``x`` with infinities replaced by the largest finite numbers; ∞ · 0 and ∞ / ∞ would be nan."""
     return _within(x, float(jnp.finfo(x.dtype).max))
 
 
 def settled(x: jax.Array, *hyperparameters: Any) -> jax.Array:
-    """``x`` within ±10⁹ where a hyperparameter is an array, for a part that is at its limit there.
+    """``x`` clipped to ±10⁹ if a hyperparameter is an array, for a term that has reached its limit there.
 
-    Its derivative by the hyperparameter, which is 0 there, would be ∞ · 0. (Not where all are numbers,
-    by which nothing is differentiated.)
+    The derivative with respect to the hyperparameter is 0 there and would otherwise be ∞ · 0. If
+    all hyperparameters are numbers, nothing is differentiated with respect to them, and ``x`` is
+    not clipped.
     """
     return _within(x, 1e9) if _any_array(hyperparameters) else x
 
 
 def _within(x: jax.Array, top: float) -> jax.Array:
-    """``x`` cut at ±top. Not jnp.clip, which halves the derivative at the ends and has no rule in jet."""
+    """``x`` clipped to ±top. jnp.clip halves the derivative at the ends and has no rule in jet."""
     return jnp.where(x > top, top, jnp.where(x < -top, -top, x))
 
 
@@ -65,22 +66,22 @@ def _any_array(values: tuple[Any, ...]) -> bool:
 
 
 def lifted(x: jax.Array) -> jax.Array:
-    """``x`` with the least finite number for -∞, for a product with a factor that is 0 there."""
+    """``x`` with -∞ replaced by the lowest finite number, for a product with a factor that is 0 there."""
     return jnp.maximum(x, float(jnp.finfo(x.dtype).min))
 
 
 def below_zero(x: jax.Array) -> jax.Array:
-    """``x`` where it is below zero, else 0: keeps a branch that is not taken finite."""
+    """``x`` if negative, else 0; keeps a branch finite that is not selected."""
     return jnp.where(x > 0, 0, x)
 
 
 def minus_abs(x: jax.Array) -> jax.Array:
-    """Minus the size of x, with derivative 1 at 0: even functions of it are smooth there."""
+    """-|x|, with derivative 1 at 0, so that even functions of it are smooth there."""
     return jnp.where(x > 0, -x, x)
 
 
 def expm1(x: jax.Array) -> jax.Array:
-    r""":math:`e^x - 1` within 2 units in the last place; XLA's own is off by 5 in some versions."""
+    """:math:`e^x - 1` within 2 units in the last place; XLA's own is off by 5 in some versions."""
     if x.dtype != jnp.float32:
         return jnp.expm1(x)
     near = abs(x) < 0.35
@@ -92,19 +93,19 @@ def expm1(x: jax.Array) -> jax.Array:
 
 
 def square_root(x: jax.Array) -> jax.Array:
-    """The root of what is not negative; 0, with derivatives 0, at 0 and below."""
+    """The square root of x if positive, else 0 with derivatives 0."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
 
 
 def hypotenuse(x: jax.Array, square: float | jax.Array) -> jax.Array:
-    """√(x² + square), which does not overflow: beyond 10⁹ it is the size of x."""
+    """√(x² + square) without overflow: |x| beyond 10⁹."""
     near = jnp.clip(x, -1e9, 1e9)
     return jnp.sqrt(near * near + square) + (abs(x) - abs(near))
 
 
 def sigmoids(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The logistic sigmoid of x and of -x, each with its digits, for one exponential."""
+    """The logistic sigmoids of x and -x, each accurate, from one exponential."""
     e = jnp.exp(minus_abs(x))
     larger = 1 / (1 + e)
     smaller = e * larger
@@ -112,18 +113,18 @@ def sigmoids(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def error_function(x: jax.Array) -> jax.Array:
-    """Erf within 4 units in the last place: XLA's own is off by 6 from 2.5 on, and exceeds 1."""
+    """Erf within 4 units in the last place; XLA's own is off by 6 from 2.5 on, and exceeds 1."""
     far = abs(x) > 2
     return jnp.where(far, jnp.sign(x) * (1 - jax.lax.erfc(abs(x))), jax.lax.erf(x))
 
 
 def sech(x: jax.Array) -> jax.Array:
-    """1 / cosh, which does not overflow."""
+    """1 / cosh without overflow."""
     e = jnp.exp(minus_abs(x))
     return 2 * e / (1 + e * e)
 
 
 def sech_squared(x: jax.Array) -> jax.Array:
-    """1 - tanh² without its cancellation."""
+    """1 - tanh² without cancellation."""
     e = jnp.exp(2 * minus_abs(x))
     return 4 * e / ((1 + e) * (1 + e))

@@ -1,4 +1,4 @@
-"""The backward pass of a learned bend at 0: one bit a value in place of the input."""
+"""The backward pass of a learned kink at 0, which keeps one bit per value instead of the input."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _lean(function: Function, tangent: Function) -> Function:
 
 
 def _packed(bits: jax.Array) -> jax.Array:
-    """Eight booleans a byte along the last axis; of ``jnp.packbits`` XLA keeps four bytes for one."""
+    """Eight booleans per byte along the last axis; with ``jnp.packbits`` XLA keeps four bytes for one."""
     padded = jnp.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, -bits.shape[-1] % 8)])
     shape = (*padded.shape[:-1], padded.shape[-1] // 8, 8)
     eights = padded.reshape(shape).astype(jnp.uint8)

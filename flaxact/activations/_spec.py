@@ -1,4 +1,4 @@
-"""What is known of an activation (Spec), an activation as a value (Activation), and the catalogue."""
+"""The facts of an activation (Spec), an activation as a value (Activation), and the catalogue."""
 
 from __future__ import annotations
 
@@ -26,30 +26,32 @@ OPTIONS = ("per_channel", "exact_derivative")
 class Spec:
     """The facts about an activation, or about a transform of activations; see ``activation``.
 
-    Each of ``range``, ``kinks``, ``jumps``, ``monotonic`` and ``smoothness`` is a value, or a function
-    of the hyperparameters by name where it depends on them.
+    Each of ``range``, ``kinks``, ``jumps``, ``monotonic`` and ``smoothness`` is a value, or a
+    function of the hyperparameters by name if it depends on them.
 
     Attributes:
-      range: the interval that the values fill.
+      range: the interval of the values.
       kinks: the inputs at which the derivative jumps.
-      jumps: the inputs at which the value itself jumps.
+      jumps: the inputs at which the value jumps.
       monotonic: whether it never decreases.
       smoothness: how many derivatives are continuous; ``math.inf`` for all.
-      positive: hyperparameters that must be above zero.
-      unit: hyperparameters that must lie from 0 to 1.
-      ordered: two hyperparameters of which the first must not be above the second.
-      static: hyperparameters that must be numbers: what follows from them is computed before any array.
-      exact: hyperparameters of which digits beyond float32 count, such as a frequency.
+      positive: hyperparameters that must be positive.
+      unit: hyperparameters that must lie in [0, 1].
+      ordered: two hyperparameters, the first of which must not exceed the second.
+      static: hyperparameters that must be numbers, because something is computed from them before
+        any array.
+      exact: hyperparameters that need more digits than float32 has, such as a frequency.
       learned: the parameters that training changes.
-      initial: ``initial(key, width, **hyperparameters)`` gives them, where they are not numbers.
-      coupled: whether an output depends on more than the input at its place, or on the place.
-      keeps_integers: whether whole numbers stay whole numbers, and are not made floats.
-      width: the output's width for an input's, and the hyperparameters by name.
+      initial: ``initial(key, width, **hyperparameters)``, the initial learned parameters if they
+        are not numbers.
+      coupled: whether an output depends on other inputs than its own, or on its position.
+      keeps_integers: whether integers stay integers instead of becoming floats.
+      width: a function of the input's width, and of the hyperparameters by name, that gives the
+        output's.
       note: where libraries or papers disagree.
       aliases: further names.
-      surrogate: whether its derivative is meant to be another than that of its values.
-      fixed: of a transform: whether it takes only activations that learn nothing.
-      verify: compares declared facts with the values; None for flaxact's own, whose facts the tests hold.
+      surrogate: whether its derivative is a surrogate that differs from the slope of its values.
+      fixed: for a transform: whether it takes only activations without learned parameters.
     """
 
     name: str
@@ -80,17 +82,17 @@ class Spec:
 
     @property
     def is_transform(self) -> bool:
-        """Whether it takes an activation and gives another."""
+        """Whether it takes an activation and returns another."""
         return any(map(takes_activation, self.hyperparameters.values()))
 
     @property
     def stochastic(self) -> bool:
-        """Whether it draws from a ``key`` while training."""
+        """Whether it draws random numbers from a ``key`` in training."""
         return "key" in inspect.signature(self.function).parameters
 
     @property
     def ours(self) -> bool:
-        """Whether it is one of flaxact's own, whose facts the tests hold."""
+        """Whether it is one of flaxact's own, whose facts are checked by its tests."""
         return self.function.__module__.startswith("flaxact.")
 
     @property
@@ -111,8 +113,8 @@ def takes_axes(parameter: inspect.Parameter) -> bool:
 class Activation:
     """An activation with its hyperparameters: a function of an array, and a value.
 
-    Frozen and hashable; equal to another with the same hyperparameters, so equal ones share one
-    trace. ``str`` gives the spec text from which ``get`` makes it again.
+    Frozen, hashable and compared by value, so equal activations share one trace. ``str`` gives the
+    spec text from which ``get`` recreates it.
 
     >>> from flaxact import get
     >>> str(get("elu(alpha=0.5)")), get("elu(1.0)") == get("elu")
@@ -123,40 +125,43 @@ class Activation:
     changed: tuple[tuple[str, Any], ...] = field(default=())
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None, **parameters: Any):
-        """Apply it: any shape, floating dtype; both are kept unless it changes the width.
+        """Apply the activation to an array of any shape and floating dtype.
 
-        Whole numbers and booleans become floats (but in relu, hard_tanh and identity).
+        Shape and dtype are kept, unless the activation changes the width. Integers and booleans
+        become floats, except in relu, hard_tanh and identity.
 
         Args:
           x: the input.
-          key: for a stochastic activation in training; without one it does what it does in testing.
-          parameters: what training has learned, as from ``parameters``; the initial values otherwise.
-            Also values of hyperparameters, traced ones too of those that may be arrays.
+          key: for a stochastic activation in training; without it the activation does what it does
+            in testing.
+          parameters: learned parameters, as from ``parameters``; the initial values otherwise. Also
+            values of hyperparameters; those in ``continuous`` may be traced.
 
         Raises:
-          InputError: no array of real numbers, an unknown parameter, wrong facts of your own activation.
+          InputError: an input that is not an array of real numbers, an unknown parameter, or wrong
+            facts of your own activation.
         """
         self._verify()
-        chosen = dict(self.changed)
+        arguments = dict(self.changed)
         if key is None and not parameters:
-            return self.spec.function(x, **chosen)
+            return self.spec.function(x, **arguments)
         for place, (name, inner) in enumerate(self.inner.items()):
             learned = parameters.pop(name, {})
             own = None if key is None else jax.random.fold_in(key, place)
             if learned or (own is not None and inner.stochastic):
-                chosen[name] = functools.partial(inner, key=own, **learned)
+                arguments[name] = functools.partial(inner, key=own, **learned)
         for name in parameters:
             if name not in self.spec.learned and name not in self.spec.hyperparameters:
                 allowed = (*self.spec.learned, *self.spec.hyperparameters)
                 raise unknown(f"parameter of {self}", name, allowed)
         if key is not None and self.spec.stochastic:
-            chosen["key"] = key
-        return self.spec.function(x, **(chosen | parameters))
+            arguments["key"] = key
+        return self.spec.function(x, **(arguments | parameters))
 
     def __str__(self) -> str:
         positional = tuple(v for _, v in self.changed if isinstance(v, Activation))
-        named = tuple((k, v) for k, v in self.changed if not isinstance(v, Activation))
-        return str(_grammar.Call(self.spec.name, positional, named))  # type: ignore[arg-type]
+        pairs = tuple((k, v) for k, v in self.changed if not isinstance(v, Activation))
+        return str(_grammar.Call(self.spec.name, positional, pairs))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"get({str(self)!r})"
@@ -168,13 +173,13 @@ class Activation:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """Every hyperparameter by name, the defaults included."""
+        """All hyperparameters by name, defaults included."""
         defaults = {k: p.default for k, p in self.spec.hyperparameters.items()}
         return defaults | dict(self.changed)
 
     @property
     def continuous(self) -> tuple[str, ...]:
-        """The hyperparameters that may be arrays: floats that no earlier computation depends on."""
+        """The hyperparameters that may be arrays: floats that are not needed before tracing."""
         spec = self.spec
         return tuple(
             name
@@ -184,12 +189,12 @@ class Activation:
 
     @property
     def inner(self) -> dict[str, Activation]:
-        """The activations that a transform was made of, by name."""
+        """The activations inside a transform, by name."""
         return {k: v for k, v in self.changed if isinstance(v, Activation)}
 
     @property
     def range(self) -> Bounds:
-        """The open or closed interval its values fill."""
+        """The open or closed interval of its values."""
         return self._declared("range")
 
     @property
@@ -214,7 +219,7 @@ class Activation:
 
     @property
     def smoothness(self) -> float:
-        """How many derivatives are continuous: -1 where the value jumps, ``inf`` for a smooth one."""
+        """How many derivatives are continuous: -1 if the value jumps, ``inf`` for a smooth function."""
         if self.jumps:
             return -1
         if self.spec.smoothness is None:
@@ -223,12 +228,12 @@ class Activation:
 
     @property
     def stochastic(self) -> bool:
-        """Whether it, or one that it is made of, draws from a key while training."""
+        """Whether it, or an activation inside it, draws random numbers from a key in training."""
         return self.spec.stochastic or any(v.stochastic for v in self.inner.values())
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """The names of what training changes; ``activation.alpha`` for one inside a transform."""
+        """The names of its learned parameters; ``activation.alpha`` for one inside a transform."""
         nested = (f"{k}.{name}" for k, v in self.inner.items() for name in v.learned)
         return (*self.spec.learned, *nested)
 
@@ -237,11 +242,11 @@ class Activation:
         return self._fact(functools.partial(self.spec.width, width)) if self.spec.width else width
 
     def parameters(self, width: int, key: jax.Array | None = None) -> dict[str, Any]:
-        """What it learns, at its initial values: a dictionary to call it with as keyword arguments.
+        """Its learned parameters at their initial values: a dictionary of keyword arguments for a call.
 
         Args:
-          width: of the last axis of the inputs, their channels.
-          key: for the activations that draw weights (``dyrelu``, ``meta_acon``).
+          width: of the last axis of the inputs, the channels.
+          key: for activations with random initial weights (``dyrelu``, ``meta_acon``).
 
         Raises:
           InputError: such an activation without a key.
@@ -252,12 +257,12 @@ class Activation:
         """
         facts = self._facts()
         if self.spec.initial:
-            found = self.spec.initial(key, width, **facts)
+            own = self.spec.initial(key, width, **facts)
         else:
             shape = (width,) if self.hyperparameters.get("per_channel") else ()
-            found = {k: jnp.full(shape, facts[k], jnp.float32) for k in self.spec.learned}
+            own = {k: jnp.full(shape, facts[k], jnp.float32) for k in self.spec.learned}
         nested = {k: v.parameters(width, key) for k, v in self.inner.items() if v.learned}
-        return found | nested
+        return own | nested
 
     def _facts(self) -> dict[str, Any]:
         return {k: v for k, v in self.hyperparameters.items() if k not in OPTIONS}

@@ -1,4 +1,4 @@
-"""Whether the facts that a user declares of an activation are those of its values."""
+"""Checks of the facts that a user declares of an activation, against its values."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ FAR = (1e3, 1e6, 1e15, 1e30, 1e100)  # where its range is looked for, on both si
 
 @functools.lru_cache(256)
 def verify(activation: Activation) -> None:
-    """Raise where what is declared is not what the values show; once for each activation.
+    """Raise if declared facts contradict the values; checked once per activation.
 
     Raises:
-      InputError: says what is declared, and what is measured.
+      InputError: the message names each wrong fact, as declared and as measured.
     """
     if wrong := list(disagreements(activation)):
-        raise InputError(f"what is declared of {activation} is not so: {'; '.join(wrong)}")
+        raise InputError(f"wrong facts of {activation}: {'; '.join(wrong)}")
 
 
 def disagreements(activation: Activation) -> Iterator[str]:
-    """The facts that the values contradict, each with what is declared and what is measured.
+    """The facts that the values contradict, each as declared and as measured.
 
-    Nothing is known of activations over an axis. A narrower thing than the spacing of the places where
-    it is looked at, 0.005, may be missed.
+    Activations over an axis are not checked. Features narrower than the spacing of the sample
+    points, 0.005, may be missed.
     """
     if activation.spec.coupled:
         return
@@ -57,9 +57,10 @@ def _declared(activation: Activation, name: str) -> Any:
     try:
         return activation._fact(fact)
     except TypeError as error:
-        given = ", ".join(activation._facts()) or "none"
+        facts_text = ", ".join(activation._facts()) or "none"
         raise InputError(
-            f"{name} of {activation} must be a value, or a function of its hyperparameters ({given}): "
+            f"{name} of {activation} must be a value, or a function of its hyperparameters "
+            f"({facts_text}): "
             f"{error}"
         ) from None
 
@@ -69,8 +70,8 @@ def _values(activation: Activation, value: Function, x: np.ndarray) -> np.ndarra
         y = evaluate(value, x)
     except Exception as error:  # of the user's function, so of any type
         raise InputError(
-            f"{activation} cannot be evaluated on an array (n, 1): {error}. If an output depends on more "
-            "than the input at its place, declare coupled=True"
+            f"{activation} cannot be evaluated on an array (n, 1): {error}. If an output depends "
+            "on several inputs, declare coupled=True"
         ) from None
     if y.shape != x.shape:
         raise InputError(f"{activation} gives outputs of another shape: declare coupled=True")
@@ -97,12 +98,12 @@ def _wrong_range(
     measured = np.nanmin(everywhere), np.nanmax(everywhere)
     near = np.nanmin(y), np.nanmax(y)
     fits = True
-    for low, here, end, sign in zip(measured, near, declared, (-1, 1), strict=True):
+    for low, nearby, end, sign in zip(measured, near, declared, (-1, 1), strict=True):
         slack = 1e-6 * max(1.0, abs(end)) if math.isfinite(end) else 0.0
         outside = sign * low > sign * end + slack
         short = sign * low < sign * end - 1e-5 * max(1.0, abs(end))
         if not math.isfinite(end):  # it must go on growing
-            short = sign * low < 1.05 * sign * here + 1e-3
+            short = sign * low < 1.05 * sign * nearby + 1e-3
         fits &= not outside and not short
     if not fits:
         yield f"range {_interval(declared)} declared, {_interval(measured)} measured"
@@ -123,7 +124,8 @@ def _wrong_monotonic(x: np.ndarray, y: np.ndarray, *, declared: bool) -> Iterato
     if declared and not measured:
         top = int(y[: at + 1].argmax())
         yield (
-            f"monotonic=True declared, but it falls from {y[top]:.4g} at {x[top]:.4g} to {y[at]:.4g} at "
+            f"monotonic=True declared, but it falls from {y[top]:.4g} at {x[top]:.4g} to "
+            f"{y[at]:.4g} at "
             f"{x[at]:.4g}"
         )
 
@@ -131,34 +133,37 @@ def _wrong_monotonic(x: np.ndarray, y: np.ndarray, *, declared: bool) -> Iterato
 def _wrong_slopes(
     activation: Activation, value: Function, facts: dict[str, Any], x: np.ndarray
 ) -> Iterator[str]:
-    """Of the kinks, the smoothness, and the derivative that JAX has."""
+    """Contradictions in the kinks, the smoothness, and the derivative that JAX computes."""
     slope = derivative(value)
-    given = evaluate(slope, x)
+    derivatives = evaluate(slope, x)
     step = 1e-5
-    left, here, right = (evaluate(value, x + d) for d in (-step, 0.0, step))
-    measured = (right - left) / (2 * step)
+    below, center, above = (evaluate(value, x + d) for d in (-step, 0.0, step))
+    measured = (above - below) / (2 * step)
     scale = np.maximum(1.0, np.abs(measured))
-    straight = np.abs(right - 2 * here + left) / step < 1e-3 * scale  # no break within the step
-    off = straight & (np.abs(given - measured) > 1e-3 * scale)
+    straight = np.abs(above - 2 * center + below) / step < 1e-3 * scale  # no break within the step
+    off = straight & (np.abs(derivatives - measured) > 1e-3 * scale)
     lends = activation.spec.surrogate or any(a.spec.surrogate for a in activation.inner.values())
     if off.any() and not lends:
         at = int(off.argmax())
         yield (
-            f"its derivative at {x[at]:.4g} is {given[at]:.4g}, the slope of its values "
+            f"its derivative at {x[at]:.4g} is {derivatives[at]:.4g}, the slope of its values "
             f"{measured[at]:.4g}: mend it, or declare surrogate=True"
         )
     if lends or off.any():
         return
-    wrong = list(_wrong_places("kinks", facts["kinks"], slope, x, y=given, allowed=facts["jumps"]))
+    wrong = list(
+        _wrong_places("kinks", facts["kinks"], slope, x, y=derivatives, allowed=facts["jumps"])
+    )
     yield from wrong
     smoothness = _declared(activation, "smoothness")
     if facts["kinks"] or facts["jumps"] or wrong or (smoothness is not None and smoothness < 2):
         return
     bend = derivative(slope)
-    if found := _breaks(bend, x, evaluate(bend, x), parts=4):
-        said = math.inf if smoothness is None else smoothness
+    if bends := _breaks(bend, x, evaluate(bend, x), parts=4):
+        stated = math.inf if smoothness is None else smoothness
         yield (
-            f"smoothness {said:g} declared, 1 measured: the second derivative jumps {_listed(found)}"
+            f"smoothness {stated:g} declared, 1 measured: the second derivative jumps "
+            f"{_listed(bends)}"
         )
 
 
@@ -175,20 +180,20 @@ def _wrong_places(
     y: np.ndarray,
     allowed: tuple[float, ...] = (),
 ) -> Iterator[str]:
-    """Whether a function jumps at the declared places, and elsewhere at the allowed ones at most."""
-    found = _breaks(f, x, y)
+    """Contradictions in the places of jumps: declared ones without a jump, and undeclared ones."""
+    places = _breaks(f, x, y)
     near = lambda p, places: any(abs(p - q) < 1e-5 * (1 + abs(q)) for q in places)  # noqa: E731
-    real = [p for p in declared if near(p, found) or _jumps_at(f, p)]
-    extra = [p for p in found if not near(p, (*declared, *allowed))]
+    real = [p for p in declared if near(p, places) or _jumps_at(f, p)]
+    extra = [p for p in places if not near(p, (*declared, *allowed))]
     if extra or len(real) < len(declared):
         yield f"{name} {_listed(declared)} declared, {_listed([*real, *extra])} measured"
 
 
 def _breaks(f: Function, x: np.ndarray, y: np.ndarray, parts: int = 16) -> list[float]:
-    """The places where a function jumps: between neighbours of ``x``, taken apart again and again.
+    """The places where a function jumps, found by repeatedly narrowing intervals of ``x``.
 
-    Half an interval leaves less of the difference of its ends where the function is continuous, more
-    where it has no bound, and all of a jump.
+    When an interval is halved, the difference of its ends shrinks where the function is continuous,
+    grows where it is unbounded, and stays where it jumps.
     """
     change = np.abs(np.diff(y))
     beside = np.maximum(np.append(0.0, change[:-1]), np.append(change[1:], 0.0))
@@ -196,15 +201,15 @@ def _breaks(f: Function, x: np.ndarray, y: np.ndarray, parts: int = 16) -> list[
     cells = _narrowed(f, [end[odd] for end in (x[:-1], x[1:], y[:-1], y[1:])], parts)
     size = np.abs(cells[3] - cells[2])
     floor = 1e-3 * np.maximum(1.0, np.minimum(np.abs(cells[2]), np.abs(cells[3])))
-    left = (size > 0.05 * change[odd]) & (size > floor)
-    size = size[left]
-    low, high, below, above = _narrowed(f, [end[left] for end in cells], parts)
+    may_jump = (size > 0.05 * change[odd]) & (size > floor)
+    size = size[may_jump]
+    low, high, below, above = _narrowed(f, [end[may_jump] for end in cells], parts)
     stays = (np.abs(above - below) > 0.7 * size) & (np.abs(above - below) < 1.5 * size)
     return [_rounded(*ends) for ends in zip(low[stays], high[stays], strict=True)]
 
 
 def _narrowed(f: Function, cells: list[np.ndarray], parts: int) -> list[np.ndarray]:
-    """Intervals and the values at their ends; three times the part over which a value changes most."""
+    """Narrow intervals three times to the part over which a value changes most; also end values."""
     for _ in range(3 if cells[0].size else 0):
         low, high, below, above = (end[:, None] for end in cells)
         x = low + (high - low) * np.linspace(0, 1, parts + 1)
@@ -217,14 +222,14 @@ def _narrowed(f: Function, cells: list[np.ndarray], parts: int) -> list[np.ndarr
 
 
 def _rounded(low: float, high: float) -> float:
-    """A number between two, or as near as their distance, with few digits."""
+    """A number between two others, or within their distance, with few digits."""
     slack = 10 * (high - low)
     digits = (round(float(low + high) / 2, digits) for digits in range(16))
     return next((p for p in digits if low - slack <= p <= high + slack), float(low)) + 0.0
 
 
 def _jumps_at(f: Function, place: float) -> bool:
-    """Whether a function differs between the sides of a place by more than beside it, or is unbounded."""
+    """Whether a function changes more across a place than beside it, or is unbounded there."""
     step = 1e-6 * (1 + abs(place))
     y = evaluate(f, place + step * np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0, 1e-3, -1e-3]))
     between = np.abs(np.diff(y[:6]))

@@ -178,8 +178,8 @@ def _fitted(activation: Activation) -> tuple[tuple[float, ...], tuple[float, ...
     even = np.zeros(2)
     for _ in range(8):  # each round divides by the denominator of the one before
         table = np.concatenate([powers, -y[:, None] * x[:, None] ** [2, 4]], 1) * weight[:, None]
-        found = np.linalg.lstsq(table, y * weight, rcond=None)[0]
-        even = np.maximum(found[6:], 0)
+        coefficients = np.linalg.lstsq(table, y * weight, rcond=None)[0]
+        even = np.maximum(coefficients[6:], 0)
         weight = 1 / (1 + even[0] * x**2 + even[1] * x**4)
     numerator = np.linalg.lstsq(powers * weight[:, None], y, rcond=None)[0]
     return tuple(map(float, numerator)), (0.0, float(even[0]), 0.0, float(even[1]))
@@ -233,8 +233,10 @@ def rational(
     q_small = _polynomial(t, below)
     p_large = _polynomial(t, above[::-1])
     q_large = _polynomial(t, below[::-1])
-    one = jnp.where(large, t**4, 1)
-    quotient = jnp.where(large, p_large, p_small) / (one + abs(jnp.where(large, q_large, q_small)))
+    leading = jnp.where(large, t**4, 1)
+    quotient = jnp.where(large, p_large, p_small) / (
+        leading + abs(jnp.where(large, q_large, q_small))
+    )
     return quotient * jnp.where(large, x, 1)
 
 

@@ -26,10 +26,10 @@ def leaky_correlation(correlation: float, negative_slope: float) -> float:
 
 @functools.lru_cache(256)
 def tailored_slope(depth: int, eta: float) -> float:
-    """The slope with which two inputs of correlation 0 leave ``depth`` layers with correlation ``eta``.
+    """The negative slope with which correlation 0 becomes ``eta`` after ``depth`` layers.
 
     Raises:
-      InputError: no slope from 0 to 1 does it.
+      InputError: no slope from 0 to 1 reaches ``eta``.
 
     >>> round(tailored_slope(50, 0.9), 4)
     0.4305
@@ -75,15 +75,15 @@ def _tailored_relu_slope(y: jax.Array, depth: int, eta: float) -> jax.Array:
 )
 @keeps_output(_tailored_relu_slope)
 def tailored_relu(x: jax.Array, depth: int = 50, eta: float = 0.9) -> jax.Array:
-    r"""Tailored rectifier (TReLU of TAT): leaky ReLU whose slope is set by the net's depth.
+    """Tailored rectifier (TReLU of TAT): leaky ReLU with a slope that depends on the net's depth.
 
-    The slope is such that two inputs of correlation 0 have correlation ``eta`` after ``depth`` layers:
-    deep nets neither merge all inputs nor lose their nonlinearity. The C-map is in closed form.
+    With this slope, two inputs of correlation 0 have correlation ``eta`` after ``depth`` layers: a
+    deep net neither merges all inputs nor becomes linear. The C-map is known in closed form.
 
     Args:
       x: the input.
       depth: layers of the net, on its longest path.
-      eta: the correlation reached, from 0 to 1; the paper takes 0.9.
+      eta: the correlation after ``depth`` layers, from 0 to 1; 0.9 in the paper.
 
     >>> [round(float(y), 4) for y in tailored_relu(jnp.array([-1.0, 1.0]))]
     [-0.5592, 1.2989]
@@ -120,13 +120,13 @@ def _solved(name: str, activation: Activation, residual: Callable[..., Any]) -> 
     for start_a in (0.1, 0.3, 0.03, 1.0):
         for start_b in (0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0):
             with np.errstate(all="ignore"):
-                found = root(
+                solution = root(
                     lambda v: residual(activation, math.exp(min(max(v[0], -12), 4)), v[1])[0],
                     (math.log(start_a), start_b),
                     options={"xtol": 1e-13},
                 )
-            a = math.exp(min(max(found.x[0], -12), 4))
-            b = float(found.x[1])
+            a = math.exp(min(max(solution.x[0], -12), 4))
+            b = float(solution.x[1])
             error, (c, d) = residual(activation, a, b)
             if max(map(abs, error)) < 1e-9:
                 return a, b, c, d
@@ -175,16 +175,16 @@ def _shaped_range(activation: Activation, shape: ShapingConstants) -> Bounds:
 
 
 def _shape_facts(solve: Callable[..., ShapingConstants]) -> dict[str, Any]:
-    def places(of: str):
-        def fact(activation: Activation, **given: Any) -> tuple[float, ...]:
-            a, b, _, _ = solve(activation, *given.values())
-            return tuple((k - b) / a for k in getattr(activation, of))
+    def places(fact_name: str):
+        def fact(activation: Activation, **options: Any) -> tuple[float, ...]:
+            a, b, _, _ = solve(activation, *options.values())
+            return tuple((k - b) / a for k in getattr(activation, fact_name))
 
         return fact
 
     return {
-        "range": lambda activation, **given: _shaped_range(
-            activation, solve(activation, *given.values())
+        "range": lambda activation, **options: _shaped_range(
+            activation, solve(activation, *options.values())
         ),
         "kinks": places("kinks"),
         "jumps": places("jumps"),
@@ -205,17 +205,17 @@ def _shape_facts(solve: Callable[..., ShapingConstants]) -> dict[str, Any]:
 def tailored_dks(
     x: jax.Array, activation: Activation, depth: int = 50, zeta: float = 1.5
 ) -> jax.Array:
-    r"""Deep kernel shaping: an activation moved and scaled so that a net of some depth can be trained.
+    r"""Deep kernel shaping: an activation shifted and scaled so that deep nets can be trained.
 
-    :math:`Q(1) = Q'(1) = 1`, :math:`C(0) = 0` and :math:`C'(1) = \zeta^{1/\mathrm{depth}}`: the second
-    moment stays at one, inputs of correlation 0 keep it, and the net's C-map has slope
+    :math:`Q(1) = Q'(1) = 1`, :math:`C(0) = 0` and :math:`C'(1) = \zeta^{1/\mathrm{depth}}`: the
+    second moment stays 1, inputs of correlation 0 stay uncorrelated, and the net's C-map has slope
     :math:`\zeta` at 1.
 
     Args:
       x: the input.
       activation: the activation, not a piecewise linear one.
       depth: layers of the net, on its longest path.
-      zeta: the slope at 1 of the net's C-map, above 1; the paper takes 1.5.
+      zeta: the slope at 1 of the net's C-map, above 1; 1.5 in the paper.
 
     Returns:
       An ``Activation``.
@@ -237,7 +237,7 @@ def tailored_dks(
 def tailored_tat(
     x: jax.Array, activation: Activation, depth: int = 50, tau: float = 0.3
 ) -> jax.Array:
-    r"""Tailored activation transformation, for smooth activations (``tailored_relu`` is leaky ReLU's).
+    r"""Tailored activation transformation, for smooth activations (``tailored_relu`` is for leaky ReLU).
 
     :math:`Q(1) = Q'(1) = C'(1) = 1` and :math:`C''(1) = \tau / \mathrm{depth}`.
 
@@ -245,7 +245,7 @@ def tailored_tat(
       x: the input.
       activation: the activation, a smooth one.
       depth: layers of the net, on its longest path.
-      tau: the second derivative at 1 of the net's C-map; the paper takes 0.3.
+      tau: the second derivative at 1 of the net's C-map; 0.3 in the paper.
 
     Returns:
       An ``Activation``.

@@ -33,8 +33,8 @@ def _masked(
     if where is None:
         return function(x, axes)
     # Where nothing is left anything finite will do: of -∞ alone the result, which is not used, is nan.
-    left = jnp.any(jnp.broadcast_to(where, x.shape), axes, keepdims=True)
-    filled = jnp.where(where, x, jnp.where(left, -INF, 0).astype(x.dtype))
+    any_kept = jnp.any(jnp.broadcast_to(where, x.shape), axes, keepdims=True)
+    filled = jnp.where(where, x, jnp.where(any_kept, -INF, 0).astype(x.dtype))
     return jnp.where(where, function(filled, axes), beyond)
 
 
@@ -86,9 +86,9 @@ def _above(
     if not x.shape[axis]:
         return x
     count = jnp.arange(1, ordered.shape[-1] + 1, dtype=x.dtype)
-    found = thresholds(ordered, along_last(count, x.ndim))
-    size = jnp.sum(found <= ordered, -1, keepdims=True)
-    return jnp.maximum(x - jnp.moveaxis(jnp.take_along_axis(found, size - 1, -1), -1, axis), 0)
+    candidates = thresholds(ordered, along_last(count, x.ndim))
+    size = jnp.sum(candidates <= ordered, -1, keepdims=True)
+    return jnp.maximum(x - jnp.moveaxis(jnp.take_along_axis(candidates, size - 1, -1), -1, axis), 0)
 
 
 def _sparsemax_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:

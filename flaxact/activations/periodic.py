@@ -39,7 +39,7 @@ def _waves(frequency: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     x_high = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11)
     x_rest = x - x_high
     lost = ((f_high * x_high - product) + f_high * x_rest + f_rest * x_high) + f_rest * x_rest
-    # Beyond a quarter, neighbouring inputs are whole radians apart, and the product's sine will do.
+    # Beyond a quarter, neighboring inputs are whole radians apart, and the product's sine will do.
     lost = jax.lax.stop_gradient(jnp.where(abs(lost) <= 0.25, lost, 0))
     square = lost * lost
     lost_sin = lost * (1 - square / 6 * (1 - square / 20))

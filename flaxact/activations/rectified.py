@@ -153,7 +153,7 @@ def prelu(x: jax.Array, negative_slope: float | jax.Array = 0.25) -> jax.Array:
 )
 @keeps_input(lambda x: jnp.sign(x))  # noqa: PLW0108 (jax is imported when it is called)
 def absolute(x: jax.Array) -> jax.Array:
-    """Absolute value: rectification that keeps the size of what is below zero.
+    """Absolute value: rectification that keeps the magnitude of negative inputs.
 
     >>> [float(y) for y in absolute(jnp.array([-1.0, 2.0]))]
     [1.0, 2.0]
@@ -187,7 +187,7 @@ def shifted_relu(x: jax.Array) -> jax.Array:
 )
 @keeps_output(lambda y, displacement: jnp.where(y > -displacement, 1, 0).astype(y.dtype))
 def displaced_relu(x: jax.Array, displacement: float = 0.05) -> jax.Array:
-    r"""Displaced rectified linear unit (DReLU), for use after batch normalisation.
+    r"""Displaced rectified linear unit (DReLU), for use after batch normalization.
 
     Args:
       x: the input.
@@ -233,9 +233,9 @@ def flexible_relu(x: jax.Array, bias: float | jax.Array = -1.0) -> jax.Array:
 def squared_relu(x: jax.Array) -> jax.Array:
     """Square of the rectified linear unit.
 
-    The derivative is read from the output as twice its root, so it stays at 3.7e19 where the square
-    has overflowed (above 1.8e19 in float32). In float16 and float8, whose squares overflow early (above
-    255 and 21), it is read from the input.
+    The derivative is computed from the output as twice its root, so it stays at 3.7e19 if the
+    square overflows (above 1.8e19 in float32). In float16 and float8, whose squares overflow early
+    (above 255 and 21), it is computed from the input.
 
     >>> [float(y) for y in squared_relu(jnp.array([-1.0, 3.0]))]
     [0.0, 9.0]
@@ -259,8 +259,8 @@ def star_relu(
 ) -> jax.Array:
     """StarReLU: squared ReLU with a learned scale and shift.
 
-    It never decreases, but its slope near 0 cannot be had from the output, of which the shift has
-    taken the digits: the input is kept for the backward pass.
+    The input is kept for the backward pass: the slope near 0 cannot be recovered from the output,
+    because adding the shift rounds it.
 
     Args:
       x: the input.

@@ -85,7 +85,7 @@ def dyt(
     gamma: float | jax.Array = 1.0,
     beta: float | jax.Array = 0.0,
 ) -> jax.Array:
-    r"""Dynamic tanh (DyT), which takes the place of a normalisation layer.
+    r"""Dynamic tanh (DyT), which takes the place of a normalization layer.
 
     The steepness is one for the layer, scale and shift are one for each channel.
 

@@ -99,9 +99,9 @@ def standardized(
     >>> [round(float(y), 4) for y in standardized(relu)(jax.numpy.array([-1.0, 2.0]))]
     [-0.6833, 2.7424]
     """
-    centre = gaussian_mean(activation, mean, std)
+    center = gaussian_mean(activation, mean, std)
     scale = gaussian_std(activation, mean, std)
-    return (activation(x) - centre) / scale
+    return (activation(x) - center) / scale
 
 
 def _ends(activation: Activation, factor: float, offset: float) -> Bounds:

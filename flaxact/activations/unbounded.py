@@ -114,7 +114,7 @@ def _soft_exponential_slope_of_input(x: jax.Array, alpha: jax.Array) -> jax.Arra
 )
 @keeps_output(_soft_exponential_slope, arrays=_soft_exponential_slope_of_input)
 def soft_exponential(x: jax.Array, alpha: float = 0.0) -> jax.Array:
-    r"""Soft exponential: from a logarithm over the identity to an exponential, by one parameter.
+    """Soft exponential: one parameter changes it from a logarithm through the identity to an exponential.
 
     Args:
       x: the input.

@@ -16,7 +16,7 @@ _AXIS = {"monotonic": False, "coupled": True}
 
 
 def _blocks(name: str, x: jax.Array, axis: int, size: int) -> jax.Array:
-    """The axis last, cut into blocks of neighbours: (..., blocks, size)."""
+    """The axis last, cut into blocks of neighbors: (..., blocks, size)."""
     check_divisible(name, x, axis, size)
     moved = jnp.moveaxis(x, axis, -1)
     return moved.reshape(*moved.shape[:-1], moved.shape[-1] // size, size)
@@ -41,7 +41,7 @@ def _divided(width: int, pieces: int, **_: Any) -> int:
 )
 @keeps_input()
 def maxout(x: jax.Array, pieces: int = 2, axis: int = -1) -> jax.Array:
-    """Maxout: the largest of each few neighbouring channels.
+    """Maxout: the largest of each few neighboring channels.
 
     Args:
       x: the input, whose width along the axis the number of pieces divides.
@@ -64,7 +64,7 @@ def maxout(x: jax.Array, pieces: int = 2, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def lwta(x: jax.Array, size: int = 2, axis: int = -1) -> jax.Array:
-    """Local winner take all: in each block of neighbouring channels the largest stays.
+    """Local winner take all: in each block of neighboring channels the largest stays.
 
     Args:
       x: the input, whose width along the axis the block's size divides.
@@ -87,7 +87,7 @@ def lwta(x: jax.Array, size: int = 2, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def oplu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Orthogonal permutation linear unit: each pair of neighbouring channels in order.
+    """Orthogonal permutation linear unit: each pair of neighboring channels in order.
 
     It keeps every norm, forward and back.
 

@@ -32,7 +32,7 @@ class Comparison:
       reference: The activation that the others are compared with; the first if not given.
       until_decided: Add seeds, up to so many in all, until every other activation is told apart from the
         reference by a sequential test.
-      recipe: TOML file of how they are trained; what it leaves out is as by default.
+      recipe: TOML file of the training recipe; omitted fields take their defaults.
       option: Fields of the recipe, as "optimizer='adam'" "precision='bfloat16'" "augment=['flip']"; they
         override the file's.
       epochs: Passes over the training images; 6 where the recipe does not say.
@@ -47,7 +47,7 @@ class Comparison:
       schedule: Of the learning rate: constant, cosine, plateau or steps, which divides by 10 after 80%
         and again after 90%; constant where the recipe does not say.
       target_error: Training error, as a fraction, for "epochs to".
-      image_size: Side to which images of different sizes are brought, in pixels.
+      image_size: Height and width in pixels to which images are resized.
       keep_params: Keep each run's trained variables; flaxact.studies.load_trained reads them.
       data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
       out: Folder of the results. It holds comparisons with the same options; what it has is not trained
@@ -181,7 +181,7 @@ def launch(
     at_once: int | None = None,
     wait: bool = False,
 ) -> None:
-    """Compare as jobs of a cluster, one an activation; again, it sends what is not there.
+    """Compare as cluster jobs, one per activation; the same command submits what is missing.
 
     Needs flaxact[cluster]. The folder has to be one that the jobs see.
 
@@ -189,11 +189,11 @@ def launch(
       cluster: slurm, or local for processes of this machine.
       options: What to compare.
       partition: Of the cluster, in which jobs wait.
-      minutes: A job's time; one that needs more is sent again, and goes on.
+      minutes: Time limit of a job; one that needs more is submitted again and resumes.
       gpus: A job's.
       cpus: A job's.
       memory: A job's, in GB.
-      at_once: So many jobs; locally 1 if not said.
+      at_once: Largest number of jobs at once; locally 1 by default.
       wait: Until all have ended, and write the report; locally always.
     """
     if options.until_decided is not None:

@@ -27,13 +27,13 @@ def probe(
     Args:
       model: Name or spec text.
       activation: Names or spec texts, with commas between.
-      init: Initialisations of the kernels, with commas between: paper, he, xavier, lecun, orthogonal,
+      init: Initializations of the kernels, with commas between: paper, he, xavier, lecun, orthogonal,
         lsuv, variance_preserving.
-      norm: Normalisations, with commas between: paper (the model's own), none, batch, layer, group, ...
+      norm: Normalizations, with commas between: paper (the model's own), none, batch, layer, group, ...
       dataset: As for compare.
       seeds: Over which the figures are averaged.
       images: Of the training set, that are seen.
-      image_size: Side to which images are brought, in pixels.
+      image_size: Height and width in pixels to which images are resized.
       data_dir: Where TFDS keeps its data sets.
       out: Folder of the report.
     """

@@ -38,13 +38,13 @@ def train(
     processes: int | None = None,
     process: int | None = None,
 ) -> None:
-    """Train a model, from several seeds and at several rates at once; again, it goes on after a stop.
+    """Train a model with several seeds and learning rates at once; the same command resumes it.
 
     Args:
       activation: Name or spec text.
       model: Name or spec text.
       dataset: mnist5k, the name of a TFDS image classification set, or with --stream a folder of images.
-      recipe: TOML file; what it leaves out is as by default.
+      recipe: TOML file; omitted fields take their defaults.
       option: Fields of the recipe, as "epochs=20" "optimizer='adamw'" "augment=['crop', 'flip']"; they
         go before the file's.
       seeds: Number of runs, with seeds 0, 1, 2, ...
@@ -53,7 +53,7 @@ def train(
       sweep: Hyperparameters of the activation that are trained at once, as "negative_slope=0,0.1,0.3".
       stream: Read images while training, for sets that are larger than the memory.
       workers: Processes that read and decode them.
-      image_size: Side to which images are brought, in pixels; needed with --stream.
+      image_size: Height and width in pixels to which images are resized; required with --stream.
       data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
       out: Folder of the run.
       chunk: How many members are trained by one program; else as many as the memory holds.

@@ -1,9 +1,9 @@
-"""Augmentations: functions of a key and a batch of images, for inside jit.
+"""Augmentations: functions of a key and a batch of images, for use inside jit.
 
-Each is written for one image and registered as a function ``f(key, images, **options) -> images`` of a
-batch: floating images (batch, height, width, channels), pixels in any range; shape (but for
-``random_crop``) and dtype are kept, and every image draws for itself. What comes in from outside the
-image is 0, so these belong before a preprocessing whose zero is not what should come in.
+Each is written for one image and registered as a function ``f(key, images, **options) -> images``
+of a batch: floating images (batch, height, width, channels) with pixels in any range. Shape (except
+for ``random_crop``) and dtype are kept, and every image has its own random draw. Pixels from
+outside the image are 0, so apply these before any preprocessing that shifts what 0 means.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Augmentation(Entry):
     """An entry of the catalogue.
 
     Attributes:
-      shape: ``shape(image_shape, **options)`` of the images that come out; raises InputError for
-        images that it cannot take.
-      fit: ``fit(images)`` gives what else the function takes, as hashable values, from uint8 or
-        floating training images.
+      shape: ``shape(image_shape, **options)``, the shape of the augmented images; raises InputError
+        for images that the augmentation cannot take.
+      fit: ``fit(images)``, further arguments of the function as hashable values, computed from
+        uint8 or floating training images.
     """
 
     shape: Callable[..., ImageShape]
@@ -45,15 +45,15 @@ def each_image(
     shape: Callable[..., ImageShape] = lambda image, **options: image,
     fit: Callable[..., dict[str, Any]] | None = None,
 ) -> Callable[[Callable[..., jax.Array]], Callable[..., jax.Array]]:
-    """Register a function of a key and one image (height, width, channels) as one of a batch."""
+    """Register a function of a key and one image (height, width, channels), mapped over batches."""
 
     def register(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         @functools.wraps(function)
         def batched(key: jax.Array, images: jax.Array, *args: Any, **options: Any) -> jax.Array:
-            def one(key: jax.Array, image: jax.Array) -> jax.Array:
+            def augment_image(key: jax.Array, image: jax.Array) -> jax.Array:
                 return function(key, image, *args, **options)
 
-            return jax.vmap(one)(jax.random.split(key, len(images)), images)
+            return jax.vmap(augment_image)(jax.random.split(key, len(images)), images)
 
         name = function.__name__
         catalogue[name] = Augmentation(
@@ -66,9 +66,9 @@ def each_image(
 
 @dataclass(frozen=True)
 class Augment:
-    """Augmentations in order, with their options: a function ``(key, images) -> images``.
+    """A composition of augmentations with their options: a function ``(key, images) -> images``.
 
-    Hashable, and equal to another alike, so equal ones share one trace.
+    Hashable and compared by value, so that equal ones share one trace.
     """
 
     steps: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = ()
@@ -82,12 +82,12 @@ class Augment:
 
 
 def augmentation(texts: Sequence[str], images: Any) -> Augment:
-    """The composition of augmentations that spec texts name, in their order.
+    """The composition of the augmentations that spec texts name, in their order.
 
     Args:
-      texts: like ``crop(padding=4)``, ``flip``, ``pca_noise(0.1)``.
-      images: the training images (number, height, width, channels), uint8 or floating; only where
-        an augmentation has to know them are they read.
+      texts: such as ``crop(padding=4)``, ``flip``, ``pca_noise(0.1)``.
+      images: the training images (number, height, width, channels), uint8 or floating. They are
+        read only if an augmentation depends on them, as ``pca_noise`` does.
 
     Raises:
       InputError: an unknown name or option, a value out of range, or images of the wrong size.
@@ -106,7 +106,7 @@ def augmentation(texts: Sequence[str], images: Any) -> Augment:
 
 
 def augmented_shape(texts: Sequence[str], image_shape: Sequence[int]) -> ImageShape:
-    """The shape of an augmented image (height, width, channels); needs no jax.
+    """The shape (height, width, channels) of an augmented image. Does not import jax.
 
     Raises:
       InputError: as ``augmentation``.
@@ -129,13 +129,13 @@ def _padded_shape(image: ImageShape, padding: int, reflect: bool) -> ImageShape:
 
 @each_image(limits={"padding": (1, math.inf)}, shape=_padded_shape)
 def crop(key: jax.Array, image: jax.Array, padding: int = 4, reflect: bool = False) -> jax.Array:
-    """Shift by whole pixels: a random crop, back to the size, of the image with a border.
+    """A random crop of the image's own size, from the image with a border added.
 
     Args:
       key: of the random draw.
       image: a batch (batch, height, width, channels).
-      padding: pixels on each side; shifts are uniform from -padding to padding.
-      reflect: whether the border mirrors the image; it is 0 otherwise.
+      padding: width of the border in pixels; shifts are uniform from -padding to padding.
+      reflect: whether the border mirrors the image; otherwise it is 0.
     """
     border = ((padding, padding), (padding, padding), (0, 0))
     padded = jnp.pad(image, border, mode="reflect" if reflect else "constant")
@@ -144,7 +144,7 @@ def crop(key: jax.Array, image: jax.Array, padding: int = 4, reflect: bool = Fal
 
 
 def cropped_shape(image: ImageShape, size: int) -> ImageShape:
-    """Of a square crop, which must not be larger than the image."""
+    """The shape of a square crop, which must not be larger than the image."""
     if size > min(image[:2]):
         raise InputError(f"a crop of {size} is larger than an image of {image[0]}×{image[1]}")
     return (size, size, *image[2:])
@@ -152,7 +152,7 @@ def cropped_shape(image: ImageShape, size: int) -> ImageShape:
 
 @each_image(limits={"size": (1, math.inf)}, shape=cropped_shape)
 def random_crop(key: jax.Array, image: jax.Array, size: int) -> jax.Array:
-    """A square part of ``size`` pixels a side, from anywhere in the image."""
+    """A square crop with sides of ``size`` pixels, uniform over the image."""
     height, width, channels = image.shape
     spare = jnp.array([height - size + 1, width - size + 1])
     row, column = jax.random.randint(key, (2,), 0, spare)
@@ -161,7 +161,7 @@ def random_crop(key: jax.Array, image: jax.Array, size: int) -> jax.Array:
 
 @each_image(limits={"probability": (0, 1)})
 def flip(key: jax.Array, image: jax.Array, probability: float = 0.5) -> jax.Array:
-    """The mirror image, left to right, with this probability."""
+    """The left-right mirror image, with this probability."""
     return jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image)
 
 
@@ -169,21 +169,21 @@ def flip(key: jax.Array, image: jax.Array, probability: float = 0.5) -> jax.Arra
 def rotate(
     key: jax.Array, image: jax.Array, degrees: float = 15.0, nearest: bool = False
 ) -> jax.Array:
-    """Turn about the centre by an angle uniform from -degrees to degrees; what comes in is 0.
+    """Rotate about the center by an angle uniform from -degrees to degrees; new corners are 0.
 
     Args:
       key: of the random draw.
       image: a batch (batch, height, width, channels).
-      degrees: the greatest angle.
-      nearest: take the nearest pixel, as torchvision's RandomRotation does by default (which is
-        what Mish was published with); the four around are interpolated otherwise.
+      degrees: the largest angle.
+      nearest: take the nearest pixel, as torchvision's RandomRotation does by default (and as in
+        the experiments of the Mish paper); otherwise interpolate bilinearly.
     """
     angle = jnp.deg2rad(jax.random.uniform(key, (), jnp.float32, -degrees, degrees))
     return turned(image, angle, nearest)
 
 
 def turned(image: jax.Array, angle: jax.Array, nearest: bool = False) -> jax.Array:
-    """An image (height, width, channels) turned counter-clockwise by an angle in radians."""
+    """An image (height, width, channels) rotated counter-clockwise by an angle in radians."""
     height, width, channels = image.shape
     down = (jnp.arange(height, dtype=angle.dtype) - (height - 1) / 2)[:, None]
     right = (jnp.arange(width, dtype=angle.dtype) - (width - 1) / 2)[None, :]
@@ -212,13 +212,13 @@ def turned(image: jax.Array, angle: jax.Array, nearest: bool = False) -> jax.Arr
 
 @each_image(limits={"size": (1, math.inf)})
 def cutout(key: jax.Array, image: jax.Array, size: int = 16) -> jax.Array:
-    """Set a square of ``size`` pixels a side to 0 (DeVries and Taylor 2017, arXiv:1708.04552).
+    """Set a square with sides of ``size`` pixels to 0 (DeVries and Taylor 2017, arXiv:1708.04552).
 
-    Its centre is uniform over the image, so it may reach over the edge.
+    Its center is uniform over the image, so it may extend beyond the edge.
     """
     height, width, _ = image.shape
-    centre = jax.random.randint(key, (2,), 0, jnp.array([height, width]))
-    first = centre - size // 2
+    center = jax.random.randint(key, (2,), 0, jnp.array([height, width]))
+    first = center - size // 2
 
     def covered(length: int, start: jax.Array) -> jax.Array:
         return (jnp.arange(length) >= start) & (jnp.arange(length) < start + size)
@@ -227,12 +227,13 @@ def cutout(key: jax.Array, image: jax.Array, size: int = 16) -> jax.Array:
     return jnp.where(square[..., None], 0, image)
 
 
-def colour_components(images: Any) -> dict[str, Any]:
-    """Eigenvalues and eigenvectors of the covariance of the pixels' channels over all images.
+def color_components(images: Any) -> dict[str, Any]:
+    """Eigenvalues and eigenvectors of the covariance of the channels over all pixels.
 
-    For uint8 images the eigenvalues are those of pixels from 0 to 1, times 255: the paper leaves the
-    scale open, on which a noise proportional to a variance depends; with this one, that of later
-    implementations, the first component changes photographs by about 5 of 255 levels.
+    For uint8 images the eigenvalues are those of pixels scaled to 0 to 1, times 255. The paper
+    leaves the scale open, and it matters because the noise is proportional to a variance; this
+    choice is that of later implementations, and changes photographs by about 5 of 255 levels along
+    the first component.
     """
     channels = images.shape[-1]
     total = np.zeros(channels)
@@ -250,13 +251,13 @@ def colour_components(images: Any) -> dict[str, Any]:
     return {"values": tuple(map(float, values)), "vectors": tuple(rows)}
 
 
-@each_image(limits={"std": NOT_NEGATIVE}, fit=colour_components)
+@each_image(limits={"std": NOT_NEGATIVE}, fit=color_components)
 def pca_noise(
     key: jax.Array, image: jax.Array, std: float = 0.1, *, values: Any, vectors: Any
 ) -> jax.Array:
     r"""Add :math:`\sum_i \alpha_i \lambda_i p_i` to every pixel, :math:`\alpha_i \sim N(0, std^2)`.
 
-    Krizhevsky et al. 2012, §4.1; the :math:`\alpha_i` are drawn once an image.
+    Krizhevsky et al. 2012, §4.1; the :math:`\alpha_i` are drawn once per image.
 
     Args:
       key: of the random draw.

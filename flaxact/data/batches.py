@@ -1,4 +1,4 @@
-"""The batches of a stream, by number: which images they hold is decided by the seed alone."""
+"""The batches of a stream by number; the seed alone decides which images a batch holds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from flaxact.data.records import Source, picture, pixels, resized
 
 ENDLESS = 1 << 40  # batches
 RATIO = (3 / 4, 4 / 3)  # of a random crop's width to its height
-TRIES = 10  # of a random crop, before the centre is taken
+TRIES = 10  # of a random crop, before the center is taken
 
 HostBatch = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides which images a batch holds; see ``flaxact.data.open_stream``."""
+    """The arguments that decide which images a batch holds; see ``flaxact.data.open_stream``."""
 
     split: str
     batch_size: int
@@ -31,18 +31,18 @@ class Plan:
 
     @property
     def training(self) -> bool:
-        """Whether it is shuffled, cropped at random and endless."""
+        """Whether the stream is shuffled, randomly cropped and endless."""
         return self.split == "train"
 
     def batches(self, count: int) -> int:
-        """In an epoch of so many images; training leaves out a last one that is not full."""
-        whole = count // self.batch_size
-        return whole if self.training else -(-count // self.batch_size)
+        """Batches per epoch for ``count`` images; in training an incomplete last batch is dropped."""
+        full = count // self.batch_size
+        return full if self.training else -(-count // self.batch_size)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Random access to one process's share of the batches, from ``start`` on; for grain."""
+    """Random access to one process's share of the batches from number ``start`` on, for grain."""
 
     source: Source
     plan: Plan
@@ -84,10 +84,11 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 def random_resized(
     image: Image.Image, size: int, scale: tuple[float, float] | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """A random part scaled to a square of ``size`` pixels: uint8 (size, size, channels).
+    """A random part of an image, resized to a square: uint8 (size, size, channels).
 
-    Its area is uniform over ``scale`` times the image's, the logarithm of its width by its height
-    uniform from 3/4 to 4/3 (Szegedy et al. 2014, §6). Without a scale: the centre, as in testing.
+    The part's area as a share of the image is uniform over ``scale``; the logarithm of its width
+    divided by its height is uniform between those of 3/4 and 4/3 (Szegedy et al. 2014, §6). Without
+    a scale: the center crop, as in testing.
     """
     if scale is None:
         return resized(image, size)

@@ -1,6 +1,6 @@
 """TFDS builders that prepare data sets without TensorFlow.
 
-Under the names, versions and features of the stock ones, which need it.
+They have the names, versions and features of TFDS's own builders, which need TensorFlow.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CIFAR10_CLASSES = [
 
 
 def png(image: np.ndarray) -> bytes:
-    """An image (height, width, 1 or 3) in uint8 as PNG."""
+    """Encode an image, uint8 (height, width, 1 or 3), as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "png")
     return buffer.getvalue()
@@ -41,7 +41,7 @@ def png(image: np.ndarray) -> bytes:
 
 # Not registered: the stock builders have the names.
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """What the builders share: where the files come from, and where they go."""
+    """What the builders share: source and destination of the files."""
 
     def _files(self) -> dict[str, Path]:
         folder = Path(self.data_dir).parents[1]  # of the name and the version in it
@@ -76,7 +76,7 @@ class Mnist(_Builder, skip_registration=True):
 
 
 class FashionMnist(Mnist, skip_registration=True):
-    """Fashion-MNIST, in the files of MNIST's layout."""
+    """Fashion-MNIST, in files of MNIST's format."""
 
 
 class Cifar10(_Builder, skip_registration=True):
@@ -148,20 +148,20 @@ def _idx_examples(files: dict[str, Path], stem: str) -> Iterator[tuple[int, dict
 
 
 def _members(archive: Path, names: list[str]) -> list[bytes]:
-    """The contents of files of a tar by their base names, in the order asked for."""
-    found = {}
+    """The contents of files in a tar archive, found by their base names, in the order of ``names``."""
+    contents = {}
     with tarfile.open(archive) as tar:
         for member in tar:
             base = Path(member.name).name
             if member.isfile() and base in names:
-                found[base] = tar.extractfile(member).read()  # type: ignore[union-attr]
-    return [found[name] for name in names]
+                contents[base] = tar.extractfile(member).read()  # type: ignore[union-attr]
+    return [contents[name] for name in names]
 
 
 def _cifar_examples(
     archive: Path, split: str, files: list[str], labels: tuple[str, ...]
 ) -> Iterator[tuple[str, dict]]:
-    """Records of one byte a label and three planes of 32×32 pixels."""
+    """Images and labels of CIFAR's binary records: label bytes, then three planes of 32×32 pixels."""
     data = np.frombuffer(b"".join(_members(archive, files)), np.uint8)
     records = data.reshape(-1, len(labels) + 3072)
     for i, record in enumerate(records, 1):

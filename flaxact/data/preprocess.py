@@ -1,8 +1,8 @@
 """Preprocessing of a whole data set, once, before training.
 
-Each is a function of the training images that gives a function of any images: what is measured, is
-measured on the training split and applied to both. Images are (number, height, width, channels),
-floating; sums are in float64.
+Each entry is a function of the training images that returns a function of any images: statistics
+are measured on the training split and applied to both splits. Images are floating (number, height,
+width, channels); sums are in float64.
 """
 
 from __future__ import annotations
@@ -39,39 +39,40 @@ def preprocessing(limits: Limits) -> Callable[[Callable[..., Apply]], Callable[.
 def preprocess(texts: Sequence[str], data: Dataset) -> Dataset:
     """A data set with float32 images, preprocessed as the spec texts say, in their order.
 
-    Its name and note tell what was done, and its digest is made from the data set's and the texts, so
-    that it does not depend on how a machine rounds. Without texts it is the data set itself, in uint8.
+    The result's name and note say what was done. Its digest is computed from the data set's digest
+    and the texts, so it does not depend on a machine's rounding. Without texts, the data set itself
+    is returned, in uint8.
 
     Raises:
       InputError: an unknown name or option, or a value out of range.
 
     >>> from flaxact.data import load
-    >>> found = preprocess(["gcn(scale=55)", "standardize"], load("mnist5k"))
-    >>> found.name, found.train.images.dtype
+    >>> data = preprocess(["gcn(scale=55)", "standardize"], load("mnist5k"))
+    >>> data.name, data.train.images.dtype
     ('mnist5k+gcn(scale=55.0, bias=0.0, epsilon=1e-08, norm=False)+standardize', dtype('float32'))
     """
-    chosen = [bound("preprocessing", text, catalogue) for text in texts]
-    if not chosen:
+    steps = [bound("preprocessing", text, catalogue) for text in texts]
+    if not steps:
         return data
     train, test = (np.array(s.images, np.float32) for s in (data.train, data.test))
-    for entry, options in chosen:
+    for entry, options in steps:
         apply = entry.function(train, **options)
         for images in (train, test):  # in place: two copies of a large set may not fit
             for part in _parts(images):
                 part[...] = apply(part)
-    done = [written(entry.name, options) for entry, options in chosen]
-    found = replace(
+    spec_texts = [written(entry.name, options) for entry, options in steps]
+    result = replace(
         data,
-        name="+".join((data.name, *done)),
+        name="+".join((data.name, *spec_texts)),
         train=Split(train, data.train.labels),
         test=Split(test, data.test.labels),
         preprocessed=True,
-        note="; ".join((data.note, f"preprocessed by {', '.join(done)}")),
+        note="; ".join((data.note, f"preprocessed by {', '.join(spec_texts)}")),
     )
-    text_digests = (hashlib.sha256(text.encode()).hexdigest() for text in done)
+    text_digests = (hashlib.sha256(text.encode()).hexdigest() for text in spec_texts)
     # Where the cached property keeps its value.
-    vars(found)["digest"] = functools.reduce(combined, text_digests, data.digest)
-    return found
+    vars(result)["digest"] = functools.reduce(combined, text_digests, data.digest)
+    return result
 
 
 def _parts(images: Any) -> Iterator[Any]:
@@ -80,16 +81,16 @@ def _parts(images: Any) -> Iterator[Any]:
 
 
 def _means(images: Any, function: Callable[[Any], Any]) -> Any:
-    """The mean over images of a function (number, ...) of them, summed in float64."""
+    """The mean of ``function(images)`` over all images, summed in float64."""
     total = sum(function(np.asarray(part, np.float64)).sum(0) for part in _parts(images))
     return total / len(images)
 
 
 @preprocessing({})
 def standardize(train: Any) -> Apply:
-    """Mean 0 and standard deviation 1 per channel, over the training images and their pixels.
+    """Shift and scale each channel to mean 0 and standard deviation 1 over all training pixels.
 
-    A channel that is constant stays 0.
+    A constant channel becomes 0.
     """
     mean = _means(train, lambda x: x.mean((1, 2)))
     std = np.sqrt(_means(train, lambda x: ((x - mean) ** 2).mean((1, 2))))
@@ -99,14 +100,14 @@ def standardize(train: Any) -> Apply:
 
 @preprocessing({"std": POSITIVE})
 def rescale(train: Any, mean: float = 127.5, std: float = 127.5) -> Apply:
-    """Fixed numbers, ``(x - mean) / std``: by default from -1 to 1."""
+    """``(x - mean) / std`` with fixed numbers; the default maps pixels to -1 to 1."""
     del train
     return lambda images: (images - mean) / std
 
 
 @preprocessing({})
 def per_pixel_mean(train: Any) -> Apply:
-    """Less the mean image of the training set, as for cuda-convnet (Krizhevsky 2012, §2)."""
+    """Subtract the mean training image, as in cuda-convnet (Krizhevsky 2012, §2)."""
     mean = _means(train, lambda x: x)
     return lambda images: images - mean
 
@@ -119,20 +120,20 @@ def gcn(
     epsilon: float = 1e-8,
     norm: bool = False,
 ) -> Apply:
-    r"""Global contrast normalisation: each image with mean 0 and contrast ``scale``.
+    r"""Global contrast normalization: each image has mean 0 and contrast ``scale``.
 
     :math:`s (x - \bar x) / \max(\epsilon, \sqrt{\lambda + \overline{(x - \bar x)^2}})`, Goodfellow,
     Bengio and Courville 2016, equation 12.3. ``bias`` is λ (Coates, Lee and Ng 2011 take 10, with
-    pixels from 0 to 255). With ``norm`` the sum of squares stands for their mean, as in pylearn2,
-    whose CIFAR sets have ``gcn(55, norm=True)``.
+    pixels from 0 to 255). ``norm`` replaces the mean of squares by their sum, as pylearn2 does,
+    whose CIFAR sets use ``gcn(55, norm=True)``.
     """
     del train
 
     def apply(images: Any) -> Any:
-        centred = images.astype(np.float64) - images.mean((1, 2, 3), np.float64, keepdims=True)
+        centered = images.astype(np.float64) - images.mean((1, 2, 3), np.float64, keepdims=True)
         total = np.sum if norm else np.mean
-        contrast = np.sqrt(bias + total(centred**2, (1, 2, 3), keepdims=True))
-        return scale * centred / np.maximum(epsilon, contrast)
+        contrast = np.sqrt(bias + total(centered**2, (1, 2, 3), keepdims=True))
+        return scale * centered / np.maximum(epsilon, contrast)
 
     return apply
 
@@ -141,27 +142,27 @@ def gcn(
 def zca(train: Any, epsilon: float = 0.1) -> Apply:
     r"""ZCA whitening: :math:`(x - \mu) V (\Lambda + \epsilon)^{-1/2} V^T` over all pixels.
 
-    :math:`\mu` is the mean image, :math:`V \Lambda V^T` the covariance of the training images, as
-    vectors; Krizhevsky 2009, appendix A. ``epsilon`` is pylearn2's, for images after ``gcn(55,
-    norm=True)``; directions without variance stay 0 where it is 0. For CIFAR-10 it took 85 s on 2
-    cores and 2.3 GB in all.
+    :math:`\mu` is the mean image and :math:`V \Lambda V^T` the covariance of the training images,
+    flattened to vectors (Krizhevsky 2009, appendix A). The default of ``epsilon`` is pylearn2's,
+    for images after ``gcn(55, norm=True)``. With ``epsilon=0``, directions without variance become
+    0. For CIFAR-10 this took 85 s on 2 cores and 2.3 GB of memory in all.
     """
     flat = train.reshape(len(train), -1)
     mean = _means(flat, lambda x: x)
     covariance = np.zeros((flat.shape[1],) * 2)
     for part in _parts(flat):
-        centred = part - mean
-        covariance += centred.T @ centred
+        centered = part - mean
+        covariance += centered.T @ centered
     values, vectors = np.linalg.eigh(covariance / len(flat))
     # Below this, an eigenvalue is rounding.
     least = values[-1] * len(values) * np.finfo(np.float32).eps ** 2
-    kept = values > least if epsilon == 0 else np.ones(len(values), bool)
+    has_variance = values > least if epsilon == 0 else np.ones(len(values), bool)
     gains = np.zeros(len(values))
-    gains[kept] = 1 / np.sqrt(np.maximum(values[kept], 0) + epsilon)
+    gains[has_variance] = 1 / np.sqrt(np.maximum(values[has_variance], 0) + epsilon)
     matrix = (vectors * gains) @ vectors.T
 
     def apply(images: Any) -> Any:
-        centred = images.reshape(len(images), -1) - mean
-        return (centred @ matrix).reshape(images.shape)
+        centered = images.reshape(len(images), -1) - mean
+        return (centered @ matrix).reshape(images.shape)
 
     return apply

@@ -1,4 +1,4 @@
-"""Encoded images one by one: of a prepared TFDS set, named where one cannot be read."""
+"""Encoded images of a prepared TFDS set, read one by one; errors name the damaged file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from flaxact.errors import InputError, one_line
 
 LONGEST = 500  # characters of a message that has a folder and what to do
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's names, by channels
-GREY = ("1", "L", "LA", "La", "I")  # and I;16 of either byte order
+GRAY = ("1", "L", "LA", "La", "I")  # and I;16 of either byte order
 
 
 class Source(Protocol):
-    """Encoded images and their labels, by number; can be pickled."""
+    """Encoded images and labels by number; can be pickled."""
 
     class_names: tuple[str, ...]
     channels: int
@@ -29,19 +29,19 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, number: int) -> tuple[bytes, int]:
-        """The file of an image, and its label."""
+        """The bytes of an encoded image, and its label."""
         ...
 
     def where(self, number: int) -> str:
-        """The example and the file that it is in."""
+        """A description of an example and its file, for messages."""
         ...
 
     def remedy(self) -> str:
-        """What to do where one cannot be read."""
+        """What a message advises if an example cannot be read."""
         ...
 
     def digest(self) -> str:
-        """SHA-256 over what the examples are called, not over what they hold."""
+        """SHA-256 over the names of the examples; their contents are not read."""
         ...
 
 
@@ -49,16 +49,19 @@ def picture(source: Source, number: int) -> tuple[Image.Image, int]:
     """A decoded image with the source's channels, and its label.
 
     Raises:
-      InputError: it cannot be read or decoded, is in colour where the source is grey, or has no
-        class; names the file and the example.
+      InputError: the image cannot be read or decoded, has color while the source is gray, or has no
+        class; the message names the file and the example.
     """
     try:
         content, label = source[number]
         with Image.open(io.BytesIO(content)) as image:
-            if source.channels == 1 and not is_grey(image):
-                raise ValueError("it is in colour, and the others are grey")
+            if source.channels == 1 and not is_gray(image):
+                raise ValueError("it has color, and the other images are gray")
             if not 0 <= label < len(source.class_names):
-                raise ValueError(f"its label {label} is none of {len(source.class_names)} classes")
+                raise ValueError(
+                    f"its label {label} is not below {len(source.class_names)}, the number of "
+                    "classes"
+                )
             return _eight_bits(image).convert(MODES[source.channels]), int(label)
     except Exception as error:  # of array_record, TFDS, Pillow: of any type
         raise InputError(
@@ -66,30 +69,30 @@ def picture(source: Source, number: int) -> tuple[Image.Image, int]:
         ) from None
 
 
-def is_grey(image: Image.Image) -> bool:
-    """Whether an image, of which only the head has to be read, has one channel."""
-    return image.mode in GREY or image.mode.startswith("I;16")
+def is_gray(image: Image.Image) -> bool:
+    """Whether an image has one channel; reads only its header."""
+    return image.mode in GRAY or image.mode.startswith("I;16")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """An image of 16 bits a pixel from 0 to 255, where Pillow would cut off what is above 255."""
+    """Scale an image of 16 bits per pixel to 0 to 255, where Pillow would clip at 255."""
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:
-    """What a library says, cut: the rest of the message has the remedy. array_record may say nothing."""
+    """A library's error message, shortened so that the remedy fits; array_record's may be empty."""
     return one_line(str(error), 48) or "it is not whole"
 
 
 def pixels(image: Image.Image) -> np.ndarray:
-    """As uint8 (height, width, channels)."""
+    """An image as uint8 (height, width, channels)."""
     return np.atleast_3d(np.asarray(image, np.uint8))
 
 
 def resized(image: Image.Image, size: int) -> np.ndarray:
-    """The short side scaled to ``size``, the centre cropped to a square: uint8."""
+    """Scale the shorter side to ``size`` and crop the center to a square: uint8."""
     width, height = image.size
     scale = size / min(height, width)
     width = max(size, round(width * scale))
@@ -108,12 +111,12 @@ class Records:
 
         Args:
           name: of the data set.
-          prepared: the folder of its version.
-          split: its name; where there is no ``test``, ``validation`` stands in for it.
+          prepared: the folder of the data set's version.
+          split: the split's name; if there is no ``test``, ``validation`` is used.
 
         Raises:
           InputError: no image or class label among its features, no such split, another file
-            format, or files that are missing or cut short.
+            format, or files that are missing or truncated.
         """
         tfds = _packages.tfds()
         self.name = name
@@ -122,7 +125,8 @@ class Records:
             builder: Any = tfds.builder_from_directory(prepared)
         except Exception as error:  # broken JSON, a feature that is unknown: of any type
             raise InputError(
-                f"cannot read what is said of data set {name!r}: {_reason(error)}; {self.remedy()}",
+                f"cannot read the description of data set {name!r}: {_reason(error)}; "
+                f"{self.remedy()}",
                 LONGEST,
             ) from None
         self.split = _split(name, split, builder.info.splits)
@@ -152,7 +156,7 @@ class Records:
         for file, length in zip(self.files, self.lengths, strict=True):
             try:
                 reader = ArrayRecordReader(str(file))
-                found = reader.num_records()
+                count = reader.num_records()
                 reader.close()
             except Exception as error:
                 raise InputError(
@@ -160,9 +164,9 @@ class Records:
                     f"{self.remedy()}",
                     LONGEST,
                 ) from None
-            if found != length:
+            if count != length:
                 raise InputError(
-                    f"{file.name} of data set {self.name!r} holds {found} of {length} examples; "
+                    f"{file.name} of data set {self.name!r} holds {count} of {length} examples; "
                     f"{self.remedy()}",
                     LONGEST,
                 )
@@ -178,7 +182,7 @@ class Records:
         return example[self.image], example[self.label]
 
     def where(self, number: int) -> str:
-        """The example and the file that it is in."""
+        """A description of an example and its file, for messages."""
         ends = list(itertools.accumulate(self.lengths))
         shard = bisect.bisect_right(ends, number)
         record = number - ends[shard] + self.lengths[shard]
@@ -188,31 +192,31 @@ class Records:
         )
 
     def remedy(self) -> str:
-        """What to do where one cannot be read."""
+        """What a message advises if an example cannot be read."""
         from flaxact.data.sources import SOURCES
 
         again = (
-            "it is made anew by the next run"
+            "the next run prepares it again"
             if self.name in SOURCES
-            else "prepare the data again with file_format='array_record'"
+            else "prepare the data set again with file_format='array_record'"
         )
         return f"delete the folder {self.prepared}, and {again}"
 
     def digest(self) -> str:
         """SHA-256 over the version and the names and lengths of the files."""
-        named = [
+        files = [
             f"{file.name} {length}" for file, length in zip(self.files, self.lengths, strict=True)
         ]
-        return hashlib.sha256("\n".join((self.prepared.name, *named)).encode()).hexdigest()
+        return hashlib.sha256("\n".join((self.prepared.name, *files)).encode()).hexdigest()
 
 
 def _split(name: str, split: str, splits: Any) -> str:
-    wanted = ("test", "validation") if split == "test" else (split,)
-    for found in wanted:
-        if found in splits:
-            return found
+    candidates = ("test", "validation") if split == "test" else (split,)
+    for candidate in candidates:
+        if candidate in splits:
+            return candidate
     raise InputError(
-        f"data set {name!r} has the splits {', '.join(splits)}; needed are train and test or "
+        f"data set {name!r} has the splits {', '.join(splits)}; it needs train, and test or "
         "validation"
         if split in ("train", "test")
         else f"data set {name!r} has no split {split!r}; it has {', '.join(splits)}"
@@ -220,8 +224,8 @@ def _split(name: str, split: str, splits: Any) -> str:
 
 
 def _features(name: str, features: Any, tfds: Any) -> tuple[str, str]:
-    """The keys of the image and of its class."""
-    found = []
+    """The keys of the image feature and of its class label."""
+    pair = []
     for kind, usual in ((tfds.features.Image, "image"), (tfds.features.ClassLabel, "label")):
         keys = [k for k, f in features.items() if isinstance(f, kind)]
         if not keys:
@@ -229,5 +233,5 @@ def _features(name: str, features: Any, tfds: Any) -> tuple[str, str]:
                 f"data set {name!r} is not for image classification: it has no {kind.__name__} "
                 f"among its features {', '.join(features)}"
             )
-        found.append(usual if usual in keys else keys[0])
-    return found[0], found[1]
+        pair.append(usual if usual in keys else keys[0])
+    return pair[0], pair[1]

@@ -28,37 +28,38 @@ class Split:
 
 
 def _shape(values: object) -> str:
-    """The dtype and shape of an array; of anything else its type."""
+    """The dtype and shape of an array; for anything else, its type."""
     if hasattr(values, "dtype") and hasattr(values, "shape"):
         return f"{values.dtype} {values.shape}"  # type: ignore[attr-defined]
     return type(values).__name__
 
 
 def few(split: Split, count: int | None) -> Split:
-    """So many images of a split, at equal distances, as a set may be sorted by class; None for all."""
+    """``count`` evenly spaced images of a split, because a set may be sorted by class; None for all."""
     if count is None or count >= len(split.labels):
         return split
-    chosen = np.linspace(0, len(split.labels) - 1, count).astype(int)
-    return Split(split.images[chosen], split.labels[chosen])
+    indices = np.linspace(0, len(split.labels) - 1, count).astype(int)
+    return Split(split.images[indices], split.labels[indices])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """A training and a test split, with what is known of them; own arrays enter here.
+    """A training and a test split with their metadata. Wrap your own arrays in one.
 
     Attributes:
-      name: what to call it.
-      train: images (number, height, width, channels): pixels from 0 to 255, whole numbers of any width
-        (kept in uint8) or floats (in float32); labels (number,): whole numbers of any width (in int32),
-        counted from 0.
-      test: likewise, of the same height, width, channels and kind.
+      name: of the data set.
+      train: images (number, height, width, channels), either integer pixels from 0 to 255 (stored
+        as uint8) or floats (stored as float32), and labels (number,), integers from 0 (stored as
+        int32).
+      test: likewise, with images of the same shape and dtype.
       num_classes: 1 or more.
-      class_names: one for each class, or none.
-      note: where the images come from, and on which terms as far as that is known.
-      preprocessed: whether images in floats are meant as they are, whatever their range.
+      class_names: one per class, or empty.
+      note: where the images come from, and their terms of use if known.
+      preprocessed: whether floating images may have any range; otherwise they must be pixels from 0
+        to 255.
 
     Raises:
-      InputError: what cannot be trained on, before anything is compiled.
+      InputError: data that cannot be trained on; raised before anything is compiled.
 
     >>> x, y = np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1])
     >>> Dataset("own", Split(x, y), Split(x, y), num_classes=2)
@@ -87,14 +88,14 @@ class Dataset:
             )
         for field, kind in (("train", "training"), ("test", "test")):
             split = getattr(self, field)
-            what = f"data set {self.name!r}: {kind}"
+            label = f"data set {self.name!r}: {kind}"
             if not isinstance(split, Split):
                 raise InputError(
                     f"data set {self.name!r} needs Split(images, labels) as {field}, not "
                     f"{type(split).__name__}"
                 )
-            images = checked_images(split.images, what, preprocessed=self.preprocessed)
-            labels = checked_labels(split.labels, what, len(images), classes)
+            images = checked_images(split.images, label, preprocessed=self.preprocessed)
+            labels = checked_labels(split.labels, label, len(images), classes)
             if images is not split.images or labels is not split.labels:
                 set_field(field, Split(images, labels))
         check_alike(self.name, *(_kind(split) for split in (self.train, self.test)))
@@ -117,25 +118,25 @@ def _kind(split: Split) -> str:
 
 
 def check_alike(name: str, train: str, test: str) -> None:
-    """Whether training and test images are of the same shape and dtype.
+    """Check that training and test images have the same shape and dtype.
 
     Raises:
       InputError: they differ.
     """
     if train != test:
         raise InputError(
-            f"data set {name!r} has training images {train} and test images {test}; a net takes "
-            "one kind"
+            f"data set {name!r} has training images {train} and test images {test}; give both "
+            "the same shape and dtype"
         )
 
 
 def array_digest(array: np.ndarray) -> str:
     """SHA-256 of an array's shape, dtype and values."""
-    found = hashlib.sha256(f"{array.shape} {array.dtype}".encode())
-    found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+    digest = hashlib.sha256(f"{array.shape} {array.dtype}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def combined(*digests: str) -> str:
-    """One digest for several, in order."""
+    """One digest of several, in order."""
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Where the data sets that flaxact prepares itself are published, with the checksums of the files."""
+"""The published files of the data sets that flaxact prepares itself, with their checksums."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ SOURCES = {
 
 
 def downloads(folder: Path, name: str) -> Path:
-    """Where the published files of a data set are kept, below TFDS's folder."""
+    """The folder of a data set's downloaded files, inside TFDS's folder."""
     return folder / "downloads" / "flaxact" / name
 
 
 def fetch(source: Download, folder: Path) -> dict[str, Path]:
-    """The files of a source, downloaded into a folder; those that are there already are kept.
+    """Download a source's files into a folder, except those that are there already.
 
     Raises:
-      InputError: a download that failed, or a file that is not the published one.
+      InputError: a download failed, or a file has another checksum than the published one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return {name: _fetch(source.url + name, md5, folder / name) for name, md5 in source.files}
@@ -84,9 +84,11 @@ def _fetch(url: str, md5: str, path: Path) -> Path:
     except NETWORK_ERRORS as error:
         partial.unlink(missing_ok=True)
         raise InputError(f"the download of {url} failed: {error}") from None
-    if (found := _md5(partial)) != md5:
+    if (actual := _md5(partial)) != md5:
         partial.unlink()
-        raise InputError(f"{url} gave a file with MD5 {found}, published is {md5}")
+        raise InputError(
+            f"the file from {url} has the MD5 {actual}, and the published one has {md5}"
+        )
     os.replace(partial, path)
     return path
 

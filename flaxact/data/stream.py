@@ -1,9 +1,9 @@
-"""Batches of a set that is too large for memory, read by grain: threads, worker processes, prefetch.
+"""Batches of a set that is too large for memory, read by grain with threads or processes.
 
-What a batch holds is a function of the seed and its number alone, so neither the number of workers nor
-that of processes changes it, and the state of a reader is that number.
+A batch is a function of the seed and its number alone. The number of workers and of processes does
+not change it, and a reader's state is that number.
 
-Worker processes import the main script again, so it needs its ``if __name__ == "__main__":``.
+Worker processes import the main script again, so the script needs ``if __name__ == "__main__":``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ THREADS = 4  # that read where there are no worker processes
 
 
 def _begin_worker(index: int, count: int) -> None:
-    """Let a worker end when its parent does, even if that is killed, and leave Ctrl-C to it."""
+    """Make a worker process end when its parent is killed, and leave Ctrl-C to the parent."""
     del index, count
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -49,12 +49,12 @@ class Stream:
     """An iterator over batches; see ``open_stream``.
 
     Attributes:
-      plan: what it was opened with, and
-      shard: as ``open_stream`` was given them.
+      plan: the arguments that decide what the batches hold.
+      shard: (index of this process, number of processes).
       length: images in the split.
-      batches: in an epoch, or in a pass of testing.
-      num_classes: and
-      class_names: of the labels.
+      batches: per epoch, or per pass in testing.
+      num_classes: of the labels.
+      class_names: one per class.
       image_shape: (height, width, channels) of every image.
     """
 
@@ -121,16 +121,16 @@ class Stream:
         return iter(read.mp_prefetch(options, _begin_worker))
 
     def state(self) -> dict[str, Any]:
-        """Where it is, for JSON: the number of the batch that comes next, and of what."""
+        """The position as a JSON value: the number of the next batch, and what identifies the stream."""
         plan = dataclasses.asdict(self.plan)
         plan["scale"] = plan["scale"] and list(plan["scale"])
         return {"batch": self._next, "of": {"data": self._source.digest(), **plan}}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on where a stream of the same data was, with any number of workers and processes.
+        """Resume at a state of a stream of the same data, with any number of workers and processes.
 
         Raises:
-          InputError: the state is one of other data, or of a stream opened with other arguments.
+          InputError: the state belongs to other data, or to a stream opened with other arguments.
         """
         ours = self.state()["of"]
         theirs = state.get("of", {})
@@ -169,43 +169,48 @@ def open_stream(
     put: Callable[[HostBatch], Any] | None = None,
     data_dir: str | Path | None = None,
 ) -> Stream:
-    """Read a TFDS set, or a folder of images, batch by batch.
+    """Read a TFDS set or a folder of images batch by batch.
 
-    ``train`` is endless: every epoch in another order, without the images that do not fill a batch,
-    each image a random part of itself. It gives (images, labels): uint8 (batch, image_size,
-    image_size, channels) and int32 (batch,). Any other split is read in order, and each ``for`` over
-    the stream is one exact pass; it gives (images, labels, mask), where the mask (batch,) is False
-    for what fills up the last batch.
+    The split ``train`` is endless: each epoch has a new order, drops an incomplete last batch, and
+    takes a random part of each image. It yields (images, labels): uint8 (batch, image_size,
+    image_size, channels) and int32 (batch,). Any other split is read in order, one exact pass per
+    ``for`` loop; it yields (images, labels, mask), where the mask (batch,) is False for the padding
+    of the last batch.
 
     Args:
-      name: of a TFDS set, as for ``load``; or a folder with a folder of JPEG or PNG files for each
-        class, ``root/class/1.png``, or for each split and class, ``root/train/class/1.png``.
-      split: ``train``; or another, as ``test`` (for which ``validation`` or ``val`` may stand).
+      name: of a TFDS set, as for ``load``; or a folder with one subfolder of JPEG, PNG or WebP
+        files per class, ``root/class/1.png``, or per split and class, ``root/train/class/1.png``.
+      split: ``train`` or another. If there is no ``test``, ``validation`` or ``val`` is used for
+        it.
       batch_size: over all processes together.
       image_size: height and width of the images, in pixels.
       seed: of the order and the random parts.
-      workers: processes that read and decode; 0 for threads of this one.
-      shard: this process's number and that of all, as ``(jax.process_index(),
-        jax.process_count())``: of each batch it gets its consecutive part of the rows.
-      scale: the least and the greatest share of an image's area that is taken in training; None for
-        the centre, as in testing.
-      put: called on each batch two ahead, as to copy it to the device: ``jax.device_put``.
+      workers: processes that read and decode; 0 for threads of this process.
+      shard: (index, count) of the processes, ``(jax.process_index(), jax.process_count())``; each
+        process gets its consecutive rows of every batch.
+      scale: smallest and largest area of a random part, as shares of the image; None for the center
+        crop, as in testing.
+      put: a function applied to each batch two batches ahead, such as ``jax.device_put``.
       data_dir: as for ``load``.
 
     Raises:
-      InputError: no such data, a batch that does not go into the processes or is larger than the
-        training set, or a value out of range; while reading, a damaged image: names the file.
+      InputError: no such data, a batch size that the processes do not divide or that is larger than
+        the training set, or a value out of range; while reading, a damaged image, with the name of
+        its file.
     """
-    for said, value in (("batch size", batch_size), ("image size", image_size)):
+    for argument, value in (("batch size", batch_size), ("image size", image_size)):
         if value < 1:
-            raise InputError(f"the {said} must be 1 or more, not {value}")
+            raise InputError(f"the {argument} must be 1 or more, not {value}")
     if workers < 0 or seed < 0:
         raise InputError("the seed and the number of workers must be 0 or more")
     if scale is not None and not 0 < scale[0] <= scale[1] <= 1:
-        raise InputError(f"the scale must be two numbers in order, above 0 and to 1, not {scale}")
+        raise InputError(
+            f"the scale must be two ascending numbers above 0 and at most 1, not {scale}"
+        )
     if not 0 <= shard[0] < shard[1] or batch_size % shard[1]:
         raise InputError(
-            f"a batch of {batch_size} cannot be shared out as {shard[0]} of {shard[1]}"
+            f"a batch of {batch_size} cannot be divided for the shard {shard}: give (index, count) with "
+            "an index from 0 below the count, and a batch size that the count divides"
         )
     source = _source(name, split, data_folder(data_dir))
     crop_scale = scale if split == "train" else None
@@ -216,12 +221,12 @@ def open_stream(
 
 
 def _source(name: str | Path, split: str, folder: Path) -> Source:
-    if found := prepared(str(name), folder):
-        return Records(str(name), found, split)
+    if version := prepared(str(name), folder):
+        return Records(str(name), version, split)
     if Path(name).is_dir():
         return Folder(Path(name), split)
     if name == EMBEDDED or name in own:
-        raise InputError(f"{name} fits in memory: load it, without a stream")
+        raise InputError(f"{name} fits in memory: use load instead of a stream")
     check(str(name), data_dir=folder)
     from flaxact.data.tfds import prepare
 

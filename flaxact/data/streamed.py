@@ -1,4 +1,4 @@
-"""A data set that is read while it is trained on."""
+"""A data set that is read from disk during training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ SAMPLE = 1024  # images from which a net takes their mean
 class Streamed:
     """Two streams, of training and of test images; every member sees the same batches.
 
-    ``train`` is endless, of ``open_stream(split="train", ...)``; ``test`` is one pass.
+    ``train`` comes from ``open_stream(split="train", ...)`` and is endless; ``test`` is one pass
+    per evaluation.
     """
 
     name: str
@@ -29,54 +30,56 @@ class Streamed:
 
     @property
     def num_classes(self) -> int:
-        """Of both."""
+        """The number of classes, equal in both streams."""
         return self.train.num_classes
 
     @property
     def digest(self) -> str:
-        """What tells this training set from others."""
+        """A digest that identifies this training set."""
         return str(self.train.state()["of"]["data"])
 
     def check(self, recipe: Any) -> None:
-        """Whether a recipe can be followed on it.
+        """Check that a recipe can be trained on these streams.
 
         Raises:
-          InputError: another batch size, a preprocessing, which would need all images at once, streams
-            of the wrong splits, or training and test images of different shapes or classes.
+          InputError: another batch size; a preprocessing, which would need all images at once;
+            streams of the wrong splits; or training and test images of different shapes or classes.
         """
         for stream, field in ((self.train, "train"), (self.test, "test")):
             if stream.plan.training != (field == "train"):
                 raise InputError(
-                    f"data set {self.name!r} has a stream of the split {stream.plan.split!r} as {field}"
+                    f"data set {self.name!r} was given a stream of the split {stream.plan.split!r} "
+                    f"for {field}"
                 )
         if self.train.class_names != self.test.class_names:
             raise InputError(
-                f"data set {self.name!r} has other classes in training ({self.train.num_classes}) than "
-                f"in testing ({self.test.num_classes}), or in another order"
+                f"data set {self.name!r} has different classes in training "
+                f"({self.train.num_classes}) and "
+                f"testing ({self.test.num_classes}), or the same ones in another order"
             )
         ours = self.train.plan.batch_size
         if recipe.batch_size != ours:
             raise InputError(
-                f"the recipe's batches are of {recipe.batch_size}, the stream's of {ours}"
+                f"the recipe's batch size is {recipe.batch_size}, the stream's is {ours}"
             )
         check_alike(self.name, str(self.train.image_shape), str(self.test.image_shape))
         if recipe.preprocess:
             raise InputError(
-                "a stream cannot be preprocessed: that needs all of its images at once"
+                "a stream cannot be preprocessed, which would need all of its images at once"
             )
 
     def sample(self) -> tuple[Any, Any]:
-        """Images and labels of the first batches; the stream stays where it is."""
+        """Images and labels of the first batches; the stream's position does not change."""
         at = self.train.state()
         batches = []
-        seen = 0
-        while seen < SAMPLE and len(batches) < self.train.batches:
+        count = 0
+        while count < SAMPLE and len(batches) < self.train.batches:
             batches.append(next(self.train))
-            seen += len(batches[-1][1])
+            count += len(batches[-1][1])
         self.train.set_state(at)
         images, labels = (np.concatenate([np.asarray(b[i]) for b in batches]) for i in (0, 1))
         return images, labels.astype(np.int32)
 
     def test_batches(self) -> Iterator[Any]:
-        """Images, labels and a mask."""
+        """Batches of images, labels and a mask."""
         return iter(self.test)

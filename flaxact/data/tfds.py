@@ -1,4 +1,4 @@
-"""TFDS sets without TensorFlow: prepared where we can, decoded once, memory-mapped from then on."""
+"""TFDS sets without TensorFlow: prepared if possible, decoded once, then memory-mapped."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ COPIES = {
 
 
 def prepare(name: str, folder: Path) -> Path:
-    """Download a data set that flaxact has a builder for, and write it as TFDS would.
+    """Download a data set that flaxact has a builder for, and write it in TFDS's format.
 
     Raises:
-      InputError: a download that failed, or a folder that cannot be written.
+      InputError: a download failed, or the folder is not writable.
     """
     _packages.tfds()
     from flaxact.data.builders import BUILDERS
@@ -46,11 +46,11 @@ def prepare(name: str, folder: Path) -> Path:
 
 
 def read(name: str, prepared: Path, image_size: int | None) -> Dataset:
-    """A prepared TFDS set, from its cache or into it.
+    """Read a prepared TFDS set from the cache of its decoded images; the first call writes the cache.
 
     Raises:
       InputError: no image or class label among its features, no test split, another file format,
-        images that differ in size, a file that is damaged, or a damaged cache.
+        images that differ in size, a damaged file, or a damaged cache.
     """
     folder_name = CACHE if image_size is None else f"{CACHE}-{image_size}"
     places = [prepared / folder_name, _own_cache(prepared) / folder_name]
@@ -60,7 +60,9 @@ def read(name: str, prepared: Path, image_size: int | None) -> Dataset:
     arrays, facts = _decode(name, prepared, image_size)
     place = next((p for p in places if _writable(p.parent)), None)
     if place is None:
-        raise InputError(f"no folder to keep the decoded images in: tried {places[0]}, {places[1]}")
+        raise InputError(
+            f"no writable folder for the decoded images: tried {places[0]} and {places[1]}"
+        )
     _save(place, arrays, facts)
     return _load(name, place)
 
@@ -104,7 +106,7 @@ def _gather(source: Records, image_size: int | None) -> tuple[np.ndarray, np.nda
         if image.shape != images.shape[1:]:
             raise InputError(
                 f"the images of data set {source.name!r} differ in size ({images.shape[1:]} and "
-                f"{image.shape}); give an image size, in pixels, to bring them to one"
+                f"{image.shape}); give an image size in pixels to resize them"
             )
         images[i] = image
     if images is None:
@@ -113,7 +115,7 @@ def _gather(source: Records, image_size: int | None) -> tuple[np.ndarray, np.nda
 
 
 def _save(place: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    """Write a cache under another name and rename it: it is there whole or not at all."""
+    """Write a cache under a temporary name and rename it, so that it is never incomplete."""
     partial = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         for name, array in arrays.items():

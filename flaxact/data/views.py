@@ -1,4 +1,4 @@
-"""Views of test images, whose predictions are averaged, and the shape that a net is given."""
+"""Views of test images, whose predictions are averaged, and the shape of a net's input images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ catalogue: dict[str, View] = {}  # by name; filled by @view
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class View(Entry):
-    """An entry of the catalogue: ``function(images, **options)`` gives (views, batch, ...)."""
+    """An entry of the catalogue: ``function(images, **options)`` returns (views, batch, ...)."""
 
     shape: Callable[..., ImageShape]
 
@@ -28,7 +28,7 @@ def view(
     limits: Limits | None = None,
     shape: Callable[..., ImageShape] = lambda image, **options: image,
 ) -> Callable[[Callable[..., jax.Array]], Callable[..., jax.Array]]:
-    """Register a function of images (batch, height, width, channels) that gives views of them."""
+    """Register a function of images (batch, height, width, channels) that returns views of them."""
 
     def register(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         name = function.__name__
@@ -40,20 +40,20 @@ def view(
 
 @dataclass(frozen=True)
 class Views:
-    """A function ``images -> (views, batch, height, width, channels)``; hashable, equal if alike."""
+    """A function ``images -> (views, batch, height, width, channels)``; hashable, compared by value."""
 
     name: str = ""
     options: tuple[tuple[str, Any], ...] = ()
 
     def __call__(self, images: jax.Array) -> jax.Array:
-        """Views of images (batch, height, width, channels)."""
+        """The views of images (batch, height, width, channels)."""
         if not self.name:
             return images[None]
         return catalogue[self.name].function(images, **dict(self.options))
 
 
 def views(text: str = "") -> Views:
-    """The views that a spec text names; no text is one view, the image itself.
+    """The views that a spec text names; an empty text gives one view, the image itself.
 
     Raises:
       InputError: an unknown name or option, or a value out of range.
@@ -68,15 +68,15 @@ def views(text: str = "") -> Views:
 
 
 def shape(texts: Sequence[str], view: str, image_shape: Sequence[int]) -> ImageShape:
-    """The shape of the images (height, width, channels) that a net gets; needs no jax.
+    """The shape (height, width, channels) of a net's input images. Does not import jax.
 
     Args:
-      texts: the augmentations of training.
-      view: the views of testing.
+      texts: the augmentations in training.
+      view: the views in testing.
       image_shape: of the data set's images.
 
     Raises:
-      InputError: training and testing give the net different shapes, or a text is refused.
+      InputError: training and testing give the net different shapes, or a text is invalid.
 
     >>> shape(["random_crop(24)", "flip"], "ten(24)", (32, 32, 3))
     (24, 24, 3)
@@ -89,8 +89,8 @@ def shape(texts: Sequence[str], view: str, image_shape: Sequence[int]) -> ImageS
     if trained != tested:
         sizes = ["×".join(map(str, s[:2])) for s in (trained, tested)]
         raise InputError(
-            f"training would give the net images of {sizes[0]} and testing of {sizes[1]}; let the "
-            "random_crop and the view, such as centre(24), have the same size"
+            f"training gives the net images of {sizes[0]}, testing gives images of {sizes[1]}: give "
+            "random_crop and the view, such as centre(24), the same size"
         )
     return trained
 
@@ -104,7 +104,7 @@ def _slice(images: jax.Array, row: int, column: int, size: int) -> jax.Array:
 
 @view(limits=ONE_OR_MORE, shape=cropped_shape)
 def centre(images: jax.Array, size: int) -> jax.Array:
-    """The square of ``size`` pixels a side in the middle: (1, batch, size, size, channels)."""
+    """The center crop with sides of ``size`` pixels: (1, batch, size, size, channels)."""
     height, width = images.shape[1:3]
     return _slice(images, (height - size) // 2, (width - size) // 2, size)[None]
 
@@ -117,10 +117,10 @@ def mirror(images: jax.Array) -> jax.Array:
 
 @view(limits=ONE_OR_MORE, shape=cropped_shape)
 def ten(images: jax.Array, size: int) -> jax.Array:
-    """Four corners and the centre, and their mirror images: (10, batch, size, size, channels).
+    """The four corner crops, the center crop, and their mirror images: (10, batch, size, size, channels).
 
     The 10 views of Krizhevsky et al. 2012, §4.1: top left, top right, bottom left, bottom right,
-    centre, then the mirror images in that order.
+    center, then their mirror images in the same order.
     """
     height, width = images.shape[1:3]
     corner = functools.partial(_slice, images, size=size)

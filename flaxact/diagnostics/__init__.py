@@ -1,4 +1,4 @@
-"""Diagnostics: what a net's activations look like, site by site, and why one trains better."""
+"""Diagnostics: measure a net's activations site by site, to see why one trains better than another."""
 
 from typing import TYPE_CHECKING
 

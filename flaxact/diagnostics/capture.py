@@ -1,4 +1,4 @@
-"""What goes into every activation of a Linen model and what comes out, forward and back, in one pass."""
+"""The inputs, outputs and gradients of every activation of a Linen model, in one pass."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ USES = "flaxact_uses"  # the collection in which sites keep their arrays for a p
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Site:
-    """The arrays of one site: (examples, positions, units); of several uses the positions together.
+    """The arrays of one site, (examples, positions, units); several uses are joined along positions.
 
     Attributes:
-      pre: what the activation got.
-      post: what it gave.
-      slope: its derivative at ``pre``; None for an activation that is not pointwise.
-      gradient: of the mean loss with respect to ``post``, times the number of examples: each one's own.
-        None without labels.
+      pre: the activation's inputs.
+      post: its outputs.
+      slope: its derivative at ``pre``; None if it is not pointwise.
+      gradient: the gradient of the mean loss with respect to ``post``, times the number of
+        examples, so that each example has the gradient of its own loss. None without labels.
     """
 
     pre: jax.Array
@@ -43,7 +43,7 @@ class Site:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Captured:
-    """Every site by name in the order of the data, and the gradient of the parameters (or None)."""
+    """All sites by name, in call order, the logits, and the gradients of the parameters (or None)."""
 
     sites: dict[str, Site]
     gradients: Any
@@ -59,18 +59,21 @@ def capture(
     train: bool = False,
     key: jax.Array | None = None,
 ) -> Captured:
-    """One pass through a model, whose activations are applied through ``Act``; pure, for inside jit.
+    """Record all sites in one pass through a model whose activations are applied through ``Act``.
+
+    Pure, for use inside jit.
 
     Args:
       module: the model.
       variables: its variables.
       images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
-      labels: (batch,), whole numbers; with them the mean cross-entropy is propagated back too.
-      train: whether batch norm takes the batch's statistics, dropout drops and activations draw.
-      key: for that.
+      labels: (batch,), integers; with them the mean cross-entropy is backpropagated too.
+      train: whether batch norm uses the batch's statistics, dropout is active, and random
+        activations draw.
+      key: for dropout and random activations.
 
     Raises:
-      InputError: labels that are not those of the logits.
+      InputError: labels that do not match the logits.
     """
     images = images.astype(jnp.float32)
     order: dict[str, int] = {}  # sites in the order of the data, with the number of their uses
@@ -107,61 +110,61 @@ def capture(
 
     params = variables.get("params", {})
     if labels is None:
-        _, (found, logits) = forward(params, {})
+        _, (arrays, logits) = forward(params, {})
         gradients = None
         back = {}
     else:
         shapes = jax.eval_shape(forward, params, {})[1][0]
         zeros = {name: jnp.zeros(y.shape, y.dtype) for name, (_, y, _) in shapes.items()}
-        (gradients, back), (found, logits) = jax.grad(forward, (0, 1), has_aux=True)(params, zeros)
+        (gradients, back), (arrays, logits) = jax.grad(forward, (0, 1), has_aux=True)(params, zeros)
     sites: dict[str, list[Site]] = {}
     for site, count in order.items():  # JAX gives dictionaries back in the order of the alphabet
         for name in (f"{site}:{use}" for use in range(count)):
             gradient = back[name] * len(images) if back else None
-            pre, post, slope = found[name]
+            pre, post, slope = arrays[name]
             sites.setdefault(site, []).append(Site(pre, post, slope, gradient))
     joined = {name: together(uses) for name, uses in sites.items()}
     return Captured(joined, gradients, logits)
 
 
-def _by_use(kept: Any, order: dict[str, int]) -> dict[str, tuple]:
-    """What the sites have kept, by site and number of use."""
+def _by_use(sown: Any, order: dict[str, int]) -> dict[str, tuple]:
+    """The sown values by site and number of use."""
     by_site: dict[str, Any] = {
-        "/".join(path[:-1]): uses for path, uses in flatten_dict(kept).items()
+        "/".join(path[:-1]): uses for path, uses in flatten_dict(sown).items()
     }
     for site in {**order, **by_site}:
         if len(by_site.get(site, ())) != order.get(site):
             raise InputError(
-                f"cannot probe {site}: it is inside nn.scan, nn.vmap or nn.jit, which call it on their "
-                "own; nn.remat, and layers one by one, can be probed"
+                f"cannot probe {site}: it is inside nn.scan, nn.vmap or nn.jit; use separate "
+                "layers, or nn.remat"
             )
     return {f"{site}:{i}": use for site, uses in by_site.items() for i, use in enumerate(uses)}
 
 
 def check_labels(labels: jax.Array, logits: jax.Array) -> None:
-    """Whether labels are whole numbers, one for each row of logits; their range only outside of jit.
+    """Check that labels are integers, one per row of logits; their range is checked only outside jit.
 
     Raises:
       InputError: they are not.
     """
     if labels.shape != logits.shape[:-1] or not jnp.issubdtype(labels.dtype, jnp.integer):
         raise InputError(
-            f"the labels are {labels.dtype} {labels.shape}, and the logits {logits.shape}; give whole "
-            f"numbers {logits.shape[:-1]}"
+            f"the labels are {labels.dtype} {labels.shape} for logits {logits.shape}; give "
+            f"integers {logits.shape[:-1]}"
         )
     if not isinstance(labels, Tracer):
         check_range(labels, "the", logits.shape[-1])
 
 
 def derivative(act: Activation, x: jax.Array, learned: dict[str, Any]) -> jax.Array | None:
-    """The derivative of a pointwise activation at every value; None for another."""
+    """The derivative of a pointwise activation at every value; None for any other activation."""
     if act.spec.coupled or any(inner.spec.coupled for inner in act.inner.values()):
         return None
     return jax.jvp(lambda x: act(x, **learned), (x,), (jnp.ones_like(x),))[1]
 
 
 def together(uses: list[Site]) -> Site:
-    """One site of its uses, whose arrays have any shape, channels last."""
+    """Join the uses of a site, whose arrays have any shape, channels last."""
 
     def joined(*arrays: jax.Array) -> jax.Array:
         return jnp.concatenate([a.reshape(len(a), -1, a.shape[-1]) for a in arrays], 1)

@@ -1,4 +1,4 @@
-"""Deep nets of equal layers at the edge of chaos, and how far their Jacobian is from an isometry."""
+"""Deep nets of equal layers at the edge of chaos, and the distance of their Jacobian from an isometry."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ Layers = dict[str, jax.Array]
 
 @dataclass(frozen=True)
 class DeepNet:
-    """A net whose hidden layers have one width, as mean-field theory takes it; x → f(x) W + b.
+    """A net with hidden layers of one width, x → f(x) W + b, as in mean-field theory.
 
     Attributes:
       act: the pointwise activation f, as spec text.
       depth: number of hidden layers.
       width: of each.
-      orthogonal: whether weights are orthogonal, or Gaussian.
-      weight_std: σ_w, of weights times √width; orthogonal ones are multiplied by it.
+      orthogonal: whether weights are orthogonal; otherwise they are Gaussian.
+      weight_std: σ_w, the weights' standard deviation times √width; orthogonal weights are
+        multiplied by it.
       bias_std: σ_b.
-      q: second moment of the pre-activations that the first layer gives.
+      q: second moment of the first layer's pre-activations.
     """
 
     act: str
@@ -46,11 +47,11 @@ class DeepNet:
     q: float
 
     def layers(self, key: jax.Array) -> Layers:
-        """Kernels (depth, width, width) and biases (depth, width)."""
+        """Random kernels (depth, width, width) and biases (depth, width)."""
         # One draw for all: the program that draws takes longer to compile than the net.
-        drawn = jax.random.normal(key, (self.depth, self.width + 1, self.width))
-        kernels = drawn[:, :-1]
-        biases = self.bias_std * drawn[:, -1]
+        normals = jax.random.normal(key, (self.depth, self.width + 1, self.width))
+        kernels = normals[:, :-1]
+        biases = self.bias_std * normals[:, -1]
         if self.orthogonal:
             bases, triangles = jnp.linalg.qr(kernels)
             signs = jnp.sign(jnp.diagonal(triangles, axis1=1, axis2=2))
@@ -60,7 +61,7 @@ class DeepNet:
         return {"kernel": self.weight_std * kernels, "bias": biases}
 
     def propagate(self, layers: Layers, x: jax.Array) -> jax.Array:
-        """Pre-activations (..., width) of the first layer to those of the last."""
+        """Map pre-activations (..., width) of the first layer to those of the last."""
         act = get(self.act)
 
         def layer(x: jax.Array, own: Layers) -> tuple[jax.Array, None]:
@@ -69,22 +70,22 @@ class DeepNet:
         return jax.lax.scan(layer, x, layers)[0]  # a loop compiles in the time of one layer
 
     def jacobian(self, seed: int) -> np.ndarray:
-        """Singular values of the Jacobian of a random net at a Gaussian input, from large to small.
+        """Singular values, in descending order, of the Jacobian of a random net at a Gaussian input.
 
-        They are computed in float32; those below their ``resolution`` are rounding noise.
+        They are computed in float32; values below their ``resolution`` are rounding noise.
         """
         matrix = _jacobian(self, jax.random.key(seed))
         return np.linalg.svd(np.asarray(matrix), compute_uv=False)
 
     def classifier(self, classes: int = 10) -> Net:
-        """The net between a Gaussian first layer, for inputs of mean square 1, and a layer of logits."""
+        """The net with a Gaussian first layer, for inputs of mean square 1, and a layer of logits."""
 
         def init(key: jax.Array, images: Any) -> Variables:
             inputs = math.prod(images.shape[1:])
             (key, own) = jax.random.split(key)
-            drawn = jax.random.normal(own, (inputs + classes, self.width))
-            first = drawn[:inputs] * math.sqrt(self.q / inputs)
-            last = drawn[inputs:].T
+            normals = jax.random.normal(own, (inputs + classes, self.width))
+            first = normals[:inputs] * math.sqrt(self.q / inputs)
+            last = normals[inputs:].T
             last = {"kernel": last * self.width**-0.5, "bias": jnp.zeros(classes)}
             return {
                 "params": {"first": {"kernel": first}, "last": last, "hidden": self.layers(key)}
@@ -112,28 +113,29 @@ def _jacobian(net: DeepNet, key: jax.Array) -> jax.Array:
 def critical(
     act: str, depth: int, width: int, *, orthogonal: bool, bias_std: float = 0.0
 ) -> DeepNet:
-    """A deep net at the edge of chaos and its fixed point.
+    """A deep net at the edge of chaos, with pre-activations at its fixed point.
 
     Raises:
-      InputError: an activation that has no edge, or whose pre-activations vanish there: tanh without
-        biases.
+      InputError: an activation without an edge, or one whose pre-activations vanish there, such as
+        tanh without biases.
     """
     weight_std = edge_of_chaos(act, bias_std)
     if weight_std is None:
-        raise InputError(f"{act} has no edge of chaos with biases of {bias_std}")
+        raise InputError(f"{act} has no edge of chaos at bias_std {bias_std}")
     q = fixed_point(act, weight_std, bias_std, 1.0)
     if not 0 < q < math.inf:
         raise InputError(
-            f"{act} has pre-activations of second moment {q} at its edge: give a bias_std"
+            f"the pre-activations of {act} have second moment {q} at its edge of chaos: give a "
+            "bias_std above 0"
         )
     return DeepNet(act, depth, width, orthogonal, weight_std=weight_std, bias_std=bias_std, q=q)
 
 
 def resolution(singular_values: Any) -> float:
-    """The least singular value of a float32 matrix that is more than rounding noise.
+    """The smallest singular value of a float32 matrix that exceeds rounding noise.
 
-    Of smaller ones only this bound is known. It is the largest one times the number of values and
-    float32's epsilon, as in ``numpy.linalg.matrix_rank``.
+    For smaller ones only this bound is known. It is the largest singular value times the number of
+    values and float32's epsilon, as in ``numpy.linalg.matrix_rank``.
 
     >>> round(resolution([2.0, 1.0, 1e-9]) * 1e7, 2)
     7.15
@@ -143,7 +145,7 @@ def resolution(singular_values: Any) -> float:
 
 
 def relative_variance(singular_values: Any) -> float:
-    """The variance of squared singular values over their squared mean: 0 for an isometry times a number.
+    """The variance of the squared singular values over their squared mean; 0 for a scaled isometry.
 
     >>> relative_variance([3.0, 3.0]), relative_variance([2.0**0.5, 0.0])
     (0.0, 1.0)
@@ -155,11 +157,11 @@ def relative_variance(singular_values: Any) -> float:
 def expected_relative_variance(net: DeepNet) -> float:
     r"""The relative variance of a wide net's Jacobian.
 
-    A layer is the product of weights and slopes, whose squares are free of each other; of products of
-    free matrices relative variances add: :math:`L (r + \mathrm{E} f'^4 / (\mathrm{E} f'^2)^2 - 1)`, with
-    r = 0 for orthogonal and 1 for Gaussian weights.
+    A layer is the product of weights and slopes, whose squares are freely independent, and relative
+    variances of products of free matrices add: :math:`L (r + \mathrm{E} f'^4 / (\mathrm{E} f'^2)^2
+    - 1)`, with r = 0 for orthogonal and 1 for Gaussian weights.
 
-    >>> expected_relative_variance(critical("relu", 50, 100, orthogonal=True))  # whatever the width
+    >>> expected_relative_variance(critical("relu", 50, 100, orthogonal=True))  # for any width
     50.0
     """
     act = get(net.act)

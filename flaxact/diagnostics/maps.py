@@ -1,4 +1,4 @@
-"""Wide random nets, measured: what theory's maps are compared with."""
+"""Measurements of wide random nets, to compare with the maps of ``flaxact.theory``."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def measured_correlation_map(
 ) -> np.ndarray:
     """The cosine of two inputs' activations after each layer of one random net without biases.
 
-    Weights are Gaussian. The pre-activations of each input are scaled to a second moment of 1 in every
-    layer, which the map presumes: with weights that keep it in the mean, that of one input wanders, and
-    a layer of gelu makes any deviation 1.14 times as large. Pairs of inputs have the given cosine
-    exactly; after a layer it fluctuates by about 1 / √width.
+    Weights are Gaussian. Each input's pre-activations are rescaled to second moment 1 in every
+    layer, as the map assumes; otherwise a single input's second moment would drift, and a layer of
+    gelu multiplies any deviation by 1.14. Pairs of inputs have exactly the given cosine; after a
+    layer it fluctuates by about 1 / √width.
 
     Args:
-      activation: a pointwise one, by name, spec text, function or as ``Activation``.
+      activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
       correlations: (n,), from -1 to 1.
       width: of all layers.
       depth: number of layers.
       seed: of weights and inputs.
-      pairs: of inputs, over which is averaged.
+      pairs: number of input pairs to average over.
 
     Returns:
-      (depth, n); ``iterated_correlation_map`` is what theory expects.
+      (depth, n); ``iterated_correlation_map`` gives the theory's values.
 
     Raises:
       InputError: as ``get``.
@@ -65,12 +65,12 @@ def measured_correlation_map(
 def iterated_correlation_map(
     activation: str | Activation | Callable[..., Any], correlations: Any, depth: int = 20
 ) -> np.ndarray:
-    """What theory expects of ``measured_correlation_map``, (depth, n), for infinite width."""
-    found = [np.asarray(correlations, np.float64)]
+    """The values of ``measured_correlation_map`` in theory, for infinite width: (depth, n)."""
+    by_layer = [np.asarray(correlations, np.float64)]
     for _ in range(depth):
         # Rounding must not lead out of [-1, 1].
-        found.append(np.clip(correlation_map(activation, found[-1]), -1, 1))
-    return np.stack(found[1:])
+        by_layer.append(np.clip(correlation_map(activation, by_layer[-1]), -1, 1))
+    return np.stack(by_layer[1:])
 
 
 def measured_second_moments(
@@ -82,15 +82,15 @@ def measured_second_moments(
     *,
     inputs: int = 16,
 ) -> np.ndarray:
-    """Mean squares of the activations of one random net without biases, layer by layer: (depth,).
+    """Mean squares of the activations of one random net without biases, for each layer: (depth,).
 
     Args:
-      activation: by name, spec text, function or as ``Activation``.
-      weight_std: of weights, times √width: √2 is He's initialisation.
+      activation: a name, a spec text, a function or an ``Activation``.
+      weight_std: of the weights, times √width; √2 is He's initialization.
       width: of all layers.
       depth: number of layers.
       seed: of weights and inputs.
-      inputs: Gaussian pre-activations of the first layer, over which is averaged.
+      inputs: number of Gaussian first-layer pre-activations to average over.
     """
     key, own = jax.random.split(jax.random.key(seed))
     x = jax.random.normal(own, (2, 1, -(-inputs // 2), width))
@@ -104,7 +104,7 @@ def _propagate(
 ) -> jax.Array:
     """E u², E v² and E u v (depth, 3, ...) of the activations, for pre-activations x (2, ..., width).
 
-    Without a ``weight_std`` those of each input are scaled to a mean square of 1.
+    Without a ``weight_std``, each input's pre-activations are rescaled to mean square 1.
     """
     width = x.shape[-1]
 
@@ -119,14 +119,15 @@ def _propagate(
 
 
 def born_dead(width: int, depth: int, draws: int = 2000, seed: int = 0) -> float:
-    """The share of random ReLU nets of one input that are constant from the start (Lu et al. 2019, §3).
+    """The share of random ReLU nets of one input that are born dead (Lu et al. 2019, §3).
 
-    Weights are Gaussian and biases 0, so that a net is linear on each side of 0 and two inputs, 1 and
-    -1, tell: it is dead where some hidden layer gives 0 to each. ``theory.born_dead_bound`` is above it.
+    A dead net is constant at initialization. Weights are Gaussian and biases 0, so a net is linear
+    on each side of 0, and the inputs 1 and -1 decide: it is dead if some hidden layer outputs only
+    zeros for each of them. ``theory.born_dead_bound`` is an upper bound.
 
     Args:
       width: of each hidden layer.
-      depth: layers with weights, one more than the hidden ones.
+      depth: number of weight layers, one more than the hidden layers.
       draws: number of nets.
       seed: of their weights.
 

@@ -1,4 +1,4 @@
-"""What is measured at a site: functions of its arrays, each registered under its name."""
+"""The measures of a site: functions of its arrays, registered by name."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ FLAT = 0.05  # a slope below this share of the activation's greatest one on the 
 
 
 def measure(function: Measure) -> Measure:
-    """Register a function of a ``Site`` that gives a scalar, nan where it has no meaning."""
+    """Register a function of a ``Site`` that returns a scalar, or nan if it is not defined there."""
     catalogue[function.__name__] = function
     return function
 
 
 def chosen(measures: Sequence[str | Measure]) -> tuple[tuple[str, Measure], ...]:
-    """Measures with their names: functions of a ``Site``, or names of the catalogue.
+    """Measures with their names, from functions of a ``Site`` or names in the catalogue.
 
     Raises:
-      InputError: an unknown one.
+      InputError: an unknown name.
     """
     for name in measures:
         if isinstance(name, str) and name not in catalogue:
@@ -40,7 +40,7 @@ def chosen(measures: Sequence[str | Measure]) -> tuple[tuple[str, Measure], ...]
 def applied(
     functions: Sequence[tuple[str, Measure]], sites: dict[str, Site]
 ) -> dict[str, dict[str, jax.Array]]:
-    """What ``chosen`` measures give at every site."""
+    """The values of the ``chosen`` measures at every site."""
     return {
         site: {name: function(arrays) for name, function in functions}
         for site, arrays in sites.items()
@@ -48,7 +48,7 @@ def applied(
 
 
 def summary(name: str) -> str:
-    """The first line of what a measure says of itself.
+    """The first line of a measure's docstring.
 
     >>> summary("zeros")
     'Share of outputs that are exactly 0.'
@@ -66,7 +66,7 @@ LABELS = {
 
 
 def label(name: str) -> str:
-    """What a measure is called beside an axis.
+    """The label of a measure on an axis.
 
     >>> label("gradient_norm"), label("effective_rank")
     ('length of the gradient', 'effective rank')
@@ -94,14 +94,14 @@ def second_moment(site: Site) -> jax.Array:
 
 @measure
 def skew(site: Site) -> jax.Array:
-    """Third standardised moment of the outputs; 0 for a symmetric distribution."""
-    return _standardised(site.post, 3)
+    """Third standardized moment of the outputs; 0 for a symmetric distribution."""
+    return _standardized(site.post, 3)
 
 
 @measure
 def kurtosis(site: Site) -> jax.Array:
-    """Fourth standardised moment of the outputs; 3 for a Gaussian."""
-    return _standardised(site.post, 4)
+    """Fourth standardized moment of the outputs; 3 for a Gaussian."""
+    return _standardized(site.post, 4)
 
 
 @measure
@@ -124,22 +124,22 @@ def pre_second_moment(site: Site) -> jax.Array:
 
 @measure
 def pre_skew(site: Site) -> jax.Array:
-    """Third standardised moment of the inputs."""
-    return _standardised(site.pre, 3)
+    """Third standardized moment of the inputs."""
+    return _standardized(site.pre, 3)
 
 
 @measure
 def pre_kurtosis(site: Site) -> jax.Array:
-    """Fourth standardised moment of the inputs."""
-    return _standardised(site.pre, 4)
+    """Fourth standardized moment of the inputs."""
+    return _standardized(site.pre, 4)
 
 
 @measure
 def mean_to_std(site: Site) -> jax.Array:
-    """Bias shift: root mean square over units of a unit's mean, over that of its standard deviation.
+    """Bias shift: RMS over units of the unit's mean, divided by the RMS of its standard deviation.
 
-    0 for outputs that are centred unit by unit (Clevert et al. 2016, §2: what a unit's mean adds to the
-    units above acts like a bias that moves with every update).
+    0 if every unit's outputs have mean 0 (Clevert et al. 2016, §2: a unit's mean acts on the next
+    layer like a bias that changes with every update).
     """
     means = site.post.mean((0, 1))
     deviations = site.post.var((0, 1))
@@ -166,7 +166,7 @@ def zeros_spread_over_examples(site: Site) -> jax.Array:
 
 @measure
 def lifetime_sparseness(site: Site) -> jax.Array:
-    """Mean over units of Vinje & Gallant's sparseness over inputs: 0 for a constant, 1 for one input."""
+    """Mean over units of Vinje & Gallant's sparseness over inputs: 0 if constant, 1 for one input."""
     values = site.post.reshape(-1, site.post.shape[-1])
     return jnp.nanmean(_sparseness(values, 0))
 
@@ -179,31 +179,31 @@ def population_sparseness(site: Site) -> jax.Array:
 
 @measure
 def dead(site: Site) -> jax.Array:
-    """Share of units whose output is 0 on every input; before training, those that are born dead."""
+    """Share of units whose output is 0 on every input. Before training: units that are born dead."""
     return jnp.mean(jnp.all(site.post == 0, (0, 1)))
 
 
 @measure
 def saturated_low(site: Site) -> jax.Array:
-    """Share of inputs below 0 at which the slope is nearly flat, of all inputs."""
+    """Share of all inputs that are below 0 and at which the slope is nearly flat."""
     return _saturated(site, site.pre < 0)
 
 
 @measure
 def saturated_high(site: Site) -> jax.Array:
-    """Share of inputs above 0 at which the slope is nearly flat, of all inputs."""
+    """Share of all inputs that are above 0 and at which the slope is nearly flat."""
     return _saturated(site, site.pre > 0)
 
 
 @measure
 def slope_second_moment(site: Site) -> jax.Array:
-    """Mean square of the slope: what a gradient's variance is multiplied by on the way back."""
+    """Mean square of the slope, the factor of a gradient's variance in backpropagation."""
     return jnp.nan * jnp.zeros(()) if site.slope is None else jnp.mean(site.slope**2)
 
 
 @measure
 def gradient_norm(site: Site) -> jax.Array:
-    """Root mean square over examples of the length of the loss's gradient by the outputs."""
+    """Root mean square over examples of the norm of the loss's gradient with respect to the outputs."""
     if site.gradient is None:
         return jnp.nan * jnp.zeros(())
     return jnp.sqrt(jnp.mean(jnp.sum(site.gradient**2, (1, 2))))
@@ -219,10 +219,11 @@ def effective_rank(site: Site) -> jax.Array:
 
 @measure
 def condition_number(site: Site) -> jax.Array:
-    """Of the outputs' second-moment matrix (units, units): what the next layer's gradient descent sees.
+    """Condition number of the outputs' second-moment matrix (units, units).
 
-    The greatest eigenvalue over the least, mean included (LeCun et al. 1998, §4.3 and 5); infinite where
-    there are fewer rows than units, or dead ones.
+    The largest eigenvalue over the smallest, mean included; it governs gradient descent in the next
+    layer (LeCun et al. 1998, §4.3 and 5). Infinite if there are fewer rows than units, or dead
+    units.
     """
     rows = _rows(site)
     values = jnp.linalg.eigvalsh(rows.T @ rows / len(rows))
@@ -246,7 +247,7 @@ SAMPLE = 4096  # inputs of a site, from which quantiles are taken
 
 
 def input_quantiles(site: Site) -> jax.Array:
-    """The quantiles LEVELS of the inputs, (33,); not one of the catalogue, which are scalars."""
+    """The quantiles LEVELS of the inputs, (33,). Not in the catalogue, whose measures are scalars."""
     flat = site.pre.ravel()
     return jnp.quantile(flat[:: max(1, len(flat) // SAMPLE)], jnp.asarray(LEVELS))
 
@@ -255,9 +256,9 @@ def _rows(site: Site) -> jax.Array:
     return site.post.reshape(-1, site.post.shape[-1])
 
 
-def _standardised(x: jax.Array, power: int) -> jax.Array:
-    centred = x - x.mean()
-    return jnp.mean(centred**power) / jnp.mean(centred**2) ** (power / 2)
+def _standardized(x: jax.Array, power: int) -> jax.Array:
+    centered = x - x.mean()
+    return jnp.mean(centered**power) / jnp.mean(centered**2) ** (power / 2)
 
 
 def _sparseness(values: jax.Array, axis: int) -> jax.Array:

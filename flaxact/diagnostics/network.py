@@ -1,4 +1,4 @@
-"""What a net is as a function: its Jacobian, curvature and linear pieces, and its parameters."""
+"""A net as a function: its Jacobian, curvature, linear regions and parameters."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def jacobian_singular_values(
     *,
     smallest: bool = False,
 ) -> np.ndarray:
-    """Singular values of a function's Jacobian at ``x``, from large to small.
+    """Singular values of a function's Jacobian at ``x``, in descending order.
 
-    Dynamical isometry is that all of them are near 1 (Pennington et al. 2017).
+    Dynamical isometry means that all of them are near 1 (Pennington et al. 2017).
 
     Args:
-      function: of one array, to one array; of any shapes.
-      x: where.
-      count: how many, by Lanczos iterations on products with the Jacobian, which is never made; all,
-        from the whole Jacobian, without.
-      smallest: the smallest ``count`` of the min(inputs, outputs), instead of the largest.
+      function: from one array to one array, of any shapes.
+      x: the point.
+      count: how many, computed by Lanczos iterations without forming the Jacobian; None for all,
+        from the whole Jacobian.
+      smallest: return the smallest ``count`` of the min(inputs, outputs) instead of the largest.
 
     Raises:
-      InputError: a count that is not from 1 to one below the number of singular values.
+      InputError: a count below 1, or not below the number of singular values.
 
     >>> jacobian_singular_values(lambda x: jnp.array([3.0, -2.0]) * x, jnp.ones(2)).tolist()
     [3.0, 2.0]
@@ -57,7 +57,7 @@ def jacobian_singular_values(
         return np.linalg.svd(matrix, compute_uv=False)
     most = min(outputs.size, x.size) - 1
     if not 1 <= count <= most:
-        raise InputError(f"count has to be from 1 to {most} for this Jacobian, not {count}")
+        raise InputError(f"count must be from 1 to {most} for this Jacobian, not {count}")
     from scipy.sparse.linalg import svds
 
     @jax.jit
@@ -71,31 +71,31 @@ def jacobian_singular_values(
 
     operator = _operator((outputs.size, x.size), x.dtype, forward, back)
     start = np.random.default_rng(0).normal(size=most + 1)
-    found = svds(
+    values = svds(
         operator, count, which="SM" if smallest else "LM", v0=start, return_singular_vectors=False
     )
-    return np.sort(np.asarray(found))[::-1]
+    return np.sort(np.asarray(values))[::-1]
 
 
 def sharpness(loss: Callable[[Any], jax.Array], params: Any, count: int = 1) -> np.ndarray:
-    """The largest eigenvalues of a loss's Hessian, from large to small.
+    """The largest eigenvalues of a loss's Hessian, in descending order.
 
-    By Lanczos iterations on products with the Hessian, which is never made.
+    Computed by Lanczos iterations without forming the Hessian.
 
     Args:
       loss: a scalar function of the parameters.
-      params: where; any tree of arrays.
-      count: how many, less than there are parameters.
+      params: the point, any tree of arrays.
+      count: how many; less than the number of parameters.
 
     Raises:
-      InputError: a count that is not from 1 to one below the number of parameters.
+      InputError: a count below 1, or not below the number of parameters.
 
     >>> sharpness(lambda w: 3 * w[0] ** 2 - w[1] ** 2 + w[2] ** 2, jnp.ones(3)).round(4).tolist()
     [6.0]
     """
     flat, unravel = ravel_pytree(params)
     if not 1 <= count < flat.size:
-        raise InputError(f"count has to be from 1 to {flat.size - 1}, not {count}")
+        raise InputError(f"count must be from 1 to {flat.size - 1}, not {count}")
     from scipy.sparse.linalg import eigsh
 
     @jax.jit
@@ -105,8 +105,8 @@ def sharpness(loss: Callable[[Any], jax.Array], params: Any, count: int = 1) -> 
 
     operator = _operator((flat.size, flat.size), flat.dtype, product, product)
     start = np.random.default_rng(0).normal(size=flat.size)
-    found = eigsh(operator, count, which="LA", v0=start, return_eigenvectors=False)
-    return np.sort(np.asarray(found))[::-1]
+    values = eigsh(operator, count, which="LA", v0=start, return_eigenvectors=False)
+    return np.sort(np.asarray(values))[::-1]
 
 
 def _operator(shape: tuple[int, int], dtype: Any, forward: Any, back: Any) -> Any:
@@ -122,23 +122,23 @@ def _operator(shape: tuple[int, int], dtype: Any, forward: Any, back: Any) -> An
 def linear_regions(
     module: nn.Module, variables: Variables, start: Any, end: Any, points: int = 1000
 ) -> int:
-    """How many linear pieces a net has on the line from one image to another, as far as is seen.
+    """Count the linear regions of a net on the line from one image to another.
 
-    A piece ends where any unit's pre-activation passes a break of its activation; those that are
-    shorter than the distance of the points are missed.
+    A region ends where the pre-activation of any unit crosses a break of its activation. Regions
+    shorter than the spacing of the points are missed.
 
     Args:
       module: a model whose activations are applied through ``Act``, all of them piecewise linear.
       variables: its variables.
-      start: (height, width, channels), where the line begins.
-      end: where it ends.
-      points: on the line, at equal distances, the ends included; 2 or more.
+      start: (height, width, channels), the start of the line.
+      end: its end.
+      points: number of equidistant points on the line, ends included; at least 2.
 
     Raises:
-      InputError: fewer points; an activation that is not piecewise linear.
+      InputError: fewer than 2 points, or an activation that is not piecewise linear.
     """
     if points < 2:
-        raise InputError(f"linear_regions needs 2 points or more, not {points}")
+        raise InputError(f"linear_regions needs at least 2 points, not {points}")
     start = jnp.asarray(start, jnp.float32)
     end = jnp.asarray(end, jnp.float32)
     share = jnp.linspace(0, 1, points).reshape(-1, *(1,) * start.ndim)
@@ -147,31 +147,31 @@ def linear_regions(
 
     @jax.jit
     def moved(variables: Variables, line: jax.Array) -> jax.Array:
-        found = jnp.zeros(points - 1, bool)
+        is_border = jnp.zeros(points - 1, bool)
         for name, site in capture(module, variables, line).sites.items():
             piece = jnp.searchsorted(jnp.array(breaks[name]), site.pre)
-            found |= jnp.any(piece[1:] != piece[:-1], (1, 2))
-        return found
+            is_border |= jnp.any(piece[1:] != piece[:-1], (1, 2))
+        return is_border
 
     return 1 + int(moved(variables, line).sum())
 
 
 def _activations(module: nn.Module, variables: Variables, images: Any) -> dict[str, Activation]:
     """The activation at each site."""
-    found: dict[str, Activation] = {}
+    by_site: dict[str, Activation] = {}
 
     def watch(next_fun, args, kwargs, context):
         if isinstance(context.module, Act) and context.method_name == "__call__":
-            found["/".join(context.module.path)] = get(context.module.act)
+            by_site["/".join(context.module.path)] = get(context.module.act)
         return next_fun(*args, **kwargs)
 
     with nn.intercept_methods(watch):
         jax.eval_shape(lambda v, x: apply_module(module, v, x, train=False), variables, images)
-    return found
+    return by_site
 
 
 def _breaks(activation: Activation) -> tuple[float, ...]:
-    """Where one linear piece of an activation ends and the next begins."""
+    """The inputs between which an activation is linear."""
     if activation.spec.coupled:
         raise InputError(f"{activation} is not piecewise linear: it is not pointwise")
     edges = np.array([-40.0, *activation.breaks, 40.0])
@@ -183,13 +183,13 @@ def _breaks(activation: Activation) -> tuple[float, ...]:
 
 
 def opposite_pairs(kernel: Any) -> np.ndarray:
-    """For each filter the cosine with the one that is most opposite to it (Shang et al. 2016, §2).
+    """For each filter, the cosine with its most opposite filter (Shang et al. 2016, §2).
 
-    Compare with filters drawn at random: trained ReLU nets have pairs of nearly opposite phase in
-    their first layers, which is CReLU's argument.
+    Compare with random filters: the first layers of trained ReLU nets have pairs of nearly opposite
+    phase, which is the argument for CReLU.
 
     Args:
-      kernel: ``(*window, inputs, filters)``, 2 filters or more.
+      kernel: ``(*window, inputs, filters)``, at least 2 filters.
 
     Returns:
       (filters,), from -1 to 1; nan for a filter of zeros.
@@ -203,8 +203,8 @@ def opposite_pairs(kernel: Any) -> np.ndarray:
         filters = filters / lengths
     cosines = filters.T @ filters
     np.fill_diagonal(cosines, np.inf)
-    found = np.min(np.where(np.isnan(cosines), np.inf, cosines), axis=1)
-    return np.where(lengths > 0, found, np.nan)
+    least = np.min(np.where(np.isnan(cosines), np.inf, cosines), axis=1)
+    return np.where(lengths > 0, least, np.nan)
 
 
 def parameter_figures(
@@ -216,19 +216,19 @@ def parameter_figures(
     *,
     steps_per_epoch: int = 1000,
 ) -> dict[str, dict[str, float]]:
-    """Each parameter's norm, and how long its gradient and an optimiser's first step are beside it.
+    """The norm of each parameter, of its gradient and of an optimizer's first step.
 
     Args:
       module: a Linen model.
       variables: its variables.
       images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
-      labels: (batch,), for the mean cross-entropy, as in testing: without dropout.
-      recipe: whose optimiser makes the step, with its learning rate and weight decay.
-      steps_per_epoch: what the recipe counts epochs in.
+      labels: (batch,), for the mean cross-entropy in test mode, without dropout.
+      recipe: its optimizer makes the step, with its learning rate and weight decay.
+      steps_per_epoch: converts the recipe's epochs to steps.
 
     Returns:
-      By the parameter's path: ``norm``, ``gradient_norm``, ``gradient_to_weight`` and
-      ``update_to_weight``; the ratios are ``inf`` or nan for a parameter that is 0.
+      By parameter path: ``norm``, ``gradient_norm``, ``gradient_to_weight`` and
+        ``update_to_weight``. The ratios are ``inf`` or nan for a parameter that is 0.
     """
     optimizer = make_optimizer(
         recipe, steps_per_epoch, learning_rate=recipe.learning_rate, momentum=recipe.momentum

@@ -1,4 +1,4 @@
-"""The sites of an NNX module, forward and back, through ``nnx.capture``."""
+"""The sites of an NNX module, forward and backward, through ``nnx.capture``."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ __dir__ = listing(__name__)
 
 
 def capture(module: nnx.Module, images: jax.Array, labels: jax.Array | None = None) -> Captured:
-    """As ``flaxact.diagnostics.capture``, of a module whose activations are ``flaxact.nnx.Act``.
+    """Like ``flaxact.diagnostics.capture``, for a module whose activations are ``flaxact.nnx.Act``.
 
-    The module is left as it was; ``module.train()`` or ``module.eval()`` says how it computes. Sites are
-    named by their path, in the order in which Flax goes through the module. One that is used several
-    times has no gradient: ``nnx.Module.perturb`` has one array for all uses.
+    The module is not changed; set its mode with ``module.train()`` or ``module.eval()`` first.
+    Sites are named by their paths, in the order in which Flax traverses the module. A site that is
+    used several times has no gradient, because ``nnx.Module.perturb`` has one array for all uses.
 
     Args:
-      module: called with images, gives logits.
+      module: called with images, returns logits.
       images: (batch, ...), as the module takes them.
-      labels: (batch,); with them the mean cross-entropy is propagated back too.
+      labels: (batch,); with them the mean cross-entropy is backpropagated too.
 
     Raises:
-      InputError: labels that are not those of the logits, or Flax older than 0.12.6.
+      InputError: labels that do not match the logits, or a Flax older than 0.12.6.
     """
     check_nnx_capture()
-    structure, params, rest = nnx.split(module, nnx.Param, ...)
+    structure, params, state = nnx.split(module, nnx.Param, ...)
 
     def forward(params: Any, added: Any) -> tuple[jax.Array, Any]:
-        copy: Any = nnx.merge(structure, params, rest, copy=True)
+        copy: Any = nnx.merge(structure, params, state, copy=True)
         # The narrower type first: a Perturbation is an Intermediate too.
         kinds = nnx.Perturbation, nnx.Intermediate
         run: Any = nnx.capture(lambda m, x: m(x), *kinds, init=added)
-        logits, zeros, found = run(copy, images)
+        logits, zeros, intermediates = run(copy, images)
         loss = jnp.zeros((), jnp.float32)
         if labels is not None:
             check_labels(labels, logits)
             loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-        return loss, (nnx.to_pure_dict(found), zeros, logits)
+        return loss, (nnx.to_pure_dict(intermediates), zeros, logits)
 
-    _, (found, zeros, logits) = forward(params, None)
+    _, (intermediates, zeros, logits) = forward(params, None)
     gradients = back = None
     if labels is not None:
         zeros = jax.tree.map(jnp.zeros_like, zeros)
@@ -58,9 +58,11 @@ def capture(module: nnx.Module, images: jax.Array, labels: jax.Array | None = No
         back = nnx.to_pure_dict(back)
     sites = {}
     for path, act in nnx.iter_modules(module):
-        if isinstance(act, Act) and (held := _at(found, path)):
-            of = None if back is None else _at(back, path)["gradient"] * len(images)
-            sites["/".join(map(str, path))] = _site(act, held["input"], held["output"], of)
+        if isinstance(act, Act) and (record := _at(intermediates, path)):
+            gradient = None if back is None else _at(back, path)["gradient"] * len(images)
+            sites["/".join(map(str, path))] = _site(
+                act, record["input"], record["output"], gradient
+            )
     return Captured(sites, gradients, logits)
 
 
@@ -70,10 +72,10 @@ def probe(
     labels: Any = None,
     measures: Sequence[str | Measure] = DEFAULT,
 ) -> Figures:
-    """As ``flaxact.diagnostics.probe``, of a module whose activations are ``flaxact.nnx.Act``.
+    """Like ``flaxact.diagnostics.probe``, for a module whose activations are ``flaxact.nnx.Act``.
 
     Raises:
-      InputError: an unknown measure, images that are not finite, or labels that are not those of the
+      InputError: an unknown measure, images that are not finite, or labels that do not match the
         logits.
 
     >>> class Net(nnx.Module):
@@ -86,8 +88,10 @@ def probe(
     """
     functions = chosen(measures)
     sites = capture(module, *batch(images, labels)).sites
-    found = applied(functions, sites)
-    return {site: {name: float(v) for name, v in of.items()} for site, of in found.items()}
+    by_site = applied(functions, sites)
+    return {
+        site: {name: float(v) for name, v in values.items()} for site, values in by_site.items()
+    }
 
 
 def _at(tree: Any, path: tuple[Any, ...]) -> Any:
@@ -98,6 +102,6 @@ def _at(tree: Any, path: tuple[Any, ...]) -> Any:
 
 def _site(act: Act, inputs: Any, outputs: Any, gradient: jax.Array | None) -> Site:
     learned = values(act.learned)
-    known = gradient if len(inputs) == 1 else None
+    own_gradient = gradient if len(inputs) == 1 else None
     pairs = zip(inputs, outputs, strict=True)
-    return together([Site(x, y, derivative(act.act, x, learned), known) for x, y in pairs])
+    return together([Site(x, y, derivative(act.act, x, learned), own_gradient) for x, y in pairs])

@@ -1,4 +1,4 @@
-"""Pictures of what was measured: a result in, a matplotlib figure out."""
+"""Plots of diagnostics: from a result to a matplotlib figure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flaxact import _figures
-from flaxact._figures import COLOURS, INK, MARKERS, WIDTH, figure
+from flaxact._figures import COLORS, INK, MARKERS, WIDTH, figure
 from flaxact.activations import Activation, get
 from flaxact.diagnostics.measures import label as measure_label
 from flaxact.quadrature import evaluate
@@ -23,18 +23,19 @@ SHADES = "viridis"
 
 
 def layers_by_epoch(rows: Sequence[Mapping[str, Any]], measure: str, member: int = 0) -> Figure:
-    """A measure of every site (rows of the map) at every probe (columns).
+    """A heat map of a measure: sites as rows, probes as columns.
 
     Args:
-      rows: what ``flaxact.diagnostics.record.read`` gives; those with an "epoch" are told apart by it.
+      rows: the rows that ``flaxact.diagnostics.record.read`` returns; columns are labeled by
+        "epoch" if present.
       measure: its name.
-      member: of those that were trained together.
+      member: index of the member, of those that were trained together.
     """
     sites = list(rows[0]["sites"])
     values = np.array(
         [[row["sites"][site][measure][member] for row in rows] for site in sites], dtype=float
     )
-    made, axes = figure(WIDTH, 1.1 + 0.2 * max(3, len(sites)))
+    fig, axes = figure(WIDTH, 1.1 + 0.2 * max(3, len(sites)))
     axes.grid(visible=False)
     image = axes.imshow(
         values, aspect="auto", cmap=SHADES, interpolation="nearest", norm=_shading(values)
@@ -45,27 +46,27 @@ def layers_by_epoch(rows: Sequence[Mapping[str, Any]], measure: str, member: int
     axes.set_xticks(range(0, len(rows), every), [row[unit] for row in rows[::every]])
     axes.set_xlabel(unit)
     axes.set_title(measure_label(measure), loc="left")
-    made.colorbar(image, ax=axes).ax.tick_params(labelsize=9, colors=INK)
-    return made
+    fig.colorbar(image, ax=axes).ax.tick_params(labelsize=9, colors=INK)
+    return fig
 
 
 def _shading(values: np.ndarray) -> Any:
-    """A log scale for numbers that span more than a factor of 20; 0 is blank there."""
+    """A log scale for values that span more than a factor of 20, with 0 left blank; else linear."""
     from matplotlib.colors import LogNorm, Normalize
 
-    known = values[np.isfinite(values)]
-    if not len(known):
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return Normalize(0, 1)
-    if _figures.is_wide(known, 20) and known.min() >= 0:
-        return LogNorm(known[known > 0].min(), known.max())
-    return Normalize(known.min(), known.max())
+    if _figures.is_wide(finite, 20) and finite.min() >= 0:
+        return LogNorm(finite[finite > 0].min(), finite.max())
+    return Normalize(finite.min(), finite.max())
 
 
 def ridgelines(values: Mapping[str, Any], label: str = "input of the activation") -> Figure:
-    """Histograms of each site's values, one above the other, the first site on top.
+    """Histograms of each site's values, stacked with the first site on top.
 
     Args:
-      values: arrays of any shape by site, as the ``pre`` of ``capture(...).sites``.
+      values: arrays of any shape by site, such as the ``pre`` of ``capture(...).sites``.
       label: of the horizontal axis.
     """
     flat = {site: np.ravel(np.asarray(array, float)) for site, array in values.items()}
@@ -73,7 +74,7 @@ def ridgelines(values: Mapping[str, Any], label: str = "input of the activation"
     ends = [np.quantile(array, [0.001, 0.999]) for array in flat.values() if len(array)]
     low, high = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 1.0)
     edges = np.linspace(low, high, 81)
-    made, axes = figure(WIDTH, 0.8 + 0.3 * len(flat))
+    fig, axes = figure(WIDTH, 0.8 + 0.3 * len(flat))
     for i, array in enumerate(flat.values()):
         height, _ = np.histogram(array, edges, density=len(array) > 0)
         base = len(flat) - 1 - i
@@ -82,7 +83,7 @@ def ridgelines(values: Mapping[str, Any], label: str = "input of the activation"
         axes.fill(
             [low, *middle, high],
             [base, *top, base],
-            facecolor=f"{COLOURS[0]}99",
+            facecolor=f"{COLORS[0]}99",
             edgecolor=INK,
             linewidth=0.7,
             zorder=i,
@@ -90,7 +91,7 @@ def ridgelines(values: Mapping[str, Any], label: str = "input of the activation"
     axes.set_yticks(range(len(flat)), list(flat)[::-1], verticalalignment="bottom")
     axes.axvline(0, color=INK, linewidth=0.6, linestyle=":")
     axes.set_xlabel(label)
-    return made
+    return fig
 
 
 def predicted_and_measured(
@@ -98,27 +99,27 @@ def predicted_and_measured(
     measured: Mapping[str, Mapping[str, float | None]],
     measure: str,
 ) -> Figure:
-    """A measure over depth: what theory expects as a line, what was measured as points.
+    """A measure over depth: the theory as a line, the measurement as points.
 
     Args:
-      predicted: by site and measure, and
-      measured: likewise, in the order of the data.
+      predicted: values by site and measure.
+      measured: values by site and measure, in the order of the data.
       measure: its name; sites without it are left out.
     """
     sites = list(measured)
-    made, axes = figure(WIDTH, 3.2)
-    for found, style, name in (
-        (predicted, {"linestyle": "-", "color": COLOURS[1]}, "theory"),
-        (measured, {"linestyle": "", "marker": MARKERS[0], "color": COLOURS[0]}, "measured"),
+    fig, axes = figure(WIDTH, 3.2)
+    for by_site, style, name in (
+        (predicted, {"linestyle": "-", "color": COLORS[1]}, "theory"),
+        (measured, {"linestyle": "", "marker": MARKERS[0], "color": COLORS[0]}, "measured"),
     ):
-        ys = np.array([found.get(site, {}).get(measure) for site in sites], float)
+        ys = np.array([by_site.get(site, {}).get(measure) for site in sites], float)
         axes.plot(range(len(sites)), ys, label=name, **style)
-    _finish(made, axes, sites, measure)
-    return made
+    _finish(fig, axes, sites, measure)
+    return fig
 
 
 def _finish(figure: Figure, axes: Any, sites: Sequence[str], measure: str) -> None:
-    """The axes of a plot of a measure over sites, and its legend."""
+    """Axes and legend of a plot of a measure over sites."""
     _figures.site_axis(axes, sites)
     axes.set_ylabel(measure_label(measure))
     _figures.log_where_wide(axes)
@@ -128,33 +129,34 @@ def _finish(figure: Figure, axes: Any, sites: Sequence[str], measure: str) -> No
 def over_depth(
     curves: Mapping[str, Mapping[str, Mapping[str, float | None]]], measure: str
 ) -> Figure:
-    """A measure from site to site, a line for each net.
+    """A measure over the sites, with one line per net.
 
     Args:
-      curves: by the net's name, site and measure; sites in the order of the data.
+      curves: values by net, site and measure; sites in the order of the data.
       measure: its name; sites at which it is None are left out.
     """
-    sites = list(dict.fromkeys(site for found in curves.values() for site in found))
-    made, axes = figure(WIDTH, 3.2)
-    for i, (name, found) in enumerate(curves.items()):
-        ys = [found.get(site, {}).get(measure) for site in sites]
-        shown = [np.nan if y is None else y for y in ys]
-        axes.plot(range(len(sites)), shown, label=name, **_figures.style(i), markersize=5)
-    _finish(made, axes, sites, measure)
-    return made
+    sites = list(dict.fromkeys(site for by_site in curves.values() for site in by_site))
+    fig, axes = figure(WIDTH, 3.2)
+    for i, (name, by_site) in enumerate(curves.items()):
+        ys = [by_site.get(site, {}).get(measure) for site in sites]
+        plotted = [np.nan if y is None else y for y in ys]
+        axes.plot(range(len(sites)), plotted, label=name, **_figures.style(i), markersize=5)
+    _finish(fig, axes, sites, measure)
+    return fig
 
 
 def phase_diagram(
     activation: str | Activation, weight_stds: Sequence[float], bias_stds: Sequence[float]
 ) -> Figure:
-    r"""Where signals of a wide random net drift apart (χ₁ > 1) or merge (χ₁ < 1), with the edge between.
+    """χ₁ of a wide random net over σ_w and σ_b, with the edge of chaos.
 
-    χ₁ at the second moment that depth leads to; white where that is infinite.
+    Signals move apart where χ₁ > 1 and merge where χ₁ < 1. χ₁ is taken at the fixed point of the
+    second moment; where that is infinite, the diagram is white.
 
     Args:
-      activation: a pointwise one.
-      weight_stds: the grid along σ_w, and
-      bias_stds: along σ_b.
+      activation: a pointwise activation.
+      weight_stds: the grid along σ_w.
+      bias_stds: the grid along σ_b.
 
     Raises:
       InputError: as ``flaxact.theory.chi_1``.
@@ -171,7 +173,7 @@ def phase_diagram(
             for row in limits
         ]
     )
-    made, axes = figure(5.6, 4.2)
+    fig, axes = figure(5.6, 4.2)
     axes.grid(visible=False)
     shades = axes.pcolormesh(
         weight_stds,
@@ -187,9 +189,9 @@ def phase_diagram(
     axes.set_xlabel("σ_w")
     axes.set_ylabel("σ_b")
     axes.set_title(f"{get(activation)}: χ₁, and the edge of chaos", fontsize=10, color=INK)
-    bar = made.colorbar(shades, ax=axes, ticks=range(-3, 4))
+    bar = fig.colorbar(shades, ax=axes, ticks=range(-3, 4))
     bar.ax.set_yticklabels(["1/8", "1/4", "1/2", "1", "2", "4", "8"])
-    return made
+    return fig
 
 
 def card(activation: str | Activation, low: float = -4.0, high: float = 4.0) -> Figure:
@@ -204,13 +206,13 @@ def card(activation: str | Activation, low: float = -4.0, high: float = 4.0) -> 
         return lambda x: jax.jvp(function, (x,), (jnp.ones_like(x),))[1]
 
     functions = (act, derivative(act), derivative(derivative(act)))
-    made, grid = figure(9.0, 2.8, 3)
+    fig, grid = figure(9.0, 2.8, 3)
     for axes, function, title in zip(grid, functions, ("f", "f′", "f″"), strict=True):
         y = evaluate(function, x)
         jumps = np.abs(np.diff(y)) > 0.3 * max(1e-12, np.ptp(y))
         y[1:][jumps] = np.nan  # no line through a jump
-        axes.plot(x, y, color=COLOURS[0])
+        axes.plot(x, y, color=COLORS[0])
         axes.axhline(0, color=INK, linewidth=0.6)
         axes.axvline(0, color=INK, linewidth=0.6)
         axes.set_title(f"{title} of {act}" if title == "f" else title, fontsize=10, color=INK)
-    return made
+    return fig

@@ -1,4 +1,4 @@
-"""The moments that mean-field theory expects at each site of a model, beside the measured ones."""
+"""The moments that mean-field theory predicts at each site of a model, and the measured ones."""
 
 from __future__ import annotations
 
@@ -24,23 +24,27 @@ MOMENTS = ("pre_mean", "pre_variance", "pre_second_moment", "mean", "variance", 
 # of noise: at most so many rows, and so many values if that is less
 _ROWS = 1024
 _VALUES = 2**22
-_NORMALISING = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm, nn.RMSNorm)
+_NORMALIZING = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm, nn.RMSNorm)
 MeanAndSquare = tuple[float, float]  # mean and second moment
 
 
 def predict_layer_moments(
     module: nn.Module, variables: Variables, images: Any
 ) -> tuple[Figures, Figures]:
-    r"""Expected and measured moments of every site's inputs and outputs, in the order of the data.
+    r"""Predicted and measured moments of every site's inputs and outputs, in the order of the data.
 
-    Expected is what weights drawn independently of everything would give in a wide layer. A layer makes
-    pre-activations of second moment :math:`n \, \mathrm{E} w^2 \, \mathrm{E} x^2 + \mathrm{E} b^2`, with
-    n the inputs within the image; they are taken as Gaussian. A normalisation makes mean and variance
-    those of its bias and scale; batch norm takes its running statistics, as in testing. An activation's
-    outputs are by ``gaussian_moments``. What lies between these (pooling, sums, concatenation), theory
-    does not follow: from there it starts anew with the measured moments, as it does with the images.
-    Moments are over all places of an image, and so leave out that after padded layers they are smaller
-    at its border: about a tenth is missing of what a second such layer gives for small images.
+    The prediction assumes wide layers with weights that are independent of everything else:
+
+    - A layer with weights gives Gaussian pre-activations of second moment :math:`n \, \mathrm{E}
+      w^2 \, \mathrm{E} x^2 + \mathrm{E} b^2`, with n the number of inputs inside the image.
+    - A normalization layer sets mean and variance to those of its bias and scale; batch norm uses
+      its running statistics, as in testing.
+    - An activation's outputs follow ``gaussian_moments``.
+
+    Other operations (pooling, sums, concatenation) are not predicted: after them, as for the
+    images, the prediction restarts from measured moments. Moments are over all places of an image.
+    They ignore that values are smaller at the border after padded layers, so for small images the
+    prediction misses about a tenth after a second such layer.
 
     Args:
       module: a Linen model whose activations are applied through ``flaxact.layers.Act``.
@@ -48,9 +52,9 @@ def predict_layer_moments(
       images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
 
     Returns:
-      Two dictionaries, expected and measured, of the figures in ``MOMENTS`` by site name. Expected is
-      nan for the outputs of an activation that is not pointwise, or has learned: then theory starts
-      anew after it.
+      Two dictionaries, predicted and measured, of the statistics in ``MOMENTS`` by site name. The
+      prediction is nan for the outputs of an activation that is not pointwise or whose parameters
+      have been trained; after it the prediction restarts.
     """
     walk = _Walk()
     for call in _calls(module, variables, jnp.asarray(images).astype(jnp.float32)):
@@ -64,7 +68,7 @@ def predict_layer_moments(
 
 @dataclass(frozen=True)
 class _Call:
-    """A layer that was called, free of the model that it is part of."""
+    """A recorded call of a layer, detached from its model."""
 
     site: str
     layer: nn.Module
@@ -78,24 +82,24 @@ class _Call:
 
 
 def _calls(module: nn.Module, variables: Variables, images: jax.Array) -> list[_Call]:
-    """Those from one array to another, in order."""
-    found: list[_Call] = []
+    """The calls of layers from one array to another, in order."""
+    calls: list[_Call] = []
 
     def watch(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
         y = next_fun(*args, **kwargs)
         layer = context.module
         if context.method_name == "__call__" and args and isinstance(y, jax.Array) and layer.path:
             free = layer.clone(parent=None), layer.variables
-            found.append(_Call("/".join(layer.path), *free, args[0], y=y, rest=(args[1:], kwargs)))
+            calls.append(_Call("/".join(layer.path), *free, args[0], y=y, rest=(args[1:], kwargs)))
         return y
 
     with nn.intercept_methods(watch):
         apply_module(module, variables, images, train=False)
-    return found
+    return calls
 
 
 class _Walk:
-    """What theory knows of the arrays that it has met on its way through a model."""
+    """The predicted moments of the arrays met so far on a pass through a model."""
 
     def __init__(self) -> None:
         self.known: list[tuple[jax.Array, MeanAndSquare]] = []
@@ -107,19 +111,19 @@ class _Walk:
             self.known.append((call.y, self._activation(layer, call)))
         elif isinstance(layer, nn.BatchNorm):
             self.known.append((call.y, self._affine(call)))
-        elif isinstance(layer, _NORMALISING):
-            self.known.append((call.y, _normalised(call.variables)))
+        elif isinstance(layer, _NORMALIZING):
+            self.known.append((call.y, _normalized(call.variables)))
         elif "kernel" in call.variables.get("params", {}):
             self.known.append((call.y, self._weighted(call)))
 
     def moments(self, x: jax.Array) -> MeanAndSquare:
-        """Of an array: expected if it is what some layer gave, in whatever shape; else measured."""
-        for array, found in reversed(self.known):
+        """The moments of an array: predicted if some layer returned it, in any shape; else measured."""
+        for array, moments in reversed(self.known):
             same = array is x or (
                 array.size == x.size and np.array_equal(np.ravel(array), np.ravel(x))
             )
-            if same and math.isfinite(found[1]):
-                return found
+            if same and math.isfinite(moments[1]):
+                return moments
         return float(jnp.mean(x)), float(jnp.mean(x**2))
 
     def _activation(self, layer: Act, call: _Call) -> MeanAndSquare:
@@ -127,17 +131,17 @@ class _Walk:
         (mean, second) = self.moments(call.x)
         variance = second - mean**2
         mean_out = variance_out = second_out = math.nan
-        if variance > 0 and _as_made(act, call):
-            found = gaussian_moments(act, mean, math.sqrt(variance))
-            mean_out = found.mean
-            variance_out = found.variance
-            second_out = found.second_moment
+        if variance > 0 and _has_initial_values(act, call):
+            moments = gaussian_moments(act, mean, math.sqrt(variance))
+            mean_out = moments.mean
+            variance_out = moments.variance
+            second_out = moments.second_moment
         figures = (mean, variance, second, mean_out, variance_out, second_out)
         self.sites.setdefault(call.site, []).append(figures)
         return mean_out, second_out
 
     def _weighted(self, call: _Call) -> MeanAndSquare:
-        """A layer of weights: n E w² is what it makes of noise of variance 1, whatever its kind."""
+        """A layer with weights: n E w² is its output's second moment for noise of variance 1."""
         x = call.x
         (_, second) = self.moments(call.x)
         rows = max(1, min(_ROWS, _VALUES // x[0].size))
@@ -147,7 +151,7 @@ class _Walk:
         return float(bias.mean()), gain * second + float(jnp.mean(bias**2))
 
     def _affine(self, call: _Call) -> MeanAndSquare:
-        """Batch norm by running statistics: each channel times a, plus b."""
+        """Batch norm with running statistics: each channel times a, plus b."""
         mean, second = self.moments(call.x)
         b = call.again(jnp.zeros_like(call.x[:1]))
         a = call.again(jnp.ones_like(call.x[:1])) - b
@@ -155,18 +159,20 @@ class _Walk:
         return float(jnp.mean(a) * mean + jnp.mean(b)), float(squares)
 
 
-def _normalised(variables: Variables) -> MeanAndSquare:
+def _normalized(variables: Variables) -> MeanAndSquare:
     params = variables.get("params", {})
     scale = params.get("scale", jnp.ones(1))
     bias = params.get("bias", jnp.zeros(1))
     return float(bias.mean()), float(jnp.mean(scale**2) + jnp.mean(bias**2))
 
 
-def _as_made(act: Activation, call: _Call) -> bool:
+def _has_initial_values(act: Activation, call: _Call) -> bool:
     """Whether an activation is pointwise, and what it learns still as in the beginning."""
     if act.spec.coupled or any(inner.spec.coupled for inner in act.inner.values()):
         return False
     if not act.learned:
         return True
-    made = act.parameters(call.x.shape[-1], jax.random.key(0))
-    return bool(jax.tree.all(jax.tree.map(np.array_equal, call.variables["params"][LEARNED], made)))
+    initial = act.parameters(call.x.shape[-1], jax.random.key(0))
+    return bool(
+        jax.tree.all(jax.tree.map(np.array_equal, call.variables["params"][LEARNED], initial))
+    )

@@ -1,4 +1,4 @@
-"""What each activation of a Linen model gets and gives on a batch of images, in figures."""
+"""Measures of the inputs and outputs of every activation of a Linen model on a batch of images."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def probe(
     *,
     train: bool = False,
 ) -> Figures:
-    """Measures of every ``Act``, in the order of the data.
+    """Measure every ``Act`` of a model on a batch, in the order of the data.
 
     Args:
       module: a Linen model whose activations are applied through ``flaxact.layers.Act``.
       variables: its variables.
       images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
-      labels: (batch,); for the measures of gradients, which are nan without.
-      measures: names of ``flaxact.diagnostics.measures.catalogue``, or functions of a ``Site``.
-      train: as in a training step: with the batch's statistics and with dropout. Before any training,
-        the averages that batch norm keeps for testing say nothing.
+      labels: (batch,), for the measures of gradients, which are nan without them.
+      measures: names in ``flaxact.diagnostics.measures.catalogue``, or functions of a ``Site``.
+      train: run as in a training step, with the batch's statistics and dropout. Use it before any
+        training, when batch norm's running averages are still meaningless.
 
     Returns:
-      The figures by site name, over all units, positions and images of the batch; empty for a model
-      without an ``Act``.
+      Values by site name and measure, over all units, positions and images of the batch; empty for
+      a model without an ``Act``.
 
     Raises:
-      InputError: an unknown measure, images that are not finite, labels that are not those of the
+      InputError: an unknown measure, images that are not finite, labels that do not match the
         logits, or a site inside ``nn.scan``.
 
     >>> from flaxact.models import create_model
@@ -68,18 +68,18 @@ def probe(
 
 
 def batch(images: Any, labels: Any) -> tuple[jax.Array, jax.Array | None]:
-    """A batch as arrays, once its images are finite numbers.
+    """Images and labels as arrays, checked to be finite numbers.
 
     Raises:
       InputError: they are not.
     """
-    found = []
-    for name, given in (("images", images), ("labels", labels)):
-        array = given if given is None or isinstance(given, jax.Array) else np.asarray(given)
+    arrays = []
+    for name, value in (("images", images), ("labels", labels)):
+        array = value if value is None or isinstance(value, jax.Array) else np.asarray(value)
         if isinstance(array, np.ndarray) and array.dtype.kind in "OSU":
             raise InputError(f"the {name} are of dtype {array.dtype}; give numbers")
-        found.append(jax.device_put(array))  # None stays so
-    images, labels = found
+        arrays.append(jax.device_put(array))  # None stays so
+    images, labels = arrays
     if jnp.issubdtype(images.dtype, jnp.inexact) and not np.isfinite(jax.device_get(images)).all():
         raise InputError("the images hold values that are not finite")
     return images, labels
@@ -88,9 +88,9 @@ def batch(images: Any, labels: Any) -> tuple[jax.Array, jax.Array | None]:
 def make_probe(
     module: nn.Module, measures: Sequence[str | Measure] = DEFAULT, *, train: bool = False
 ) -> Callable[[Variables, jax.Array, jax.Array | None], dict[str, dict[str, jax.Array]]]:
-    """``measure(variables, images, labels) -> {site: {measure: array}}``: pure, to jit, vmap or scan.
+    """``measure(variables, images, labels) -> {site: {measure: array}}``; pure, for jit, vmap or scan.
 
-    Those of the catalogue are scalars.
+    Measures of the catalogue are scalars.
 
     Raises:
       InputError: an unknown measure.
@@ -109,7 +109,7 @@ def make_probe(
 def _program(
     module: nn.Module, measures: tuple[str | Measure, ...], train: bool
 ) -> tuple[Any, list[str], list[int]]:
-    """The compiled probe; and when it was traced, the sites' names and the number of classes."""
+    """The compiled probe; once traced, also the sites' names and the number of classes."""
     functions = chosen(measures)
     sites = []
     classes = []
@@ -117,9 +117,9 @@ def _program(
     @jax.jit
     def measured(variables: Variables, images: jax.Array, labels: jax.Array | None) -> Any:
         key = jax.random.key(0) if train else None
-        found = capture(module, variables, images, labels, train=train, key=key)
-        sites[:] = found.sites  # in the order of the data, which a dictionary loses in JAX
-        classes[:] = found.logits.shape[-1:]
-        return applied(functions, found.sites)
+        captured = capture(module, variables, images, labels, train=train, key=key)
+        sites[:] = captured.sites  # in the order of the data, which a dictionary loses in JAX
+        classes[:] = captured.logits.shape[-1:]
+        return applied(functions, captured.sites)
 
     return measured, sites, classes

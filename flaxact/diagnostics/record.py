@@ -1,4 +1,4 @@
-"""Measures written down while a net trains."""
+"""Record measures while a net trains."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ __dir__ = listing(__name__)
 
 
 class Recorder:
-    """Probes every member of a training on the same images; the ``watch`` of ``flaxact.training.run``.
+    """Probe every member of a training on fixed images; a ``watch`` for ``flaxact.training.run``.
 
-    Each line of the file is one probe: "step", "seconds" (that it took), "sites", by site and measure
-    a list over members, None for what is not finite; and, where activations learn, "learned": by site and
-    parameter its "mean", "min" and "max" over channels, likewise. A run that resumes writes those after
-    its checkpoint anew.
+    Each line of the file is one probe: "step"; "seconds", the time it took; "sites", by site and
+    measure a list over members, with None for values that are not finite; and, if activations
+    learn, "learned", by site and parameter its "mean", "min" and "max" over channels. A run that
+    resumes rewrites the lines after its checkpoint.
 
     Args:
-      file: ``folder / "probes.jsonl"``, as a rule.
+      file: usually ``folder / "probes.jsonl"``.
       module: the Linen model that is trained.
       images: (batch, height, width, channels) to probe on.
       labels: (batch,), for measures of gradients.
-      measures: names of ``flaxact.diagnostics.measures.catalogue``, or functions of a ``Site``, whose
-        arrays are written as lists.
-      steps: between probes; None for every epoch, and before the first.
+      measures: names in ``flaxact.diagnostics.measures.catalogue``, or functions of a ``Site``,
+        whose arrays are written as lists.
+      steps: between probes; None for one before the first epoch and one after each.
 
     Raises:
       InputError: an unknown measure.
@@ -72,15 +72,15 @@ class Recorder:
         measure = make_probe(module, measures)
         self._order: list[str] = []
 
-        def one(variables: Any, images: Any, labels: Any) -> Any:
-            found = measure(variables, images, labels)
-            self._order[:] = found
-            return found, learned(variables.get("params", {}))
+        def measure_member(variables: Any, images: Any, labels: Any) -> Any:
+            by_site = measure(variables, images, labels)
+            self._order[:] = by_site
+            return by_site, learned(variables.get("params", {}))
 
-        self._measure = jax.jit(over_members(one))
+        self._measure = jax.jit(over_members(measure_member))
 
     def __call__(self, update: Update) -> None:
-        """Probe, where it is time to."""
+        """Probe if a probe is due."""
         if not self.begun:
             self._begin(update.step)
         if update.epoch is None if self.steps is None else update.step % self.steps:
@@ -90,16 +90,16 @@ class Recorder:
         groups = [state.variables for state in update.groups]
         jax.block_until_ready(groups)
         start = time.perf_counter()
-        found, learned_by_site = self._measured(groups)
+        by_site, learned_by_site = self._measured(groups)
         seconds = time.perf_counter() - start
         self.seconds += seconds if self.done else 0.0  # the first one's compilation left out
-        sites = {site: {k: _listed(v) for k, v in found[site].items()} for site in self._order}
+        sites = {site: {k: _listed(v) for k, v in by_site[site].items()} for site in self._order}
         row = {"step": update.step, "seconds": round(seconds, 6), "sites": sites}
         if learned_by_site:
-            by_site = {
+            in_order = {
                 site: learned_by_site[site] for site in self._order if site in learned_by_site
             }
-            row["learned"] = jax.tree.map(_listed, by_site)
+            row["learned"] = jax.tree.map(_listed, in_order)
         append_line(self.file, row)
         self.done.add(update.step)
 
@@ -114,15 +114,15 @@ class Recorder:
         return jax.tree.map(lambda *values: np.concatenate(values), *measured)
 
     def _begin(self, step: int) -> None:
-        """Keep what was written before the step at which a run goes on."""
+        """Keep only the lines up to the step at which a run resumes."""
         self.begun = True
         make_folder(self.file.parent)
         lines = read_bytes(self.file).splitlines(True) if self.file.exists() and step else []
-        whole = [line for line in lines if line.endswith(b"\n")]
-        rows = zip(_rows(whole, self.file), whole, strict=True)
-        kept = [(row["step"], line) for row, line in rows if row["step"] <= step]
-        write_whole(self.file, b"".join(line for _, line in kept))
-        self.done = {at for at, _ in kept}
+        complete = [line for line in lines if line.endswith(b"\n")]
+        rows = zip(_rows(complete, self.file), complete, strict=True)
+        earlier = [(row["step"], line) for row, line in rows if row["step"] <= step]
+        write_whole(self.file, b"".join(line for _, line in earlier))
+        self.done = {at for at, _ in earlier}
 
 
 @dataclass(frozen=True)
@@ -136,13 +136,13 @@ class Probed:
 
 
 def learned(params: Any) -> dict[str, dict[str, dict[str, jax.Array]]]:
-    """By site and name what activations have learned: its "mean", "min" and "max" over channels.
+    """The "mean", "min" and "max" over channels of every learned activation parameter, by site and name.
 
-    >>> found = learned({"act1": {"activation": {"alpha": jax.numpy.array([1.0, 3.0])}}})
-    >>> {name: float(value) for name, value in found["act1"]["alpha"].items()}
+    >>> statistics = learned({"act1": {"activation": {"alpha": jax.numpy.array([1.0, 3.0])}}})
+    >>> {name: float(value) for name, value in statistics["act1"]["alpha"].items()}
     {'mean': 2.0, 'min': 1.0, 'max': 3.0}
     """
-    found: dict[str, dict[str, dict[str, jax.Array]]] = {}
+    by_site: dict[str, dict[str, dict[str, jax.Array]]] = {}
     leaves: dict[tuple[str, ...], Any] = flatten_dict(params)
     for path, values in leaves.items():
         if LEARNED in path[:-1] and values.size:
@@ -150,15 +150,15 @@ def learned(params: Any) -> dict[str, dict[str, dict[str, jax.Array]]]:
             site = "/".join(path[:at])
             name = "/".join(path[at + 1 :])
             spread = {"mean": values.mean(), "min": values.min(), "max": values.max()}
-            found.setdefault(site, {})[name] = spread
-    return found
+            by_site.setdefault(site, {})[name] = spread
+    return by_site
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """The rows that a ``Recorder`` has written.
+    """Read the rows that a ``Recorder`` has written.
 
     Raises:
-      InputError: the file is not there, or a line of it is not such a row.
+      InputError: the file does not exist, or a line of it is not such a row.
     """
     try:
         return _rows(read_bytes(file).splitlines(), file)

@@ -1,4 +1,4 @@
-"""What can be computed of an activation, and a filter by all that is known of it."""
+"""Facts that are computed from an activation, and a filter over all its facts."""
 
 from flaxact._lazy import listing
 from flaxact.facts.filter import NUMBERS, YES_OR_NO, select

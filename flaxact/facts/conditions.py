@@ -1,4 +1,4 @@
-"""Conditions on facts: ``monotonic and mean < 0.1``. Read as a tree and walked; nothing is executed."""
+"""Conditions on facts, such as ``monotonic and mean < 0.1``; parsed and evaluated without ``eval``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
 
 
 def parse(text: str, yes_or_no: Collection[str], numbers: Collection[str]) -> ast.expr:
-    """A condition as a tree that ``holds`` can walk.
+    """Parse a condition into a tree for ``holds``.
 
     Args:
-      text: facts and numbers (``inf`` too) with and, or, not, comparisons and brackets.
+      text: facts and numbers (also ``inf``) with and, or, not, comparisons and parentheses.
       yes_or_no: the facts that are true or false.
       numbers: the facts that are numbers.
 
@@ -53,7 +53,7 @@ def parse(text: str, yes_or_no: Collection[str], numbers: Collection[str]) -> as
 def _check(  # noqa: PLR0911
     node: ast.expr, number: bool, yes_or_no: Collection[str], numbers: Collection[str]
 ) -> bool:
-    """Whether a tree is one of ours, and a number or a condition as wanted."""
+    """Whether a tree has only allowed nodes, and is a number or a condition as required."""
     facts = yes_or_no, numbers
     match node:
         case ast.Name(id="inf"):
@@ -71,8 +71,8 @@ def _check(  # noqa: PLR0911
         case ast.UnaryOp(op=ast.Not(), operand=operand) if not number:
             return _check(operand, False, *facts)
         case ast.Compare(left=left, ops=ops, comparators=right) if not number:
-            known = all(type(op) in _COMPARISONS for op in ops)
-            return known and all(_check(side, True, *facts) for side in (left, *right))
+            are_comparisons = all(type(op) in _COMPARISONS for op in ops)
+            return are_comparisons and all(_check(side, True, *facts) for side in (left, *right))
     return False
 
 
@@ -85,11 +85,11 @@ def _wrong_fact(name: str, yes_or_no: Collection[str], numbers: Collection[str])
 
 
 def holds(node: ast.expr, fact: Callable[[str], Any]) -> Any:  # noqa: C901, PLR0911
-    """The value of a parsed condition, None where it is unknown; facts are asked for as needed.
+    """The value of a parsed condition, None if it is unknown; facts are looked up only as needed.
 
     Args:
       node: from ``parse``.
-      fact: gives a fact's value by name, None where it is unknown.
+      fact: returns a fact's value by name, None if it is unknown.
 
     >>> holds(parse("a or b < 1", ["a"], ["b"]), {"a": None, "b": 0}.get)
     True
@@ -97,12 +97,12 @@ def holds(node: ast.expr, fact: Callable[[str], Any]) -> Any:  # noqa: C901, PLR
     match node:
         case ast.BoolOp(op=op, values=values):
             decisive = isinstance(op, ast.Or)
-            found = []
+            results = []
             for value in values:
-                found.append(holds(value, fact))
-                if found[-1] is decisive:
+                results.append(holds(value, fact))
+                if results[-1] is decisive:
                     return decisive
-            return None if None in found else not decisive
+            return None if None in results else not decisive
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             value = holds(operand, fact)
             return None if value is None else not value

@@ -54,13 +54,14 @@ _OF_ANY = {
 def select(where: str) -> tuple[str, ...]:
     """The names of the activations that meet a condition on their facts.
 
-    What is a fact of pointwise activations only is unknown of the others: it decides nothing.
+    Facts that only pointwise activations have are unknown for the others. An activation is selected
+    if the condition is true whatever the unknown facts are.
 
     Args:
       where: facts (``YES_OR_NO`` and ``NUMBERS``) and numbers with and, or, not and comparisons.
 
     Raises:
-      InputError: a condition that cannot be read, or an unknown fact.
+      InputError: a condition that cannot be parsed, or an unknown fact.
 
     >>> "tanh" in select("monotonic and odd and bounded"), "tanh" in select("not bounded")
     (True, False)

@@ -22,13 +22,13 @@ _TRANSCENDENTAL = {
 
 @functools.cache
 def moments(activation: Activation) -> Moments:
-    """``gaussian_moments`` for a standard Gaussian, once for each activation."""
+    """``gaussian_moments`` for a standard Gaussian, cached per activation."""
     return gaussian_moments(activation)
 
 
 @functools.cache
 def lipschitz(activation: Activation) -> float:
-    """The largest slope in size, to about six digits; ``inf`` where it jumps or ever grows.
+    """The Lipschitz constant, to about six digits; ``inf`` for a jump or an unbounded slope.
 
     >>> lipschitz(get("relu")), lipschitz(get("squared_relu")), round(lipschitz(get("gelu")), 4)
     (1.0, inf, 1.129)
@@ -48,12 +48,12 @@ def lipschitz(activation: Activation) -> float:
     spacing = x[-1] - x[-2]
     near = _steepness(activation, np.linspace(place - spacing, place + spacing, 2001))
     top = max(size.max(), near.max())
-    left, right = (far > max(2 * nearer, top) for far, nearer in (tails[:2], tails[2:]))
-    return math.inf if left or right else float(max(top, *tails))
+    rises_left, rises_right = (far > max(2 * nearer, top) for far, nearer in (tails[:2], tails[2:]))
+    return math.inf if rises_left or rises_right else float(max(top, *tails))
 
 
 def _steepness(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """The size of the value's slope, also where differentiation gives another."""
+    """The absolute slope of the values, also if the derivative is a surrogate."""
     if lends_slope(activation):
         step = 1e-6 * np.maximum(1, abs(x))
         return abs(evaluate(activation, x + step) - evaluate(activation, x - step)) / (2 * step)
@@ -62,7 +62,7 @@ def _steepness(activation: Activation, x: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def roots(activation: Activation) -> str:
-    """Where the value is zero between -20 and 20, as text: places, intervals, or that there are many.
+    """The zeros of the value between -20 and 20 as text: points, intervals, or that there are many.
 
     >>> roots(get("relu")), roots(get("tanh")), roots(get("hard_swish")), roots(get("sigmoid"))
     ('x ≤ 0', '0', 'x ≤ -3, 0', 'none')
@@ -70,20 +70,20 @@ def roots(activation: Activation) -> str:
     flat = list(_flat_zeros(activation))
     at = (0.0, *activation.jumps)
     near = [p for p in crossings(activation, 0.0) if all(abs(p - place) > 1e-9 for place in at)]
-    found = np.array([*at, *near])
-    zero = abs(evaluate(activation, found)) < np.array([1e-12] * len(at) + [1e-6] * len(near))
-    outside = [all(not low - 1e-6 < p < high + 1e-6 for low, high in flat) for p in found]
-    places = sorted(set(found[zero & outside & (abs(found) < 20)].tolist()))
+    candidates = np.array([*at, *near])
+    zero = abs(evaluate(activation, candidates)) < np.array([1e-12] * len(at) + [1e-6] * len(near))
+    outside = [all(not low - 1e-6 < p < high + 1e-6 for low, high in flat) for p in candidates]
+    places = sorted(set(candidates[zero & outside & (abs(candidates) < 20)].tolist()))
     if len(flat) + len(places) > 5:
         return "many"
-    said = [(low, _interval(low, high)) for low, high in flat] + [(p, f"{p:.6g}") for p in places]
-    return ", ".join(text for _, text in sorted(said)) or "none"
+    labels = [(low, _interval(low, high)) for low, high in flat] + [(p, f"{p:.6g}") for p in places]
+    return ", ".join(text for _, text in sorted(labels)) or "none"
 
 
 def _interval(low: float, high: float) -> str:
-    left = f"{low:.6g} ≤ " if math.isfinite(low) else ""
-    right = f" ≤ {high:.6g}" if math.isfinite(high) else ""
-    return f"{left}x{right}" if left or right else "everywhere"
+    lower = f"{low:.6g} ≤ " if math.isfinite(low) else ""
+    upper = f" ≤ {high:.6g}" if math.isfinite(high) else ""
+    return f"{lower}x{upper}" if lower or upper else "everywhere"
 
 
 def _flat_zeros(activation: Activation) -> Iterator[tuple[float, float]]:
@@ -102,7 +102,7 @@ def _flat_zeros(activation: Activation) -> Iterator[tuple[float, float]]:
 
 
 def _edge(activation: Activation, inside: float, outside: float) -> float:
-    """Where the exact zeros end, between a place with one and a place without."""
+    """The end of an interval of exact zeros, between a point inside and a point outside."""
     for _ in range(50):
         middle = (inside + outside) / 2
         flat = evaluate(activation, np.array([middle]))[0] == 0
@@ -112,12 +112,12 @@ def _edge(activation: Activation, inside: float, outside: float) -> float:
 
 @functools.cache
 def saturation(activation: Activation) -> str:
-    """On which sides the value comes to rest: ``left`` or ``right``, hard (it stays equal) or soft.
+    """The sides on which the value saturates, ``left`` or ``right``: hard (constant) or soft.
 
     >>> saturation(get("relu")), saturation(get("tanh")), saturation(get("identity"))
     ('left (hard)', 'left (soft), right (soft)', 'none')
     """
-    found = []
+    sides = []
     far = np.linspace(_FAR, 2 * _FAR, 64)
     outermost = max([6.5, *(abs(b) + 0.5 for b in activation.breaks)])
     for side, sign in (("left", -1.0), ("right", 1.0)):
@@ -126,8 +126,8 @@ def saturation(activation: Activation) -> str:
         if np.isfinite(y[2]) and np.ptp(y[2:]) < 1e-5:
             # A smooth one has only come to its last digit.
             hard = np.all(y == y[0]) and math.isfinite(activation.smoothness)
-            found.append(f"{side} ({'hard' if hard else 'soft'})")
-    return ", ".join(found) or "none"
+            sides.append(f"{side} ({'hard' if hard else 'soft'})")
+    return ", ".join(sides) or "none"
 
 
 @functools.cache
@@ -146,7 +146,7 @@ def symmetry(activation: Activation) -> str:
 
 
 def transcendentals(activation: Activation) -> int:
-    """How many exponentials, logarithms, roots and the like a forward value takes.
+    """The number of transcendental operations (exp, log, roots and similar) in a forward pass.
 
     >>> transcendentals(get("relu")), transcendentals(get("silu"))
     (0, 1)
@@ -171,7 +171,7 @@ def _count(jaxpr: Any) -> int:
 
 
 def _program(value: Any) -> Any:
-    """The jaxpr that a parameter of an equation is, or None."""
+    """The jaxpr in a parameter of an equation, or None."""
     value = getattr(value, "jaxpr", value)
     return value if hasattr(value, "eqns") else None
 
@@ -182,9 +182,9 @@ def _is_program(value: Any) -> bool:
 
 @functools.cache
 def arrays_kept(activation: Activation) -> float:
-    """Arrays of a layer's size that a compiled training step of a dense stack keeps a layer.
+    """Layer-sized arrays per layer that a compiled training step of a dense stack keeps.
 
-    The difference between stacks of 6 and 3 layers of 1024 × 64, from what XLA says of their memory.
+    The difference between stacks of 6 and 3 layers of 1024 × 64, from XLA's memory analysis.
 
     >>> arrays_kept(get("relu")) < 1.1
     True
@@ -192,7 +192,7 @@ def arrays_kept(activation: Activation) -> float:
     rows = 1024
     width = 64
 
-    def kept(layers: int) -> float:
+    def stack_bytes(layers: int) -> float:
         def loss(weights: list[jax.Array], x: jax.Array) -> jax.Array:
             for w in weights:
                 x = activation(x @ w)
@@ -206,18 +206,18 @@ def arrays_kept(activation: Activation) -> float:
         memory = jax.jit(step).lower(weights, x).compile().memory_analysis()
         return memory.temp_size_in_bytes if memory else math.nan
 
-    return (kept(6) - kept(3)) / (3 * 4 * rows * width)
+    return (stack_bytes(6) - stack_bytes(3)) / (3 * 4 * rows * width)
 
 
 def computed(activation: Activation) -> dict[str, str]:
-    """Every computed fact of a pointwise activation as text, in the order to show them.
+    """All computed facts of a pointwise activation as text, in display order.
 
     >>> computed(get("relu"))["gain"]
     '1.414214'
     """
     if activation.spec.coupled:
         return {}
-    found = moments(activation)
+    gaussian = moments(activation)
     order = "∞" if math.isinf(activation.smoothness) else activation.smoothness
     return {
         "smoothness": "discontinuous" if activation.jumps else f"C{order}",
@@ -225,14 +225,14 @@ def computed(activation: Activation) -> dict[str, str]:
         "zeros": roots(activation),
         "saturates": saturation(activation),
         "symmetry": symmetry(activation),
-        "Gaussian mean": _number(found.mean),
-        "Gaussian variance": _number(found.variance),
-        "second moment": _number(found.second_moment),
-        "E[f'²]": _number(found.derivative_second_moment),
-        "exact zeros": f"{found.zeros:.6g}",
-        "gain": f"{found.gain:.7g}" if found.second_moment else "none",
-        "C-map slope at 0": _number(found.slope_at_zero),
-        "C-map slope at 1": _number(found.slope_at_one),
+        "Gaussian mean": _number(gaussian.mean),
+        "Gaussian variance": _number(gaussian.variance),
+        "second moment": _number(gaussian.second_moment),
+        "E[f'²]": _number(gaussian.derivative_second_moment),
+        "exact zeros": f"{gaussian.zeros:.6g}",
+        "gain": f"{gaussian.gain:.7g}" if gaussian.second_moment else "none",
+        "C-map slope at 0": _number(gaussian.slope_at_zero),
+        "C-map slope at 1": _number(gaussian.slope_at_one),
         "fixed point q*": _number(fixed_point(activation)),
         "arrays kept backward": f"{arrays_kept(activation):.2f}",
         "transcendentals": str(transcendentals(activation)),

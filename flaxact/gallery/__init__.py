@@ -1,4 +1,4 @@
-"""Pages of every activation, to read and to explore; the graph of one, and its card for a notebook."""
+"""A page of all activations, and the graph of one."""
 
 from flaxact._lazy import listing
 from flaxact.gallery.card import card

@@ -27,28 +27,29 @@ _PROSE = ("hyperparameters", "learns", "random", "note", "source")
 
 
 def write(folder: Path, names: Iterable[str] | None = None) -> Path:
-    """Write ``README.md`` and a graph of each activation into a folder, and give the page's path.
+    """Write ``README.md`` and a graph of each activation into a folder; returns the page's path.
 
-    Twice the same bytes. Graphs of activations that are no more are removed; other files stay.
+    The output is deterministic. Graphs of activations that no longer exist are deleted; other files
+    stay.
 
     Args:
-      folder: made if it is not there.
-      names: of activations, at their default hyperparameters; all of them if left out.
+      folder: created if it does not exist.
+      names: of activations, at their default hyperparameters; None for all.
 
     Raises:
-      InputError: an unknown name, or a folder that cannot be written or that holds a file of these
-        names which is not of the gallery.
+      InputError: an unknown name, a folder that is not writable, or an existing file of these names
+        that is not part of the gallery.
     """
     names = {get(name).spec.name for name in (all_names() if names is None else names)}
     entries = [get(name) for name in sorted(names)]
-    drawn = {f"{entry.spec.name}.svg": entry for entry in entries if not entry.spec.coupled}
-    current = {f"{name}.svg" for name in all_names() if not get(name).spec.coupled} | drawn.keys()
+    graphs = {f"{entry.spec.name}.svg": entry for entry in entries if not entry.spec.coupled}
+    current = {f"{name}.svg" for name in all_names() if not get(name).spec.coupled} | graphs.keys()
     try:
         folder.mkdir(parents=True, exist_ok=True)  # first: the rest takes a minute
-        for path in (folder / name for name in ("README.md", *drawn)):
+        for path in (folder / name for name in ("README.md", *graphs)):
             if path.exists() and not _is_ours(path):
-                raise InputError(f"{str(path)!r} is not of the gallery; choose another folder")
-        for name, entry in drawn.items():
+                raise InputError(f"{str(path)!r} is not part of the gallery; choose another folder")
+        for name, entry in graphs.items():
             (folder / name).write_bytes(graph(entry, **window(entry)).encode())
         (folder / "README.md").write_bytes(_page(entries).encode())
         for path in folder.glob("*.svg"):
@@ -100,15 +101,15 @@ def _section(entry: Activation) -> str:
         image = f'<img src="{spec.name}.svg" width="{WIDTH}" alt="Graph of {spec.name}">'
         rows[0] = f'<td rowspan="{half}">{image}</td>{rows[0]}'
     table = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    said = "\n".join(lines)
+    items = "\n".join(lines)
     return (
         f"{anchor}### {spec.name}{called}\n\n{_markdown(spec.summary)}\n\n"
-        f"```math\n{formula}\n```\n\n<table>\n{table}\n</table>\n\n{said}\n"
+        f"```math\n{formula}\n```\n\n<table>\n{table}\n</table>\n\n{items}\n"
     )
 
 
 def _markdown(text: str) -> str:
-    r"""A docstring's line as GitHub reads it.
+    r"""A docstring line in GitHub's Markdown.
 
     >>> _markdown(r"As ``relu``, but :math:`x\,g(x)`.")
     'As `relu`, but $`x\\,g(x)`$.'

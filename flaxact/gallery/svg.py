@@ -23,7 +23,7 @@ BOTTOM = 200
 LOWEST = -2.5
 HIGHEST = 3.5
 CAP = 8.0
-# Okabe & Ito's palette, told apart with any colour vision; each stands out (at 3:1 and more) from
+# Okabe & Ito's palette, told apart with any color vision; each stands out (at 3:1 and more) from
 # white and from GitHub's dark #0d1117, so that nothing need know the reader's theme.
 CURVES = (
     ("f", "#0072B2", 'stroke-width="2.4"'),
@@ -34,17 +34,17 @@ INK = "#777777"
 Plot = tuple[float, float, float, float]  # the lowest and highest x, the lowest and highest y
 _SAMPLES = 1921
 _SECTIONS = 16
-_JUMP = 0.02  # a value that changes by more between neighbours is looked at for a jump
+_JUMP = 0.02  # a value that changes by more between neighbors is looked at for a jump
 
 
 def graph(activation: str | Activation, *, low: float = -5.0, high: float = 5.0) -> str:
     """An SVG of an activation and its first two derivatives; readable on light and dark pages.
 
-    Lines break where a value jumps. The height follows the values, within -2.5 and 3.5, or up to the
-    function's bound.
+    Lines break where a value jumps. The vertical range follows the values, limited to -2.5 to 3.5
+    or to the function's bounds.
 
     Raises:
-      InputError: as ``get``; an activation that is no function of one number; ``low`` not below
+      InputError: as ``get``; an activation that is not a function of one number; ``low`` not below
         ``high``.
 
     >>> graph("relu").count("<polyline")  # f and f″ in one piece, f′ in two
@@ -52,7 +52,7 @@ def graph(activation: str | Activation, *, low: float = -5.0, high: float = 5.0)
     """
     activation = get(activation)
     if activation.spec.coupled:
-        raise InputError(f"{activation} has no graph: it is no function of one number")
+        raise InputError(f"{activation} has no graph: it is not a function of one number")
     if not -math.inf < low < high < math.inf:
         raise InputError(f"a graph needs low < high, not {low} and {high}")
     x, curves = _curves(activation, low, high)
@@ -86,7 +86,7 @@ def _derivatives(activation: Callable, x: np.ndarray) -> np.ndarray:
 
 
 def _curves(activation: Activation, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """The points to draw; on both sides of a jump there is one, less than 1e-7 of the width apart."""
+    """The points to draw, with one on either side of each jump, less than 1e-7 of the width away."""
     x = np.linspace(low, high, _SAMPLES)
     y = _derivatives(activation, x)
     curve, place = np.nonzero(np.abs(np.diff(y)) > _JUMP)
@@ -94,14 +94,14 @@ def _curves(activation: Activation, low: float, high: float) -> tuple[np.ndarray
     right = x[place + 1]
     for _ in range(4):  # each time, the section of a stretch over which the curve changes most
         sections = np.linspace(left, right, _SECTIONS + 1, axis=-1)
-        found = _derivatives(activation, sections.ravel()).reshape(3, *sections.shape)
-        steps = np.abs(np.diff(found[curve, np.arange(curve.size)]))
+        values = _derivatives(activation, sections.ravel()).reshape(3, *sections.shape)
+        steps = np.abs(np.diff(values[curve, np.arange(curve.size)]))
         most = steps.argmax(-1)
-        kept = np.flatnonzero(steps.max(-1) > _JUMP)
-        curve = curve[kept]
-        most = most[kept]
-        sections = sections[kept]
-        rows = np.arange(kept.size)
+        jumps = np.flatnonzero(steps.max(-1) > _JUMP)
+        curve = curve[jumps]
+        most = most[jumps]
+        sections = sections[jumps]
+        rows = np.arange(jumps.size)
         left = sections[rows, most]
         right = sections[rows, most + 1]
     x = np.unique(np.concatenate([x, left, right]))
@@ -116,7 +116,7 @@ def _heights(curves: np.ndarray, bound: float) -> tuple[float, float]:
 
 
 def window(activation: Activation) -> dict[str, float]:
-    """How far to look: as far as its bends, and nearer where it goes up and down too often to see."""
+    """The horizontal range: all bends of the function, but less if it oscillates too often to see."""
     furthest = max(map(abs, activation.breaks), default=0.0)
     if 5 <= furthest < CAP:
         return {"low": -furthest - 1, "high": furthest + 1}
@@ -135,8 +135,8 @@ def _pixels(x: np.ndarray, y: np.ndarray, plot: Plot) -> np.ndarray:
 
 
 def _curve(x: np.ndarray, y: np.ndarray, style: tuple[str, str, str], plot: Plot) -> Iterator[str]:
-    name, colour, stroke = style
-    yield f'<g class="{name}" fill="none" stroke="{colour}" {stroke} stroke-linejoin="round">'
+    name, color, stroke = style
+    yield f'<g class="{name}" fill="none" stroke="{color}" {stroke} stroke-linejoin="round">'
     for piece in _pieces(x, y, plot):
         points = _simplified(_pixels(*piece, plot))
         yield f'<polyline points="{" ".join(f"{a:.2f},{b:.2f}" for a, b in points)}"/>'
@@ -144,7 +144,7 @@ def _curve(x: np.ndarray, y: np.ndarray, style: tuple[str, str, str], plot: Plot
 
 
 def _pieces(x: np.ndarray, y: np.ndarray, plot: Plot) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The stretches of a curve without a jump, within the plot."""
+    """The parts of a curve between jumps, inside the plot."""
     low, high, bottom, top = plot
     jumps = (np.diff(x) < 1e-6 * (high - low)) & (np.abs(np.diff(y)) > _JUMP)
     breaks = np.flatnonzero(jumps) + 1
@@ -163,8 +163,8 @@ def _pieces(x: np.ndarray, y: np.ndarray, plot: Plot) -> Iterator[tuple[np.ndarr
 
 
 def _simplified(points: np.ndarray, tolerance: float = 0.15) -> np.ndarray:
-    """A line through fewer of the points, near all of them (Ramer 1972; Douglas, Peucker 1973)."""
-    kept = {0, len(points) - 1}
+    """A subset of the points whose line stays near all of them (Ramer 1972; Douglas, Peucker 1973)."""
+    indices = {0, len(points) - 1}
     stretches = [(0, len(points) - 1)]
     while stretches:
         a, b = stretches.pop()
@@ -173,13 +173,13 @@ def _simplified(points: np.ndarray, tolerance: float = 0.15) -> np.ndarray:
         distances = np.abs(away[:, 0] * along[1] - away[:, 1] * along[0]) / np.hypot(*along)
         if distances.max(initial=0) > tolerance:
             worst = a + 1 + int(distances.argmax())
-            kept.add(worst)
+            indices.add(worst)
             stretches += [(a, worst), (worst, b)]
-    return points[sorted(kept)]
+    return points[sorted(indices)]
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two, six at most.
+    """Round numbers between two limits, at most six.
 
     >>> _ticks(-5, 5), _ticks(-0.1, 1.1)
     ([-4.0, -2.0, 0.0, 2.0, 4.0], [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
@@ -214,7 +214,7 @@ def _axes(plot: Plot) -> Iterator[str]:
 def _legend(name: str) -> Iterator[str]:
     short = name if len(name) < 27 else f"{name[:25]}…"  # what there is room for
     yield f'<text x="{LEFT}" y="15" fill="{INK}" font-weight="600">{html.escape(short)}</text>'
-    for place, (label, colour, stroke) in enumerate(CURVES):
+    for place, (label, color, stroke) in enumerate(CURVES):
         start = RIGHT - 33 * (len(CURVES) - place)
-        yield f'<path stroke="{colour}" {stroke} d="M{start} 11h17"/>'
+        yield f'<path stroke="{color}" {stroke} d="M{start} 11h17"/>'
         yield f'<text x="{start + 21}" y="15" fill="{INK}">{label}</text>'

@@ -1,4 +1,4 @@
-"""Linen layers: the one door an activation enters a net by, and what the zoo's nets are made of."""
+"""Linen layers: ``Act``, through which models apply activations, and the layers of the model zoo."""
 
 from flaxact._lazy import listing
 from flaxact.layers.act import HYPERPARAMETERS, LEARNED, Act

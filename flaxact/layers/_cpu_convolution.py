@@ -11,7 +11,7 @@ from jax.custom_derivatives import SymbolicZero
 
 Padding = str | tuple[tuple[int, int], tuple[int, int]]
 
-FEW = 4  # input channels of a first layer: grey, colour, colour and opacity
+FEW = 4  # input channels of a first layer: gray, color, color and opacity
 NARROW = (
     16  # up to so many channels on both sides XLA leaves a convolution to Eigen, which is slower
 )
@@ -27,15 +27,15 @@ def convolve(
 ) -> jax.Array:
     """Convolution of images (batch, height, width, channels).
 
-    In float32 on the CPU, where XLA is slow in some, other forms with the same numbers but for
-    rounding. Which form is compiled is decided when the program is lowered for a platform.
+    In float32 on the CPU, some shapes take another form that XLA runs faster, with results equal up
+    to rounding. The form is selected when the program is lowered for a platform.
 
     Args:
       x: images.
-      kernel: (high, wide, channels over groups, features), of the dtype of ``x``.
-      stride: the same both ways.
+      kernel: (height, width, channels per group, features), of the dtype of ``x``.
+      stride: the same in both directions.
       padding: "SAME", "VALID" or (low, high) for height and for width.
-      groups: into how many parts the channels are cut, each seeing its own part of the input.
+      groups: number of groups; each sees its own part of the channels.
     """
     if x.dtype != jnp.float32 or groups > FEW_GROUPS:
         return _plain(x, kernel, stride, padding, groups=groups)
@@ -47,7 +47,7 @@ def convolve(
 
 
 def _by_platform(fast):
-    """A convolution that is ``fast`` where it is lowered for the CPU, and XLA's own form elsewhere."""
+    """A convolution with the form ``fast`` if lowered for the CPU, else XLA's own form."""
 
     def convolution(x, kernel, *options):
         return lax.platform_dependent(
@@ -66,7 +66,7 @@ def _in_groups(x, kernel, stride, padding, groups):
 
 
 def _plain(x, kernel, stride, padding, groups=1):
-    """As ``convolve``, in XLA's own form."""
+    """Like ``convolve``, in XLA's own form."""
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -84,7 +84,7 @@ def _fast(x, kernel, stride, padding):
 
 @functools.partial(_fast.defjvp, symbolic_zeros=True)
 def _fast_jvp(stride, padding, primals, tangents):
-    """In both tangents the convolution is linear; each is in the form whose transpose is fast."""
+    """The tangent rule: for each input the form of the convolution whose transpose is fast."""
     (x, kernel) = primals
     (dx, dkernel) = tangents
     y = _fast(x, kernel, stride, padding)
@@ -108,7 +108,7 @@ def _forward(x, kernel, stride, padding):
 
 
 def _side_by_side(x, kernel, stride, padding, count):
-    """As ``_plain``; neighbouring outputs are features of one wider window, which is mostly shared."""
+    """Like ``_plain``; neighboring outputs are computed as features of one wider window."""
     reach = (count - 1) * stride
     shifts = (
         jnp.pad(kernel, ((0, 0), (i, reach - i), (0, 0), (0, 0)))
@@ -125,7 +125,7 @@ def _side_by_side(x, kernel, stride, padding, count):
 
 
 def _in_images(dx, kernel, stride, padding):
-    """As ``_plain``. Its transpose is a convolution of the output's gradient, by ``_forward``."""
+    """Like ``_plain``. Its transpose is a convolution of the output's gradient, by ``_forward``."""
     if stride > 1 or max(kernel.shape[2:]) > NARROW:
         return _plain(dx, kernel, stride, padding)
     edges = zip(kernel.shape[:2], padding, strict=True)
@@ -136,7 +136,7 @@ def _in_images(dx, kernel, stride, padding):
 
 
 def _in_kernel(x, dkernel, stride, padding):
-    """As ``_plain``, of parts of the batch: in the transpose each one's gradient fits the cache."""
+    """Like ``_plain``, in parts of the batch, so that in the transpose each gradient fits the cache."""
     y = jax.eval_shape(lambda: _plain(x, dkernel, stride, padding))
     largest = max(x.size, y.size) * x.dtype.itemsize
     parts = 1

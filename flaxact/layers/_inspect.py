@@ -1,4 +1,4 @@
-"""The kernels of a Linen net: what their layers give out, and the net with one of them changed."""
+"""The kernels of a Linen net: the outputs of their layers, and the net with one kernel changed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Path = tuple[str, ...]
 
 
 def kernel_layer(context: Any, y: Any) -> int | None:
-    """The outputs, of one place and example, of a layer with a kernel; None for another call.
+    """The outputs of a layer with a kernel for one place and example; None for any other call.
 
     Args:
-      context: of the call, as ``nn.intercept_methods`` gives it.
-      y: what it returned.
+      context: the call's context, from ``nn.intercept_methods``.
+      y: the call's result.
     """
     layer = context.module
     is_layer = context.method_name == "__call__" and layer.has_variable("params", "kernel")
@@ -33,7 +33,7 @@ def kernel_layer(context: Any, y: Any) -> int | None:
 def layer_variances(
     module: nn.Module, variables: Any, batch: Any, call_kwargs: dict[str, Any]
 ) -> tuple[Callable[[Any, Any], jax.Array], dict[Path, int]]:
-    """The outputs' variances as a compiled function; the kernels in order, each with its width."""
+    """A compiled function of the output variances; the kernels in call order, each with its width."""
     kernels: dict[Path, int] = {}
 
     def watch(next_fun, args, kwargs, context):
@@ -43,9 +43,11 @@ def layer_variances(
             path = ("params", *layer.path, "kernel")
             variance = jnp.var(y.astype(jnp.promote_types(y.dtype, jnp.float32)))
             # Sown, so that it gets out of nn.remat; of several calls the first one's stays.
-            first = {"init_fn": tuple, "reduce_fn": lambda kept, new: kept or (new,)}
+            first = {"init_fn": tuple, "reduce_fn": lambda first_value, new: first_value or (new,)}
             if not layer.sow("lsuv", "variance", variance, **first):
-                raise InputError(f"lsuv cannot see into the nn.scan or nn.vmap of {'/'.join(path)}")
+                raise InputError(
+                    f"lsuv cannot initialize {'/'.join(path)}, which is inside nn.scan or nn.vmap"
+                )
             kernels.setdefault(path, outputs)
         return y
 
@@ -56,15 +58,15 @@ def layer_variances(
             _, state = module.apply(variables, batch, mutable=changing, **call_kwargs)
         if not kernels:
             raise InputError(f'lsuv found no layer with a "kernel" in {type(module).__name__}')
-        seen: dict[Any, Any] = traverse_util.flatten_dict(state["lsuv"])
-        return jnp.stack([seen[*path[1:-1], "variance"][0] for path in kernels])
+        recorded: dict[Any, Any] = traverse_util.flatten_dict(state["lsuv"])
+        return jnp.stack([recorded[*path[1:-1], "variance"][0] for path in kernels])
 
     jax.eval_shape(measure, variables, batch)
     return measure, kernels
 
 
 def with_kernel(variables: Any, path: Path, change: Callable[..., jax.Array], *args: Any) -> Any:
-    """The variables with one kernel changed, in whatever containers and boxes they are."""
+    """The variables with one kernel replaced; keeps the types of containers and boxes."""
 
     def visit(keys: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
         at = tuple(getattr(key, "key", None) for key in keys[: len(path)])

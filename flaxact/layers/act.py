@@ -1,4 +1,4 @@
-"""The one layer by which an activation enters a Linen net."""
+"""The layer through which a Linen model applies an activation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ HYPERPARAMETERS = "hyperparameters"  # the collection of hyperparameters that ar
 
 
 class Act(nn.Module):
-    """A named site of an activation. Models apply activations only through it.
+    """A named site of an activation. Models apply activations only through this layer.
 
-    What the activation learns is the site's parameter "activation", a dictionary. One that is random
-    in training draws from the stream "activation", where ``apply`` is given one (``rngs={"activation":
-    key}``), and else does what it does in testing. What the collection "hyperparameters" holds for the
-    site stands in for the numbers that the activation was made with. The output is sown, so that a probe
-    can read every site of any model that uses it; where nobody asks for intermediates this costs nothing.
+    Learned parameters are the site's parameter "activation", a dictionary. An activation that is
+    random in training draws from the stream "activation" if ``apply`` gets one
+    (``rngs={"activation": key}``); otherwise it does what it does in testing. Values in the
+    collection "hyperparameters" override the activation's own. The output is sown, so that a probe
+    can read every site; this costs nothing unless intermediates are requested.
 
     >>> import jax.numpy as jnp
     >>> x = jnp.array([-1.0, 2.0])
@@ -34,7 +34,7 @@ class Act(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Apply the activation: any shape, channels last, floating dtype.
+        """Apply the activation to an array of any shape and floating dtype, channels last.
 
         Raises:
           InputError: a width that the activation cannot take.

@@ -1,4 +1,4 @@
-"""Linen layers with weights, which are used as they are, normalised or standardised."""
+"""Linen layers with weights: plain, with weight normalization, or with weight standardization."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from jax.nn.initializers import Initializer
 from flaxact.activations._numerics import along_last
 from flaxact.layers._cpu_convolution import convolve
 
-Weights = Literal["plain", "normalised", "standardised"]
+Weights = Literal["plain", "normalized", "standardized"]
 
 
 class _Weighted(nn.Module):
-    """What a convolution and a dense layer have in common: kernel and bias, made in float32."""
+    """The common part of convolutions and dense layers: kernel and bias, created in float32."""
 
     features: int
     use_bias: bool = True
@@ -27,21 +27,22 @@ class _Weighted(nn.Module):
     weights: Weights = "plain"
 
     def _kernel(self, shape: tuple[int, ...], places: tuple[int, ...] = ()) -> jax.Array:
-        """The kernel (*window, inputs, outputs) to multiply with; of ``places``, one for each.
+        """The kernel ``(*window, inputs, outputs)`` to multiply by; with ``places``, one for each.
 
-        "normalised" is weight normalisation (Salimans & Kingma 2016, eq. 2): the length of each
-        output's weights is a parameter of its own, "scale", and starts as what ``kernel_init`` gave.
-        "standardised" is scaled weight standardisation (Brock et al. 2021, §4.3): each output's weights
-        have mean 0 and variance 1 / fan-in, times a learned "scale" that starts at 1.
+        "normalized" is weight normalization (Salimans & Kingma 2016, eq. 2): the norm of each
+        output's weights is a parameter of its own, "scale", which starts at the norm that
+        ``kernel_init`` gave. "standardized" is scaled weight standardization (Brock et al. 2021,
+        §4.3): each output's weights have mean 0 and variance 1 / fan-in, times a learned "scale"
+        that starts at 1.
         """
         kernel = self.param("kernel", _of_each(self.kernel_init, places), shape, jnp.float32)
         inputs = tuple(range(len(places), kernel.ndim - 1))
         outputs = (*places, shape[-1])
-        if self.weights == "normalised":
+        if self.weights == "normalized":
             length = jnp.sqrt(jnp.sum(kernel * kernel, inputs))
             scale = self.param("scale", lambda _: length)
             return kernel * jnp.expand_dims(scale / (length + 1e-12), inputs)
-        if self.weights == "standardised":
+        if self.weights == "standardized":
             scale = self.param("scale", nn.initializers.ones_init(), outputs, jnp.float32)
             mean, variance = (f(kernel, inputs, keepdims=True) for f in (jnp.mean, jnp.var))
             size = variance * math.prod(shape[:-1])  # 1 where the variance is 1 / fan-in
@@ -58,14 +59,14 @@ class _Weighted(nn.Module):
 
 
 def _of_each(init: Initializer, places: tuple[int, ...]) -> Initializer:
-    """Draws a kernel of the given shape for each place, (*places, *shape); one where there are none."""
+    """Draw a kernel for each place, ``(*places, *shape)``; a single kernel without places."""
     if not places:
         return init
 
     def init_each(key, shape, dtype=jnp.float32, out_sharding=None):
         keys = jax.random.split(key, math.prod(places))
-        drawn = jax.vmap(lambda key: init(key, shape, dtype))(keys)
-        return drawn.reshape(*places, *shape)
+        kernels = jax.vmap(lambda key: init(key, shape, dtype))(keys)
+        return kernels.reshape(*places, *shape)
 
     return init_each
 
@@ -76,10 +77,11 @@ class Conv(_Weighted):
     Attributes:
       features: output channels.
       kernel_size: height and width of the window.
-      stride: the same both ways.
+      stride: the same in both directions.
       padding: "SAME", "VALID" or (low, high) for height and for width.
-      groups: into how many parts the channels are cut, each seeing its own part of the input.
-      weights: "plain", "normalised" or "standardised".
+      groups: number of groups; each sees its own part of the channels.
+      weights: "plain", "normalized" (weight normalization) or "standardized" (scaled weight
+        standardization).
     """
 
     kernel_size: tuple[int, int] = (3, 3)
@@ -89,30 +91,31 @@ class Conv(_Weighted):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Convolve; the dtype of ``x`` is kept."""
+        """Convolve; keeps the dtype of ``x``."""
         kernel = self._kernel((*self.kernel_size, x.shape[-1] // self.groups, self.features))
         y = convolve(x, kernel.astype(x.dtype), self.stride, self.padding, groups=self.groups)
         return self._biased(y)
 
 
 class LocalConv(_Weighted):
-    """A convolution whose weights are not shared: at each place of the image it has its own.
+    """A locally connected layer: a convolution with separate weights at each place of the image.
 
-    Of images (batch, height, width, channels), with stride 1 and zeros beyond the border. The kernel
-    is ``(height, width, *window, channels, features)``, the bias (height, width, features): that is
-    ``nn.ConvLocal`` with another order of axes, and without its convolution that only cuts windows.
+    Images are (batch, height, width, channels); stride 1, zero padding. The kernel is (height,
+    width, *window, channels, features), the bias (height, width, features): those of
+    ``nn.ConvLocal`` with another order of axes. Unlike ``nn.ConvLocal`` it uses no extra
+    convolution to extract the windows.
 
     Attributes:
       features: output channels.
       kernel_size: height and width of the window.
-      weights: "plain", "normalised" or "standardised", at each place.
+      weights: "plain", "normalized" or "standardized", at each place.
     """
 
     kernel_size: tuple[int, int] = (3, 3)
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Multiply every window with its own kernel; the dtype of ``x`` is kept."""
+        """Multiply each window by its own kernel; keeps the dtype of ``x``."""
         high, wide = self.kernel_size
         places = (height, width) = x.shape[1:3]
         kernel = self._kernel((high, wide, x.shape[-1], self.features), places)
@@ -132,15 +135,15 @@ class Dense(_Weighted):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Multiply; the dtype of ``x`` is kept."""
+        """Multiply by the kernel; keeps the dtype of ``x``."""
         kernel = self._kernel((x.shape[-1], self.features))
         return self._biased(x @ kernel.astype(x.dtype))
 
 
 class MeanOnlyBatchNorm(nn.Module):
-    """Subtracts each channel's mean over the batch, and adds a learned bias (Salimans & Kingma 2016, §3).
+    """Subtract each channel's batch mean and add a learned bias (Salimans & Kingma 2016, §3).
 
-    The running mean, for testing, is the variable "mean" of "batch_stats".
+    The running mean for testing is the variable "mean" of "batch_stats".
     """
 
     use_running_average: bool
@@ -148,7 +151,7 @@ class MeanOnlyBatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Centre ``x`` (batch, ..., channels)."""
+        """Normalize ``x`` (batch, ..., channels)."""
         running = self.variable("batch_stats", "mean", jnp.zeros, x.shape[-1:], jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), x.shape[-1:], jnp.float32)
         if self.use_running_average:

@@ -1,4 +1,4 @@
-"""Max and average pooling of images, with cuda-convnet's windows and with PyTorch's cells."""
+"""Max and average pooling of images, with cuda-convnet's windows or with PyTorch's adaptive cells."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from jax import lax
 
 
 def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
-    """Max pooling of images (batch, height, width, channels) whose border windows are clipped.
+    """Max pooling of images (batch, height, width, channels), with clipped windows at the border.
 
-    As in cuda-convnet, windows start at multiples of ``stride`` and the last one may reach beyond the
-    image: ⌈(height - size) / stride⌉ + 1 of them, at least one. Equal maxima share the gradient.
+    As in cuda-convnet, windows start at multiples of ``stride`` and the last one may extend beyond
+    the image, so there are ⌈(height - size) / stride⌉ + 1, at least one. Equal maxima share the
+    gradient.
 
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 3, 2)[0, :, :, 0]
     Array([[10., 11.],
@@ -44,13 +45,13 @@ def _max_pool_jvp(size: int, stride: int, primals: Any, tangents: Any) -> tuple[
 
 
 def _to_maxima(x: jax.Array, y: jax.Array, size: int, stride: int, g: jax.Array) -> jax.Array:
-    """The gradient ``g`` of each window, in equal shares to those of its pixels that are its maximum."""
+    """The gradient ``g`` of each window, split equally among the pixels that attain its maximum."""
     filled = _filled(x, size, stride, -jnp.inf)
     along = {"size": size, "stride": stride}
-    seen = (
+    windows = (
         pixels for rows in _shifted(filled, 1, **along) for pixels in _shifted(rows, 2, **along)
     )
-    maxima = sum((pixels == y).astype(y.dtype) for pixels in seen)
+    maxima = sum((pixels == y).astype(y.dtype) for pixels in windows)
     g = g * lax.optimization_barrier(1 / maxima)  # else XLA counts again for every pixel
     # In blocks of stride × stride pixels, of which the first is where a window starts.
     blocks = [math.ceil(n / stride) for n in x.shape[1:3]]
@@ -72,14 +73,14 @@ def _to_maxima(x: jax.Array, y: jax.Array, size: int, stride: int, g: jax.Array)
 
 
 def avg_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
-    """Average pooling with the windows of ``max_pool``; a clipped one averages what it holds.
+    """Average pooling with the windows of ``max_pool``; clipped windows average their pixels.
 
     >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 3, 2)[0, :, :, 0]
     Array([[ 5. ,  6.5],
            [11. , 12.5]], dtype=float32)
     """
-    held = _pool(jnp.ones((1, *x.shape[1:3], 1), x.dtype), size, stride, jnp.add, beyond=0)
-    return _pool(x, size, stride, jnp.add, beyond=0) / held
+    counts = _pool(jnp.ones((1, *x.shape[1:3], 1), x.dtype), size, stride, jnp.add, beyond=0)
+    return _pool(x, size, stride, jnp.add, beyond=0) / counts
 
 
 def _pool(
@@ -92,13 +93,13 @@ def _pool(
 
 
 def _filled(x: jax.Array, size: int, stride: int, beyond: float) -> jax.Array:
-    """Images with a border below and to the right, so that no window is clipped."""
+    """Images padded below and to the right, so that no window is clipped."""
     more = [-(n - size) % stride if n > size else size - n for n in x.shape[1:3]]
     return jnp.pad(x, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)), constant_values=beyond)
 
 
 def _shifted(x: jax.Array, axis: int, size: int, stride: int) -> list[jax.Array]:
-    """Along an axis the first pixel of every window, the second, and so on."""
+    """The first pixel of every window along an axis, then the second, and so on."""
     reach = x.shape[axis] - size + 1
     return [lax.slice_in_dim(x, i, i + reach, stride, axis) for i in range(size)]
 
@@ -106,8 +107,9 @@ def _shifted(x: jax.Array, axis: int, size: int, stride: int) -> list[jax.Array]
 def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
     """Average pooling of images (batch, height, width, channels) to ``size`` × ``size``.
 
-    As ``torch.nn.AdaptiveAvgPool2d``: cell i averages rows ⌊i · height / size⌋ to ⌈(i + 1) · height /
-    size⌉ - 1, columns alike; cells overlap where the size does not divide, and repeat a smaller image.
+    Like ``torch.nn.AdaptiveAvgPool2d``: cell i averages rows ⌊i · height / size⌋ to ⌈(i + 1) ·
+    height / size⌉ - 1, and columns alike. Cells overlap if the size does not divide the image's,
+    and pixels repeat if the image is smaller.
 
     >>> adaptive_avg_pool(jnp.arange(9.0).reshape(1, 3, 3, 1), 2)[0, :, :, 0]
     Array([[2., 3.],
@@ -117,7 +119,7 @@ def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
 
 
 def adaptive_max_pool(x: jax.Array, size: int) -> jax.Array:
-    """Max pooling with the cells of ``adaptive_avg_pool``, as ``torch.nn.AdaptiveMaxPool2d``.
+    """Max pooling with the cells of ``adaptive_avg_pool``, like ``torch.nn.AdaptiveMaxPool2d``.
 
     >>> adaptive_max_pool(jnp.arange(9.0).reshape(1, 3, 3, 1), 2)[0, :, :, 0]
     Array([[4., 5.],

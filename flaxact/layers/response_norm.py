@@ -10,15 +10,16 @@ from jax import lax
 def response_norm(
     x: jax.Array, size: int = 3, scale: float = 5e-5, power: float = 0.75
 ) -> jax.Array:
-    r"""Local response normalisation within a map, cuda-convnet's ``rnorm``.
+    r"""Local response normalization within a map, cuda-convnet's ``rnorm``.
 
-    :math:`y = x / (1 + \tfrac{scale}{size^2} \sum x^2)^{power}`, the sum over the ``size`` × ``size``
-    neighbours in the same channel, zero beyond the border.
+    :math:`y = x / (1 + \tfrac{scale}{size^2} \sum x^2)^{power}`; the sum runs over the ``size`` ×
+    ``size`` neighbors in the same channel, with zeros beyond the border.
 
     Args:
       x: images (batch, height, width, channels).
-      size: side of the neighbourhood, odd.
-      scale: weight of the squares, divided by the number of neighbours (layer.py of cuda-convnet).
+      size: height and width of the neighborhood, odd.
+      scale: weight of the sum of squares, divided by the number of neighbors (layer.py of
+        cuda-convnet).
       power: exponent.
     """
     half = [(size // 2, (size - 1) // 2)] * 2
@@ -30,15 +31,16 @@ def response_norm(
 def cross_map_response_norm(
     x: jax.Array, size: int = 5, scale: float = 1e-4, power: float = 0.75, bias: float = 1.0
 ) -> jax.Array:
-    r"""Local response normalisation across neighbouring maps, cuda-convnet's ``cmrnorm``.
+    r"""Local response normalization across neighboring maps, cuda-convnet's ``cmrnorm``.
 
-    :math:`y = x / (bias + \tfrac{scale}{size} \sum x^2)^{power}`, the sum over ``size`` channels around
-    each one, zero beyond the first and the last. ``torch.nn.LocalResponseNorm`` and Caffe divide by the
-    size too; Krizhevsky et al. 2012, §3.3, don't: their α is ``scale / size``.
+    :math:`y = x / (bias + \tfrac{scale}{size} \sum x^2)^{power}`; the sum runs over ``size``
+    channels around each one, with zeros beyond the first and the last.
+    ``torch.nn.LocalResponseNorm`` and Caffe divide by the size too; Krizhevsky et al. 2012, §3.3,
+    don't: their α is ``scale / size``.
 
     Args:
       x: any shape, channels last.
-      size: number of channels in a sum, its own included.
+      size: number of channels in a sum, the channel itself included.
       scale: weight of the mean square (layer.py of cuda-convnet divides it by the size).
       power: exponent, β.
       bias: k in the paper, ``minDiv`` in cuda-convnet2.

@@ -1,4 +1,4 @@
-"""The zoo: one file per family, which is the registry (see ``_catalogue``); and your own models."""
+"""The model zoo, one file per family (see ``_catalogue``), and your own registered models."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Which models there are, and what is known of each without importing it.
+"""The catalogue of models, read without importing them.
 
-A file of the zoo holds ``Model``, a Linen module (see ``_zoo.ZooModel``), and these literals, which are
-read without importing it: ``SOURCE``, its key in ``references.bib``; ``INPUT``, the shape of the images
-it was published for; ``FAMILY``; where there are any, ``PRESETS``, further names with the arguments that
-they stand for; and ``CHOICES``, the values that an argument may have, by argument. ``SOURCE`` and
-``INPUT`` may be by name where presets differ, ``"*"`` for the rest.
+A file of the zoo holds ``Model``, a Linen module (see ``_zoo.ZooModel``), and literals that are
+read without importing the file: ``SOURCE``, its key in ``references.bib``; ``INPUT``, the shape of
+the images it was published for; ``FAMILY``; optionally ``PRESETS``, further names with the
+arguments that they stand for; and ``CHOICES``, the allowed values by argument. If presets differ,
+``SOURCE`` and ``INPUT`` are dictionaries by name, with ``"*"`` for the rest.
 """
 
 from __future__ import annotations
@@ -64,21 +64,21 @@ class ModelEntry:
 
 
 def entries() -> dict[str, ModelEntry]:
-    """Every model by its name."""
+    """All models by name."""
     return _zoo() | own
 
 
 @functools.cache
 def _zoo() -> dict[str, ModelEntry]:
-    found = {}
+    by_name = {}
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if not module.name.startswith("_"):
             facts = _literals(module.name)
             names = {module.name: {}} | facts.get("PRESETS", {})
-            found |= {
+            by_name |= {
                 name: _entry(module.name, name, preset, facts) for name, preset in names.items()
             }
-    return found
+    return by_name
 
 
 def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, Any]) -> ModelEntry:
@@ -96,7 +96,7 @@ def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, 
 
 
 def _literals(file: str) -> dict[str, Any]:
-    """The constants of a model file, without importing it, and so without jax."""
+    """The constants of a model file, read without importing it, and so without jax."""
     tree = ast.parse((Path(__file__).parent / f"{file}.py").read_text("utf-8"))
     return {
         node.targets[0].id: ast.literal_eval(node.value)
@@ -114,19 +114,20 @@ def register(
     family: str = "own",
     choices: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Callable[[Make], Make]:
-    """Make a model of your own known to ``create_model``, ``list_models`` and the command line.
+    """Make your own model available to ``create_model``, ``list_models`` and the command line.
 
-    It decorates a Linen module's class, or a function that gives a Linen module. Either takes ``act`` and
-    ``num_classes``; further arguments have numbers, texts or booleans as defaults, and can then be chosen
-    in a spec text. A function's name is the model's; ``TinyNet`` becomes ``tiny_net``. The module applies
-    ``act`` by ``flaxact.layers.Act``. One that inherits ``flaxact.models.ZooModel`` takes another
-    activation at each site, and ``norm``, ``kernel_init``, ``dropout`` and ``width``, as the zoo's do.
+    Decorates a Linen module class, or a function that returns a Linen module. It must take ``act``
+    and ``num_classes``; every further argument needs a number, string or boolean as default, and
+    can then be set in a spec text. A function gives the model its name; a class ``TinyNet`` becomes
+    ``tiny_net``. The module applies ``act`` with ``flaxact.layers.Act``. A class that inherits
+    ``flaxact.models.ZooModel`` can also have a different activation at each site, and has the zoo's
+    arguments ``norm``, ``kernel_init``, ``dropout`` and ``width``.
 
     Args:
-      input_shape: height, width and channels of the images that it is meant for.
-      source: key in ``references.bib``, or a text that says where it comes from.
+      input_shape: (height, width, channels) of the images that the model is meant for.
+      source: key in ``references.bib``, or a text that says where the model comes from.
       family: to list it under.
-      choices: the values that an argument may have, by argument.
+      choices: the allowed values by argument.
 
     Raises:
       InputError: another model has the name, or an argument is missing or has no default.
@@ -144,8 +145,8 @@ def register(
 
     def define(make: Make) -> Make:
         name = _name(make)
-        there = entries().get(name)
-        _own_code.check_free("model", name, make, there and (there.make or register))
+        earlier = entries().get(name)
+        _own_code.check_free("model", name, make, earlier and (earlier.make or register))
         check_source(source)
         own[name] = entry = ModelEntry(
             make=make, source=source, input_shape=input_shape, family=family, choices=choices or {}
@@ -175,14 +176,14 @@ def _check_arguments(name: str, entry: ModelEntry) -> None:
 
 
 def list_models(pattern: str = "*", *, family: str | None = None) -> tuple[str, ...]:
-    """The names that ``create_model`` takes, in alphabetical order; does not import jax.
+    """The names that ``create_model`` takes, in alphabetical order. Does not import jax.
 
     Args:
-      pattern: with ``*`` and ``?`` as in file names.
-      family: only those of a family, see ``families``.
+      pattern: a file-name pattern with ``*`` and ``?``.
+      family: list only this family; see ``families``.
 
     Raises:
-      InputError: an unknown family, or a pattern that nothing fits.
+      InputError: an unknown family, or a pattern that matches no name.
 
     >>> list_models("cuda*")
     ('cuda_convnet',)
@@ -199,7 +200,7 @@ def list_models(pattern: str = "*", *, family: str | None = None) -> tuple[str, 
 
 
 def families() -> tuple[str, ...]:
-    """The families that models are of.
+    """The families of the models.
 
     >>> "alexnet" in families()
     True
@@ -208,7 +209,7 @@ def families() -> tuple[str, ...]:
 
 
 def parse(text: str) -> _grammar.Call:
-    """The name and arguments of a model's spec text; does not import jax.
+    """The name and arguments of a model's spec text. Does not import jax.
 
     Raises:
       InputError: an unknown model, or a text that is not a spec.
@@ -220,27 +221,29 @@ def parse(text: str) -> _grammar.Call:
     if call.name not in entries():
         raise unknown("model", call.name, entries())
     if call.args:
-        raise InputError(f"{text!r}: name the arguments of a model, as in cuda_convnet(width=0.5)")
+        raise InputError(
+            f"{text!r}: write a model's arguments by name, as in cuda_convnet(width=0.5)"
+        )
     return call
 
 
 def entry(text: str) -> ModelEntry:
-    """What is known of the model that a spec text names."""
+    """The catalogue's entry for a model's spec text."""
     return entries()[parse(text).name]
 
 
 def family(text: str) -> str:
-    """Which of the ``families`` a model is of."""
+    """The family of a model."""
     return entry(text).family
 
 
 def source(text: str) -> str:
-    """Where a model comes from: its paper's key in ``references.bib``, or a text."""
+    """The source of a model: its paper's key in ``references.bib``, or a text."""
     return entry(text).source
 
 
 def input_shape(text: str) -> tuple[int, int, int]:
-    """Height, width and channels of the images that a model was published for.
+    """(height, width, channels) of the images that a model was published for.
 
     >>> input_shape("cuda_convnet")
     (32, 32, 3)

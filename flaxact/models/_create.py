@@ -1,4 +1,4 @@
-"""Models of the catalogue by their names, with an activation at every site."""
+"""Create models of the catalogue by name, with an activation at every site."""
 
 from __future__ import annotations
 
@@ -33,39 +33,40 @@ def create_model(
     rngs: Any = None,
     **arguments: Any,
 ) -> Any:
-    """A model of the zoo with an activation at every site.
+    """Create a model of the zoo with an activation at every site.
 
     Args:
       text: a name from ``list_models``, or a spec text with arguments: ``cuda_convnet(width=0.5)``.
       act: what ``flaxact.get`` takes, for every site; or a mapping from patterns of site names to
-        that, of which the first that fits a site counts: ``{"act1": "tanh", "*": "relu"}``.
-      num_classes: number of logits; None for what is published.
-      api: ``linen``, or ``nnx`` for an NNX module through Flax's bridge, to be initialised with
+        such values. The first pattern that matches a site is used: ``{"act1": "tanh", "*":
+        "relu"}``.
+      num_classes: number of logits; None for the published number.
+      api: ``linen``, or ``nnx`` for an NNX module through Flax's bridge, to be initialized with
         ``lazy_init(images)``. With batch normalization, a training pass through the bridge is
         ``model(images, train=True, mutable=["batch_stats"])``, which updates the running averages.
-      rngs: ``nnx.Rngs`` for that; by default of seed 0.
-      arguments: more of those that a spec text may hold, which they replace.
+      rngs: ``nnx.Rngs`` for ``api="nnx"``; the default has seed 0.
+      arguments: further arguments of the model, which override those in the spec text.
 
     Returns:
       A Linen module, called with images (batch, height, width, channels), pixels from 0 to 255, and
       ``train``; or an NNX module of it.
 
     Raises:
-      InputError: an unknown model, activation, argument or choice, a value of the wrong kind, or a
-        pattern that fits no site.
+      InputError: an unknown model, activation, argument or choice, a value of the wrong type, or a
+        pattern that matches no site.
 
     >>> create_model("cuda_convnet(variant=18pct)", "relu", norm="batch").norm
     'batch'
     """
     if api not in ("linen", "nnx"):
         raise unknown("api", str(api), ("linen", "nnx"))
-    found = entry(text)
-    chosen = chosen_arguments(text, arguments)
+    catalogued = entry(text)
+    values = chosen_arguments(text, arguments)
     if num_classes is not None:
-        chosen["num_classes"] = _checked(parse(text).name, "num_classes", num_classes, 10)
-    model = found.loaded()(act=_acts(act), **chosen)
+        values["num_classes"] = _checked(parse(text).name, "num_classes", num_classes, 10)
+    model = catalogued.loaded()(act=_acts(act), **values)
     if isinstance(act, Mapping):
-        _check_patterns(parse(text).name, model, act, found.input_shape)
+        _check_patterns(parse(text).name, model, act, catalogued.input_shape)
     if api == "linen":
         return model
     from flax import nnx
@@ -73,38 +74,38 @@ def create_model(
     return nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0) if rngs is None else rngs)
 
 
-def choices(found: ModelEntry) -> dict[str, tuple[Any, ...]]:
-    """The values that an argument of a model may have, by argument, where they are counted."""
-    of_the_zoo = found.file or hasattr(found.make, "activate")
-    return (_CHOICES if of_the_zoo else {}) | dict(found.choices)
+def choices(model: ModelEntry) -> dict[str, tuple[Any, ...]]:
+    """The allowed values of a model's arguments, for the arguments that have a fixed list."""
+    of_the_zoo = model.file or hasattr(model.make, "activate")
+    return (_CHOICES if of_the_zoo else {}) | dict(model.choices)
 
 
 def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The arguments that a spec text and more of them give a model, checked."""
+    """The checked arguments of a model, from a spec text and further arguments."""
     call = parse(text)
-    found = entry(text)
-    allowed = found.arguments()
-    listed = choices(found)
-    chosen = dict(found.preset)
+    catalogued = entry(text)
+    allowed = catalogued.arguments()
+    listed = choices(catalogued)
+    values = dict(catalogued.preset)
     for name, value in (dict(call.kwargs) | dict(arguments or {})).items():
         if name not in allowed:
             raise InputError(
                 f"{call.name} has no argument {name!r}{hint(nearest(name, allowed))} "
                 f"It takes: {', '.join(allowed) or 'none'}"
             )
-        least = 1e-9 if found.file or name == "width" else -math.inf
-        chosen[name] = _checked(call.name, name, value, allowed[name].default, least=least)
-        if name in listed and chosen[name] not in listed[name]:
-            raise _not_a_choice(call.name, name, chosen[name], listed[name])
-    return chosen
+        least = 1e-9 if catalogued.file or name == "width" else -math.inf
+        values[name] = _checked(call.name, name, value, allowed[name].default, least=least)
+        if name in listed and values[name] not in listed[name]:
+            raise _not_a_choice(call.name, name, values[name], listed[name])
+    return values
 
 
 def sites(model: ZooModel, shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
-    """The sites of a Linen model in the order of the data, with the shape of one image's output.
+    """The sites of a Linen model in call order, with their output shapes for one image.
 
     Args:
       model: from ``create_model``.
-      shape: of an image: height, width, channels.
+      shape: of an image: (height, width, channels).
 
     >>> sites(create_model("cuda_convnet", "relu"), (32, 32, 3))["act1"]
     (16, 16, 32)
@@ -127,7 +128,7 @@ def _acts(act: Any) -> Any:
     from flaxact.models._sites import Sites
 
     if not act:
-        raise InputError("a mapping of activations needs a pattern, such as '*'")
+        raise InputError("a mapping of activations needs at least one pattern, such as '*'")
     return Sites(tuple((str(pattern), get(value)) for pattern, value in act.items()))
 
 
@@ -137,12 +138,13 @@ def _check_patterns(
     if not hasattr(model, "activate"):
         raise InputError(
             f"{name} takes one activation for all its sites; to choose by site, inherit "
-            "flaxact.models.ZooModel and write each site as self.activate(x, name, train=train)"
+            "flaxact.models.ZooModel and apply each activation as self.activate(x, name, "
+            "train=train)"
         )
-    there = tuple(sites(model, shape))
+    site_names = tuple(sites(model, shape))
     for pattern in act:
-        if not fnmatch.filter(there, pattern):
-            raise unknown("site", pattern, there)
+        if not fnmatch.filter(site_names, pattern):
+            raise unknown("site", pattern, site_names)
 
 
 def _not_a_choice(model: str, name: str, value: Any, allowed: Any) -> InputError:
@@ -152,7 +154,7 @@ def _not_a_choice(model: str, name: str, value: Any, allowed: Any) -> InputError
 
 
 def _checked(model: str, name: str, value: Any, default: Any, least: float = 1e-9) -> Any:
-    """A value of an argument, once it is of the kind that its default is."""
+    """An argument's value, checked to be of the type of its default."""
     kind = float if default is None else type(default)
     if value is None and (default is None or kind is str):
         return None if default is None else "none"
@@ -171,6 +173,8 @@ def _checked(model: str, name: str, value: Any, default: Any, least: float = 1e-
             bool: "True or False",
             float: "a number from 0 to 1" if name == "dropout" else f"a number{above}",
         }
-        wanted = expected.get(kind, kind)
-        raise InputError(f"{model} needs {wanted} as {name}, not {_grammar.shown(value)}")
+        expected_kind = expected.get(kind, kind)
+        raise InputError(
+            f"{model} needs {expected_kind} as {name}, not {_grammar.value_text(value)}"
+        )
     return value

@@ -1,4 +1,4 @@
-"""A model as text: its arguments, its layers, its size, its cost and where it comes from."""
+"""A model as text: its arguments, layers, size, cost and source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WIDTH = 100  # of lines of prose; those of the table are as wide as they have to
 
 @dataclass
 class Layer:
-    """A module of a model that computes something itself: its kind, and for one image its figures."""
+    """A module of a model that computes something itself: its type, and its numbers for one image."""
 
     kind: str
     output: tuple[int, ...]
@@ -35,20 +35,21 @@ class Layer:
 
 
 def parameters(model: nn.Module, shape: tuple[int, int, int]) -> int:
-    """How many numbers training changes, for images of a shape (height, width, channels).
+    """The number of trained parameters, for images of a shape (height, width, channels).
 
     >>> parameters(create_model("cuda_convnet", "relu"), (32, 32, 3))
     145578
     """
-    found = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape), jnp.uint8))
-    return sum(leaf.size for leaf in jax.tree.leaves(found.get("params", {})))
+    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape), jnp.uint8))
+    return sum(leaf.size for leaf in jax.tree.leaves(variables.get("params", {})))
 
 
 def multiply_accumulates(model: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Multiplications with a weight in the forward pass of one image (height, width, channels).
+    """Multiplications by weights in the forward pass of one image (height, width, channels).
 
-    Of every layer with a kernel, as published: outputs × fan-in, however it is computed. What has no
-    weights (normalisation, pooling, the products of attention) does not count.
+    Counts outputs × fan-in for every layer with a kernel, as papers do, however the layer is
+    computed. Operations without weights (normalization, pooling, the products of attention) are not
+    counted.
 
     >>> multiply_accumulates(create_model("cuda_convnet", "relu"), (32, 32, 3))
     12354176
@@ -57,11 +58,11 @@ def multiply_accumulates(model: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
-    """The layers by their paths, in the order of the data, for images (height, width, channels).
+    """The layers by path, in call order, for images (height, width, channels).
 
-    A module that only calls others is left out. One that is used several times is one layer.
+    Modules that only call others are left out. A module that is used several times is listed once.
     """
-    found: dict[tuple[str, ...], Layer] = {}
+    by_path: dict[tuple[str, ...], Layer] = {}
     calling: set[tuple[str, ...]] = set()
 
     def watch(next_fun: Callable, args: Any, kwargs: Any, context: Any) -> Any:
@@ -70,7 +71,7 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
         calling.update(module.path[:end] for end in range(len(module.path)))
         if context.method_name == "__call__" and isinstance(y, jax.Array):
             kind = str(module.act) if isinstance(module, Act) else type(module).__name__
-            layer = found.setdefault(module.path, Layer(kind, y.shape[1:]))
+            layer = by_path.setdefault(module.path, Layer(kind, y.shape[1:]))
             if outputs := kernel_layer(context, y):
                 kernel = module.get_variable("params", "kernel")
                 local = isinstance(module, LocalConv)  # a kernel for each place
@@ -89,33 +90,33 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
     learned: dict[tuple[str, ...], Any] = {}
     jax.eval_shape(forward, jax.random.key(0))
     for path, leaf in learned.items():
-        owner = max((p for p in found if p == path[: len(p)]), key=len)
-        found[owner].parameters += leaf.size
-    kept = {p: v for p, v in found.items() if p not in calling or v.parameters}
-    return {"/".join(path) or "(whole)": layer for path, layer in kept.items()}
+        owner = max((p for p in by_path if p == path[: len(p)]), key=len)
+        by_path[owner].parameters += leaf.size
+    shown_layers = {p: v for p, v in by_path.items() if p not in calling or v.parameters}
+    return {"/".join(path) or "(whole)": layer for path, layer in shown_layers.items()}
 
 
 def describe(text: str, act: str | Activation = "relu") -> str:
-    """What is known of a model, as lines of text, with its arguments and a table of its layers.
+    """A description of a model as lines of text, with its arguments and a table of its layers.
 
     Args:
-      text: as ``create_model`` takes it.
-      act: the activation, for every site.
+      text: a name or spec text, as for ``create_model``.
+      act: the activation at every site.
 
     Raises:
       InputError: as ``create_model``.
     """
-    found = entry(text)
+    catalogued = entry(text)
     model = create_model(text, act)
-    table = layers(model, found.input_shape)
-    summary = (inspect.getdoc(found.loaded()) or "").split("\n")[0]
+    table = layers(model, catalogued.input_shape)
+    summary = (inspect.getdoc(catalogued.loaded()) or "").split("\n")[0]
     facts = {
-        "input": " × ".join(map(str, found.input_shape)),
+        "input": " × ".join(map(str, catalogued.input_shape)),
         "parameters": f"{sum(layer.parameters for layer in table.values()):,}",
         "multiply-accumulates": f"{sum(v.multiply_accumulates for v in table.values()):,} per image",
     }
-    if found.source:
-        facts["source"] = citation(found.source)
+    if catalogued.source:
+        facts["source"] = citation(catalogued.source)
     return "\n".join(
         [
             f"{parse(text)} with {get(act)}: {summary}",
@@ -127,16 +128,16 @@ def describe(text: str, act: str | Activation = "relu") -> str:
 
 
 def _arguments(text: str) -> Iterator[str]:
-    """The arguments with their values, what they are, and what they may be."""
-    found = entry(text)
-    said = _documented(entry(text).loaded())
-    chosen = chosen_arguments(text)
-    listed = choices(found)
-    if found.arguments():
+    """The arguments with their values, their documentation and their allowed values."""
+    catalogued = entry(text)
+    meanings = _documented(entry(text).loaded())
+    values = chosen_arguments(text)
+    listed = choices(catalogued)
+    if catalogued.arguments():
         yield "  arguments"
-    for name, parameter in found.arguments().items():
-        value = chosen.get(name, parameter.default)
-        meaning = said.get(name, "")
+    for name, parameter in catalogued.arguments().items():
+        value = values.get(name, parameter.default)
+        meaning = meanings.get(name, "")
         if any(str(choice) not in meaning for choice in listed.get(name, ())):
             allowed = f"one of {', '.join(map(str, listed[name]))}"
             meaning = f"{meaning.rstrip('.')}; {allowed}" if meaning else allowed
@@ -147,18 +148,18 @@ def _arguments(text: str) -> Iterator[str]:
 
 
 def _documented(make: Callable[..., Any]) -> dict[str, str]:
-    """What the docstring of a function, or of a class and those it inherits, says of arguments."""
-    said: dict[str, str] = {}
+    """The documentation of arguments in the docstrings of a function, or of a class and its bases."""
+    meanings: dict[str, str] = {}
     for documented in reversed(inspect.getmro(make)) if inspect.isclass(make) else [make]:
         text = inspect.cleandoc(documented.__doc__ or "")
         _, _, after = text.partition("Attributes:\n" if inspect.isclass(make) else "Args:\n")
         for name, meaning in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", after, re.MULTILINE):
-            said[name] = re.sub(r"\s+", " ", meaning).replace("``", "")
-    return said
+            meanings[name] = re.sub(r"\s+", " ", meaning).replace("``", "")
+    return meanings
 
 
 def _table(table: dict[str, Layer]) -> Iterator[str]:
-    """The layers, a line each."""
+    """The layers as a table, one line per layer."""
     rows = [("layer", "kind", "output", "parameters", "multiply-accumulates")]
     rows += [
         (
@@ -172,6 +173,6 @@ def _table(table: dict[str, Layer]) -> Iterator[str]:
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        left = (f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=False))
-        right = (f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True))
-        yield "  " + "  ".join([*left, *right])
+        left_cells = (f"{cell:<{width}}" for cell, width in zip(row[:3], widths, strict=False))
+        right_cells = (f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True))
+        yield "  " + "  ".join([*left_cells, *right_cells])

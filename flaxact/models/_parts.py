@@ -1,4 +1,4 @@
-"""What several nets of the zoo are made of."""
+"""Parts that several nets of the zoo share."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from flaxact.models._zoo import ZooModel
 def class_maps(
     model: ZooModel, x: jax.Array, *, name: str, site: str = "", init: Initializer | None = None
 ) -> jax.Array:
-    """A convolution of 1 × 1 to as many maps as there are classes, after the activation if any.
+    """A 1 × 1 convolution to one map per class, counted after the activation if there is one.
 
     Args:
-      model: whose layer it is.
+      model: the model that the layer belongs to.
       x: images (batch, height, width, channels).
       name: of the layer.
-      site: of the activation that it feeds.
-      init: the paper's.
+      site: of the activation after it.
+      init: the paper's initializer.
 
     Raises:
-      InputError: an activation that gives no such number of channels.
+      InputError: an activation that cannot output this number of channels.
     """
     options = model._options(site, init, 0.0)
     features = Fraction(model.num_classes)
     if site:
-        act = model.at(site)
+        act = model.activation_at(site)
         features /= Fraction(act.width(5040), 5040)
         if features.denominator != 1:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Another activation at each site of a model."""
+"""Different activations at the sites of a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flaxact.errors import InputError
 
 @dataclass(frozen=True)
 class Sites:
-    """Which activation is at which site: of patterns as in file names the first that fits counts."""
+    """The activation of each site, by the first file-name pattern that matches the site's name."""
 
     rules: tuple[tuple[str, Activation], ...]
 
@@ -19,11 +19,12 @@ class Sites:
         """The activation at a site.
 
         Raises:
-          InputError: no pattern fits.
+          InputError: no pattern matches.
         """
         for pattern, act in self.rules:
             if fnmatch.fnmatchcase(site, pattern):
                 return act
         raise InputError(
-            f"no pattern fits the site {site!r}: give {', '.join(p for p, _ in self.rules)} and '*'"
+            f"no pattern matches the site {site!r}: give {', '.join(p for p, _ in self.rules)} and "
+            "'*'"
         )

@@ -1,7 +1,7 @@
-"""Weights of TorchVision's models, for those of the zoo that are built the same.
+"""Weights of TorchVision's models for the zoo models with the same layers.
 
-A model that has some says, in the order of the data, which name its layers have in TorchVision's state
-dict: a method ``torchvision_layers() -> {"conv1": "features.0", ...}``.
+Such a model has a method ``torchvision_layers() -> {"conv1": "features.0", ...}``, which lists the
+names of its layers in TorchVision's state dict, in call order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flaxact.errors import InputError, hint, nearest
 from flaxact.models import input_shape
 from flaxact.models._zoo import ZooModel
 
-# Of ImageNet's pixels, by channel, as TorchVision normalises them once they are divided by 255.
+# Of ImageNet's pixels, by channel, as TorchVision normalizes them once they are divided by 255.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -37,15 +37,16 @@ _PARTS = {
 
 
 def load_torchvision(model: ZooModel, path: str | Path) -> VariableDict:
-    """The variables of a model with the weights of a TorchVision model's state dict.
+    """A model's variables with the weights of a TorchVision model's state dict.
 
-    Kernels are turned from torch's order of axes to Flax's, and so are the inputs of the first dense
-    layer, which torch flattens channel by channel. A model that standardises its images does it with
-    ImageNet's mean and standard deviation. What TorchVision doesn't know, such as the learned parameters
-    of an activation, is as ``model.init`` makes it.
+    Kernels are transposed from torch's axis order to Flax's, and the inputs of the first dense
+    layer are reordered, because torch flattens channel by channel. A model that standardizes its
+    images uses ImageNet's mean and standard deviation. Variables that TorchVision's model lacks,
+    such as the parameters of a learned activation, are initialized by ``model.init``.
 
     Args:
-      model: from ``create_model``: ``alexnet_one_weird_trick``, or another with ``torchvision_layers``.
+      model: from ``create_model``: ``alexnet_one_weird_trick``, or another model with
+        ``torchvision_layers``.
       path: the state dict as .safetensors (needs the package ``safetensors``) or as .npz:
         ``numpy.savez(path, **{k: v.numpy() for k, v in module.state_dict().items()})``.
 
@@ -53,23 +54,23 @@ def load_torchvision(model: ZooModel, path: str | Path) -> VariableDict:
       Variables for ``model.apply``, in float32.
 
     Raises:
-      InputError: a model that TorchVision has no weights for, a file that cannot be read, or one whose
-        names or shapes are not those of the model.
+      InputError: a model without TorchVision weights, a file that cannot be read, or a file whose
+        names or shapes do not match the model's.
     """
     layers = _layers(model)
     state = _read(Path(path))
     shape = input_shape(type(model).__module__.rpartition(".")[2])
     key = jax.random.key(0)
     images = jnp.zeros((2, *shape), jnp.uint8)
-    wanted = _flat(jax.eval_shape(model.init, key, images))
-    found = _converted(layers, wanted, state)
+    shapes = _flat(jax.eval_shape(model.init, key, images))
+    weights = _converted(layers, shapes, state)
     for name, values in (("mean", MEAN), ("std", STD)):
-        if ("inputs", name) in wanted:
-            found["inputs", name] = jnp.array(values, jnp.float32) * 255
-    if missing := [leaf for leaf in wanted if leaf not in found]:
+        if ("inputs", name) in shapes:
+            weights["inputs", name] = jnp.array(values, jnp.float32) * 255
+    if missing := [leaf for leaf in shapes if leaf not in weights]:
         own = jax.jit(lambda key: [_flat(model.init(key, images))[leaf] for leaf in missing])(key)
-        found |= dict(zip(missing, own, strict=True))
-    return traverse_util.unflatten_dict({leaf: found[leaf] for leaf in wanted})
+        weights |= dict(zip(missing, own, strict=True))
+    return traverse_util.unflatten_dict({leaf: weights[leaf] for leaf in shapes})
 
 
 def _flat(variables: Any) -> dict[Leaf, Any]:
@@ -77,16 +78,17 @@ def _flat(variables: Any) -> dict[Leaf, Any]:
 
 
 def _layers(model: ZooModel) -> dict[str, str]:
-    """By layer, its name in torch.
+    """The name in torch of each layer.
 
     Raises:
-      InputError: TorchVision has none, or normalised weights are more than what it has.
+      InputError: TorchVision has no weights for the model, or the model has normalization that
+        TorchVision's lacks.
     """
     names = getattr(model, "torchvision_layers", None)
     if names is None:
         raise InputError(f"TorchVision has no weights for {type(model).__name__}")
     if model.norm.startswith("weight"):
-        raise InputError(f"TorchVision's weights are not normalised; leave out norm={model.norm!r}")
+        raise InputError(f"TorchVision has no weights for norm={model.norm!r}; omit it")
     return names()
 
 
@@ -94,7 +96,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file by name.
 
     Raises:
-      InputError: it cannot be read.
+      InputError: the file cannot be read.
     """
     readers = {".npz": _npz, ".safetensors": _safetensors}
     if path.suffix not in readers:
@@ -123,39 +125,41 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _converted(
-    layers: dict[str, str], wanted: dict[Leaf, Any], state: dict[str, np.ndarray]
+    layers: dict[str, str], shapes: dict[Leaf, Any], state: dict[str, np.ndarray]
 ) -> dict[Leaf, jax.Array]:
-    """The arrays of the state dict at their places in the model, in Flax's order of axes.
+    """The arrays of the state dict at their places in the model, in Flax's axis order.
 
     Raises:
-      InputError: a name that either has alone, or a shape that is another.
+      InputError: a name that only the file or only the model has, or a different shape.
     """
     state = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
     # channels: of the image that the next dense layer flattens; 0 for none
-    found = {}
+    weights = {}
     channels = 0
     for layer, torch_name in layers.items():
-        leaves = [leaf for leaf in wanted if leaf[1] == layer and len(leaf) == 3]
+        leaves = [leaf for leaf in shapes if leaf[1] == layer and len(leaf) == 3]
         for leaf in sorted(leaves, key=lambda leaf: leaf[2] != "kernel"):
             name = f"{torch_name}.{_PARTS[leaf[0], leaf[2]]}"
             if name not in state:
                 raise InputError(f"the file has no {name!r}{hint(nearest(name, state))}")
-            found[leaf] = _turned(state.pop(name), name, wanted[leaf].shape, channels)
+            weights[leaf] = _turned(state.pop(name), name, shapes[leaf].shape, channels)
             if leaf[2] == "kernel":
-                channels = found[leaf].shape[-1] if found[leaf].ndim == 4 else 0
+                channels = weights[leaf].shape[-1] if weights[leaf].ndim == 4 else 0
     if state:
         raise InputError(f"the model has no layer for {', '.join(sorted(state))} of the file")
-    return found
+    return weights
 
 
-def _turned(array: np.ndarray, name: str, wanted: tuple[int, ...], channels: int) -> jax.Array:
-    given = array.shape
+def _turned(array: np.ndarray, name: str, shape: tuple[int, ...], channels: int) -> jax.Array:
+    stored_shape = array.shape
     if array.ndim == 4:
         array = array.transpose(2, 3, 1, 0)
-    elif array.ndim == 2 and channels and given[1] % channels == 0:
-        array = array.reshape(given[0], channels, -1).T.reshape(given[1], given[0])
+    elif array.ndim == 2 and channels and stored_shape[1] % channels == 0:
+        array = array.reshape(stored_shape[0], channels, -1).T.reshape(
+            stored_shape[1], stored_shape[0]
+        )
     elif array.ndim == 2:
         array = array.T
-    if array.shape != wanted:
-        raise InputError(f"{name} has the shape {given} and doesn't fit the model's {wanted}")
+    if array.shape != shape:
+        raise InputError(f"{name} has the shape {stored_shape} and doesn't fit the model's {shape}")
     return jnp.asarray(array, jnp.float32)

@@ -1,4 +1,4 @@
-"""What every net of the zoo takes, and the layers it is written in."""
+"""The base class of the zoo's models: common arguments, and the layers they are written in."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ LSUV_IMAGES = 256  # a model made with kernel_init="lsuv" measures on the first 
 
 
 class ZooModel(nn.Module):
-    """A net whose layers, normalisation and initialisation can be chosen.
+    """A net whose layers, normalization and initialization can be chosen.
 
     Attributes:
-      act: the activation, for every site, or ``Sites``.
+      act: the activation for every site, or ``Sites``.
       num_classes: number of logits.
-      norm: ``none``; ``batch``, ``layer`` (over a whole image, or each token), ``group`` (32 or fewer
-        groups); or of the weights: ``weight``, ``weight_mean_only_batch``.
+      norm: ``none``; ``batch``, ``layer`` (over a whole image, or over each token) or ``group`` (at
+        most 32 groups); or normalization of the weights: ``weight`` or ``weight_mean_only_batch``.
       norm_place: ``before`` the activation or ``after`` it.
-      norm_affine: whether batch, layer and group normalization learn a scale and a bias per channel.
+      norm_affine: whether batch, layer and group normalization learn a scale and a bias per
+        channel.
       kernel_init: ``paper``, ``he``, ``xavier``, ``lecun``, ``orthogonal``, ``lsuv`` or
-        ``variance_preserving``, by the activation that a layer feeds.
-      dropout: the share that is dropped wherever the net drops any; None for what is published.
-      matched: with an activation that changes the width, what stays as published: the ``width`` after
-        it, or (about) the number of ``parameters``.
+        ``variance_preserving``; the last follows the activation after the layer.
+      dropout: the dropout rate wherever the net has dropout; None for the published rates.
+      matched: what stays as published with an activation that changes the width: the ``width``
+        after it, or (about) the number of ``parameters``.
       width: factor on the number of filters and hidden units; 1 is the published net.
     """
 
@@ -50,16 +51,16 @@ class ZooModel(nn.Module):
     width: float = 1.0
 
     @property
-    def fixed_neighbours(self) -> bool:
-        """Whether the layers on both sides of an activation end in a stream of fixed width."""
+    def in_residual_stream(self) -> bool:
+        """Whether the layers on both sides of an activation connect to a stream of fixed width."""
         return False
 
-    def at(self, site: str) -> Activation:
+    def activation_at(self, site: str) -> Activation:
         """The activation at a site."""
         return self.act.at(site) if isinstance(self.act, Sites) else self.act
 
-    def scaled(self, features: int) -> int:
-        """A number of filters or hidden units, times the width."""
+    def scale_width(self, features: int) -> int:
+        """A number of filters or hidden units, multiplied by the width."""
         return max(1, round(self.width * features))
 
     def conv(
@@ -74,19 +75,20 @@ class ZooModel(nn.Module):
         bias: float | Initializer | None = 0.0,
         **shape: Any,
     ) -> jax.Array:
-        """A convolution of size × size.
+        """A convolution with a window of size × size.
 
         Args:
           x: images (batch, height, width, channels).
-          features: as published; the width scales them, and what is at ``site`` may.
+          features: the published number; the width scales it, and the activation at ``site`` may
+            change it.
           size: of the window.
           name: of the layer.
-          site: of the activation that it feeds; none for what goes elsewhere.
-          init: the paper's.
-          bias: what biases start as, a number or an initializer; None for none.
-          shape: ``stride``, ``padding`` and ``groups``, as ``flaxact.layers.Conv`` takes them.
+          site: of the activation after it; none if no activation follows.
+          init: the paper's initializer.
+          bias: initial value of the biases, a number or an initializer; None for no biases.
+          shape: ``stride``, ``padding`` and ``groups``, as for ``flaxact.layers.Conv``.
         """
-        features = self.before(site, self.scaled(features), shape.get("groups", 1))
+        features = self.features_before(site, self.scale_width(features), shape.get("groups", 1))
         options = self._options(site, init, bias)
         layer = Conv(features, kernel_size=(size, size), name=name, **options, **shape)
         return self._measured(layer, x)
@@ -101,9 +103,9 @@ class ZooModel(nn.Module):
         init: Initializer | None = None,
         bias: float | Initializer | None = 0.0,
     ) -> jax.Array:
-        """A dense layer, with arguments as ``conv``; an image is made flat."""
+        """A dense layer, with arguments as for ``conv``; images are flattened."""
         x = jax.lax.collapse(x, 1) if x.ndim == 4 else x
-        features = self.before(site, self.scaled(features))
+        features = self.features_before(site, self.scale_width(features))
         return self._measured(Dense(features, name=name, **self._options(site, init, bias)), x)
 
     def output_layer(
@@ -114,15 +116,15 @@ class ZooModel(nn.Module):
         init: Initializer | None = None,
         bias: float | Initializer | None = 0.0,
     ) -> jax.Array:
-        """The last dense layer, whose outputs are as many as the classes."""
+        """The last dense layer, with one output per class."""
         x = jax.lax.collapse(x, 1) if x.ndim == 4 else x
         options = self._options("", init, bias)
         options["weights"] = "plain"
         return self._measured(Dense(self.num_classes, name=name, **options), x)
 
     @property
-    def free_bias(self) -> float | None:
-        """What a layer's bias starts as: None where the normalisation that follows adds one."""
+    def bias_unless_normalized(self) -> float | None:
+        """The initial bias of a layer; None if a normalization with a bias follows."""
         adds_bias = self.norm == "weight_mean_only_batch" or (
             self.norm in ("batch", "layer", "group") and self.norm_affine
         )
@@ -131,23 +133,23 @@ class ZooModel(nn.Module):
     def activate(
         self, x: jax.Array, site: str, *, train: bool, skip: jax.Array | None = None
     ) -> jax.Array:
-        """The activation of a site, with the normalisation before or after it.
+        """Apply the activation of a site, with the normalization before or after it.
 
         Args:
-          x: what it is of.
+          x: its input.
           site: its name.
-          train: for the normalisation.
-          skip: what is added between the normalisation and the activation.
+          train: for the normalization.
+          skip: added between the normalization and the activation.
         """
         name = site.replace("act", "norm")
         if self.norm_place == "before":
-            x = self.normalise(x, name, train=train)
+            x = self.normalize(x, name, train=train)
         x = x if skip is None else x + skip
-        x = Act(self.at(site), name=site)(x)
-        return self.normalise(x, name, train=train) if self.norm_place == "after" else x
+        x = Act(self.activation_at(site), name=site)(x)
+        return self.normalize(x, name, train=train) if self.norm_place == "after" else x
 
-    def normalise(self, x: jax.Array, name: str, *, train: bool) -> jax.Array:
-        """What ``norm`` says, of ``x`` (batch, ..., channels)."""
+    def normalize(self, x: jax.Array, name: str, *, train: bool) -> jax.Array:
+        """Apply the normalization that ``norm`` names to ``x`` (batch, ..., channels)."""
         options: Any = {"name": name, **dict.fromkeys(("use_scale", "use_bias"), self.norm_affine)}
         if self.norm == "batch":
             return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, **options)(x)
@@ -160,35 +162,35 @@ class ZooModel(nn.Module):
         return x
 
     def drop(self, x: jax.Array, published: float, *, train: bool) -> jax.Array:
-        """Dropout, at the published rate unless the model was given one."""
+        """Dropout, at the published rate unless the model has a rate of its own."""
         rate = published if self.dropout is None else self.dropout
         return nn.Dropout(rate, deterministic=not train)(x) if rate else x
 
-    def before(self, site: str, features: int, groups: int = 1) -> int:
-        """How many features a layer needs before the activation of a site, for so many after it.
+    def features_before(self, site: str, features: int, groups: int = 1) -> int:
+        """Features a layer must output so that ``features`` remain after the activation at a site.
 
-        The groups divide them, and what the activation makes of them.
+        Rounded to a multiple of ``groups`` and of what the activation needs.
         """
         if not site:
             return features
-        act = self.at(site)
+        act = self.activation_at(site)
         ratio = Fraction(act.width(5040), 5040)  # 7!: most numbers of pieces divide it
         if ratio == 1:
             return features
         unit = ratio.denominator * groups
         # Layers that feed each other have weights before × after of the last one: ∝ before² · ratio.
-        # Between fixed neighbours they are ∝ before + after: before · (1 + ratio).
-        same_size = (1 + ratio) / 2 if self.fixed_neighbours else math.sqrt(ratio)
-        wanted = features / (ratio if self.matched == "width" else same_size)
-        return unit * max(1, round(wanted / unit))
+        # Between fixed neighbors they are ∝ before + after: before · (1 + ratio).
+        same_size = (1 + ratio) / 2 if self.in_residual_stream else math.sqrt(ratio)
+        exact = features / (ratio if self.matched == "width" else same_size)
+        return unit * max(1, round(exact / unit))
 
-    def keeps_width(self, x: jax.Array, site: str) -> jax.Array:
-        """``x``, once the activation at a site is one that keeps its width: it is added to a skip.
+    def check_width_kept(self, x: jax.Array, site: str) -> jax.Array:
+        """Return ``x`` if the activation at a site keeps its width, which a skip connection needs.
 
         Raises:
-          InputError: it changes the width.
+          InputError: the activation changes the width.
         """
-        act = self.at(site)
+        act = self.activation_at(site)
         width = x.shape[-1]
         if act.width(width) != width:
             raise InputError(
@@ -198,7 +200,7 @@ class ZooModel(nn.Module):
         return x
 
     def pixels(self, x: jax.Array) -> jax.Array:
-        """Images in float32, once they have the four axes (batch, height, width, channels).
+        """Images in float32, checked to have the axes (batch, height, width, channels).
 
         Raises:
           InputError: they have not.
@@ -210,13 +212,13 @@ class ZooModel(nn.Module):
             )
         return jnp.asarray(x, jnp.float32)
 
-    def centred(self, x: jax.Array) -> jax.Array:
-        """Images minus the mean, pixel by pixel, of those that the model was initialised with."""
+    def subtract_mean_image(self, x: jax.Array) -> jax.Array:
+        """Subtract the mean image of the images that the model was initialized with."""
         x = self.pixels(x)
         return self._first(x - self.variable("inputs", "mean", lambda: x.mean(axis=0)).value[None])
 
-    def standardised(self, x: jax.Array) -> jax.Array:
-        """Images with mean 0 and standard deviation 1 by channel, over those it was initialised with."""
+    def standardize_channels(self, x: jax.Array) -> jax.Array:
+        """Images with mean 0 and standard deviation 1 per channel over the images of initialization."""
         x = self.pixels(x)
         mean = self.variable("inputs", "mean", lambda: x.mean(axis=(0, 1, 2))).value[
             None, None, None
@@ -224,10 +226,10 @@ class ZooModel(nn.Module):
         std = self.variable("inputs", "std", lambda: x.std(axis=(0, 1, 2)) + 1e-3).value
         return self._first((x - mean) / std[None, None, None])
 
-    def fixed(self, x: jax.Array, mean: Any, std: Any) -> jax.Array:
-        """Images minus a published mean, over a published standard deviation, by channel.
+    def normalize_with(self, x: jax.Array, mean: Any, std: Any) -> jax.Array:
+        """Subtract a published mean and divide by a published standard deviation, per channel.
 
-        Grey images become as many equal channels.
+        Gray images are repeated to the number of channels.
 
         Raises:
           InputError: another number of channels.
@@ -240,11 +242,11 @@ class ZooModel(nn.Module):
         mean, std = (jnp.asarray(value, jnp.float32) for value in ([[[mean]]], [[[std]]]))
         return self._first((x - mean) / std)
 
-    def at_least(self, x: jax.Array, pixels: int) -> jax.Array:
-        """Images (batch, height, width, channels), once they are large enough for the net.
+    def check_image_size(self, x: jax.Array, pixels: int) -> jax.Array:
+        """Return images (batch, height, width, channels) if they are large enough for the net.
 
         Raises:
-          InputError: they are not.
+          InputError: they are too small.
         """
         x = self.pixels(x)
         if min(x.shape[1:3]) < pixels:
@@ -255,13 +257,13 @@ class ZooModel(nn.Module):
         return x
 
     def _first(self, x: jax.Array) -> jax.Array:
-        """Few images are enough to measure variances on; training sets are large."""
+        """The first few images, which are enough to measure variances; training sets are large."""
         return x[:LSUV_IMAGES] if self.kernel_init == "lsuv" and self.is_initializing() else x
 
     def _options(
         self, site: str, init: Initializer | None, bias: float | Initializer | None
     ) -> dict[str, Any]:
-        weights: Weights = "normalised" if self.norm.startswith("weight") else "plain"
+        weights: Weights = "normalized" if self.norm.startswith("weight") else "plain"
         return {
             "kernel_init": self._initializer(site, init),
             "use_bias": bias is not None,
@@ -280,14 +282,16 @@ class ZooModel(nn.Module):
             case "lecun":
                 return initializers.lecun()
             case "variance_preserving":
-                return initializers.variance_preserving(self.at(site) if site else "identity")
+                return initializers.variance_preserving(
+                    self.activation_at(site) if site else "identity"
+                )
         return initializers.orthogonal()  # and for lsuv, whose kernels are then scaled
 
     def _measured(self, layer: Conv | Dense | LocalConv, x: jax.Array) -> jax.Array:
-        """The layer's output; with lsuv, at initialisation, after its kernel was scaled to variance 1.
+        """A layer's output; with lsuv, at initialization, after its kernel is scaled to variance 1.
 
-        Mishkin & Matas 2016 divide by the measured standard deviation until it is near 1; biases that
-        are all alike don't vary, so once is enough.
+        Mishkin & Matas 2016 divide by the measured standard deviation until it is near 1. Equal
+        biases don't change the variance, so one division is enough here.
         """
         y = layer(x)
         if self.kernel_init != "lsuv" or not self.is_initializing():

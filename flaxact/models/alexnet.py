@@ -1,4 +1,4 @@
-"""AlexNet, the net that won ImageNet 2012, with its two groups and its response normalisation."""
+"""AlexNet, the net that won ImageNet 2012, with its two groups and its response normalization."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ FAMILY = "alexnet"
 
 
 class InGroups(ZooModel):
-    """A net whose convolutions are partly cut in two: two divides every width that it comes to."""
+    """A net with convolutions in two groups, so every scaled width is even."""
 
-    def scaled(self, features: int) -> int:
-        """A number of filters or hidden units, times the width; even."""
+    def scale_width(self, features: int) -> int:
+        """A number of filters or hidden units, multiplied by the width and rounded to an even number."""
         return 2 * max(1, round(self.width * features / 2))
 
-    def before(self, site: str, features: int, groups: int = 2) -> int:
-        """As ``ZooModel.before``, for groups before a layer as for those in it."""
-        return super().before(site, features, max(2, groups))
+    def features_before(self, site: str, features: int, groups: int = 2) -> int:
+        """Like ``ZooModel.features_before``, also rounded for groups in the previous layer."""
+        return super().features_before(site, features, max(2, groups))
 
 
 class AlexNet(InGroups):
@@ -34,14 +34,14 @@ class AlexNet(InGroups):
     (batch, num_classes). 60,965,224 parameters for images of 227 × 227 × 3 and 1000 classes.
 
     Krizhevsky et al. 2012, §3.5 and Figure 2: convolutions 2, 4 and 5 in two groups, one for each of
-    the two graphics cards; response normalisation after the first two activations (§3.3: k = 2, n = 5,
-    α = 10⁻⁴, β = 0.75); overlapping poolings (§3.4). The per-pixel mean of the images it is initialised
+    the two graphics cards; response normalization after the first two activations (§3.3: k = 2, n = 5,
+    α = 10⁻⁴, β = 0.75); overlapping poolings (§3.4). The per-pixel mean of the images it is initialized
     with is subtracted (§2). Weights are Gaussian with standard deviation 0.01; biases are 1 in
     convolutions 2, 4 and 5 and in the hidden dense layers, else 0 (§5). Dropout 0.5 on both hidden
     dense layers (§4.2).
 
     The paper says 224 pixels, of which no stride 4 makes its 55 × 55 outputs: 227 do. It doesn't say
-    whether the sum of a response normalisation stops where the other card's maps begin; here it runs
+    whether the sum of a response normalization stops where the other card's maps begin; here it runs
     over all maps, as the formula is printed. Activations that pair the two halves of the channels
     (``glu``, ``crelu``) pair the groups.
     """
@@ -51,7 +51,7 @@ class AlexNet(InGroups):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x = self.centred(self.at_least(x, 11))
+        x = self.subtract_mean_image(self.check_image_size(x, 11))
         x = self._conv(x, 96, 11, 1, train=train, stride=4, padding="VALID")
         x = max_pool(_respond(x), 3, stride=2)
         x = self._conv(x, 256, 5, 2, train=train, bias=1.0, groups=2)

@@ -17,7 +17,7 @@ FAMILY = "alexnet"
 PRESETS = {"alexnet_cuda_convnet2": {"variant": "cuda_convnet2"}, "alexnet_torchvision": {}}
 CHOICES = {"variant": ("torchvision", "cuda_convnet2")}
 
-_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)  # of ImageNet's pixels, as TorchVision normalises
+_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)  # of ImageNet's pixels, as TorchVision normalizes
 _STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 # torch's default for a layer, which TorchVision leaves as it is: uniform within ±1/√fan-in.
 _TORCH = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -29,16 +29,17 @@ class AlexNetOneWeirdTrick(ZooModel):
     Images (batch, height, width, channels), values from 0 to 255 → logits (batch, num_classes).
     61,100,840 parameters for images of 224 × 224 × 3 and 1000 classes, in both variants.
 
-    ``torchvision``: ``torchvision.models.alexnet``, which has no response normalisation and drops the
-    inputs of both hidden dense layers. Images, of colour or grey and 7 × 7 or more, are normalised with
-    ImageNet's mean and standard deviation; before the dense layers they are averaged to 6 × 6, so that
-    their size changes no parameter. Weights are drawn as torch does by default; biases are 0 (torch
-    draws them too). ``flaxact.models.load_torchvision`` reads its weights.
+    ``torchvision``: ``torchvision.models.alexnet``, which has no response normalization and drops
+    the inputs of both hidden dense layers. Images, of color or gray and 7 × 7 or more, are
+    normalized with ImageNet's mean and standard deviation; before the dense layers they are
+    averaged to 6 × 6, so that their size changes no parameter. Weights are drawn as torch does by
+    default; biases are 0 (torch draws them too). ``flaxact.models.load_torchvision`` reads its
+    weights.
 
-    ``cuda_convnet2``: layers-imagenet-1gpu.cfg, with response normalisation (before the activation in
-    the first layer, after it in the second), the first and fifth activation after their pooling,
+    ``cuda_convnet2``: layers-imagenet-1gpu.cfg, with response normalization (before the activation
+    in the first layer, after it in the second), the first and fifth activation after their pooling,
     weights and biases (1, and -7 of the logits) as in that file, and dropout after the hidden dense
-    layers. The per-pixel mean of the images it is initialised with is subtracted.
+    layers. The mean image of the images at initialization is subtracted.
 
     Attributes:
       variant: ``torchvision`` or ``cuda_convnet2``.
@@ -53,7 +54,7 @@ class AlexNetOneWeirdTrick(ZooModel):
         return (self._torchvision if self.variant == "torchvision" else self._cuda)(x, train)
 
     def torchvision_layers(self) -> dict[str, str]:
-        """By layer, the name of its weights in TorchVision's state dict; in the order of the data.
+        """The name of each layer's weights in TorchVision's state dict, in call order.
 
         Raises:
           InputError: the variant that TorchVision has no weights for.
@@ -67,7 +68,7 @@ class AlexNetOneWeirdTrick(ZooModel):
         return convolutions | dense
 
     def _torchvision(self, x: jax.Array, train: bool) -> jax.Array:
-        x = self.fixed(self.at_least(x, 7), _MEAN, _STD)
+        x = self.normalize_with(self.check_image_size(x, 7), _MEAN, _STD)
         x = self._conv(x, 64, 11, 1, stride=4, padding=((2, 2), (2, 2)))
         x = _whole_windows(self.activate(x, "act1", train=train))
         x = self.activate(self._conv(x, 192, 5, 2), "act2", train=train)
@@ -84,7 +85,7 @@ class AlexNetOneWeirdTrick(ZooModel):
         return self.output_layer(x, init=_TORCH)
 
     def _cuda(self, x: jax.Array, train: bool) -> jax.Array:
-        x = self.centred(x)
+        x = self.subtract_mean_image(x)
         # cuda-convnet's last window of a stride may reach beyond the image.
         beyond = tuple((0, max(11 - n, -(n - 11) % 4)) for n in x.shape[1:3])
         x = _respond(self._conv(x, 64, 11, 1, std=0.01, stride=4, padding=beyond))
@@ -114,7 +115,7 @@ def _respond(x: jax.Array) -> jax.Array:
 
 
 def _whole_windows(x: jax.Array) -> jax.Array:
-    """Max pooling of 3 × 3 with stride 2, without the windows that would be clipped; at least one."""
+    """Max pooling of 3 × 3 with stride 2, without clipped windows; at least one window."""
     height, width = (n - (n - 3) % 2 if n > 3 else n for n in x.shape[1:3])
     return max_pool(x[:, :height, :width], 3, stride=2)
 

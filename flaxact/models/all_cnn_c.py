@@ -31,13 +31,13 @@ class AllCNNC(ZooModel):
     say how layers are padded: all by 1 but the seventh, which gives the 6 × 6 maps of the table. Nor
     does the paper say how weights start: here as in He et al. 2015, biases at 0. An activation follows
     every layer, the last one's maps included; one that changes the width must give as many maps as
-    there are classes. The paper whitens images; here they are standardised by channel.
+    there are classes. The paper whitens images; here they are standardized by channel.
     """
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x = self.drop(self.standardised(self.at_least(x, 9)), 0.2, train=train)
+        x = self.drop(self.standardize_channels(self.check_image_size(x, 9)), 0.2, train=train)
         for place, (features, size, stride, pad) in enumerate(_LAYERS, 1):
             x = self.conv(
                 x,

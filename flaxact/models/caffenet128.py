@@ -17,14 +17,14 @@ CHOICES = {"pooling": ("max", "stride"), "first": ("11x11", "3x3")}
 
 
 class CaffeNet128(InGroups):
-    """AlexNet with hidden dense layers of 2048 and without response normalisation.
+    """AlexNet with hidden dense layers of 2048 and without response normalization.
 
-    Images (batch, height, width, channels) of colour or grey, 11 × 11 pixels or more, values from 0 to
+    Images (batch, height, width, channels) of color or gray, 11 × 11 pixels or more, values from 0 to
     255, channels in the order RGB → logits (batch, num_classes). 13,300,072 parameters for images of
     128 × 128 × 3 and 1000 classes.
 
     The layers of caffenet-benchmark's prototxt files (Mishkin et al. 2017, Table 2): the mean (104,
-    117, 124 of Caffe's order BGR) is subtracted and the rest multiplied by 0.04; initialised by LSUV,
+    117, 124 of Caffe's order BGR) is subtracted and the rest multiplied by 0.04; initialized by LSUV,
     with ``kernel_init="paper"`` from the Gaussians of the files (standard deviation 0.01, and 0.005 of
     the hidden dense layers); biases 0; dropout 0.5 after both hidden dense layers. Their rows with
     batch normalization after the activation are ``norm="batch", norm_place="after",
@@ -52,7 +52,9 @@ class CaffeNet128(InGroups):
         pooled = self.pooling == "max"
         pool = (lambda x: max_pool(x, 3, stride=2)) if pooled else (lambda x: x)
         stride = 1 if pooled else 2
-        x = self.fixed(self.at_least(x, 11), (124.0, 117.0, 104.0), (25.0, 25.0, 25.0))
+        x = self.normalize_with(
+            self.check_image_size(x, 11), (124.0, 117.0, 104.0), (25.0, 25.0, 25.0)
+        )
         size, first_stride = (11, 4) if self.first == "11x11" else (3, 1)
         x = pool(self._conv(x, 96, size, 1, train=train, stride=first_stride, padding="VALID"))
         x = pool(self._conv(x, 256, 5, 2, train=train, stride=stride, groups=2))

@@ -21,18 +21,19 @@ class CifarFull(ZooModel):
     """Three convolutions of 5 × 5, poolings of 3 × 3 with stride 2, and the logits.
 
     Images (batch, height, width, channels) of any size, pixels from 0 to 255 → logits (batch,
-    num_classes). The per-pixel mean of the images it is initialised with is subtracted. On CIFAR-10
-    89,578 parameters, and 89,834 with batch normalisation.
+    num_classes). The mean image of the images at initialization is subtracted. On CIFAR-10
+    89,578 parameters, and 89,834 with batch normalization.
 
     With ``responses`` (within a map: 3 × 3, α = 5e-5, β = 0.75, after the first two poolings) it is
-    cifar10_full, which Caffe made after cuda-convnet's 18% net. Without, it is cifar10_full_sigmoid, and
-    with ``norm="batch"`` cifar10_full_sigmoid_bn (pull request 1965), whose activation is ``sigmoid``.
-    The first activation follows the first pooling, its normalisation between them; the others precede
-    theirs. Weights are Gaussian of standard deviations 1e-4, 0.01, 0.01, 0.01, biases 0. Caffe's later
-    version of the last net has no biases and learns no scale: here both are learned, as in the request.
+    cifar10_full, which Caffe made after cuda-convnet's 18% net. Without, it is
+    cifar10_full_sigmoid, and with ``norm="batch"`` cifar10_full_sigmoid_bn (pull request 1965),
+    whose activation is ``sigmoid``. The first activation follows the first pooling, its
+    normalization between them; the others precede theirs. Weights are Gaussian of standard
+    deviations 1e-4, 0.01, 0.01, 0.01, biases 0. Caffe's later version of the last net has no biases
+    and learns no scale: here both are learned, as in the request.
 
     Attributes:
-      responses: whether responses are normalised.
+      responses: whether responses are normalized.
     """
 
     responses: bool = True
@@ -41,7 +42,7 @@ class CifarFull(ZooModel):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         respond = response_norm if self.responses else lambda x: x
-        x = max_pool(self._conv(self.centred(x), 32, 1e-4, "1"), 3, 2)
+        x = max_pool(self._conv(self.subtract_mean_image(x), 32, 1e-4, "1"), 3, 2)
         x = respond(self.activate(x, "act1", train=train))
         x = self.activate(self._conv(x, 32, 0.01, "2"), "act2", train=train)
         x = respond(avg_pool(x, 3, 2))

@@ -20,12 +20,12 @@ class ConvPoolCNNC(ZooModel):
 
     Images (batch, height, width, channels) of 9 × 9 pixels or more, pixels from 0 to 255 → logits
     (batch, num_classes). On CIFAR-10 1,406,794 parameters, and a factor for each unit more with
-    normalised weights.
+    normalized weights.
 
     Layers, dropout of 0.5 after both poolings and Gaussian weights of standard deviation 0.05 are of the
     authors' code (github.com/openai/weightnorm, lasagne/train.py). In training, Gaussian noise of
     standard deviation 0.15 is added to the images, drawn from the stream "dropout"; there they were
-    whitened (ZCA), here they are standardised by channel. ``norm`` is the paper's comparison: ``none``,
+    whitened (ZCA), here they are standardized by channel. ``norm`` is the paper's comparison: ``none``,
     ``weight``, ``batch``, ``weight_mean_only_batch``; as there, the logits have it, too. The first pass
     of the paper, which gives each unit's outputs mean 0 and variance 1, is not done: ``lsuv`` is near
     it. The activation was ``leaky_relu(negative_slope=0.1)``. Hendrycks & Gimpel 2016 took the net with
@@ -40,7 +40,7 @@ class ConvPoolCNNC(ZooModel):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x = self.standardised(self.at_least(x, 9))
+        x = self.standardize_channels(self.check_image_size(x, 9))
         if train and self.noise:
             x = x + 0.15 * jax.random.normal(self.make_rng("dropout"), x.shape, x.dtype)
         for place in range(1, 10):
@@ -57,7 +57,7 @@ class ConvPoolCNNC(ZooModel):
         options = self._options("", _WEIGHTS, 0.0)
         x = self._measured(Dense(self.num_classes, name="logits", **options), x.mean((1, 2)))
         batchwise = self.norm in ("batch", "weight_mean_only_batch")
-        return self.normalise(x, "norm_logits", train=train) if batchwise else x
+        return self.normalize(x, "norm_logits", train=train) if batchwise else x
 
 
 Model = ConvPoolCNNC

@@ -14,7 +14,7 @@ FAMILY = "alexnet"
 CHOICES = {"variant": ("80sec", "18pct", "19pct", "conv_local_13pct", "conv_local_11pct")}
 
 # Hidden units of the dense layer (none: logits straight from the last pooling), standard deviation
-# of the dense weights, and whether the first two poolings are followed by response normalisation.
+# of the dense weights, and whether the first two poolings are followed by response normalization.
 _VARIANTS = {"80sec": (64, 0.1, False), "18pct": (0, 0.01, True), "19pct": (0, 0.01, False)}
 
 
@@ -22,22 +22,23 @@ class CudaConvnet(ZooModel):
     """Two or three convolutions of 5×5, poolings of 3×3 with stride 2, then dense or local layers.
 
     Images (batch, height, width, channels), pixels from 0 to 255 → logits (batch, num_classes). The
-    per-pixel mean of the images it is initialised with is subtracted, and nothing divided, as in
-    cuda-convnet. On CIFAR-10 145,578 parameters (``80sec``), 89,578 (``18pct``, ``19pct``), 1,901,386
-    (``conv_local_13pct``) and 3,672,906 (``conv_local_11pct``). Both local nets were published for
-    crops of 24 × 24, where they have 1,116,490 and 2,112,970.
+    mean image of the images at initialization is subtracted, and nothing divided, as in
+    cuda-convnet. On CIFAR-10 145,578 parameters (``80sec``), 89,578 (``18pct``, ``19pct``),
+    1,901,386 (``conv_local_13pct``) and 3,672,906 (``conv_local_11pct``). Both local nets were
+    published for crops of 24 × 24, where they have 1,116,490 and 2,112,970.
 
     The first activation of the three smaller nets follows the first pooling, as published: the same
-    function for monotone activations, another one for the rest. Weights are Gaussian with the standard
-    deviations of the layer files, biases zero. Normalisation, if any is chosen, stays beside the
-    activation.
+    function for monotone activations, another one for the rest. Weights are Gaussian with the
+    standard deviations of the layer files, biases zero. Normalization, if any is chosen, stays
+    beside the activation.
 
-    The local nets have two convolutions, then two layers of 3×3 whose weights are not shared between
-    places. ``conv_local_11pct`` has response normalisation across maps (size 9, scale 0.001), after the
-    first pooling and before the second, and twice as many maps in its first local layer.
+    The local nets have two convolutions, then two layers of 3×3 whose weights are not shared
+    between places. ``conv_local_11pct`` has response normalization across maps (size 9, scale
+    0.001), after the first pooling and before the second, and twice as many maps in its first local
+    layer.
 
     Attributes:
-      variant: ``80sec``, ``18pct`` (with response normalisation within maps), ``19pct``,
+      variant: ``80sec``, ``18pct`` (with response normalization within maps), ``19pct``,
         ``conv_local_13pct`` or ``conv_local_11pct``.
     """
 
@@ -47,10 +48,10 @@ class CudaConvnet(ZooModel):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         if self.variant in _VARIANTS:
-            x = self._shared(self.centred(x), train)
+            x = self._shared(self.subtract_mean_image(x), train)
             std = _VARIANTS[self.variant][1]
         else:
-            x = self._unshared(self.centred(x), train)
+            x = self._unshared(self.subtract_mean_image(x), train)
             std = 0.01
         x = self.drop(x, 0, train=train)
         return self.output_layer(x, name="fc10", init=nn.initializers.normal(std))
@@ -87,7 +88,7 @@ class CudaConvnet(ZooModel):
     def _local(self, x: jax.Array, features: int, place: str) -> jax.Array:
         site = f"act{place}"
         options = self._options(site, nn.initializers.normal(0.04), 0.0)
-        features = self.before(site, self.scaled(features))
+        features = self.features_before(site, self.scale_width(features))
         return self._measured(LocalConv(features, name=f"local{place}", **options), x)
 
 

@@ -49,7 +49,7 @@ class ELUNet(ZooModel):
     Dropout at the end of each stack: 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0. The paper does not say how layers
     are padded: here maps keep their size, so that five poolings leave one pixel; the maps of larger
     images are averaged. Nor how these nets' weights start: here as in He et al. 2015. Images, there
-    whitened (ZCA after global contrast normalisation), are standardised by channel. The longer net's
+    whitened (ZCA after global contrast normalization), are standardized by channel. The longer net's
     fine-tuning with more dropout is left to ``dropout``.
 
     Attributes:
@@ -62,7 +62,7 @@ class ELUNet(ZooModel):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x = self.standardised(x)
+        x = self.standardize_channels(x)
         place = 0
         for stack, rate in zip(_STACKS[self.depth], _DROPOUT, strict=False):
             for features, size in ((f, s) for layers, f, s in stack for _ in range(layers)):

@@ -26,8 +26,8 @@ class FitNet4(ZooModel):
     Layers and dropout of 0.2 (of the inputs, after each pooling and after the dense layer) are of the
     authors' Caffe files (github.com/ducha-aiki/LSUVinit, examples/lsuv/cifar10/fitnet4_relu_*). The
     last pooling is over the whole map. Weights start as the paper proposes, by ``lsuv``, on the first
-    images that the model is initialised with; ``paper`` is the orthonormal start of that without its
-    scaling, a row of Table 3. Images, there with normalised contrast, are standardised by channel.
+    images that the model is initialized with; ``paper`` is the orthonormal start of that without its
+    scaling, a row of Table 3. Images, there with normalized contrast, are standardized by channel.
     """
 
     kernel_init: str = "lsuv"
@@ -36,7 +36,7 @@ class FitNet4(ZooModel):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         weights = orthogonal()
-        x = self.drop(self.standardised(x), 0.2, train=train)
+        x = self.drop(self.standardize_channels(x), 0.2, train=train)
         for stage, widths in enumerate(_STAGES, 1):
             for place, features in enumerate(widths, 1):
                 name = f"conv{stage}_{place}"

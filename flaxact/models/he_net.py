@@ -54,7 +54,7 @@ class HeNet(ZooModel):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         features, pool, stages, pyramid = _NETS[self.depth]
-        x = self.centred(self.at_least(x, 11))
+        x = self.subtract_mean_image(self.check_image_size(x, 11))
         padding = "SAME" if pool == 2 else "VALID"
         x = self.conv(
             x, features, 7, name="conv1", site="act1", init=he(), stride=2, padding=padding
@@ -91,7 +91,7 @@ def spatial_pyramid_pool(x: jax.Array, levels: tuple[int, ...]) -> jax.Array:
 
 
 def _whole_windows(x: jax.Array, size: int) -> jax.Array:
-    """Max pooling with windows side by side, without the clipped ones at the border."""
+    """Max pooling with adjacent windows, without the clipped ones at the border."""
     height, width = (n // size * size for n in x.shape[1:3])
     return max_pool(x[:, :height, :width], size, size)
 

@@ -34,7 +34,9 @@ class LeNet5(ZooModel):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         channels = x.shape[-1]
-        x = self.fixed(self.at_least(x, 9), (20.0,) * channels, (200.0,) * channels)
+        x = self.normalize_with(
+            self.check_image_size(x, 9), (20.0,) * channels, (200.0,) * channels
+        )
         x = self.conv(x, 6, 5, name="c1", site="act1", init=within(2.4 / (25 * channels)))
         x = avg_pool(self.activate(x, "act1", train=train), 2, 2)
         x = self.conv(

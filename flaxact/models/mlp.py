@@ -36,7 +36,7 @@ PRESETS = {
 
 
 def unit_columns(key: jax.Array, shape: Any, dtype: Any = jnp.float32, _: Any = None) -> jax.Array:
-    """Gaussian weights (inputs, outputs), scaled so that those of each output have length 1."""
+    """Gaussian weights (inputs, outputs), scaled so that each output's weights have norm 1."""
     kernel = jax.random.normal(key, shape, dtype)
     return kernel / jnp.linalg.norm(kernel, axis=0, keepdims=True)
 
@@ -50,11 +50,11 @@ class MLP(ZooModel):
     9,854,890, ``mlp_selu32`` 19,701,930.
 
     Glorot et al. 2011, §4.1: 3 × 1000, weights uniform as in Glorot & Bengio 2010. Clevert et al. 2015,
-    §4.1: 8 × 128, He's initialisation. Ioffe & Szegedy 2015, §4.1: 3 × 100 sigmoid units, binary
-    images, "small random Gaussian" weights, with batch normalisation (then without biases) or, with
+    §4.1: 8 × 128, He's initialization. Ioffe & Szegedy 2015, §4.1: 3 × 100 sigmoid units, binary
+    images, "small random Gaussian" weights, with batch normalization (then without biases) or, with
     ``norm=none``, without it. Hendrycks & Gimpel 2016, §3.1: 8 × 128, unit-norm columns; the paper
     trains with ``dropout=0.5`` too. Klambauer et al. 2017, figure 1: as wide as the input, weights of
-    variance 1/n, pixels standardised one by one; its comparison is ``relu`` with ``norm=batch,
+    variance 1/n, pixels standardized one by one; its comparison is ``relu`` with ``norm=batch,
     norm_place=after, kernel_init=he``.
 
     What is not stated is taken so: pixels from 0 to 1, images binary above 127, biases 0. Dropout, if
@@ -81,7 +81,12 @@ class MLP(ZooModel):
         for place in range(1, self.depth + 1):
             site = f"act{place}"
             x = self.dense(
-                x, hidden, name=f"dense{place}", site=site, init=weights, bias=self.free_bias
+                x,
+                hidden,
+                name=f"dense{place}",
+                site=site,
+                init=weights,
+                bias=self.bias_unless_normalized,
             )
             x = self.drop(self.activate(x, site, train=train), 0, train=train)
         return self.output_layer(x, init=weights)
@@ -100,7 +105,7 @@ class MLP(ZooModel):
             return self._first(jnp.asarray(x > 127, jnp.float32))
         if self.variant == "selu":  # scikit-learn's StandardScaler, which leaves constant pixels be
             std = self.variable("inputs", "std", lambda: _std(x)).value
-            return self.centred(x) / std[None]
+            return self.subtract_mean_image(x) / std[None]
         return self._first(x / 255)
 
 

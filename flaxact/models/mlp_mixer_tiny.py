@@ -18,17 +18,19 @@ class MLPMixer(ZooModel):
     """Patches as tokens, and blocks of two dense layers across them, then two across the channels.
 
     Images (batch, height, width, channels), pixels from 0 to 255 → logits (batch, num_classes).
-    ``mlp_mixer_tiny``, for CIFAR-10, has 2,484,426 parameters; ``mlp_mixer_s16`` is the paper's smallest,
-    with 18,528,264 (18 million in Tolstikhin et al. 2021, table 1).
+    ``mlp_mixer_tiny``, for CIFAR-10, has 2,484,426 parameters; ``mlp_mixer_s16`` is the paper's
+    smallest, with 18,528,264 (18 million in Tolstikhin et al. 2021, table 1).
 
     §2 of the paper: each of the two perceptrons is added to its input and sees it after a layer
-    normalisation for each token; the mean of the tokens gives the logits, whose weights start at 0. The
-    tiny one has the channels of ``vit_tiny``, 192, and S/16's 8 blocks and proportions: half as many
-    hidden units across the tokens as channels, four times as many across the channels. Weights are
-    LeCun's (truncated) Gaussian, Flax's default as in the paper's listing. Images whose sides the patch
-    does not divide are padded with zeros. Images are standardised by channel. Without stochastic depth.
+    normalization for each token; the mean of the tokens gives the logits, whose weights start at 0.
+    The tiny one has the channels of ``vit_tiny``, 192, and S/16's 8 blocks and proportions: half as
+    many hidden units across the tokens as channels, four times as many across the channels. Weights
+    are LeCun's (truncated) Gaussian, Flax's default as in the paper's listing. Images whose sides
+    the patch does not divide are padded with zeros. Images are standardized by channel. There is no
+    stochastic depth.
 
-    Sites: in block b ``act{b}_token`` and ``act{b}_channel``; either may be gated, as in ``vit_tiny``.
+    Sites: in block b ``act{b}_token`` and ``act{b}_channel``; either may be gated, as in
+    ``vit_tiny``.
 
     Attributes:
       norm: ``layer``, for each token, is the published one.
@@ -44,35 +46,35 @@ class MLPMixer(ZooModel):
     depth: int = 8
 
     @property
-    def fixed_neighbours(self) -> bool:
-        """Of a perceptron, which starts and ends in the block's width."""
+    def in_residual_stream(self) -> bool:
+        """True: each perceptron starts and ends in the block's width."""
         return True
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x = self.standardised(x)
+        x = self.standardize_channels(x)
         x = self.conv(x, self.hidden, self.patch, stride=self.patch, name="patches")
         x = jax.lax.collapse(x, 1, 3)
         for block in range(1, self.depth + 1):
             for part in ("token", "channel"):
                 name = f"norm{block}_{part}"
-                y = self.normalise(x, name, train=train) if self.norm_place == "before" else x
+                y = self.normalize(x, name, train=train) if self.norm_place == "before" else x
                 y = y.swapaxes(1, 2) if part == "token" else y
                 y = self._perceptron(y, f"{block}_{part}", 4.0 if part == "channel" else 0.5)
                 x = x + (y.swapaxes(1, 2) if part == "token" else y)
-                x = x if self.norm_place == "before" else self.normalise(x, name, train=train)
+                x = x if self.norm_place == "before" else self.normalize(x, name, train=train)
         if self.norm_place == "before":
-            x = self.normalise(x, "norm", train=train)
+            x = self.normalize(x, "norm", train=train)
         x = self.drop(x.mean(axis=1), 0, train=train)
         return self.output_layer(x, init=nn.initializers.zeros_init())
 
     def _perceptron(self, x: jax.Array, place: str, ratio: float) -> jax.Array:
-        """Two dense layers over the last axis, whose width stays."""
+        """Two dense layers over the last axis that keep its width."""
         width = x.shape[-1]
         site = f"act{place}"
         x = self.dense(x, round(ratio * self.hidden), name=f"expand{place}", site=site)
-        x = Act(self.at(site), name=site)(x)  # normalised before the branch, so not here
+        x = Act(self.activation_at(site), name=site)(x)  # normalized before the branch, so not here
         # No factor on the width: it is that of the tokens, or has it already.
         contract = Dense(width, name=f"contract{place}", **self._options("", None, 0.0))
         return self._measured(contract, x)

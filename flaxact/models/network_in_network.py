@@ -29,7 +29,7 @@ class NetworkInNetwork(ZooModel):
     pooling, a mean, of their later Caffe version, which most copies follow; the file has a maximum. An
     activation follows every layer, the last one's maps included. An activation that changes the width
     must give as many maps as there are classes. Lin et al. whiten the images (ZCA after global contrast
-    normalisation); here they are standardised by channel.
+    normalization); here they are standardized by channel.
 
     Attributes:
       second_pool: ``avg`` or ``max``.
@@ -41,7 +41,7 @@ class NetworkInNetwork(ZooModel):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         second_pool = {"avg": avg_pool, "max": max_pool}[self.second_pool]
-        x = self._mlpconv(self.standardised(x), (192, 160, 96), 5, train, first=1)
+        x = self._mlpconv(self.standardize_channels(x), (192, 160, 96), 5, train, first=1)
         x = self.drop(max_pool(x, 3, 2), 0.5, train=train)
         x = self._mlpconv(x, (192, 192, 192), 5, train, first=4)
         x = self.drop(second_pool(x, 3, 2), 0.5, train=train)

@@ -1,4 +1,4 @@
-"""Residual nets without normalisation, for any activation (Brock et al. 2021)."""
+"""Residual nets without normalization, for any activation (Brock et al. 2021)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class NFResNet(ZooModel):
 
     Depths 26, 50 and 101 are the paper's bottlenecks, with a stem of 7×7 and a pooling. Depths 6n + 2
     have ``resnet``'s three stages of 16, 32 and 64 filters with two convolutions of 3×3 a block: the
-    paper has none for CIFAR. Biases are 0. Without stochastic depth, which is regularisation.
+    paper has none for CIFAR. Biases are 0. Without stochastic depth, which is regularization.
 
     Sites: in stage s, block b, ``act{s}_{b}_in``, whose input is also added to the output: an activation
     there keeps its width; ``act{s}_{b}_a`` (and ``_b``) inside; and ``act_final``.
@@ -60,8 +60,8 @@ class NFResNet(ZooModel):
     skip_init: bool = True
 
     @property
-    def fixed_neighbours(self) -> bool:
-        """The three layers of a bottleneck are more like a chain."""
+    def in_residual_stream(self) -> bool:
+        """False for bottlenecks, whose three layers are more like a chain."""
         return self.depth not in IMAGENET
 
     @nn.compact
@@ -70,7 +70,7 @@ class NFResNet(ZooModel):
         large = self.depth in IMAGENET
         variance = 1.0
         x = self._conv(
-            self.standardised(x), 64 if large else 16, (7, 2) if large else (3, 1), "_stem"
+            self.standardize_channels(x), 64 if large else 16, (7, 2) if large else (3, 1), "_stem"
         )
         x = max_pool(x, 3, stride=2) if large else x
         for stage, blocks in enumerate(IMAGENET.get(self.depth, ((self.depth - 2) // 6,) * 3), 1):
@@ -89,9 +89,9 @@ class NFResNet(ZooModel):
         bottleneck = self.depth in IMAGENET
         out = 4 * features if bottleneck else features
         y = self._activate(
-            self.keeps_width(x, f"act{place}_in") / std, f"act{place}_in", train=train
+            self.check_width_kept(x, f"act{place}_in") / std, f"act{place}_in", train=train
         )
-        if stride != 1 or x.shape[-1] != self.scaled(out):
+        if stride != 1 or x.shape[-1] != self.scale_width(out):
             x = self._conv(y, out, (1, stride), f"{place}_skip")
         inner = [(1, 1), (3, stride)] if bottleneck else [(3, stride)]
         for letter, window in zip("ab", inner, strict=False):
@@ -111,24 +111,24 @@ class NFResNet(ZooModel):
         return self.conv(x, features, size, stride=stride, name=name, site=site)
 
     def _activate(self, x: jax.Array, site: str, *, train: bool) -> jax.Array:
-        return self.activate(x, site, train=train) * gain(self.at(site))
+        return self.activate(x, site, train=train) * gain(self.activation_at(site))
 
     def _options(self, site: str, init: Any, bias: Any) -> dict[str, Any]:
         options = super()._options(site, init, bias)
-        plain = options["weights"] == "plain"  # unless weight normalisation was asked for instead
-        return options | ({"weights": "standardised"} if plain else {})
+        plain = options["weights"] == "plain"  # unless weight normalization was asked for instead
+        return options | ({"weights": "standardized"} if plain else {})
 
 
 @functools.cache
 def gain(activation: Activation) -> float:
     """The factor that gives an activation's output variance 1 for Gaussian input: Brock et al.'s γ.
 
-    By quadrature; for an activation over several channels as the authors do for all: from the variance
-    over the channels of Gaussian input, averaged over 1024 draws. There are 240 of them (256 in the
-    authors' code), which most numbers of pieces divide.
+    Computed by quadrature. For an activation over several channels it is computed as the authors do
+    for all: from the variance over the channels of Gaussian input, averaged over 1024 draws. There
+    are 240 channels (256 in the authors' code), because 240 is divisible by most numbers of pieces.
 
     Raises:
-      InputError: an activation whose output does not vary, or whose variance is infinite.
+      InputError: an activation whose output is constant, or whose variance is infinite.
 
     >>> from flaxact import get
     >>> round(gain(get("relu")), 6), round(math.sqrt(2 / (1 - 1 / math.pi)), 6)

@@ -33,15 +33,15 @@ class ResNet(ZooModel):
     Images (batch, height, width, channels), pixels from 0 to 255 → logits (batch, num_classes). With
     ten classes and 3 channels ``resnet20`` has 269,722 parameters and ``resnet56`` 853,018 (0.27 and
     0.85 million in He et al. 2016, table 6); with 1000 classes ``resnet18`` 11,689,512 and ``resnet50``
-    25,557,032, as torchvision's. All of them with batch normalisation's scales and biases.
+    25,557,032, as torchvision's. All of them with batch normalization's scales and biases.
 
     Depths 6n + 2 are those of §4.2: three stages of n blocks with 16, 32 and 64 filters, shortcuts
     without parameters. Depths 18, 34, 50 and 101 are those of table 1, with a stem of 7×7 and a pooling,
     four stages, and projections where the shape changes; from 50 on a block is 1×1, 3×3, 1×1, and the
     3×3 has the stride, as in torchvision (in the paper, the first 1×1). Convolutions have no bias where
-    a normalisation follows. Weights are Gaussian with He's standard deviation over fan-out, as in the
+    a normalization follows. Weights are Gaussian with He's standard deviation over fan-out, as in the
     authors' later code, logits' uniform within 1/√n, PyTorch's default, which that code kept. Images
-    are standardised by channel, as there; the paper subtracts a mean image.
+    are standardized by channel, as there; the paper subtracts a mean image.
 
     Sites: ``act_stem``; in stage s, block b, ``act{s}_{b}_a`` (and ``_b``) inside, and ``act{s}_{b}_out``
     after the addition. These last ones keep their width: ``{"*_out": "relu", "*": "glu"}``. With
@@ -59,8 +59,8 @@ class ResNet(ZooModel):
     shortcut: str = "published"
 
     @property
-    def fixed_neighbours(self) -> bool:
-        """The three layers of a bottleneck are more like a chain."""
+    def in_residual_stream(self) -> bool:
+        """False for bottlenecks, whose three layers are more like a chain."""
         return not self._bottleneck
 
     @property
@@ -72,7 +72,7 @@ class ResNet(ZooModel):
         """Images to logits."""
         large = self.depth in IMAGENET
         x = self._conv(
-            self.standardised(x), 64 if large else 16, (7, 2) if large else (3, 1), "_stem"
+            self.standardize_channels(x), 64 if large else 16, (7, 2) if large else (3, 1), "_stem"
         )
         x = self.activate(x, "act_stem", train=train)
         if (
@@ -96,7 +96,7 @@ class ResNet(ZooModel):
         bottleneck = self._bottleneck
         out = 4 * features if bottleneck else features
         skip = self._skip(x, out, stride, place, train=train)
-        skip = self.keeps_width(skip, f"act{place}_out")
+        skip = self.check_width_kept(skip, f"act{place}_out")
         inner = [(1, 1), (3, stride)] if bottleneck else [(3, stride)]
         for letter, window in zip("ab", inner, strict=False):
             x = self._conv(x, features, window, f"{place}_{letter}")
@@ -105,7 +105,7 @@ class ResNet(ZooModel):
         return self.activate(x, f"act{place}_out", train=train, skip=skip)
 
     def _conv(self, x: jax.Array, features: int, window: tuple[int, int], place: str) -> jax.Array:
-        """The convolution before a site, of a size and stride, padded as PyTorch does."""
+        """The convolution before a site, padded as in PyTorch."""
         size, stride = window
         return self.conv(
             x,
@@ -116,13 +116,13 @@ class ResNet(ZooModel):
             name=f"conv{place}",
             site=f"act{place}",
             init=initializers.he("fan_out"),
-            bias=self.free_bias,
+            bias=self.bias_unless_normalized,
         )
 
     def _skip(
         self, x: jax.Array, features: int, stride: int, place: str, *, train: bool
     ) -> jax.Array:
-        missing = self.scaled(features) - x.shape[-1]
+        missing = self.scale_width(features) - x.shape[-1]
         if stride == 1 and missing == 0:
             return x
         published = "projected" if self.depth in IMAGENET else "padded"
@@ -134,13 +134,14 @@ class ResNet(ZooModel):
                 stride=stride,
                 name=f"conv{place}_skip",
                 init=initializers.he("fan_out"),
-                bias=self.free_bias,
+                bias=self.bias_unless_normalized,
             )
-            return self.normalise(x, f"norm{place}_skip", train=train)
+            return self.normalize(x, f"norm{place}_skip", train=train)
         if missing < 0:
             raise InputError(
-                f"the padded shortcut at act{place}_out takes {self.scaled(features)} channels, and the "
-                f"stem gives {x.shape[-1]}: take matched=width or shortcut=projected"
+                f"the padded shortcut at act{place}_out takes {self.scale_width(features)} "
+                f"channels, and the stem gives {x.shape[-1]}: use matched=width or "
+                "shortcut=projected"
             )
         return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (0, missing)))
 

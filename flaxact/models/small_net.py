@@ -22,9 +22,9 @@ class SmallNet(ZooModel):
 
     Layers and dropout (0.2 after each pooling, 0.5 after the dense layer) are of the FReLU authors' code
     (github.com/kyuusaku/frelu.torch, models/pelu-smallnet-*.lua). That code drops the convolutions'
-    biases with cuDNN 4 or later, with and without batch normalisation: so here. Convolutions start as
+    biases with cuDNN 4 or later, with and without batch normalization: so here. Convolutions start as
     in He et al. 2015 by fan-out, dense layers as in Torch, uniform within 1/√fan-in, biases at 0.
-    Images are standardised by channel.
+    Images are standardized by channel.
     """
 
     num_classes: int = 100
@@ -32,7 +32,7 @@ class SmallNet(ZooModel):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x = self.standardised(x)
+        x = self.standardize_channels(x)
         for place, features in enumerate((32, 64, 128), 1):
             name = f"conv{place}"
             site = f"act{place}"

@@ -1,4 +1,4 @@
-"""SqueezeNet with batch normalisation for CIFAR-10: the net of the Mish paper's table."""
+"""SqueezeNet with batch normalization for CIFAR-10: the net of the Mish paper's table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SqueezeNetBN(ZooModel):
     Misra's table names no layers; these are of the repository's notebook (github.com/digantamisra98/
     Mish, Notebooks/cifar-10-squeezenet-mish.ipynb), after Iandola et al. 2016 with simple bypass. A
     fire module squeezes by a convolution of 1 × 1 and expands by one of 1 × 1 beside one of 3 × 3;
-    normalisation and activation follow each. Convolutions keep their biases beside it. Weights and
+    normalization and activation follow each. Convolutions keep their biases beside it. Weights and
     biases start as in PyTorch, uniform within 1/√fan-in. Pixels go from -1 to 1. No dropout.
 
     An activation that changes the width keeps it at equal ``width``; in all cases what is added to a
@@ -43,7 +43,7 @@ class SqueezeNetBN(ZooModel):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x = self.fixed(x, (127.5,) * x.shape[-1], (127.5,) * x.shape[-1])
+        x = self.normalize_with(x, (127.5,) * x.shape[-1], (127.5,) * x.shape[-1])
         x = max_pool(self._layer(x, 96, 3, "1", train=train), 2, 2)
         for place, (features, between) in _FIRES.items():
             skip = x

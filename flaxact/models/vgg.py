@@ -33,14 +33,14 @@ class VGG(ZooModel):
 
     Images (batch, height, width, channels) of any size, pixels from 0 to 255 → logits (batch,
     num_classes). With 1000 classes and 3 channels 132,863,336, 133,047,848, 138,357,544 and 143,667,240
-    parameters (11, 13, 16, 19 layers); with batch normalisation 132,868,840, 133,053,736, 138,365,992
+    parameters (11, 13, 16, 19 layers); with batch normalization 132,868,840, 133,053,736, 138,365,992
     and 143,678,248: TorchVision's counts.
 
     Dropout of 0.5 after both hidden dense layers. As in TorchVision, means over 7 × 7 cells precede the
-    dense layers, so that images may have any size, normalisation is of the convolutions only, which
+    dense layers, so that images may have any size, normalization is of the convolutions only, which
     keep their biases, and weights are Gaussian: of variance 2 / fan-out in convolutions, of standard
     deviation 0.01 in dense layers. (The paper starts deep nets from shallow ones that were trained.)
-    Images are standardised by channel. Windows of poolings are clipped at the border, where TorchVision
+    Images are standardized by channel. Windows of poolings are clipped at the border, where TorchVision
     drops them: another net for sizes that 32 does not divide.
 
     Attributes:
@@ -53,7 +53,7 @@ class VGG(ZooModel):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
-        x = self.standardised(x)
+        x = self.standardize_channels(x)
         for stage, layers in enumerate(_STAGES[self.depth], 1):
             features = min(512, 32 * 2**stage)
             for place in (f"{stage}_{layer + 1}" for layer in range(layers)):
@@ -73,12 +73,12 @@ class VGG(ZooModel):
         weights = nn.initializers.normal(0.01)
         for place in (6, 7):
             x = self.dense(x, 4096, name=f"fc{place}", site=f"act{place}", init=weights)
-            x = Act(self.at(f"act{place}"), name=f"act{place}")(x)
+            x = Act(self.activation_at(f"act{place}"), name=f"act{place}")(x)
             x = self.drop(x, 0.5, train=train)
         return self.output_layer(x, name="fc8", init=weights)
 
     def torchvision_layers(self) -> dict[str, str]:
-        """By layer, the name of its weights in TorchVision's state dict; in the order of the data."""
+        """The name of each layer's weights in TorchVision's state dict, in call order."""
         names = {}
         place = 0
         batch = self.norm == "batch"

@@ -33,8 +33,8 @@ class VisionTransformer(ZooModel):
     The published patch of 16 would leave 4 tokens of CIFAR's images, so it is 4 there. Images whose sides
     it does not divide are padded with zeros; there are as many heads of 3 as the width divides by.
     Weights are Gaussian with standard deviation 0.02, the projection of the patches uniform within
-    1/√fan-in, PyTorch's default, as in the authors' code. Images are standardised by channel. Without
-    stochastic depth, which is regularisation.
+    1/√fan-in, PyTorch's default, as in the authors' code. Images are standardized by channel. Without
+    stochastic depth, which is regularization.
 
     Sites: ``act1`` to ``act12``, between the two dense layers of each block; one that changes the width
     (``glu``, ``swiglu``) changes the first one's, and with ``matched=parameters`` the block's number of
@@ -53,15 +53,15 @@ class VisionTransformer(ZooModel):
     depth: int = 12
 
     @property
-    def fixed_neighbours(self) -> bool:
-        """Of a perceptron, which starts and ends in the block's width."""
+    def in_residual_stream(self) -> bool:
+        """True: each perceptron starts and ends in the block's width."""
         return True
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Images to logits."""
         uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-        x = self.standardised(x)
+        x = self.standardize_channels(x)
         x = self.conv(x, 192, self.patch, stride=self.patch, name="patches", init=uniform)
         x = jax.lax.collapse(x, 1, 3)
         token = self.param("class_token", WEIGHTS, (1, 1, x.shape[-1]), jnp.float32)
@@ -71,7 +71,7 @@ class VisionTransformer(ZooModel):
             x = self._added(x, self._attention, "attention", block, train=train)
             x = self._added(x, self._feed_forward, "mlp", block, train=train)
         if self.norm_place == "before":
-            x = self.normalise(x, "norm", train=train)
+            x = self.normalize(x, "norm", train=train)
         return self.output_layer(self.drop(x[:, 0], 0, train=train), init=WEIGHTS)
 
     def _added(
@@ -79,8 +79,8 @@ class VisionTransformer(ZooModel):
     ) -> jax.Array:
         name = f"norm{block}_{part}"
         if self.norm_place == "after":
-            return self.normalise(x + branch(x, block), name, train=train)
-        return x + branch(self.normalise(x, name, train=train), block)
+            return self.normalize(x + branch(x, block), name, train=train)
+        return x + branch(self.normalize(x, name, train=train), block)
 
     def _attention(self, x: jax.Array, block: int) -> jax.Array:
         width = x.shape[-1]
@@ -97,7 +97,7 @@ class VisionTransformer(ZooModel):
     def _feed_forward(self, x: jax.Array, block: int) -> jax.Array:
         site = f"act{block}"
         x = self.dense(x, 768, name=f"expand{block}", site=site, init=WEIGHTS)
-        x = Act(self.at(site), name=site)(x)  # normalised before the branch, so not here
+        x = Act(self.activation_at(site), name=site)(x)  # normalized before the branch, so not here
         return self.dense(x, 192, name=f"contract{block}", init=WEIGHTS)
 
 

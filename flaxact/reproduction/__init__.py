@@ -1,1 +1,1 @@
-"""Reproductions: a paper's claims, run in pieces that are stored, judged, and written up as pages."""
+"""Reproductions: a paper's claims, computed in stored pieces, judged, and reported as pages."""

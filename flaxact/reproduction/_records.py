@@ -1,4 +1,4 @@
-"""What reproductions store, as records: a piece, and all that a page is made of."""
+"""The stored records of a reproduction: one piece, and everything that a page shows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Piece:
     """A piece of a reproduction.
 
     Attributes:
-      seconds: that it took to compute.
+      seconds: the time it took to compute.
       environment: versions, machine and date.
       data: notes on the data sets, by name.
-      value: what was computed.
+      value: the computed value.
     """
 
     seconds: Positive
@@ -46,14 +46,14 @@ class RunEnvironment:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the settings of every scale have."""
+    """The settings that every scale has."""
 
     reduced: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """The results of a reproduction at a scale."""
+    """The results of a reproduction at one scale."""
 
     name: str
     scale: str
@@ -66,11 +66,11 @@ class Reproduction:
 
 
 def read_piece(path: Path) -> Piece:
-    """A stored piece.
+    """Read a stored piece.
 
     Raises:
-      FileNotFoundError: it is not there.
-      InputError: it is not what was stored.
+      FileNotFoundError: it does not exist.
+      InputError: it differs from what was stored.
     """
     try:
         return read_record(Piece, path)
@@ -79,15 +79,15 @@ def read_piece(path: Path) -> Piece:
 
 
 def read_reproduction(path: Path) -> dict[str, Any]:
-    """The results of a reproduction, as JSON has them.
+    """The results of a reproduction as JSON values.
 
     Raises:
-      FileNotFoundError: they are not there.
-      InputError: they are not what was stored.
+      FileNotFoundError: they do not exist.
+      InputError: they differ from what was stored.
     """
     value = files.read_json(path)
-    found = decode(Reproduction, value, path)
-    for name, given in (("name", path.parent.name), ("scale", path.stem)):
-        if getattr(found, name) != given:
-            raise unexpected(path, name, f"{given!r}", getattr(found, name))
+    results = decode(Reproduction, value, path)
+    for name, expected in (("name", path.parent.name), ("scale", path.stem)):
+        if getattr(results, name) != expected:
+            raise unexpected(path, name, f"{expected!r}", getattr(results, name))
     return value

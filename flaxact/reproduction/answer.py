@@ -15,7 +15,7 @@ JudgedRuns = Mapping[str, Mapping[str, Judged]]  # by run and key of the claim
 
 
 class Vote(StrEnum):
-    """What a primary claim says of its sentence."""
+    """What a primary claim implies for its sentence."""
 
     FOR = "for"
     AGAINST = "against"

@@ -1,4 +1,4 @@
-"""Cells of papers' tables. Does not import jax."""
+"""Table cells for the pages of papers. Does not import jax."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from flaxact.statistics import mean_interval
 
 
 def rate_cell(tuned: Tuned | None) -> str:
-    """The best rate, and whether it is at an edge of the rates that were tried."""
+    """The best rate, with a note if it is at an edge of the rates that were tried."""
     if tuned is None:
         return "not searched"
     return f"{tuned.best:g} ({tuned.edge} tried)" if tuned.edge else f"{tuned.best:g}"
 
 
 def errors_by_rate(tuned: Tuned | None, digits: int = 1) -> str:
-    """The error at each rate of a search that is scored by ``tuning.error_score``."""
+    """The error at each rate of a search scored by ``tuning.error_score``."""
     cells = []
     for tried in tuned.rates if tuned is not None else ():
         has_diverged, error = tried.score
@@ -27,21 +27,25 @@ def errors_by_rate(tuned: Tuned | None, digits: int = 1) -> str:
 
 
 def share_cell(shares: Sequence[float | None]) -> str:
-    """The mean of shares with its interval, and how many runs have diverged.
+    """The mean share with its interval, and how many runs diverged.
 
     >>> share_cell([0.25, 0.25, None]), share_cell([])
     ('25%; 1 of 3 diverged', 'not measured')
     """
     if not shares:
         return NOT_MEASURED
-    known = [share for share in shares if share is not None and math.isfinite(share)]
-    mean = format_interval(mean_interval(known).clipped(0, 1), percent=True) if known else "none"
-    diverged = len(shares) - len(known)
+    finite_shares = [share for share in shares if share is not None and math.isfinite(share)]
+    mean = (
+        format_interval(mean_interval(finite_shares).clipped(0, 1), percent=True)
+        if finite_shares
+        else "none"
+    )
+    diverged = len(shares) - len(finite_shares)
     return f"{mean}; {diverged} of {len(shares)} diverged" if diverged else mean
 
 
 def mean_cell(values: Sequence[float], most: float = math.inf) -> str:
-    """The mean of values from 0 on with its interval.
+    """The mean of non-negative values with its interval.
 
     >>> mean_cell([2.0, 2.0])
     '2'

@@ -1,6 +1,7 @@
-"""What is claimed, as a value: the quantity, the range that counts as a success, and the verdict.
+"""A claim as a value: the quantity, the range in which the claim holds, and the verdict.
 
-The range is written down before the run; nothing but the measured interval decides. Does not import jax.
+The range is written down before the run; the verdict depends only on the measured interval. Does
+not import jax.
 """
 
 from __future__ import annotations
@@ -49,15 +50,15 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class Published:
-    """What is in print; what is known from memory alone has no place here.
+    """A published figure; figures from memory are not allowed here.
 
     Attributes:
       text: the figure with its unit.
-      source: where it stands.
+      source: where it is published.
       evidence: ``read`` in the paper or its authors' code, or ``secondhand``.
 
     Raises:
-      InputError: another evidence.
+      InputError: another value of ``evidence``.
     """
 
     text: str
@@ -152,7 +153,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with what was measured and what follows."""
+    """A claim with its measured interval and outcome."""
 
     claim: Claim
     kind: ClaimKind
@@ -161,7 +162,7 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """In words; of a re-test only that it decides nothing."""
+        """The verdict in words; a re-test decides nothing."""
         if self.claim.retired:
             return "retired"
         if not self.measured:
@@ -175,7 +176,7 @@ class Judged:
 
     @property
     def decides(self) -> bool:
-        """Whether it may count as evidence, for or against."""
+        """Whether the claim counts as evidence, for or against."""
         return self.kind != ClaimKind.RETEST and not self.claim.retired and not self.claim.post_hoc
 
 
@@ -209,7 +210,7 @@ def judge(
 
 
 def _holm(claims: Sequence[Claim], measured: Mapping[str, Interval | None]) -> dict[str, Outcome]:
-    """Outcomes such that the chance of a wrong one among all is at most 1 - LEVEL."""
+    """Outcomes for which the probability of any wrong one is at most 1 - LEVEL."""
     errors = {claim.key: _smallest_error(claim, measured.get(claim.key)) for claim in claims}
     outcomes = dict.fromkeys(errors, Outcome.OPEN)
     by_key = {claim.key: claim for claim in claims}
@@ -222,7 +223,7 @@ def _holm(claims: Sequence[Claim], measured: Mapping[str, Interval | None]) -> d
 
 
 def _smallest_error(claim: Claim, interval: Interval | None) -> float:
-    """1 minus the highest confidence at which the outcome is decided; 1 where it is not at LEVEL."""
+    """1 minus the highest confidence at which the outcome is decided; 1 if it is undecided at LEVEL."""
     if claim.outcome(interval) is Outcome.OPEN:
         return 1.0
     assert interval is not None
@@ -242,7 +243,7 @@ def _smallest_error(claim: Claim, interval: Interval | None) -> float:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a report; cells are text, and a row of fewer is filled up."""
+    """A table of a report; cells are text, and short rows are filled up with empty cells."""
 
     title: str
     header: tuple[str, ...]
@@ -250,7 +251,7 @@ class Table:
 
     @classmethod
     def of_cells(cls, title: str, rows: Sequence[Mapping[str, str]]) -> Table:
-        """A table of rows whose cells are named by column, in the same order in every row.
+        """A table from rows of cells by column name; all rows have the same columns in the same order.
 
         >>> Table.of_cells("Errors", [{"net": "relu", "error": "10%"}, {"net": "tanh", "error": "12%"}])
         Table(title='Errors', header=('net', 'error'), rows=(('relu', '10%'), ('tanh', '12%')))

@@ -28,13 +28,13 @@ def by_member(
     diverged: float | None = None,
     digits: int | None = None,
 ) -> list[list[Any]]:
-    """A metric's curve of every member, from the lines of a training, epoch 0 left out.
+    """A metric's curve of every member, from the lines of a training, without epoch 0.
 
     Args:
-      rows: what ``Workspace.train`` gives.
+      rows: the result of ``Workspace.train``.
       key: the metric.
-      diverged: what stands where a member has.
-      digits: after the point; None for all.
+      diverged: the value for a member that has diverged.
+      digits: after the decimal point; None for all.
 
     >>> by_member([{"error": [0.9, 0.9]}, {"error": [0.1234, None]}], "error", diverged=1.0, digits=2)
     [[0.12], [1.0]]
@@ -71,21 +71,21 @@ def speedup(slow: Sequence[Crossing], fast: Sequence[Crossing], level: float = 0
     ends = math.isfinite(high) + (low > 0)
     if not ends:
         return Interval(math.nan, math.nan, math.nan, level)
-    known = 1 - ends * (0.5 ** len(slow) + 0.5 ** len(fast))
+    confidence = 1 - ends * (0.5 ** len(slow) + 0.5 ** len(fast))
     if not low:
-        return Interval(-math.inf, -math.inf, high, max(known, 0.0))
+        return Interval(-math.inf, -math.inf, high, max(confidence, 0.0))
     mean = math.inf if math.isinf(high) else math.sqrt(low * high)
-    return Interval(mean, low, high, max(known, 0.0))
+    return Interval(mean, low, high, max(confidence, 0.0))
 
 
 def paired_points(samples: Sequence[Sequence[float | None]], weights: Sequence[float]) -> Interval:
-    """A weighted sum of shares in points, paired by seed, over the seeds that all rows have.
+    """A weighted sum of shares in percentage points, paired by seed, over the seeds that all rows have.
 
-    It is unknown where a run has diverged.
+    The result is nan if a run diverged.
 
     Args:
-      samples: of each row, a share of every seed, such as a test error; None where it has diverged.
-      weights: of the rows; they add up to 0.
+      samples: for each row, a share per seed, such as a test error; None for a run that diverged.
+      weights: of the rows; they sum to 0.
 
     >>> paired_points([[0.5, None], [0.25, 0.25]], [1, -1]).mean
     nan
@@ -99,7 +99,7 @@ def paired_points(samples: Sequence[Sequence[float | None]], weights: Sequence[f
 
 
 def points_above(ones: Sequence[float | None], others: Sequence[float | None]) -> Interval:
-    """By how many points some shares are above others, paired by seed; as ``paired_points``.
+    """The mean difference of two sets of shares in percentage points, paired by seed.
 
     >>> points_above([0.5, 0.25], [0.25, 0.25]).mean
     12.5
@@ -114,7 +114,7 @@ def points_above(ones: Sequence[float | None], others: Sequence[float | None]) -
 
 
 def paired_ratio(ones: Sequence[float], others: Sequence[float]) -> Interval:
-    """The geometric mean of the ratios of pairs, such as of a seed's values.
+    """The geometric mean of the ratios of pairs, such as the values of one seed.
 
     >>> round(paired_ratio([2.0, 8.0], [1.0, 1.0]).mean, 6)
     4.0

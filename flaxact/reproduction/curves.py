@@ -156,12 +156,12 @@ def record_curve(
                 curve = _after_epoch(curve, update, observe)
             seconds = round(already + time.perf_counter() - began, 1)
             curve = dataclasses.replace(curve, seconds=seconds)
-            ended = update.epoch is not None and update.step > 0
-            ended = ended and (curve.has_diverged or until(curve))
-            if ended or stop(update.step):
+            is_over = update.epoch is not None and update.step > 0
+            is_over = is_over and (curve.has_diverged or until(curve))
+            if is_over or stop(update.step):
                 save(update)
                 checkpoints.wait()
-                if not ended:
+                if not is_over:
                     raise SystemExit(STOPPED)
                 return curve
             if time.monotonic() - last_save > save_seconds:
@@ -187,15 +187,15 @@ def tune_by_curves(
     """Search a rate by curves with one window per epoch, in pieces ``label/rate-RATE-to-EPOCHS``.
 
     Args:
-      workspace: keeps the pieces.
+      workspace: stores the pieces.
       label: of the pieces.
       space: the rates and the rungs.
-      value: of a curve; it is stored.
+      value: maps a curve to the value that is stored.
       net: the network.
       recipe: how it is trained; the rung replaces its epochs.
-      load: gives the data; its test images are those of the clean pass.
-      score: of what is stored.
-      seed: of the search; not one that is evaluated.
+      load: returns the data, whose test images are those of the clean pass.
+      score: maps a stored value to a score.
+      seed: of the search; it must not be an evaluation seed.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.

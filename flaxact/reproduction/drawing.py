@@ -1,4 +1,4 @@
-"""What the figures of papers have in common."""
+"""Common parts of the papers' figures."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def draw_band(
     first_epoch: int = 1,
     **options: Any,
 ) -> None:
-    """The median over seeds by epoch, and the range; it ends where a run has diverged.
+    """Draw the median over seeds by epoch, and the range; the curve ends where a run has diverged.
 
     Args:
       axes: to draw on.
-      curves: by seed, a value of every epoch; None once the run has diverged.
+      curves: for each seed, a value per epoch; None once the run has diverged.
       color: of the median and the range.
       first_epoch: of the curves.
       options: of ``axes.plot`` for the median.
@@ -34,11 +34,11 @@ def draw_band(
 
 
 def draw_search(axes: Any, tuned: Tuned | None, style: str, **options: Any) -> None:
-    """The score over the rate, of the rates whose runs have one; nothing without a search.
+    """Draw the score over the rate, for the rates that have one; draws nothing without a search.
 
     Args:
       axes: to draw on.
-      tuned: the search; None while it is not complete.
+      tuned: the search; None if it is not complete.
       style: of the line and its marks.
       options: of ``axes.plot``.
     """

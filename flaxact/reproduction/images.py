@@ -13,7 +13,7 @@ from flaxact.reproduction.workspace import Workspace
 
 
 def cropped(split: Split, side: int | None) -> Split:
-    """The middle square of every image, ``side`` pixels wide; all of it for None."""
+    """The center square of every image, ``side`` pixels wide; the whole images for None."""
     if side is None:
         return split
     first = (split.images.shape[1] - side) // 2
@@ -24,14 +24,14 @@ def cropped(split: Split, side: int | None) -> Split:
 def with_clean_pass(
     workspace: Workspace, name: str, count: int | None, *, side: int | None, clean: int
 ) -> Dataset:
-    """Part of a set's training images, and as test images a part of those, for the clean pass.
+    """Some training images of a set, with a part of them as test images, for the clean pass.
 
     Args:
       workspace: loads the data.
       name: of the data set.
-      count: of training images, at equal distances; None for all.
-      side: of the square that is cut out of their middle, in pixels; None for all of them.
-      clean: how many images the clean pass is over.
+      count: number of training images, evenly spaced; None for all.
+      side: side of the center square in pixels; None for whole images.
+      clean: number of images in the clean pass.
     """
     data = workspace.data(name, count, 1)
     train = cropped(data.train, side)
@@ -39,13 +39,13 @@ def with_clean_pass(
 
 
 def with_validation(data: Dataset, count: int | None, validation: int, *, tuning: bool) -> Dataset:
-    """A data set of which some training images are held out.
+    """A data set with some training images held out for validation.
 
     Args:
-      data: whose training images are divided.
-      count: training images, at equal distances; None for all that are not held out.
-      validation: images that are held out, at equal distances among those.
-      tuning: whether the images that are held out take the place of the test images.
+      data: its training images are divided.
+      count: number of training images, evenly spaced; None for all that are not held out.
+      validation: number of held-out images, evenly spaced.
+      tuning: whether the held-out images replace the test images.
     """
     total = len(data.train.labels)
     used = np.linspace(0, total - 1, min(total, (count or total) + validation)).astype(int)
@@ -57,14 +57,14 @@ def with_validation(data: Dataset, count: int | None, validation: int, *, tuning
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnImages:
-    """Settings of images that a seed draws.
+    """Settings for images that are drawn at random by a seed.
 
     Attributes:
       dataset: the name of the set.
-      images: for training.
-      validation: other training images, by whose error rates are chosen.
-      test: images that evaluation seeds are tested on; None for all.
-      side: of the square that is cut out of the middle of every image, in pixels.
+      images: number of training images.
+      validation: number of further training images; rates are chosen by the error on them.
+      test: number of test images for evaluation seeds; None for all.
+      side: side of the center square of every image, in pixels.
     """
 
     dataset: str = "cifar10"
@@ -84,5 +84,5 @@ def drawn_by_seed(workspace: Workspace, settings: DrawnImages, seed: int) -> tup
     return replace(data, train=cut(train), test=cut(data.test)), cut(held_out)
 
 
-def _part(split: Split, chosen: Any) -> Split:
-    return Split(split.images[chosen], split.labels[chosen])
+def _part(split: Split, indices: Any) -> Split:
+    return Split(split.images[indices], split.labels[indices])

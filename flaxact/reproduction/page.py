@@ -1,4 +1,4 @@
-"""The page of a paper, in Markdown: what is published beside ours, and the verdict of each claim."""
+"""The page of a paper in Markdown: published figures beside ours, and the verdict on each claim."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def paper_page(paper: Paper, stored: Mapping[str, Any], figures: Mapping[str, st
       figures: the file of each, by title.
     """
     settings = stored["settings"]
-    rest = (inspect.getdoc(paper) or "").split("\n", 1)[1].strip()
+    body = (inspect.getdoc(paper) or "").split("\n", 1)[1].strip()
     parts = [f"# {title(paper)}", f"Scale `{stored['scale']}`. {settings['reduced']}".strip()]
     if stored["scale"] == "smoke":
         parts.append("This scale only shows that the code runs: its verdicts mean nothing.")
@@ -54,7 +54,7 @@ def paper_page(paper: Paper, stored: Mapping[str, Any], figures: Mapping[str, st
     parts += ["## Published beside ours", _claims(paper, stored)]
     parts += [markdown_table(table) for table in paper.tables(results_of(paper, stored))]
     parts += [f"## {name}\n\n![{name}]({file})" for name, file in figures.items()]
-    parts += ["## Claim and protocol", _blocks(rest)]
+    parts += ["## Claim and protocol", _blocks(body)]
     if paper.SOURCE:
         bibtex = references().get(paper.SOURCE, paper.SOURCE)
         parts.append(f"```bibtex\n{bibtex.strip()}\n```")
@@ -63,10 +63,10 @@ def paper_page(paper: Paper, stored: Mapping[str, Any], figures: Mapping[str, st
 
 
 def judge_paper(paper: Paper, stored: Mapping[str, Any]) -> dict[str, Judged]:
-    """Every claim of a paper with its outcome, from what ``reproduce`` wrote as JSON.
+    """Every claim of a paper with its outcome, from the JSON that ``reproduce`` wrote.
 
     Raises:
-      InputError: results without a digest, which do not hold what the paper's claims are about.
+      InputError: results without a digest that lack what the paper's claims need.
     """
     try:
         return judge(paper.CLAIMS, paper.measured(results_of(paper, stored)), stored["scale"])
@@ -80,7 +80,7 @@ def judge_paper(paper: Paper, stored: Mapping[str, Any]) -> dict[str, Judged]:
 
 
 def claim_cells(judged: Judged) -> tuple[str, ...]:
-    """The cells of a claim under ``CLAIM_HEADER``."""
+    """The cells of a claim in the columns of ``CLAIM_HEADER``."""
     claim = judged.claim
     return (
         claim.text,
@@ -122,7 +122,7 @@ def _claims(paper: Paper, stored: Mapping[str, Any]) -> str:
 
 
 def _verdict(judged: Judged) -> str:
-    """The verdict, bold where it decides something, and why a claim is retired."""
+    """The verdict, in bold if it decides something, and why a claim is retired."""
     if judged.claim.retired:
         return f"retired: {judged.claim.retired}"
     decided = judged.decides and judged.measured and judged.outcome is not Outcome.OPEN
@@ -130,7 +130,7 @@ def _verdict(judged: Judged) -> str:
 
 
 def _published(claim: Claim) -> str:
-    """What the paper prints, and where."""
+    """The published figure and its source."""
     published = claim.published
     if published is None:
         return "–"
@@ -143,7 +143,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _blocks(text: str) -> str:
-    """A docstring's paragraphs; indented ones are code."""
+    """The paragraphs of a docstring; indented ones become code."""
     blocks = []
     for block in text.split("\n\n"):
         code = block.startswith("    ")
@@ -152,7 +152,7 @@ def _blocks(text: str) -> str:
 
 
 def _missing(names: Sequence[str]) -> str:
-    """What a run that is not complete lacks."""
+    """What an incomplete run lacks."""
     some = ", ".join(f"`{name}`" for name in names[:12]) + ", …" * (len(names) > 12)
     return f"**Not complete.** {len(names)} pieces that the next step needs are not stored yet: {some}."
 

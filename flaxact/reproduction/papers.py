@@ -29,16 +29,16 @@ SCALES = ("smoke", "reduced", "full")
 
 
 class Paper(Protocol):
-    """What the module of a paper has.
+    """The interface of a paper's module.
 
     Attributes:
-      SOURCE: key in flaxact's references.bib, or BibTeX; empty for an experiment of its author's.
+      SOURCE: key in flaxact's references.bib, or BibTeX; empty for an experiment of your own.
       CLAIMS: each with the range in which it holds.
-      SCALES: frozen dataclasses of settings by scale; their field ``reduced`` says what differs from
-        the published size.
-      Results: a frozen dataclass of what ``study`` returns. It is stored as ``dataclasses.asdict``, and
-        read by ``flaxact.stored.schema.decode``; ``upgraded(stored)``, if the module has it, first brings
-        what was stored in an older form into the present one.
+      SCALES: frozen dataclasses of settings, by scale; their field ``reduced`` says what differs
+        from the published size.
+      Results: a frozen dataclass that ``study`` returns. It is stored with ``dataclasses.asdict``
+        and read by ``flaxact.stored.schema.decode``. If the module has ``upgraded(stored)``, it
+        first converts results that were stored in an older form.
     """
 
     __name__: str
@@ -50,10 +50,10 @@ class Paper(Protocol):
     Results: type[Any]
 
     def study(self, settings: Any, workspace: Workspace) -> Any:
-        """The ``Results``.
+        """Compute the ``Results``.
 
         Raises:
-          UnavailableError: pieces are missing that it cannot do without.
+          UnavailableError: required pieces are missing.
         """
         ...
 
@@ -71,10 +71,10 @@ class Paper(Protocol):
 
 
 def names() -> list[str]:
-    """The papers of all packages that are installed.
+    """The papers of all installed packages.
 
     Raises:
-      InputError: there are none, or two of the same name.
+      InputError: there are none, or two have the same name.
     """
     return sorted(_package_by_paper())
 
@@ -85,13 +85,13 @@ def check(name: str) -> None:
     Raises:
       InputError: an unknown name.
     """
-    known = names()
-    if name not in known:
-        raise unknown("reproduction", name, [*known, SUMMARY])
+    paper_names = names()
+    if name not in paper_names:
+        raise unknown("reproduction", name, [*paper_names, SUMMARY])
 
 
 def load(name: str) -> Paper:
-    """A paper.
+    """The module of a paper.
 
     Raises:
       InputError: an unknown name, or a module that is not a paper.
@@ -106,7 +106,7 @@ def load(name: str) -> Paper:
 
 
 def results_of(paper: Paper, stored: Mapping[str, Any]) -> Any:
-    """The results of a paper, from what ``reproduce`` wrote as JSON.
+    """The results of a paper, from the JSON that ``reproduce`` wrote.
 
     Raises:
       InputError: they are not what the paper stores.
@@ -120,18 +120,18 @@ def results_of(paper: Paper, stored: Mapping[str, Any]) -> Any:
 
 
 def load_summary() -> ModuleType:
-    """The question and the sentences that flaxact's own papers bear on."""
+    """The question and the sentences of the answer that flaxact's own papers give."""
     return importlib.import_module(f"{_packages()[OWN]}.{SUMMARY}")
 
 
 def shipped_results(name: str) -> Path:
-    """The folder of the results that come with a paper's package; it may not exist."""
+    """The folder of the results that come with a paper's package, which may not exist."""
     package = importlib.import_module(_package_by_paper()[name])
     return Path(next(iter(package.__path__)), "results", name)
 
 
 def default_folder() -> Path:
-    """Where results go: within a checkout to those that are committed."""
+    """The folder of results: in a checkout the committed ones."""
     committed = shipped_results(names()[0]).parent.resolve()
     if _of_checkout() and committed.is_relative_to(Path.cwd()):
         return committed.relative_to(Path.cwd())
@@ -169,7 +169,8 @@ def _packages() -> dict[str, str]:
 def _of_checkout() -> dict[str, str]:
     """The entry points of the checkout that flaxact is imported from.
 
-    A checkout on ``PYTHONPATH`` has no metadata, and an editable install has those of its first day.
+    A checkout on ``PYTHONPATH`` has no metadata, and an editable install keeps the metadata of its
+    installation.
     """
     file = Path(__file__).parents[2] / "pyproject.toml"
     try:

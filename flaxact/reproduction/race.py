@@ -1,7 +1,7 @@
-"""Epochs to a target training error: a rate search per entry, evaluation seeds, looks.
+"""Races: epochs to a target training error, with a rate search per entry and evaluation seeds.
 
-An entry is an activation in a net. A race compares how many epochs its entries need, each at its own best
-learning rate.
+An entry is an activation in a net. A race compares how many epochs its entries need, each at its
+own best learning rate.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class RaceEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class TunedCurves:
-    """What is stored of an entry.
+    """The stored results of an entry.
 
     Attributes:
-      tuned: the search for its rate; None while it is not complete.
-      seeds: the curves of evaluation seeds at the best rate; empty while they are not complete.
+      tuned: the search for its rate; None if it is not complete.
+      seeds: the curves of evaluation seeds at the best rate; empty if they are not complete.
     """
 
     tuned: Tuned | None = None
@@ -93,7 +93,7 @@ class Race:
     def evaluate(
         self, label: str, entry: RaceEntry, *, rate: float, seeds: int, epochs: int
     ) -> tuple[Curve, ...]:
-        """The curves of seeds from 1, up to the target or to a cap; empty if not available."""
+        """The curves of seeds from 1 on, up to the target or a cap; empty if not available."""
         members = [Member(seed, rate) for seed in range(1, seeds + 1)]
         curves = self.workspace.attempt(
             lambda: self._curves(label, entry, members, epochs=epochs, evaluation=True)
@@ -111,8 +111,8 @@ class Race:
     ) -> list[Curve]:
         computations = {}
         for member in members:
-            of = f"seed-{member.seed}" if evaluation else f"rate-{member.learning_rate:g}"
-            run = f"{self.name}/{file_name(label)}/{of}"
+            run_name = f"seed-{member.seed}" if evaluation else f"rate-{member.learning_rate:g}"
+            run = f"{self.name}/{file_name(label)}/{run_name}"
             piece = run if evaluation else f"{run}-to-{epochs}"
             computations[piece] = functools.partial(
                 self._record, run, entry, member, epochs=epochs, evaluation=evaluation
@@ -134,7 +134,7 @@ class Race:
             data,
             member=member,
             folder=self.workspace.scratch / run,
-            until=functools.partial(_done, target=self.target, clean=evaluation),
+            until=functools.partial(_is_over, target=self.target, clean=evaluation),
             observe=_observer(module, data, self.probed) if evaluation and self.probed else None,
         )
         return asdict(curve)
@@ -184,7 +184,7 @@ def speed_score(curve: Curve, target: float) -> Score:
     return 1, 1.0 if last is None else last
 
 
-def _done(curve: Curve, *, target: float, clean: bool) -> bool:
+def _is_over(curve: Curve, *, target: float, clean: bool) -> bool:
     points = [curve.running(), *([curve.clean()] if clean else [])]
     return all(math.isfinite(crossing(each, target).high) for each in points)
 

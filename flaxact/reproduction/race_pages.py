@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flaxact._figures import COLOURS, figure, percent
+from flaxact._figures import COLORS, figure, percent
 from flaxact.reproduction.claim import Table, format_interval
 from flaxact.reproduction.race import TunedCurves, epochs_ratio
 from flaxact.reproduction.tuning import TUNING_SEED, TriedRate, Tuned, parabola_optimum
@@ -17,7 +17,7 @@ TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100, 150)  # of epochs
 
 
 def epochs_text(times: Sequence[Crossing]) -> str:
-    """The mean epochs with the interval; a count where some seeds are censored.
+    """The mean epochs with their interval; if some seeds are censored, their count.
 
     >>> epochs_text([Crossing(8.0, math.inf), Crossing(5.0, 5.0)]), epochs_text([Crossing(0.0, 0.5)])
     ('1 of 2 seeds not in 8', 'at most 0.5')
@@ -99,7 +99,7 @@ def search_figure(rows: Mapping[str, TunedCurves], target: float) -> Any:
     for number, (name, row) in enumerate(rows.items()):
         if row.tuned is None:
             continue
-        color = COLOURS[number % len(COLOURS)]
+        color = COLORS[number % len(COLORS)]
         epochs = epochs_by_rate(row.tuned)
         dropped = {tried.rate: tried.epochs for tried in row.tuned.rates if tried.score[0]}
         axes.plot(list(epochs), list(epochs.values()), "o-", color=color, label=name)
@@ -122,11 +122,11 @@ def layers_figure(pair: Mapping[str, TunedCurves]) -> Any:
     Args:
       pair: two rows whose curves hold the measures by layer.
     """
-    drawing, (left, right) = figure(9, 3.8, 2)
+    fig, (left, right) = figure(9, 3.8, 2)
     for (name, row), style in zip(pair.items(), ("-", "--"), strict=True):
         observed = [curve.observed for curve in row.seeds]
         epochs = range(min(map(len, observed)))
-        for site, color in zip(observed[0][0]["sites"], COLOURS, strict=False):
+        for site, color in zip(observed[0][0]["sites"], COLORS, strict=False):
             layers = [[each[epoch]["sites"][site] for each in observed] for epoch in epochs]
             lengths = [
                 statistics.fmean(each["gradient_norm"] for each in seeds) for seeds in layers
@@ -144,7 +144,7 @@ def layers_figure(pair: Mapping[str, TunedCurves]) -> Any:
     right.set(xlabel="epoch", ylabel="inputs where the slope is nearly 0", ylim=(0, 1))
     right.yaxis.set_major_formatter(percent())
     seeds = min(len(row.seeds) for row in pair.values())
-    drawing.legend(
+    fig.legend(
         *left.get_legend_handles_labels(),
         loc="outside lower center",
         ncol=4,
@@ -153,4 +153,4 @@ def layers_figure(pair: Mapping[str, TunedCurves]) -> Any:
         title=f"means of {seeds} seeds or more",
         title_fontsize=8,
     )
-    return drawing
+    return fig

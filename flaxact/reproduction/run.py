@@ -1,4 +1,4 @@
-"""Run a paper: in pieces that are kept, with results, figures and a page."""
+"""Run a paper in stored pieces, and write its results, figures and page."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def reproduce(
 ) -> Path:
     """Run a reproduction at a scale and write its results, figures and page; resumes after a stop.
 
-    Pieces that are stored are read, wherever they were computed; the others are computed. Several
+    Stored pieces are read, wherever they were computed; missing ones are computed. Several
     processes may run the same reproduction at once and share its pieces.
 
     Args:
       name: one of ``papers.names()``.
-      scale: one of ``papers.SCALES``, if the reproduction has it.
+      scale: one of ``papers.SCALES`` that the reproduction has.
       out: folder of the results: ``out/name/scale.json``, ``.md``, its figures, its pieces in
         ``out/name/scale/``, and checkpoints in ``out/name/scale.work/``.
-      command: how to do this again, for the page.
-      data_dir: where TFDS keeps its data sets.
+      command: the command that repeats this run, for the page.
+      data_dir: the folder of TFDS's data sets.
       compute: False to write the page from the stored pieces alone; the page lists what is missing.
-      log: is told what has been done.
+      log: called with progress messages.
 
     Returns:
-      The page.
+      The path of the page.
 
     Raises:
-      InputError: an unknown name or scale, or as data and training raise.
+      InputError: an unknown name or scale, or as raised by data and training.
     """
     paper = papers.load(name)
     if scale not in paper.SCALES:
@@ -73,7 +73,7 @@ def reproduce(
 
 
 def _study(paper: Paper, settings: Any, workspace: Workspace) -> tuple[dict[str, Any], Workspace]:
-    """The results of a study, once every piece is stored that is to be computed."""
+    """The results of a study, after every piece that is to be computed is stored."""
     while True:
         workspace = replace(workspace, seconds=0.0, missing=[], computed=0, data_notes={})
         results = workspace.attempt(lambda: paper.study(settings, workspace))  # noqa: B023
@@ -92,7 +92,7 @@ def _study(paper: Paper, settings: Any, workspace: Workspace) -> tuple[dict[str,
 
 
 def write_page(name: str, scale: str, out: Path) -> Path:
-    """Make the page and the figures again from ``out/name/scale.json``.
+    """Write the page and the figures again from ``out/name/scale.json``.
 
     Raises:
       InputError: there are no such results.
@@ -112,10 +112,10 @@ def write_page(name: str, scale: str, out: Path) -> Path:
 
 
 def stored_results(name: str, scale: str, out: Path) -> dict[str, Any]:
-    """What ``reproduce`` has written of its results.
+    """The results that ``reproduce`` has written.
 
     Raises:
-      InputError: nothing is stored, or it cannot be read.
+      InputError: there are none, or they cannot be read.
     """
     path = out / name / f"{scale}.json"
     try:

@@ -1,4 +1,4 @@
-"""The page that puts all reproductions together: each sentence of an answer with its evidence."""
+"""The summary page of all reproductions: each sentence of an answer with its evidence."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ StoredReproductions = Mapping[str, dict[str, Any]]  # what ``reproduce`` wrote, 
 
 
 def stored_runs(out: Path) -> dict[str, dict[str, Any]]:
-    """What ``reproduce`` wrote, by run: "paper@scale", and "paper" for the largest stored scale.
+    """The results of ``reproduce`` by run: "paper@scale", and "paper" for the largest stored scale.
 
-    A smoke run says nothing and is left out.
+    Smoke runs are left out.
     """
     runs = {}
     for paper in papers.names():
@@ -47,7 +47,7 @@ def stored_runs(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def add_shipped_results(out: Path) -> None:
-    """Copy the results that come with the papers, with their pages, to where ``out`` has none."""
+    """Copy the results and pages that come with the papers to ``out``, without overwriting."""
     for paper in papers.names():
         shipped = papers.shipped_results(paper)
         for results in shipped.glob("*.json"):
@@ -103,7 +103,7 @@ def summary_page(summary: ModuleType, stored: StoredReproductions, judged_runs: 
     parts.append(summary.ABOUT)
     for sentence in summary.SENTENCES:
         parts += _sentence(sentence, stored, judged_runs)
-    parts += _others(summary.SENTENCES, stored, judged_runs)
+    parts += _unrelated_claims(summary.SENTENCES, stored, judged_runs)
     parts += ["## The runs", _runs(stored, judged_runs)]
     return "\n\n".join(parts) + "\n"
 
@@ -123,7 +123,7 @@ def _sentence(
     return parts + [sentence.note] * bool(sentence.note)
 
 
-def _others(
+def _unrelated_claims(
     sentences: Sequence[Sentence], stored: StoredReproductions, judged_runs: JudgedRuns
 ) -> list[str]:
     """The claims that bear on no sentence, so that none is left out."""
@@ -177,7 +177,7 @@ def _runs(stored: StoredReproductions, judged_runs: JudgedRuns) -> str:
 
 def forest_plot(ratios: Sequence[Ratio], judged_runs: JudgedRuns) -> Any:
     """A line per ratio with its interval, the published value as a diamond; None without intervals."""
-    from flaxact._figures import COLOURS, INK, figure
+    from flaxact._figures import COLORS, INK, figure
 
     lines = []
     for ratio in ratios:
@@ -195,13 +195,13 @@ def forest_plot(ratios: Sequence[Ratio], judged_runs: JudgedRuns) -> Any:
             axes.plot([ratio.published], [place], "D", color=INK, fillstyle="none", markersize=6)
         if interval is None:
             continue
-        color = COLOURS[sizes.index(ratio.size) % len(COLOURS)]
+        color = COLORS[sizes.index(ratio.size) % len(COLORS)]
         is_bound = math.isinf(interval.high)
         axes.plot([interval.low, min(interval.high, LARGEST)], [place, place], color=color, lw=2)
         at = interval.low if is_bound else interval.mean
         axes.plot([at], [place], ">" if is_bound else "o", color=color, markersize=5)
     for size in sizes:
-        axes.plot([], [], "o-", color=COLOURS[sizes.index(size) % len(COLOURS)], label=size)
+        axes.plot([], [], "o-", color=COLORS[sizes.index(size) % len(COLORS)], label=size)
     axes.plot([], [], "D", color=INK, fillstyle="none", label="published")
     axes.axvline(1, color=INK, lw=0.8)
     axes.set_xscale("log")

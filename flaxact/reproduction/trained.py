@@ -1,4 +1,4 @@
-"""Nets of one member: their training by epoch, and their errors on any images."""
+"""Trainings of one member: errors by epoch, and errors on any images."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class TrainedNet:
 
 @dataclass(frozen=True, kw_only=True)
 class FinalErrors:
-    """How one training ended; None where it has diverged.
+    """The errors at the end of one training; None if it diverged.
 
     Attributes:
-      error: on the test images, or with a tuning seed on the validation images.
+      error: on the test images, or for a tuning seed on the validation images.
       train_error: the running mean of the last epoch.
-      diverged_at: the step; -1 if it has not.
+      diverged_at: the step at which it diverged; -1 if it did not.
     """
 
     error: float | None
@@ -66,7 +66,7 @@ def only_variables(states: Any) -> Variables:
 
 
 def error_on(net: Net, variables: Variables, split: Split, batch_size: int = 500) -> float:
-    """The share of wrong answers on a split."""
+    """The error rate on a split."""
     count = len(split.labels)
     wrong = 0.0
     for first in range(0, count, batch_size):
@@ -77,7 +77,7 @@ def error_on(net: Net, variables: Variables, split: Split, batch_size: int = 500
 
 
 def rounded(value: Any, digits: int = 5) -> float | None:
-    """A number for JSON; None where a run has diverged."""
+    """A number for JSON; None if a run has diverged."""
     number = finite(float(value))
     return None if number is None else round(number, digits)
 

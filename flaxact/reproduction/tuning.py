@@ -28,15 +28,15 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class OneRung:
-    """Settings of a study whose searches drop rates once, after ``rung`` epochs; ``keep`` remain.
+    """Settings of a study whose searches drop rates once, after ``rung`` epochs, down to ``keep``.
 
     Attributes:
-      rates: the grid to start with.
-      rung: after how many epochs.
+      rates: the initial grid, with equal ratios.
+      rung: the epochs after which rates are dropped.
       keep: how many rates remain.
       widenings: how often the grid may be widened.
-      epochs: of the remaining rates, and of the evaluation.
-      seeds: 0, 1, ... are evaluated.
+      epochs: the training length of the remaining rates and of the evaluation.
+      seeds: the number of evaluation seeds, from 0.
     """
 
     rates: tuple[float, ...]
@@ -67,15 +67,17 @@ def tune(
     score: Callable[[Any], Score] = error_score,
     seed: int = TUNING_SEED,
 ) -> Tuned:
-    """Search a rate; every training of the search is a piece.
+    """Search a learning rate; every training of the search is a stored piece.
 
     Args:
-      workspace: keeps the pieces.
-      piece: their names, with ``{rate:g}`` and, where rungs differ, ``{epochs}`` in braces.
+      workspace: stores the pieces.
+      piece: a template of the pieces' names, with ``{rate:g}`` and, if there are rungs,
+        ``{epochs}``.
       space: the rates and the rungs.
-      validate: trains a member for so many epochs in all; what it returns is stored.
-      score: of what is stored; its default takes an error, None for a run that has diverged.
-      seed: of the search; not one that is evaluated.
+      validate: trains a member for a total number of epochs; its result is stored.
+      score: maps a stored result to a score; the default takes an error, or None for a run that
+        diverged.
+      seed: of the search; it must not be an evaluation seed.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.
@@ -101,17 +103,18 @@ def tune_in_two_pieces(
     score: Callable[[Member, int], Score],
     evaluate: Callable[[Member], Any],
 ) -> dict[str, Any]:
-    """Search a rate on the tuning seed, and train evaluation seeds at the best one.
+    """Search a learning rate on the tuning seed, and train evaluation seeds at the best one.
 
     Args:
-      workspace: keeps the pieces: ``label-rates`` of the whole search, ``label-seeds`` of all seeds.
+      workspace: stores the pieces ``label-rates`` (the whole search) and ``label-seeds`` (all
+        seeds).
       label: of the pieces.
       settings: the search and the number of seeds.
-      score: trains a member for so many epochs in all, and scores it.
-      evaluate: trains a member; what it returns is stored.
+      score: trains a member for a total number of epochs, and returns its score.
+      evaluate: trains a member; its result is stored.
 
     Returns:
-      As JSON has them, ``tuned``, a ``Tuned``, and ``seeds``, a list.
+      JSON values: ``tuned``, a ``Tuned``, and ``seeds``, a list.
 
     Raises:
       UnavailableError: as ``Workspace.cached``.
@@ -132,13 +135,13 @@ def repeat(
     members: Iterable[Member],
     evaluate: Callable[[Member], Any],
 ) -> list[Any]:
-    """Train members, each in its own piece; what is stored of them.
+    """Train members, each as a stored piece; returns their stored results.
 
     Args:
-      workspace: keeps the pieces.
-      piece: their names, with ``{seed}`` in braces.
+      workspace: stores the pieces.
+      piece: a template of the pieces' names, with ``{seed}``.
       members: the seeds, at the best rate.
-      evaluate: trains one; what it returns is stored.
+      evaluate: trains a member; its result is stored.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.
@@ -158,16 +161,18 @@ def tune_then_repeat(
     evaluate: Callable[[Member], Any],
     score: Callable[[Any], Score] = error_score,
 ) -> tuple[Tuned | None, list[Any]]:
-    """Search a rate, and train evaluation seeds at the best one; None and [] for what is not available.
+    """Search a learning rate, and train evaluation seeds at the best one.
+
+    Parts that are not available are None for the search and [] for the seeds.
 
     Args:
-      workspace: keeps the pieces ``label/rate-RATE`` and ``label/seed-SEED``.
+      workspace: stores the pieces ``label/rate-RATE`` and ``label/seed-SEED``.
       label: of the pieces.
       space: the search, without rungs.
-      seeds: that are evaluated.
-      validate: as of ``tune``.
-      evaluate: as of ``repeat``.
-      score: as of ``tune``.
+      seeds: the evaluation seeds.
+      validate: as for ``tune``.
+      evaluate: as for ``repeat``.
+      score: as for ``tune``.
     """
     tuned = workspace.attempt(
         lambda: tune(workspace, f"{label}/rate-{{rate:g}}", space, validate, score=score)
@@ -182,7 +187,7 @@ def tune_then_repeat(
 def parabola_optimum(rates: Sequence[float], values: Sequence[float]) -> tuple[float, float] | None:
     """The least value between the rates of a grid, by a parabola of log value over log rate.
 
-    It goes through the lowest value and its two neighbours. None where the lowest is at an edge.
+    It goes through the lowest value and its two neighbors. None where the lowest is at an edge.
 
     >>> rate, value = parabola_optimum([0.001, 0.002, 0.004], [8.0, 7.0, 8.0])
     >>> round(rate, 6), round(value, 6)

@@ -1,4 +1,4 @@
-"""The statistics that results are reported with."""
+"""The statistics in reports: intervals, crossings, contrasts and ratios."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Interval:
     """An estimate with its confidence interval.
 
     Attributes:
-      mean: the estimate; infinite where only a bound is known.
-      low: the lower end; nan where one value says nothing of the spread.
-      high: the upper end; infinite for an open one.
-      level: the confidence that the ends have.
-      at_level: gives the interval at another confidence; None where that is not known.
+      mean: the estimate; infinite if only a bound is known.
+      low: the lower end; nan if there is a single value.
+      high: the upper end; infinite for an open interval.
+      level: the confidence level.
+      at_level: returns the interval at another confidence level; None if that is not known.
     """
 
     mean: float
@@ -32,7 +32,7 @@ class Interval:
     at_level: Callable[[float], Interval] | None = field(default=None, compare=False, repr=False)
 
     def clipped(self, low: float, high: float) -> Interval:
-        """The part of it that a bounded quantity can reach; the confidence stays.
+        """The interval cut to the possible values of a bounded quantity; the confidence is unchanged.
 
         >>> Interval(0.1, -0.1, 0.3).clipped(0, 1)
         Interval(mean=0.1, low=0, high=0.3, level=0.95)
@@ -42,15 +42,15 @@ class Interval:
         return replace(self, low=max(self.low, low), high=min(self.high, high), at_level=at_level)
 
     def overlaps(self, other: Interval) -> bool:
-        """Whether the two share a value; unknown (nan) ends count as overlapping."""
+        """Whether two intervals share a value; unknown (nan) ends count as overlapping."""
         return not (self.high < other.low or other.high < self.low)
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """The mean of independent values and its Student-t confidence interval.
 
-    It holds for values that are about normal, and is wide for few: with three, 4.3 standard errors
-    to each side at 95%.
+    It assumes approximately normal values, and is wide for few of them: with three values, 4.3
+    standard errors to each side at 95%.
 
     >>> interval = mean_interval([1.0, 2.0, 3.0])
     >>> round(interval.mean, 6), round(interval.low, 4), round(interval.high, 4)
@@ -68,7 +68,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
 
 def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
-    """A share, and Clopper and Pearson's exact interval of the probability behind it.
+    """A share, and Clopper and Pearson's exact interval of the underlying probability.
 
     >>> interval = share_interval(0, 100)
     >>> interval.mean, round(interval.low, 4), round(interval.high, 4)
@@ -76,17 +76,17 @@ def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
     """
     from scipy.stats import binomtest
 
-    found = binomtest(count, of).proportion_ci(confidence)
+    limits = binomtest(count, of).proportion_ci(confidence)
     again = functools.partial(share_interval, count, of)
-    return Interval(count / of, float(found.low), float(found.high), confidence, at_level=again)
+    return Interval(count / of, float(limits.low), float(limits.high), confidence, at_level=again)
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """When a curve came down to a target: between ``low`` and ``high``.
+    """The time at which a curve first falls to a target, between ``low`` and ``high``.
 
-    They are equal where the time is known. ``low`` is 0 where the first record is already at the target
-    ("at most"); ``high`` is infinite where no record is ("more than").
+    They are equal if the time is known. ``low`` is 0 if the first record is already at the target
+    ("at most"); ``high`` is infinite if no record is ("more than").
     """
 
     low: float
@@ -99,12 +99,12 @@ class Crossing:
 
 
 def crossing(points: Sequence[tuple[float, float | None]], target: float) -> Crossing:
-    """When a curve first comes down to a target.
+    """The time at which a curve first falls to a target.
 
     Args:
-      points: times in ascending order, each with the value at that time; the curve is taken as straight
-        between them. None, of a diverged run, is not at the target.
-      target: the value to come down to.
+      points: (time, value) pairs in ascending order of time, interpolated linearly. The value None,
+        of a diverged run, is never at the target.
+      target: the value to fall to.
 
     >>> crossing([(1, 0.9), (2, 0.5), (3, 0.1)], 0.3)
     Crossing(low=2.5, high=2.5)
@@ -126,22 +126,22 @@ def crossing(points: Sequence[tuple[float, float | None]], target: float) -> Cro
 
 
 def first_crossing(values: Sequence[float | None], target: float) -> float | None:
-    """The epoch at which a curve first comes down to a target; None if it does not.
+    """The epoch at which a curve first falls to a target; None if it does not.
 
-    ``values[i]`` belongs to epoch ``i + 1``; between epochs the curve is taken as straight. A value
-    that is None (of a diverged run) is not below anything.
+    ``values[i]`` belongs to epoch ``i + 1``; between epochs the curve is interpolated linearly. The
+    value None, of a diverged run, is never at the target.
 
     >>> first_crossing([0.9, 0.5, 0.1], 0.3)
     2.5
     >>> first_crossing([0.9, 0.5], 0.3) is None, first_crossing([0.2], 0.3)
     (True, 1.0)
     """
-    found = crossing(list(enumerate(values, 1)), target)
-    return float(found.high) if math.isfinite(found.high) else None
+    first = crossing(list(enumerate(values, 1)), target)
+    return float(first.high) if math.isfinite(first.high) else None
 
 
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -> float:
-    """How many times the median of one sample is that of another.
+    """The median of the first sample divided by that of the second.
 
     >>> ratio_of_medians([2.0, 4.0, 100.0], [1.0, 2.0, 3.0])
     2.0
@@ -152,12 +152,12 @@ def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -
 def contrast_interval(
     samples: Sequence[Sequence[float]], weights: Sequence[float], confidence: float = 0.95
 ) -> Interval:
-    """A weighted sum of the means of independent samples, and Welch's interval of it.
+    """A weighted sum of the means of independent samples, with its Welch interval.
 
-    Variances may differ; the degrees of freedom are Welch and Satterthwaite's.
+    Variances may differ between samples; the degrees of freedom are by Welch and Satterthwaite.
 
     Args:
-      samples: values of each, two or more for an interval.
+      samples: the values of each sample, at least two for an interval.
       weights: one per sample.
       confidence: of the interval.
 
@@ -185,7 +185,7 @@ def contrast_interval(
 def difference_interval(
     one: Sequence[float], other: Sequence[float], confidence: float = 0.95
 ) -> Interval:
-    """The difference of two samples' means and Welch's interval of it; variances may differ.
+    """The difference of two samples' means, with its Welch interval; variances may differ.
 
     >>> interval = difference_interval([5.0, 6.0, 7.0], [1.0, 2.0, 3.0])
     >>> round(interval.mean, 6), round(interval.low, 3), round(interval.high, 3)
@@ -197,19 +197,20 @@ def difference_interval(
 def geometric_interval(
     samples: Sequence[Sequence[float]], powers: Sequence[float], confidence: float = 0.95
 ) -> Interval:
-    """A product of powers of the geometric means of samples of positive values, and its interval.
+    """A product of powers of the geometric means of positive samples, with its interval.
 
-    Welch's interval of the logarithm, and so wide for few values, where a bootstrap is too narrow.
+    The interval is Welch's interval of the logarithm. It is wide for few values, where a bootstrap
+    would be too narrow.
 
     >>> interval = geometric_interval([[12.0, 12.0], [3.0, 3.0], [12.0, 12.0]], [1, -0.5, -0.5])
     >>> round(interval.mean, 6)
     2.0
     """
     logs = [[math.log(value) for value in values] for values in samples]
-    found = contrast_interval(logs, powers, confidence)
+    log_interval = contrast_interval(logs, powers, confidence)
     again = functools.partial(geometric_interval, samples, powers)
-    low, high = (_exp(end) for end in (found.low, found.high))
-    return Interval(math.exp(found.mean), low, high, confidence, at_level=again)
+    low, high = (_exp(end) for end in (log_interval.low, log_interval.high))
+    return Interval(math.exp(log_interval.mean), low, high, confidence, at_level=again)
 
 
 def _exp(value: float) -> float:
@@ -222,7 +223,7 @@ def _exp(value: float) -> float:
 def ratio_interval(
     numerator: Sequence[float], denominator: Sequence[float], confidence: float = 0.95
 ) -> Interval:
-    """The ratio of two samples' geometric means, of positive values, and its interval.
+    """The ratio of the geometric means of two positive samples, with its interval.
 
     >>> interval = ratio_interval([12.0, 12.0], [2.0, 2.0])
     >>> round(interval.mean, 6), round(interval.low, 6)
@@ -232,9 +233,9 @@ def ratio_interval(
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """The median and its interval from order statistics, whatever the distribution, as of timings.
+    """The median with its interval from order statistics, for any distribution, such as timings.
 
-    The ends are values of the sample; nan for fewer than six of them, which hold no interval of 95%.
+    The ends are values of the sample; nan for fewer than six values, too few for a 95% interval.
 
     >>> interval = median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 100.0])
     >>> interval.mean, interval.low, interval.high

@@ -1,1 +1,1 @@
-"""Files that are stored whole, records with a schema, and where they were made."""
+"""Stored files: atomic writes, records with a schema, and the environment they were made in."""

@@ -1,4 +1,4 @@
-"""What a stored result says of the machine that it comes from."""
+"""The environment that a stored result records."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def environment(*packages: str) -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that flaxact is imported from; None for an installed package."""
+    """The git commit of flaxact's checkout; None for an installed package."""
     folder = Path(__file__).parents[1]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"],
             cwd=folder,
             capture_output=True,
@@ -35,4 +35,4 @@ def commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if (folder.parent / ".git").exists() else None
+    return process.stdout.strip() if (folder.parent / ".git").exists() else None

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, what they hold, and the numbers that JSON can hold."""
+"""Atomic file writes, reads with clear errors, digests, and numbers for JSON."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _DELETING = (
 
 
 class DamagedError(InputError):
-    """A stored file is not what was stored: says which, where in it, and what was expected."""
+    """A stored file differs from what was stored; names the file, the place and what was expected."""
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, if need be.
+    """Create a folder and its parents if they don't exist.
 
     Raises:
-      InputError: it cannot be made.
+      InputError: it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,10 +39,10 @@ def make_folder(folder: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write under another name and rename: a reader never sees half a file.
+    """Write a file atomically, by renaming a temporary file.
 
     Raises:
-      InputError: nothing can be written there; what was there is as it was.
+      InputError: the place is not writable; an existing file is unchanged.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
     try:
@@ -57,10 +57,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def move(path: Path, place: Path) -> None:
-    """Rename a file that is there; what was at its new place is replaced.
+    """Rename an existing file; replaces a file that has the new name.
 
     Raises:
-      InputError: it cannot be; both are as they were.
+      InputError: it cannot be renamed; both files are unchanged.
     """
     try:
         os.replace(path, place)
@@ -69,15 +69,15 @@ def move(path: Path, place: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """As ``write_whole``, a value as JSON."""
+    """Write a value as JSON, atomically as ``write_whole``."""
     write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Add a value as a line of JSON.
+    """Append a value as a line of JSON.
 
     Raises:
-      InputError: nothing can be written there.
+      InputError: the file is not writable.
     """
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -87,14 +87,14 @@ def append_line(path: Path, value: Any) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what killed writers have left. Only for who alone writes to this folder."""
+    """Remove leftovers of killed writers. Only for the single process that writes to this folder."""
     for path in folder.glob(f".*{_PARTIAL}"):
         with contextlib.suppress(OSError):
             path.unlink()
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder in one rename, and then what it held; ``remove_deleting`` ends what was killed."""
+    """Rename a folder, then delete it; if that is interrupted, ``remove_deleting`` finishes it."""
     doomed = folder.with_name(f"{_DELETING}{folder.name}")
     with contextlib.suppress(FileNotFoundError):  # another process was first
         shutil.rmtree(doomed, ignore_errors=True)
@@ -103,17 +103,17 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_deleting(folder: Path) -> None:
-    """Remove what a killed ``remove_folder`` has left in a folder."""
+    """Delete what interrupted calls of ``remove_folder`` have left in a folder."""
     for path in folder.glob(f"{_DELETING}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds.
+    """The contents of a file.
 
     Raises:
-      FileNotFoundError: it is not there.
-      DamagedError: it is no file, or cannot be read.
+      FileNotFoundError: it does not exist.
+      DamagedError: it is not a file, or cannot be read.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -126,20 +126,20 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The value that a file holds as JSON.
+    """The JSON value in a file.
 
     Raises:
-      FileNotFoundError: it is not there.
-      DamagedError: it is no file, cannot be read, or is not JSON.
+      FileNotFoundError: it does not exist.
+      DamagedError: it is not a file, cannot be read, or is not JSON.
     """
     return from_json(read_bytes(path), path)
 
 
 def from_json(content: bytes, place: object) -> Any:
-    """The value of a text in JSON.
+    """The value of a JSON text.
 
     Raises:
-      DamagedError: it is not JSON; names the ``place``, line and column.
+      DamagedError: it is not JSON; the message has the ``place``, line and column.
     """
     if not content.strip():
         raise DamagedError(f"{place} is empty: expected JSON")
@@ -155,31 +155,33 @@ def from_json(content: bytes, place: object) -> Any:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a value as JSON has it; neither white space nor the order of names matters."""
+    """SHA-256 of a value's JSON, independent of white space and of the order of names."""
     same = json.loads(json.dumps(value))  # names are texts, tuples lists
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """A record with the digest of what it holds, as its last field."""
+    """A record with the digest of its contents as its last field."""
     return {**record, DIGEST: digest(record)}
 
 
 def check_seal(record: Any, place: object) -> None:
-    """Whether a record is as it was sealed; one without a digest passes.
+    """Check a record against its digest; a record without one passes.
 
     Raises:
-      DamagedError: it is not.
+      DamagedError: they differ.
     """
     if not isinstance(record, dict) or DIGEST not in record:
         return
-    held = {name: value for name, value in record.items() if name != DIGEST}
-    if digest(held) != record[DIGEST]:
-        raise DamagedError(f"{place} was changed or damaged: its {DIGEST} is not the stored one")
+    content = {name: value for name, value in record.items() if name != DIGEST}
+    if digest(content) != record[DIGEST]:
+        raise DamagedError(
+            f"{place} was changed or damaged: its {DIGEST} differs from the stored one"
+        )
 
 
 def digest_of_file(path: Path) -> str | None:
-    """SHA-256 of a file's bytes; None where there is no file."""
+    """SHA-256 of a file's bytes; None if the file does not exist."""
     try:
         return hashlib.sha256(read_bytes(path)).hexdigest()
     except (FileNotFoundError, DamagedError):
@@ -187,15 +189,15 @@ def digest_of_file(path: Path) -> str | None:
 
 
 def digests(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
-    """By name the SHA-256 of files of a folder."""
+    """SHA-256 of files in a folder, by name."""
     return {name: digest_of_file(folder / name) for name in names}
 
 
 def why(error: OSError) -> str:
-    """What the system says, without its number."""
+    """The system's error message, without its number."""
     return error.strerror or str(error)
 
 
 def finite(value: Any) -> float | None:
-    """A number as JSON has it: None where it is not finite."""
+    """A number for JSON: None if it is not finite."""
     return float(value) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Stored values as frozen dataclasses: one reader, which names the place and what was expected."""
+"""Read stored values as frozen dataclasses; errors name the place and what was expected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Record = TypeVar("Record")
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """What a number may be: ``Annotated[float, Range(0, 1)]``, both ends included."""
+    """The allowed values of a number: ``Annotated[float, Range(0, 1)]``, both ends included."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -44,27 +44,29 @@ _NAMES = {
 
 
 def read_record(kind: type[Record], path: Path) -> Record:
-    """A record that a file holds as JSON.
+    """Read a record from a JSON file.
 
     Args:
       kind: a frozen dataclass.
       path: of the file.
 
     Raises:
-      FileNotFoundError: it is not there.
-      DamagedError: it does not hold such a record, or not the one that was stored.
+      FileNotFoundError: the file does not exist.
+      DamagedError: it does not hold such a record, or differs from what was stored.
     """
     return decode(kind, read_json(path), path)
 
 
 def decode(kind: type[Record], value: Any, path: object = "") -> Record:
-    """A value as JSON or ``dataclasses.asdict`` gives it, as a dataclass; unknown fields are left out.
+    """A dataclass from a JSON value or the result of ``dataclasses.asdict``; ignores unknown fields.
 
-    Fields may be ``bool``, ``int``, ``float``, ``str``, ``Any``, tuples of one type, dictionaries by
-    text, other dataclasses, one of these ``| None``, and numbers ``Annotated`` with a ``Range``.
+    Fields may be ``bool``, ``int``, ``float``, ``str``, ``Any``, tuples of one type, dictionaries
+    with string keys, other dataclasses, one of these ``| None``, and numbers ``Annotated`` with a
+    ``Range``.
 
     Raises:
-      DamagedError: it does not fit; names the path, the place in the value and what was expected.
+      DamagedError: the value does not match; the message names the path, the place in the value and
+        what was expected.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Point:
@@ -80,10 +82,10 @@ def decode(kind: type[Record], value: Any, path: object = "") -> Record:
     return _decoded(kind, value, (str(path), ""))
 
 
-def unexpected(path: object, place: str, expected: str, found: Any) -> DamagedError:
-    """An error for a value at a place of a file."""
+def unexpected(path: object, place: str, expected: str, value: Any) -> DamagedError:
+    """An error for an unexpected value at a place in a file."""
     where = ", ".join(part for part in (str(path), place.removeprefix(".")) if part)
-    return DamagedError(f"{where}: expected {expected}, not {_shown(found)}")
+    return DamagedError(f"{where}: expected {expected}, not {_short_text(value)}")
 
 
 def _decoded(kind: Any, value: Any, at: tuple[str, str]) -> Any:
@@ -117,13 +119,13 @@ def _within(value: Any, range_: Range, at: tuple[str, str]) -> Any:
 
 
 def _dataclass(kind: Any, value: dict[str, Any], at: tuple[str, str]) -> Any:
-    given = {}
+    fields = {}
     for name, hint, required in _fields(kind):
         if name in value:
-            given[name] = _decoded(hint, value[name], _below(at, f".{name}"))
+            fields[name] = _decoded(hint, value[name], _below(at, f".{name}"))
         elif required:
             raise unexpected(*at, f"a field {name!r}", value)
-    return kind(**given)
+    return kind(**fields)
 
 
 @functools.cache
@@ -149,7 +151,7 @@ def _checked(kind: type, value: Any, at: tuple[str, str]) -> Any:
     return value
 
 
-def _shown(value: Any) -> str:
+def _short_text(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, dict | list):
         return f"{_NAMES[type(value)]} ({len(value)})"

@@ -20,7 +20,7 @@ def page(template: str, **values: Any) -> str:
     return environment.from_string(text).render(**values)
 
 
-# The colours of a figure's text, lines and paper, as the variables of a page, which is light or dark.
+# The colors of a figure's text, lines and paper, as the variables of a page, which is light or dark.
 OF_PAGE = {INK: "--ink", "#000000": "--ink", GRID: "--line", PAPER: "--paper"}
 
 

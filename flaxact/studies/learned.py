@@ -120,7 +120,7 @@ def figures(row: Row) -> list[tuple[Figure, str]]:
 def _figure(parameter: str, found: Sequence[Learned]) -> Figure:
     nan = float("nan")
     figure, axes = _figures.figure(WIDTH, 2.4 + 0.08 * max(len(one.site) for one in found))
-    color = _figures.COLOURS[0]
+    color = _figures.COLORS[0]
     for x, one in enumerate(found):
         ends = [nan if end is None else end for end in (one.lowest, one.highest)]
         axes.plot([x, x], ends, color=color, linewidth=2)

@@ -1,4 +1,4 @@
-"""What activations, initialisations and normalisations do to a net's signals before any training."""
+"""What activations, initializations and normalizations do to a net's signals before any training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CellFigures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Probing:
-    """Every activation with every initialisation and normalisation, on one model and one batch.
+    """Every activation with every initialization and normalization, on one model and one batch.
 
     Attributes:
       activations: names or spec texts.
@@ -67,7 +67,7 @@ class Probing:
         object.__setattr__(self, "model", str(models.parse(self.model)))
 
     def cells(self) -> Iterator[tuple[str, str, str]]:
-        """Activation, initialisation and normalisation."""
+        """Activation, initialization and normalization."""
         for activation in self.activations:
             for init in self.inits:
                 for norm in self.norms:

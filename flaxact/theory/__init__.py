@@ -1,4 +1,4 @@
-"""What follows from an activation before any data: moments, maps of wide random nets, their phases."""
+"""Theory of an activation before any data: moments, maps of wide random nets, and their phases."""
 
 from flaxact._lazy import attach
 from flaxact.theory.maps import correlation_map, variance_map

@@ -1,4 +1,4 @@
-"""Gradient descent on the squared error of a linear layer: its curvature is that of the inputs."""
+"""Gradient descent on the squared error of a linear layer, whose curvature is that of its inputs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ MOST = 2**30  # steps that are looked at
 
 @dataclass(frozen=True, eq=False)
 class LinearLayer:
-    """The excess of a linear layer's mean squared error over its least, as descent sees it.
+    """The excess of a linear layer's mean squared error over its minimum, as a quadratic form.
 
     Attributes:
-      hessian: E xxᵀ (inputs, inputs), the second-moment matrix of the inputs (LeCun et al. 1998, §5.1).
-      off: (inputs, units), weights less the best ones.
+      hessian: E xxᵀ (inputs, inputs), the second-moment matrix of the inputs (LeCun et al. 1998,
+        §5.1).
+      off: (inputs, units), the initial weights minus the optimal ones.
     """
 
     hessian: np.ndarray
@@ -27,25 +28,25 @@ class LinearLayer:
 
     @cached_property
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues from small to large, and the part of the excess that lies along each."""
+        """Eigenvalues in ascending order, and the part of the initial excess along each eigenvector."""
         values, vectors = np.linalg.eigh(self.hessian)
         return values, np.maximum(values, 0) * np.sum((vectors.T @ self.off) ** 2, 1)
 
     @property
     def condition_number(self) -> float:
-        """The largest eigenvalue over the smallest; infinite where that is 0 but for rounding."""
+        """The largest eigenvalue over the smallest; infinite if the smallest is 0 up to rounding."""
         values, _ = self.spectrum
         flat = values[0] <= values[-1] * len(values) * np.finfo(float).eps
         return math.inf if flat else float(values[-1] / values[0])
 
     @property
     def best_rate(self) -> float:
-        """2 / (λmax + λmin), with which the slowest direction is fastest."""
+        """The learning rate 2 / (λmax + λmin), at which the slowest direction converges fastest."""
         values, _ = self.spectrum
         return float(2 / (values[-1] + max(values[0], 0)))
 
     def steps(self, rate: float, tolerance: float) -> float:
-        """Steps until a share of the excess is left, by its eigenvalues; inf for more than a billion.
+        """Steps until a share of the excess is left, computed from the eigenvalues; inf beyond 10⁹ steps.
 
         Raises:
           InputError: a rate that is not above 0 and at most 2 / λmax.
@@ -71,7 +72,7 @@ class LinearLayer:
         return high
 
     def descend(self, rate: float, tolerance: float, most: int = 100_000) -> float:
-        """As ``steps``, by making them; inf for more than ``most``."""
+        """Like ``steps``, but by running gradient descent; inf for more than ``most`` steps."""
         off = self.off
         slope = self.hessian @ self.off
         aim = tolerance * np.sum(off * slope)
@@ -84,10 +85,10 @@ class LinearLayer:
 
 
 def linear_layer(inputs: Any, targets: Any) -> LinearLayer:
-    """A linear layer without biases, whose weights are 0, before it learns the targets.
+    """A linear layer without biases and with zero weights, before it learns the targets.
 
     Args:
-      inputs: (examples, inputs); a column of ones makes a bias.
+      inputs: (examples, inputs); a column of ones acts as a bias.
       targets: (examples, units).
 
     >>> x = np.array([[1.0, 0.0], [0.0, 3.0]])
@@ -99,6 +100,6 @@ def linear_layer(inputs: Any, targets: Any) -> LinearLayer:
     y = np.asarray(targets, np.float64)
     hessian = x.T @ x / len(x)
     values, vectors = np.linalg.eigh(hessian)
-    kept = values > values[-1] * len(values) * np.finfo(float).eps
-    inverse = np.where(kept, 1 / np.where(kept, values, 1), 0)
+    is_nonzero = values > values[-1] * len(values) * np.finfo(float).eps
+    inverse = np.where(is_nonzero, 1 / np.where(is_nonzero, values, 1), 0)
     return LinearLayer(hessian, -(vectors * inverse) @ (vectors.T @ (x.T @ y / len(x))))

@@ -1,4 +1,4 @@
-"""What a layer of a wide random net makes of its inputs' size and of the angle between two of them."""
+"""Maps of a layer in a wide random net: of the inputs' second moment and of their correlation."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def variance_map(
     weight_std: float = 1.0,
     bias_std: float = 0.0,
 ) -> np.ndarray:
-    r"""The second moment of the next layer's pre-activations, for one of :math:`q`.
+    r"""The second moment of the next layer's pre-activations, given that of this layer's, :math:`q`.
 
     :math:`Q(q) = \sigma_w^2 \, \mathrm{E} f(\sqrt{q} z)^2 + \sigma_b^2` (Poole et al. 2016, eq. 3).
 
     Args:
-      activation: a pointwise one, by name, spec text, function or as ``Activation``.
-      q: numbers of 0 or more, any shape.
+      activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
+      q: at least 0, any shape.
       weight_std: :math:`\sigma_w`, the weights' standard deviation times √fan-in.
       bias_std: :math:`\sigma_b`.
 
     Returns:
-      float64, of the shape of ``q``.
+      A float64 array of the shape of ``q``.
 
     Raises:
-      InputError: as ``get``; an activation whose outputs depend on more than one input; a q below 0.
+      InputError: as ``get``; an activation that is not pointwise; a negative q.
 
     >>> variance_map("relu", [0.0, 2.0], weight_std=3.0, bias_std=0.5).round(9).tolist()
     [0.25, 9.25]
@@ -48,7 +48,7 @@ def variance_map(
     activation = pointwise(activation)
     q = np.asarray(q, np.float64)
     if not np.all((q >= 0) & np.isfinite(q)):
-        raise InputError(f"variance_map needs second moments of 0 or more, not {q}")
+        raise InputError(f"variance_map needs second moments q of at least 0, not {q}")
     second = [_second_moment(activation, float(each)) for each in q.ravel()]
     return weight_std**2 * np.reshape(second, q.shape) + bias_std**2
 
@@ -56,25 +56,25 @@ def variance_map(
 def correlation_map(
     activation: str | Activation | Callable[..., Any], c: Any, q: float = 1.0
 ) -> np.ndarray:
-    r"""The C-map: the correlation of a layer's outputs, for pre-activations of correlation :math:`c`.
+    r"""The C-map: the correlation of a layer's outputs, given that of its pre-activations, :math:`c`.
 
-    :math:`C(c) = \mathrm{E} f(u) f(v) / \mathrm{E} f(u)^2` for Gaussian :math:`u, v` of mean 0, second
-    moment :math:`q` and correlation :math:`c`: the arc-cosine kernel for relu (Cho & Saul 2009), and
-    what a layer without biases does to the cosine of two inputs (Poole et al. 2016, eq. 5; Martens et
-    al. 2021). By quadrature: to 1e-12, and 1e-8 near ±1 for
-    functions that change within hundredths.
+    :math:`C(c) = \mathrm{E} f(u) f(v) / \mathrm{E} f(u)^2` for Gaussian :math:`u, v` of mean 0,
+    second moment :math:`q` and correlation :math:`c`. For relu this is the arc-cosine kernel (Cho &
+    Saul 2009). It maps the cosine of two inputs to that of a layer's outputs if there are no biases
+    (Poole et al. 2016, eq. 5; Martens et al. 2021). Computed by quadrature, accurate to 1e-12; to
+    1e-8 near ±1 for functions that change within hundredths.
 
     Args:
-      activation: a pointwise one, by name, spec text, function or as ``Activation``.
+      activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
       c: from -1 to 1, any shape.
-      q: above 0.
+      q: positive.
 
     Returns:
-      float64, of the shape of ``c``; nan for an activation that is always 0.
+      A float64 array of the shape of ``c``; nan for an activation that is always 0.
 
     Raises:
-      InputError: as ``get``; an activation whose outputs depend on more than one input; a correlation
-        outside [-1, 1], or a q not above 0.
+      InputError: as ``get``; an activation that is not pointwise; a correlation outside [-1, 1]; a
+        q that is not positive.
 
     >>> correlation_map("relu", [-1.0, 0.0, 1.0]).round(9).tolist()  # 0, 1/π, 1
     [0.0, 0.318309886, 1.0]
@@ -83,7 +83,7 @@ def correlation_map(
     c = np.asarray(c, np.float64)
     if not (np.all(abs(c) <= 1) and 0 < q < math.inf):
         raise InputError(
-            f"correlation_map needs correlations from -1 to 1 and a q above 0: {c}, {q}"
+            f"correlation_map needs correlations from -1 to 1 and a q above 0, not {c} and {q}"
         )
     second = _second_moment(activation, q)
     if not second:
@@ -93,9 +93,9 @@ def correlation_map(
 
 
 def correlation_slope(activation: Activation, c: float, q: float) -> float:
-    r"""The derivative of :math:`\mathrm{E} f(u) f(v)` by :math:`c`, for :math:`|c| < 1`.
+    r"""The derivative of :math:`\mathrm{E} f(u) f(v)` with respect to :math:`c`, for :math:`|c| < 1`.
 
-    That of the density, so that it needs no slope of f, and f may jump.
+    It differentiates the density instead of f, so f may jump.
     """
     return _integral(activation, c, q, _density_slope)
 
@@ -104,7 +104,7 @@ def correlation_slope(activation: Activation, c: float, q: float) -> float:
 def sampled(
     activation: Activation, q: float, splits: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """z, the weights of a standard Gaussian and f(√q z), on panels fine enough for the second moment."""
+    """z, standard Gaussian weights and f(√q z), on panels fine enough for the second moment."""
     splits = max(splits, _splits(activation, q))
     x, weights = rule(0.0, math.sqrt(q), activation.breaks, splits)
     return x / math.sqrt(q), weights, evaluate(activation, x)
@@ -112,13 +112,13 @@ def sampled(
 
 @functools.lru_cache(maxsize=4096)
 def _splits(activation: Activation, q: float) -> int:
-    """Into how many parts panels are cut until that makes no difference to the second moment."""
-    found = math.nan
+    """The number of parts per panel beyond which the second moment no longer changes."""
+    second_moment = math.nan
     for splits in (1, 2, 4, 16, 64):
         x, weights = rule(0.0, math.sqrt(q), activation.breaks, splits)
-        coarse = found
-        found = float(weights @ evaluate(activation, x) ** 2)
-        if abs(found - coarse) <= 1e-13 * found:
+        coarse = second_moment
+        second_moment = float(weights @ evaluate(activation, x) ** 2)
+        if abs(second_moment - coarse) <= 1e-13 * second_moment:
             return max(1, splits // 2) if splits < 16 else splits // 4
     return 64
 
@@ -156,9 +156,9 @@ def _product(activation: Activation, c: float, q: float) -> float:
 def _continued(
     activation: Activation, near: float, q: float, end: float, powers: tuple[float, ...]
 ) -> np.ndarray:
-    """What multiplies the powers of the distance to a correlation of ±1, from three larger ones.
+    """Weights of three values at larger distances that extrapolate to the distance ``near`` from ±1.
 
-    ``near`` is the least of these, with the sign of the correlation.
+    They combine powers of the distance; ``near`` has the sign of the correlation.
     """
     unit = abs(near)
     sign = math.copysign(1.0, near)
@@ -172,11 +172,12 @@ def _continued(
 def _integral(
     activation: Activation, c: float, q: float, density: Callable[..., np.ndarray]
 ) -> float:
-    """The integral of f(√q x) f(√q y) times a function of x and y that is like the joint density.
+    """The integral of f(√q x) f(√q y) times a function of x and y that is shaped like the joint density.
 
-    Both run over one rule, whose panels end at the breaks and resolve the ridge along y = c x, of width
-    √(1 - c²): 20 nodes integrate a Gaussian over five standard deviations to 1e-16. Off the ridge there
-    is nothing to add, so only nodes near it are taken, the same number for each x.
+    Both variables use one rule, whose panels end at the breaks and resolve the ridge along y = c x,
+    of width √(1 - c²): 20 nodes integrate a Gaussian over five standard deviations to 1e-16. Away
+    from the ridge the integrand vanishes, so only the nodes near it are evaluated, the same number
+    for each x.
     """
     width = math.sqrt((1 - c) * (1 + c))
     x, values = _on_panels(activation, q, width)
@@ -194,10 +195,10 @@ def _integral(
 
 
 def _on_panels(activation: Activation, q: float, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes, and what f(√q x) dx is there for a function that is smooth on the scale of the width.
+    """Nodes and values of f(√q x) dx on panels as wide as the scale of a smooth other factor.
 
-    Where f needs finer panels than the ridge, its values on those are added up at the nodes of larger
-    ones, each as much as the polynomial through these nodes says: that costs less than a fine ridge.
+    Where f needs finer panels than the ridge, the values on the fine panels are projected onto the
+    nodes of the coarse ones by polynomial interpolation, which costs less than a fine ridge.
     """
     needed = _splits(activation, q)
     splits = max(1, math.ceil(0.1 / width))
@@ -226,6 +227,6 @@ def _density(x: np.ndarray, y: np.ndarray, c: float, width: float) -> np.ndarray
 
 
 def _density_slope(x: np.ndarray, y: np.ndarray, c: float, width: float) -> np.ndarray:
-    """The derivative of that by c."""
+    """The derivative of ``_density`` with respect to c."""
     off = (y - c * x) / width
     return _density(x, y, c, width) * (c * (1 - off**2) / width + x * off) / width

@@ -1,4 +1,4 @@
-"""Moments of an activation under a Gaussian, and the second moment that depth leads to."""
+"""Moments of an activation under a Gaussian, and the fixed point of the second moment with depth."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from flaxact.quadrature import evaluate, panel_slopes, rule
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of f(z) and f'(z) for a Gaussian z, and what they say of signals in wide random nets.
+    """Moments of f(z) and f'(z) for a Gaussian z, and the slopes of the C-map.
 
-    ``zeros`` is the probability that the output is exactly 0. The slopes are those of the map that
-    takes the correlation of two inputs of a layer to that of its outputs (the C-map: Poole et al.
-    2016; Martens et al. 2021), at correlation 0 and 1, for weights that keep the second moment at one
-    and no biases. Above 1 at correlation 1, two inputs drift apart with depth; below, they merge.
+    ``zeros`` is the probability that the output is exactly 0. ``slope_at_zero`` and
+    ``slope_at_one`` are the slopes at correlation 0 and 1 of the C-map, which maps the correlation
+    of two inputs of a layer to that of its outputs (Poole et al. 2016; Martens et al. 2021), for
+    weights that keep the second moment at 1 and no biases. If the slope at 1 is above 1, two nearby
+    inputs move apart with depth; if it is below 1, they merge.
     """
 
     mean: float
@@ -33,7 +34,7 @@ class Moments:
 
     @property
     def gain(self) -> float:
-        """The factor that gives the output second moment 1: √2 for relu (He et al. 2015).
+        """The factor that scales the output to second moment 1: √2 for relu (He et al. 2015).
 
         ``inf`` for an output that is always 0.
         """
@@ -45,17 +46,16 @@ def gaussian_moments(
 ) -> Moments:
     """Moments of an activation's output and slope for a Gaussian input, by quadrature in float64.
 
-    Of an activation with a surrogate derivative, ``derivative_second_moment`` is of the slope that it
-    lends, and the slopes of the C-map are those of its values.
+    For an activation with a surrogate derivative, ``derivative_second_moment`` is that of the
+    surrogate, and the slopes of the C-map are those of the function's values.
 
     Args:
-      activation: a pointwise one, by name, spec text, function or as ``Activation``.
+      activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
       mean: of the input.
-      std: of the input, above 0.
+      std: of the input, positive.
 
     Raises:
-      InputError: as ``get``; an activation whose outputs depend on more than one input; a mean or std
-        that is none.
+      InputError: as ``get``; an activation that is not pointwise; an invalid mean or std.
 
     >>> moments = gaussian_moments("relu")
     >>> round(moments.mean, 9), round(moments.variance, 9), moments.zeros
@@ -66,13 +66,13 @@ def gaussian_moments(
     activation = pointwise(activation)
     if not (math.isfinite(mean) and 0 < std < math.inf):
         raise InputError(f"a Gaussian needs a finite mean and a std above 0, not {mean} and {std}")
-    found = _moments(activation, mean, std, 1)
+    moments = _moments(activation, mean, std, 1)
     for splits in (4, 16, 64):  # finer panels until it makes no difference
-        coarse = found
-        found = _moments(activation, mean, std, splits)
-        if np.allclose(astuple(found), astuple(coarse), rtol=1e-12, atol=1e-14, equal_nan=True):
+        coarse = moments
+        moments = _moments(activation, mean, std, splits)
+        if np.allclose(astuple(moments), astuple(coarse), rtol=1e-12, atol=1e-14, equal_nan=True):
             break
-    return found
+    return moments
 
 
 def _moments(activation: Activation, mean: float, std: float, splits: int) -> Moments:
@@ -97,7 +97,7 @@ def _moments(activation: Activation, mean: float, std: float, splits: int) -> Mo
 
 
 def lends_slope(activation: Activation) -> bool:
-    """Whether differentiation gives another function's slope, here or in what it is made of."""
+    """Whether the derivative of the activation, or of one inside it, is a surrogate."""
     return activation.spec.surrogate or any(map(lends_slope, activation.inner.values()))
 
 
@@ -107,23 +107,23 @@ def fixed_point(
     bias_std: float = 0.0,
     start: float = 1.0,
 ) -> float:
-    r"""The second moment :math:`q^*` of pre-activations that depth leads to in a wide random net.
+    r"""The second moment :math:`q^*` to which pre-activations of a wide random net converge with depth.
 
-    The fixed point of :math:`Q(q) = \sigma_w^2 \, \mathrm{E} f(\sqrt{q} z)^2 + \sigma_b^2` (Poole et
-    al. 2016, eq. 3) that is nearest to the start on the side to which the first layer moves.
+    The fixed point of :math:`Q(q) = \sigma_w^2 \, \mathrm{E} f(\sqrt{q} z)^2 + \sigma_b^2` (Poole
+    et al. 2016, eq. 3) that is nearest to the start in the direction of the first layer's change.
 
     Args:
-      activation: a pointwise one, by name, spec text, function or as ``Activation``.
+      activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
       weight_std: :math:`\sigma_w`, the weights' standard deviation times √fan-in.
       bias_std: :math:`\sigma_b`.
-      start: the second moment of the first layer, above 0.
+      start: the second moment of the first layer, positive.
 
     Returns:
-      :math:`q^*`: 0 where there is none above 1e-9, ``inf`` where there is none below 1e9.
+      :math:`q^*`: 0 if there is none above 1e-9, ``inf`` if there is none below 1e9.
 
     Raises:
-      InputError: as ``get``; an activation whose outputs depend on more than one input; a standard
-        deviation or start that is none.
+      InputError: as ``get``; an activation that is not pointwise; an invalid standard deviation or
+        start.
 
     >>> round(fixed_point("selu"), 6), fixed_point("relu"), fixed_point("relu", weight_std=1.5)
     (1.0, 0.0, inf)
@@ -131,7 +131,7 @@ def fixed_point(
     activation = pointwise(activation)
     if not (0 <= weight_std < math.inf and 0 <= bias_std < math.inf and 0 < start < math.inf):
         raise InputError(
-            "fixed_point needs weight_std and bias_std of 0 or more and a start above 0, not "
+            "fixed_point needs weight_std and bias_std of at least 0 and a start above 0, not "
             f"{weight_std}, {bias_std} and {start}"
         )
 
@@ -139,31 +139,29 @@ def fixed_point(
         """Q(q) - q; 0 where only rounding is left of it."""
         x, weights = rule(0.0, math.sqrt(q), activation.breaks, splits=4)
         second = float(weights @ evaluate(activation, x) ** 2)
-        found = weight_std**2 * second + bias_std**2 - q
-        return found if abs(found) > 1e-13 * q else 0.0
+        excess = weight_std**2 * second + bias_std**2 - q
+        return excess if abs(excess) > 1e-13 * q else 0.0
 
     first = growth(start)
     if not first:
         return start
     factor = 2.0 if first > 0 else 0.5
-    here = start
-    there = start * factor
-    while growth(there) * first >= 0:
-        here = there
-        there = there * factor
-        if not 1e-9 < there < 1e9:
+    inner = start
+    outer = start * factor
+    while growth(outer) * first >= 0:
+        inner = outer
+        outer = outer * factor
+        if not 1e-9 < outer < 1e9:
             return math.inf if first > 0 else 0.0
     for _ in range(50):
-        middle = (here + there) / 2
-        here, there = (middle, there) if growth(middle) * first > 0 else (here, middle)
-    return (here + there) / 2
+        middle = (inner + outer) / 2
+        inner, outer = (middle, outer) if growth(middle) * first > 0 else (inner, middle)
+    return (inner + outer) / 2
 
 
 def pointwise(activation: str | Activation | Callable[..., Any]) -> Activation:
-    """The activation, once it is pointwise."""
+    """The activation, checked to be pointwise."""
     activation = get(activation)
     if activation.spec.coupled:
-        raise InputError(
-            f"{activation} is not pointwise: its outputs depend on more than the input at their place"
-        )
+        raise InputError(f"{activation} is not pointwise: each output depends on several inputs")
     return activation

@@ -1,4 +1,4 @@
-"""How deep a signal reaches in a wide random net: χ₁, the edge of chaos, depth scales, dead nets."""
+"""How deep a signal travels in a wide random net: χ₁, the edge of chaos, depth scales, dead nets."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _CRITICAL = 1e-9  # a slope of a map so near to 1 is 1
 
 @dataclass(frozen=True)
 class DepthScales:
-    r"""Over how many layers a wide random net forgets what went in (Schoenholz et al. 2017).
+    r"""How many layers it takes a wide random net to forget its inputs (Schoenholz et al. 2017).
 
     Attributes:
-      second_moment: :math:`q^*` of pre-activations, which depth leads to.
-      correlation: :math:`c^*` of two inputs' pre-activations, which depth leads to: 1 where χ₁ is 1 or
-        less (order), less in chaos.
-      variance_depth: :math:`\xi_q`: the distance from :math:`q^*` falls as :math:`e^{-l / \xi_q}` over
-        l layers; ``inf`` where it does not fall so.
-      correlation_depth: :math:`\xi_c`, of the distance from :math:`c^*`.
+      second_moment: :math:`q^*`, the limit of the pre-activations' second moment with depth.
+      correlation: :math:`c^*`, the limit of the correlation of two inputs' pre-activations: 1 if χ₁
+        is at most 1 (order), less than 1 in chaos.
+      variance_depth: :math:`\xi_q`; the distance from :math:`q^*` decays as :math:`e^{-l / \xi_q}`
+        over l layers. ``inf`` if it does not decay exponentially.
+      correlation_depth: :math:`\xi_c`, likewise for the distance from :math:`c^*`.
     """
 
     second_moment: float
@@ -43,16 +43,17 @@ def chi_1(
 ) -> float:
     r""":math:`\chi_1 = \sigma_w^2 \, \mathrm{E} f'(\sqrt{q} z)^2` (Poole et al. 2016, eq. 8).
 
-    By which a layer multiplies the squared distance of two near inputs, and a gradient's second moment
-    on its way back; the slope of the value also where differentiation gives another.
+    The factor by which a layer multiplies the squared distance of two nearby inputs, and the second
+    moment of a backpropagated gradient. For an activation with a surrogate derivative, f' is the
+    slope of its values.
 
     Args:
-      activation: a pointwise one, by name, spec text, function or as ``Activation``.
+      activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
       weight_std: :math:`\sigma_w`, the weights' standard deviation times √fan-in.
-      q: the second moment of the pre-activations, above 0.
+      q: the second moment of the pre-activations, positive.
 
     Returns:
-      0 or more; ``inf`` for an activation that jumps.
+      At least 0; ``inf`` for an activation that jumps.
 
     Raises:
       InputError: as ``gaussian_moments``.
@@ -68,25 +69,24 @@ def chi_1(
 def edge_of_chaos(
     activation: str | Activation | Callable[..., Any], bias_std: float = 0.0
 ) -> float | None:
-    r"""The :math:`\sigma_w` between order and chaos: with it χ₁ is 1 at the fixed point :math:`q^*`.
+    r"""The :math:`\sigma_w` between order and chaos, where χ₁ is 1 at the fixed point :math:`q^*`.
 
-    Where both hold, :math:`(q - \sigma_b^2) \, \mathrm{E} f'^2 = \mathrm{E} f^2`; of several such q the
-    least counts to which depth leads: near which second moments do not move away from it. Without
-    biases an activation with f(0) = 0 and a slope there has it at q = 0: :math:`1/|f'(0)|`, √2 for relu,
-    1 for tanh.
+    Both conditions give :math:`(q - \sigma_b^2) \, \mathrm{E} f'^2 = \mathrm{E} f^2`. If several q
+    satisfy it, the smallest stable one is used: one from which second moments do not move away with
+    depth. Without biases, an activation with f(0) = 0 and a slope there has its edge at q = 0:
+    :math:`1/|f'(0)|`, which is √2 for relu and 1 for tanh.
 
     Args:
-      activation: a pointwise one, by name, spec text, function or as ``Activation``.
-      bias_std: :math:`\sigma_b`, 0 or more.
+      activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
+      bias_std: :math:`\sigma_b`, at least 0.
 
     Returns:
-      The standard deviation of weights times √fan-in; None where there is no edge: for an activation
-      that jumps; for relu with biases, whose second moment would grow for ever; for gelu and silu with
-      biases, which second moments leave before.
+      The weights' standard deviation times √fan-in. None if there is no edge: for an activation
+      that jumps, for relu with biases (its second moment would grow without bound), and for gelu
+      and silu with biases (their fixed point is unstable).
 
     Raises:
-      InputError: as ``get``; an activation whose outputs depend on more than one input; a ``bias_std``
-        below 0.
+      InputError: as ``get``; an activation that is not pointwise; a negative ``bias_std``.
 
     >>> round(edge_of_chaos("relu"), 6), round(edge_of_chaos("tanh"), 6), edge_of_chaos("relu", 0.1)
     (1.414214, 1.0, None)
@@ -95,7 +95,7 @@ def edge_of_chaos(
 
     activation = pointwise(activation)
     if not 0 <= bias_std < math.inf:
-        raise InputError(f"edge_of_chaos needs a bias_std of 0 or more, not {bias_std}")
+        raise InputError(f"edge_of_chaos needs a bias_std of at least 0, not {bias_std}")
     if activation.jumps:
         return None
 
@@ -129,20 +129,20 @@ def depth_scales(
     bias_std: float = 0.0,
     start: float = 1.0,
 ) -> DepthScales:
-    r"""The depths :math:`\xi_q` and :math:`\xi_c` to which signals reach (Schoenholz et al. 2017, §3).
+    r"""The depths :math:`\xi_q` and :math:`\xi_c` to which signals travel (Schoenholz et al. 2017, §3).
 
-    :math:`\xi = -1 / \ln \lambda`, with :math:`\lambda` the slope of the map of second moments at
-    :math:`q^*` (eq. 8), or of that of correlations at :math:`c^*` (eq. 9): in order, where
-    :math:`c^* = 1`, that is χ₁.
+    :math:`\xi = -1 / \ln \lambda`, where :math:`\lambda` is the slope of the variance map at
+    :math:`q^*` (eq. 8) or of the correlation map at :math:`c^*` (eq. 9). In order, where :math:`c^*
+    = 1`, the latter is χ₁.
 
     Args:
-      activation: a pointwise one, by name, spec text, function or as ``Activation``.
+      activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
       weight_std: :math:`\sigma_w`, the weights' standard deviation times √fan-in.
       bias_std: :math:`\sigma_b`.
-      start: the second moment of the first layer, above 0.
+      start: the second moment of the first layer, positive.
 
     Raises:
-      InputError: as ``fixed_point``; where the second moment grows without end.
+      InputError: as ``fixed_point``; the second moment grows without bound.
 
     >>> depth_scales("relu", math.sqrt(2)).correlation_depth, depth_scales("tanh", 2.0).correlation
     (inf, 0.0)
@@ -151,7 +151,8 @@ def depth_scales(
     limit = fixed_point(activation, weight_std, bias_std, start)
     if math.isinf(limit):
         raise InputError(
-            f"second moments of {activation} grow without end at {weight_std}, {bias_std}"
+            f"the second moment of {activation} grows without bound at weight_std {weight_std} and "
+            f"bias_std {bias_std}"
         )
     q = max(limit, _SMALL)
     slope = weight_std**2 * _slopes(activation, q)[1]
@@ -164,14 +165,15 @@ def depth_scales(
 
 
 def born_dead_bound(width: int, depth: int) -> float:
-    r"""The probability that some layer of a ReLU net gives only zeros to a given input.
+    """The probability that some layer of a random ReLU net outputs only zeros for a given input.
 
-    :math:`1 - (1 - 2^{-w})^{L-1}`: no less than that of a net that is constant from the start (Lu et al.
-    2019, theorem 3), for weights and biases that are symmetric about 0.
+    :math:`1 - (1 - 2^{-w})^{L-1}`, for weights and biases with distributions symmetric about 0. It
+    is an upper bound on the probability that a net is constant at initialization (Lu et al. 2019,
+    theorem 3).
 
     Args:
       width: w of each hidden layer.
-      depth: L, layers with weights: one more than the hidden ones.
+      depth: L, the number of weight layers: one more than the hidden layers.
 
     Raises:
       InputError: a width or depth below 1.
@@ -181,35 +183,35 @@ def born_dead_bound(width: int, depth: int) -> float:
     """
     if width < 1 or depth < 1:
         raise InputError(
-            f"born_dead_bound needs a width and a depth of 1 or more: {width}, {depth}"
+            f"born_dead_bound needs a width and a depth of at least 1, not {width} and {depth}"
         )
     return -math.expm1((depth - 1) * math.log1p(-(2.0**-width)))
 
 
 def _slopes(activation: Activation, q: float) -> tuple[float, float]:
-    """E f(√q z)² and E f'(√q z)², with the slope of the values."""
-    found = gaussian_moments(activation, 0.0, math.sqrt(q))
-    if not found.second_moment:
+    """E f(√q z)² and E f'(√q z)², where f' is the slope of the values."""
+    moments = gaussian_moments(activation, 0.0, math.sqrt(q))
+    if not moments.second_moment:
         return 0.0, 0.0
-    return found.second_moment, found.slope_at_one * found.second_moment / q
+    return moments.second_moment, moments.slope_at_one * moments.second_moment / q
 
 
 def _growth(activation: Activation, weight_std: float, q: float) -> float:
-    """The slope of the map of second moments: by the density's derivative, so that f may have breaks."""
+    """The slope of the variance map, by differentiating the density, so that f may have breaks."""
     z, weights, values = sampled(activation, q)
     squares = values**2 - weights @ values**2  # the mean makes no difference but to rounding
     return weight_std**2 * float(weights @ (squares * (z * z - 1))) / (2 * q)
 
 
 def _mixed(activation: Activation, weight_std: float, bias_std: float, q: float) -> float:
-    """The correlation below 1 that depth leads to in chaos."""
+    """The limit of the correlation with depth in chaos, below 1."""
     from scipy.optimize import brentq
 
     size = gaussian_moments(activation, 0.0, math.sqrt(q)).second_moment
 
     def growth(c: float) -> float:
-        kept = float(correlation_map(activation, c, q)) * size
-        return (weight_std**2 * kept + bias_std**2) / q - c
+        product = float(correlation_map(activation, c, q)) * size
+        return (weight_std**2 * product + bias_std**2) / q - c
 
     # The map is convex from 0 to 1, and steeper than 1 at 1: it lies below the diagonal there.
     if growth(0.0) <= 1e-15:
@@ -221,7 +223,7 @@ def _mixed(activation: Activation, weight_std: float, bias_std: float, q: float)
 
 
 def _depth(slope: float) -> float:
-    """Layers over which a distance falls to 1/e of itself, for the map's slope at its fixed point."""
+    """Layers over which a distance falls by a factor of e, given the map's slope at its fixed point."""
     if abs(slope) > 1 - _CRITICAL:
         return math.inf
     return -1 / math.log(abs(slope)) if slope else 0.0

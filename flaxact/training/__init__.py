@@ -1,4 +1,4 @@
-"""Training: a pure step, epochs of them, many members at once; runs in folders that resume."""
+"""Training: a pure step, a loop over epochs, many members at once, and runs in folders that resume."""
 
 from __future__ import annotations
 

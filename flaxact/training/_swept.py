@@ -1,4 +1,4 @@
-"""Whether the activations of a net can have the hyperparameters that its members say."""
+"""Checks that a net's activations accept the hyperparameters that the members set."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from flaxact.training.members import Member
 
 
 def check_swept(net: Net, members: Sequence[Member], sample: Any) -> None:
-    """Raise where a member's number is out of the domain of an activation, as ``bind`` does.
+    """Raise if a member's hyperparameter is outside the domain of an activation, as ``bind`` does.
 
     Args:
-      net: whose activations are looked at.
-      members: to be trained.
+      net: the net whose activations are checked.
+      members: the members to be trained.
       sample: training images, or anything of their shape and dtype.
 
     Raises:
-      InputError: also for a hyperparameter that an activation learns, or that must be one number.
+      InputError: a hyperparameter that is out of its domain, that an activation learns, or that
+        must be one static number.
     """
     if not any(member.hyperparameters for member in members):
         return
@@ -44,16 +45,16 @@ def check_swept(net: Net, members: Sequence[Member], sample: Any) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _activations(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[Activation, ...]:
-    found: dict[Activation, None] = {}
+    activations: dict[Activation, None] = {}
 
     def watch(
         next_fun: Any, args: Any, kwargs: Any, context: linen.module.InterceptorContext
     ) -> Any:
         if isinstance(context.module, Act) and context.method_name == "__call__":
-            found.setdefault(get(context.module.act))
+            activations.setdefault(get(context.module.act))
         return next_fun(*args, **kwargs)
 
     images = jax.ShapeDtypeStruct((2, *shape), dtype)
     with linen.intercept_methods(watch):
         jax.eval_shape(net.init, jax.eval_shape(lambda: jax.random.key(0)), images)
-    return tuple(found)
+    return tuple(activations)

@@ -1,7 +1,7 @@
-"""The groups of members of a training: their states, the programs that advance them, and the data.
+"""Groups of members: their states, the programs that advance them, and the data.
 
-A state's leaves have a leading axis of members. On the host, states are arrays by path, stacked over
-the members of all groups.
+A state's leaves have a leading axis of members. On the host, states are arrays by path, stacked
+over the members of all groups.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from flaxact.training.state import State, member_values
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Group:
-    """Members that are trained by one program, which is compiled, and where their arrays are."""
+    """The members that one compiled program trains, and the placement of their arrays."""
 
     members: tuple[Member, ...]
     programs: Programs
@@ -42,13 +42,13 @@ class Groups:
 
     Attributes:
       groups: in the order of the members.
-      loop: how they are trained.
-      data: preprocessed.
+      loop: which kind of program trains them.
+      data: the preprocessed data.
       recipe: how they are trained.
       sample: the training images and labels, or a sample of a stream.
       steps: per epoch.
-      compile_seconds: of the programs.
-      states: of each group; empty before ``start``.
+      compile_seconds: time spent compiling, in seconds.
+      states: one per group; empty before ``start``.
     """
 
     groups: list[Group]
@@ -66,7 +66,7 @@ class Groups:
         return tuple(member for group in self.groups for member in group.members)
 
     def start(self, arrays: dict[str, np.ndarray] | None) -> None:
-        """Set the states: those of a checkpoint, or new ones."""
+        """Set the states: from a checkpoint's arrays, or newly initialized."""
         if arrays is not None:
             shapes = [group.programs.state for group in self.groups]
             self.states = states_of(arrays, shapes, [group.place for group in self.groups])
@@ -79,7 +79,7 @@ class Groups:
             self.states.append(group.programs.init(put(values, group.place.state), images))
 
     def advance(self, step: int, many: int) -> None:
-        """Replace the states, which are at ``step``, by those ``many`` steps later, of one epoch."""
+        """Advance the states from ``step`` by ``many`` steps within one epoch."""
         if isinstance(self.data, Streamed):
             images, labels = next(self.data.train)
             batch = images, np.asarray(labels, np.int32)
@@ -95,7 +95,7 @@ class Groups:
             self.states[i] = group.programs.advance(self.states[i], *arguments)
 
     def metrics(self, step: int) -> dict[str, np.ndarray]:
-        """The metrics of an ``Epoch`` that has just ended, (members,)."""
+        """The metrics of an ``Epoch`` that has just ended, arrays of shape (members,)."""
         diverged_at = np.concatenate([np.asarray(state.diverged_at) for state in self.states])
         metrics: dict[str, np.ndarray] = {"diverged_at": diverged_at}
         test_sums = [
@@ -123,7 +123,7 @@ class Groups:
         return {}
 
     def _train(self, place: Place) -> tuple[jax.Array, jax.Array]:
-        """The training images and labels, or a sample of a stream, put once per place."""
+        """The training images and labels, or a sample of a stream, copied once to each placement."""
         if place.shared not in self._placed:
             self._placed[place.shared] = put(self.sample, place.shared)
         return self._placed[place.shared]
@@ -135,7 +135,7 @@ class Groups:
         return len(self.data.test.labels)
 
     def _test(self, place: Place) -> Iterator[Any]:
-        """Test batches of one size, with a mask over what fills up the last."""
+        """Test batches of one size, with a mask that is False for the padding of the last."""
         if isinstance(self.data, Streamed):
             parts = self.data.test.shard[1]
             batches: Any = (
@@ -163,12 +163,12 @@ def _filled(
 
 def _test_batches(split: Split) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     for start in range(0, len(split.labels), EVALUATION_BATCH):
-        chosen = slice(start, start + EVALUATION_BATCH)
-        yield _filled(split.images[chosen], split.labels[chosen])
+        rows = slice(start, start + EVALUATION_BATCH)
+        yield _filled(split.images[rows], split.labels[rows])
 
 
 def arrays_of(states: Sequence[State]) -> dict[str, np.ndarray]:
-    """Every leaf of groups' states on the host, by path, (members, ...); random keys as their data."""
+    """All leaves of the groups' states as host arrays (members, ...) by path; keys as their key data."""
     flat = [tree_flatten_with_path(state)[0] for state in states]
     return {
         _name(leaves[0][0]): np.concatenate([np.asarray(_data(leaf)) for _, leaf in leaves])
@@ -179,15 +179,15 @@ def arrays_of(states: Sequence[State]) -> dict[str, np.ndarray]:
 def states_of(
     arrays: dict[str, np.ndarray], shapes: Sequence[Any], places: Sequence[Place]
 ) -> list[Any]:
-    """The groups' states whose ``arrays_of`` are given.
+    """The groups' states from their arrays; the inverse of ``arrays_of``.
 
     Args:
       arrays: by path, stacked over the members of all groups.
-      shapes: of each group's state.
-      places: where each goes.
+      shapes: the shapes of each group's state.
+      places: the placement of each group.
 
     Raises:
-      InputError: the arrays are not those of such states.
+      InputError: the arrays do not match the shapes of the states.
     """
     states = []
     first = 0
@@ -200,23 +200,21 @@ def states_of(
     return states
 
 
-def _placed(
-    arrays: dict[str, np.ndarray], name: str, wanted: Any, rows: slice, place: Place
-) -> Any:
-    is_key = jnp.issubdtype(wanted.dtype, jax.dtypes.prng_key)
-    data = jax.eval_shape(jax.random.key_data, wanted) if is_key else wanted
+def _placed(arrays: dict[str, np.ndarray], name: str, leaf: Any, rows: slice, place: Place) -> Any:
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    data = jax.eval_shape(jax.random.key_data, leaf) if is_key else leaf
     array = arrays[name][rows] if name in arrays else None
     if array is None or array.shape != data.shape or array.dtype != data.dtype:
-        got = "nothing" if array is None else f"{array.dtype} {array.shape}"
+        stored_as = "nothing" if array is None else f"{array.dtype} {array.shape}"
         raise InputError(
-            f"the checkpoint has {got} for {name}, where {data.dtype} {data.shape} is needed"
+            f"the checkpoint has {stored_as} for {name}, and the net needs {data.dtype} {data.shape}"
         )
     placed = put(array, place.state)
     return jax.random.wrap_key_data(placed) if is_key else placed
 
 
 def stacked(states: Sequence[State]) -> State:
-    """One state, stacked over all members, on the device of the first; a copy."""
+    """A copy of the groups' states as one state over all members, on the device of the first group."""
     if len(states) == 1:
         return jax.tree.map(jnp.copy, states[0])
     first = jax.tree.leaves(states[0])[0].sharding

@@ -1,9 +1,10 @@
-"""Epochs over a data set, for many members at once: seeds, learning rates, momenta, hyperparameters.
+"""The training loop over epochs for many members at once.
 
-On an accelerator all members are trained by one program, a loop over steps under ``vmap`` over members.
-On the CPU a net with convolutions is dispatched batch by batch and member by member, one member a
-device, because XLA compiles convolutions badly there in both: the gradient of cuda_convnet took 8 to 50
-times as long inside a loop, and 3 to 6 times as long with vmapped kernels (jax 0.10 and 0.12, 2 cores).
+Members differ in seed, learning rate, momentum and hyperparameters. On an accelerator one program
+trains all members: a loop over steps under ``vmap`` over members. On the CPU a net with
+convolutions is dispatched batch by batch and member by member, with one member per device, because
+XLA compiles convolutions badly there in both cases: the gradient of cuda_convnet took 8 to 50 times
+as long inside a loop, and 3 to 6 times as long with vmapped kernels (jax 0.10 and 0.12, 2 cores).
 """
 
 from __future__ import annotations
@@ -34,13 +35,20 @@ IN_FLIGHT = 8  # steps that are dispatched before the first of them is waited fo
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Epoch:
-    """What is known after an epoch; number 0 is before the first.
+    """The metrics and states after an epoch; epoch 0 is the state before training.
 
-    The metrics are float arrays (members,), in the order of ``members``: the training ones are
-    running means over the epoch's batches (nan at epoch 0), the test ones a clean pass; nan where a
-    member has diverged. ``diverged_at`` is the step at which it did, -1 for none. ``seconds`` is the
-    wall-clock time of the epoch's training, for all members together, without compilation;
-    ``compile_seconds`` what that took, once for all members.
+    Attributes:
+      number: the epoch's number, from 0.
+      members: the members; every array below has shape (members,) in their order.
+      train_loss: mean loss over the epoch's batches, each measured before its update; nan at epoch
+        0.
+      train_error: fraction of wrong predictions, measured likewise.
+      test_loss: mean loss over the test set; nan for a member that has diverged.
+      test_error: fraction of wrong predictions on the test set; nan for a member that has diverged.
+      diverged_at: the step at which a member diverged; -1 if it has not.
+      seconds: wall-clock time of the epoch's training, all members together, without compilation.
+      compile_seconds: time spent compiling, once for all members.
+      groups: the states, one per group of members.
     """
 
     number: int
@@ -56,7 +64,7 @@ class Epoch:
 
     @functools.cached_property
     def states(self) -> State:
-        """The states, stacked over members. Training reuses their memory: ask before the next epoch."""
+        """The states, stacked over members. Read them before the next epoch reuses their memory."""
         return stacked(self.groups)
 
     def __repr__(self) -> str:
@@ -66,10 +74,14 @@ class Epoch:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where a training goes on: what ``Update.arrays`` gave, and the seconds that it had taken.
+    """Everything needed to resume a training.
 
-    ``seconds`` are those of the epoch it is in, ``elapsed`` all of them; ``stream`` is the state of the
-    data's stream.
+    Attributes:
+      arrays: what ``Update.arrays`` returned.
+      step: the step to resume from.
+      seconds: training time already spent in the current epoch, in seconds.
+      elapsed: time already spent in all, in seconds.
+      stream: the state of the data's stream, for a ``Streamed`` data set.
     """
 
     arrays: dict[str, np.ndarray] = field(repr=False)
@@ -81,10 +93,17 @@ class Start:
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Update:
-    """How far a training is; good until the next one is asked for.
+    """The progress of a training; valid until the next update is requested.
 
-    ``epoch`` is there when one has just ended, and before the first. ``groups`` are the states of groups
-    of members; their leaves have a leading axis of members.
+    Attributes:
+      step: steps done.
+      steps_per_epoch: steps in an epoch.
+      seconds: training time of the current epoch, in seconds.
+      elapsed: time since the training began, in seconds.
+      compile_seconds: time spent compiling.
+      epoch: the epoch that has just ended, or epoch 0 before the first; None within an epoch.
+      stream: the state of the data's stream, for a ``Streamed`` data set.
+      groups: the states, one per group of members; their leaves have a leading axis of members.
     """
 
     step: int
@@ -97,11 +116,11 @@ class Update:
     groups: list[State]
 
     def states(self) -> State:
-        """The states, stacked over members; a copy."""
+        """A copy of the states, stacked over members."""
         return stacked(self.groups)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The states on the host, by path, stacked over members: what a checkpoint holds."""
+        """The states as host arrays by path, stacked over members, as a checkpoint stores them."""
         return arrays_of(self.groups)
 
     def __repr__(self) -> str:
@@ -111,9 +130,9 @@ class Update:
 
 
 def _few(values: np.ndarray) -> str:
-    """The first values of an array, in three digits."""
-    shown = [f"{value:.3g}" for value in values[:4]]
-    return f"[{', '.join(shown + ['...'] * (len(values) > len(shown)))}]"
+    """The first values of an array, to three digits."""
+    texts = [f"{value:.3g}" for value in values[:4]]
+    return f"[{', '.join(texts + ['...'] * (len(values) > len(texts)))}]"
 
 
 def train(
@@ -123,21 +142,23 @@ def train(
     members: Sequence[Member | int],
     **options: Any,
 ) -> Iterator[Epoch]:
-    """Train a net's members together; yields once before the first epoch and after every one.
+    """Train a net's members together; yields once before the first epoch and once after each.
 
-    For equal seeds two nets see the same batches in the same order. A member whose loss or gradient is
-    not finite stays as it was before that step, and does not touch the others.
+    For equal seeds, two nets see the same batches in the same order. A member whose loss or
+    gradient is not finite keeps its state from before that step; the other members are not
+    affected.
 
     Args:
-      net: the netgroups.
+      net: the net.
       recipe: how it is trained.
-      data: what it is trained and tested on.
-      members: one run each; a whole number is a seed. ``grid`` makes them for a sweep.
-      options: those of ``updates``.
+      data: the training and test data.
+      members: one training run each; an integer stands for a member with that seed. ``grid`` makes
+        the members of a sweep.
+      options: the keyword arguments of ``updates``.
 
     Yields:
-      Epochs 0 to ``recipe.epochs``; fewer where the recipe's target or budget ends it, or where every
-      member has diverged.
+      Epochs 0 to ``recipe.epochs``. Training ends earlier when the recipe's target error or time
+      budget is reached, or when every member has diverged.
 
     Raises:
       InputError: as ``updates``.
@@ -160,27 +181,30 @@ def updates(
     split: Division | None = None,
     steps_per_update: int | None = None,
 ) -> Iterator[Update]:
-    """As ``train``, and yields within epochs too, so that a run can be saved and stopped there.
+    """Train like ``train``, but yield within epochs too, so that a run can be saved or stopped there.
 
     Args:
-      net: the netgroups.
+      net: the net.
       recipe: how it is trained.
-      data: what it is trained and tested on. A ``Streamed`` set gives all members the same batches.
-      members: one run each; a whole number is a seed.
-      start: where to go on.
-      loop: ``scan``, with one program for many steps and members, or ``dispatch``; None for what is
-        fast on this backend. The results are equal but for rounding.
-      chunk: so many members are trained by one program, the rest after them; None for as many as the
-        memory holds. Only for ``scan``.
-      devices: what to train on; None for all that there are and that divide the work evenly.
-      split: what is divided among the devices, ``members`` or ``batch``; None for members where there
-        are enough. Either way a member's result is that of one device, but for rounding.
-      steps_per_update: of ``scan``; None for an epoch.
+      data: the training and test data. With a ``Streamed`` set all members see the same batches.
+      members: one training run each; an integer stands for a member with that seed.
+      start: where to resume; None starts from new weights.
+      loop: ``scan`` runs many steps and members in one program, ``dispatch`` one batch at a time;
+        None picks the faster one for this backend. Results differ only by rounding.
+      chunk: how many members one program trains; further members follow in further chunks. None for
+        as many as fit into memory. Only for ``scan``.
+      devices: the devices to train on; None for as many of the available ones as divide the work
+        evenly.
+      split: what to divide among the devices, ``members`` or ``batch``; None divides members if
+        there are at least as many as devices. Either way a member's result equals that of one
+        device up to rounding.
+      steps_per_update: steps between updates for ``scan``; None for an epoch.
 
     Raises:
-      InputError: no members, hyperparameters that are not those that the net leaves open, a net that
-        has no logit for every class, a batch larger than the training set, an unknown preprocessing,
-        augmentation, view, loop or split, devices that don't divide the work, or ``jax_disable_jit``.
+      InputError: no members; hyperparameters other than those that the net leaves open; a net
+        without a logit for every class; a batch larger than the training set; an unknown
+        preprocessing, augmentation, view, loop or split; devices that don't divide the work; or
+        ``jax_disable_jit``.
     """
     if steps_per_update is not None and steps_per_update < 1:
         raise InputError(f"steps_per_update must be 1 or more, not {steps_per_update}")
@@ -220,7 +244,7 @@ def updates(
             )
             yield update(epoch)
             elapsed = time.perf_counter() - began
-            if step == groups.steps * recipe.epochs or _ended(recipe, epoch, elapsed):
+            if step == groups.steps * recipe.epochs or _is_over(recipe, epoch, elapsed):
                 return
             seconds = 0.0
         before = time.perf_counter()
@@ -234,7 +258,7 @@ def updates(
             yield update(None)
 
 
-def _ended(recipe: Recipe, epoch: Epoch, elapsed: float) -> bool:
+def _is_over(recipe: Recipe, epoch: Epoch, elapsed: float) -> bool:
     if recipe.max_seconds is not None:
         if jax.process_count() > 1:  # one clock for all
             elapsed = float(multihost_utils.broadcast_one_to_all(np.float32(elapsed)))

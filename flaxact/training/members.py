@@ -1,4 +1,4 @@
-"""What may differ between nets that are trained together; does not import jax."""
+"""Members: the nets that are trained together and how they may differ. Does not import jax."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from flaxact._grammar import as_kind, shown
+from flaxact._grammar import as_kind, value_text
 from flaxact.errors import InputError
 
 
 @dataclass(frozen=True)
 class Member:
-    """One of several trainings of a net on the same data that are done at once.
+    """One of several trainings of the same net on the same data that run at once.
 
     Attributes:
       seed: of weights, batch order, augmentation and dropout.
       learning_rate: None for the recipe's.
-      momentum: None for the recipe's; a recipe without momentum (0) has no velocity for it.
-      hyperparameters: of the net's activations, by name, for a net that was made with
+      momentum: None for the recipe's. If the recipe has no momentum (0), a member cannot have one.
+      hyperparameters: (name, value) pairs for the net's activations; the net must be made with
         ``from_linen(module, hyperparameters=...)``.
 
     Raises:
@@ -34,9 +34,9 @@ class Member:
     hyperparameters: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self):
-        whole = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
-        if not whole or not -(2**31) <= self.seed < 2**31:
-            raise InputError(f"a seed must be a whole number of 32 bits, not {self.seed!r}")
+        is_integer = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
+        if not is_integer or not -(2**31) <= self.seed < 2**31:
+            raise InputError(f"a seed must be a 32-bit integer, not {self.seed!r}")
         object.__setattr__(self, "seed", int(self.seed))  # NumPy's has no JSON
         for name in ("learning_rate", "momentum"):
             if getattr(self, name) is not None:
@@ -54,26 +54,26 @@ class Member:
         return tuple(name for name, _ in self.hyperparameters)
 
     def described(self) -> dict[str, Any]:
-        """What it says, for JSON; what it leaves to the recipe is left out."""
-        said = {k: v for k, v in vars(self).items() if v is not None and v != ()}
+        """The fields as JSON values, without those left to the recipe."""
+        fields = {k: v for k, v in vars(self).items() if v is not None and v != ()}
         if self.hyperparameters:
-            said["hyperparameters"] = dict(self.hyperparameters)
-        return said
+            fields["hyperparameters"] = dict(self.hyperparameters)
+        return fields
 
 
 def _number(name: str, value: Any) -> float:
-    """As Python's, which JSON has too."""
+    """A value as a Python float, which JSON can hold."""
     try:
         number = as_kind(value, float)
     except TypeError:
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"{name} must be a number, not {shown(value)}")
+        raise InputError(f"{name} must be a number, not {value_text(value)}")
     return number
 
 
 def as_members(members: Sequence[Member | int]) -> list[Member]:
-    """Members, of which those given as a whole number are of that seed."""
+    """The members, where an integer stands for ``Member(seed=...)``."""
     return [member if isinstance(member, Member) else Member(member) for member in members]
 
 
@@ -83,15 +83,15 @@ def grid(
     momenta: Sequence[float | None] = (None,),
     **hyperparameters: Sequence[float],
 ) -> tuple[Member, ...]:
-    """Every seed at every learning rate, momentum and hyperparameter.
+    """Members for every combination of seed, learning rate, momentum and hyperparameter values.
 
     >>> [(m.learning_rate, m.seed) for m in grid([0, 1], [0.1, 0.3])]
     [(0.1, 0), (0.1, 1), (0.3, 0), (0.3, 1)]
     """
     values = itertools.product(*([(k, v) for v in vs] for k, vs in hyperparameters.items()))
     return tuple(
-        Member(seed, rate, momentum, chosen)
-        for chosen in values
+        Member(seed, rate, momentum, pairs)
+        for pairs in values
         for rate in learning_rates
         for momentum in momenta
         for seed in seeds

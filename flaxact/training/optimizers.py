@@ -1,4 +1,4 @@
-"""The optimiser that a recipe names, and which parameters it decays."""
+"""The optimizer that a recipe names, and the parameters it decays."""
 
 from __future__ import annotations
 
@@ -25,30 +25,34 @@ OFFSETS = ("bias", "class_token", "positions")  # what is added to a layer's out
 def make_optimizer(
     recipe: Recipe, steps_per_epoch: int, *, learning_rate: Any, momentum: Any
 ) -> optax.GradientTransformationExtraArgs:
-    r"""The optimiser of a recipe, whose learning rate and momentum are given here instead.
+    """The optimizer of a recipe, with the learning rate and momentum given as arguments.
 
-    With the gradient :math:`g`, clipped where the recipe clips, the weight decay :math:`λ` (of parameters
-    whose label is "kernel"; else 0), the momentum :math:`μ`, and the learning rate times the schedule's
-    factor as :math:`ε`:
+    Let :math:`g` be the gradient (clipped if the recipe clips), :math:`λ` the weight decay of
+    parameters with the label "kernel" (0 for others), :math:`μ` the momentum, and :math:`ε` the
+    learning rate times the schedule's factor:
 
     - ``sgd``: :math:`v ← μ v + g + λ w`, :math:`w ← w - ε v`.
-    - ``nesterov``: the same :math:`v`, :math:`w ← w - ε (g + λ w + μ v)`; where :math:`ε` stays, that is
-      Sutskever et al. 2013, eq. 3 and 4, for the point at which they take the gradient.
-    - ``cuda_convnet``: :math:`v ← μ v - ε (g + λ w)`, :math:`w ← w + v` (Krizhevsky et al. 2012, §5), and
-      for biases :math:`v ← μ v - 2 ε g` (epsB and epsW in cuda-convnet's layer files). What the velocity
-      holds keeps its size when the learning rate falls; in ``sgd`` it shrinks too.
+    - ``nesterov``: the same :math:`v`, :math:`w ← w - ε (g + λ w + μ v)`. For constant :math:`ε`
+      this is Sutskever et al. 2013, eq. 3 and 4, written for the point at which they take the
+      gradient.
+    - ``cuda_convnet``: :math:`v ← μ v - ε (g + λ w)`, :math:`w ← w + v` (Krizhevsky et al. 2012,
+      §5), and for biases :math:`v ← μ v - 2 ε g` (epsB and epsW in cuda-convnet's layer files).
+      When the learning rate falls, the steps already in the velocity keep their size; in ``sgd``
+      they shrink too.
     - ``adam``: Kingma & Ba 2015, algorithm 1, with :math:`g + λ w` for the gradient.
-    - ``adamw``: Loshchilov & Hutter 2019, algorithm 2, with :math:`ε λ w` for the decay.
+    - ``adamw``: Loshchilov & Hutter 2019, algorithm 2, with decay :math:`ε λ w`.
     - ``lion``: Chen et al. 2023, algorithm 2, with :math:`ε` for its η.
 
     Args:
-      recipe: all but the learning rate and the momentum.
-      steps_per_epoch: what epochs are counted in.
-      learning_rate: may be traced, so that a sweep compiles once.
-      momentum: :math:`μ`, or :math:`β_1` of adam, adamw and lion; may be traced; None for none.
+      recipe: everything but the learning rate and the momentum.
+      steps_per_epoch: converts the recipe's epochs to steps.
+      learning_rate: a float or a traced scalar, so that a sweep compiles once.
+      momentum: :math:`μ`, or :math:`β_1` of adam, adamw and lion; a float, a traced scalar, or None
+        for no momentum.
 
     Returns:
-      A transformation whose ``update`` takes the batch's loss as ``value``, and needs the parameters.
+      An optax transformation. Its ``update`` needs the parameters, and the batch's loss as
+      ``value``.
     """
     beta2 = BETA2.get(recipe.optimizer, 0.0) if recipe.beta2 is None else recipe.beta2
     beta1 = 0.0 if momentum is None else momentum
@@ -77,7 +81,7 @@ def make_optimizer(
 def _with_finite_start(
     plateau: optax.GradientTransformationExtraArgs,
 ) -> optax.GradientTransformationExtraArgs:
-    """With the largest number for the best loss so far, which ``jax_debug_infs`` lets pass."""
+    """Start with the largest float as the best loss, because ``jax_debug_infs`` refuses infinity."""
     return optax.GradientTransformationExtraArgs(
         lambda params: jax.tree.map(jnp.nan_to_num, plateau.init(params)), plateau.update
     )
@@ -86,7 +90,7 @@ def _with_finite_start(
 def _of_any_promotion(
     chain: optax.GradientTransformation,
 ) -> optax.GradientTransformationExtraArgs:
-    """Optax, which promotes dtypes and ranks, where a user forbids that to JAX to check a net."""
+    """Run optax under standard promotion, even if the user has set JAX to strict promotion."""
     chain = optax.with_extra_args_support(chain)
 
     def within(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,9 +105,9 @@ def _of_any_promotion(
 
 
 def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[Any], jax.Array]:
-    """``factor(step)``, by which the learning rate is multiplied; "plateau" is 1 here.
+    """``factor(step)``, which multiplies the learning rate; constant 1 for "plateau".
 
-    The warm-up is linear, over the first steps and up to 1, and multiplies what the schedule gives.
+    Warm-up rises linearly to 1 over the first steps and multiplies the schedule.
     """
     total = recipe.epochs * steps_per_epoch
     warm = round(recipe.warmup_epochs * steps_per_epoch)
@@ -119,13 +123,13 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[Any], jax.A
 
 
 def labels(params: Any) -> Any:
-    """For each parameter of a net what it is, in a tree of the same structure.
+    """Label every parameter of a net by its kind, in a tree of the same structure.
 
-    - "kernel": weights, and whatever has two axes or more and no other name;
+    - "kernel": weights, and any other unnamed parameter with two axes or more;
     - "bias": what is added to a layer's outputs;
-    - "norm": scales and biases of normalisations, lengths of normalised weights, gains;
-    - "activation": what an ``Act`` learns. Weight decay would pull it towards zero, that is PReLU
-      towards ReLU (He et al. 2015, §2.1).
+    - "norm": scales and biases of normalization layers, norms of weight-normalized kernels, gains;
+    - "activation": parameters that an ``Act`` learns. Weight decay would pull them towards zero,
+      for example PReLU towards ReLU (He et al. 2015, §2.1).
 
     >>> labels({"conv": {"kernel": 0.0, "bias": 0.0}, "norm": {"scale": 1.0, "bias": 0.0}})
     {'conv': {'bias': 'bias', 'kernel': 'kernel'}, 'norm': {'bias': 'norm', 'scale': 'norm'}}
@@ -135,16 +139,16 @@ def labels(params: Any) -> Any:
     nodes, _ = tree_flatten_with_path(params, is_leaf=lambda node: isinstance(node, nnx.Variable))
     leaves, structure = jax.tree.flatten(params)
     names = [tuple(keystr((key,), simple=True) for key in path) for path, _ in nodes]
-    found = [
+    kinds = [
         _label(path, node, getattr(leaf, "ndim", 0))
         for path, (_, node), leaf in zip(names, nodes, leaves, strict=True)
     ]
-    # A normalisation has no kernel, so nor has its bias one beside it.
-    with_kernel = {path[:-1] for path, label in zip(names, found, strict=True) if label == "kernel"}
+    # A normalization has no kernel, so nor has its bias one beside it.
+    with_kernel = {path[:-1] for path, label in zip(names, kinds, strict=True) if label == "kernel"}
     for i, path in enumerate(names):
-        if path[-1:] == ("bias",) and found[i] == "bias" and path[:-1] not in with_kernel:
-            found[i] = "norm"
-    return jax.tree.unflatten(structure, found)
+        if path[-1:] == ("bias",) and kinds[i] == "bias" and path[:-1] not in with_kernel:
+            kinds[i] = "norm"
+    return jax.tree.unflatten(structure, kinds)
 
 
 def _label(path: tuple[str, ...], node: Any, axes: int) -> str:

@@ -1,4 +1,4 @@
-"""Which devices hold which arrays: one or many, on this host or on several."""
+"""Placement of arrays on devices: one device or many, on one host or several."""
 
 from __future__ import annotations
 
@@ -30,9 +30,12 @@ AXIS = "devices"
 
 @dataclass(frozen=True)
 class Place:
-    """Where the arrays of a program are: its state, what all its devices share, and each batch.
+    """The shardings of a program's arrays.
 
-    ``batch`` is None where each device has all of it.
+    Attributes:
+      state: of the training state.
+      shared: of what every device of the program holds, such as the training images.
+      batch: of each batch; None if every device holds the whole batch.
     """
 
     state: Sharding
@@ -41,7 +44,7 @@ class Place:
 
     @property
     def rows(self) -> Sharding:
-        """Of a batch that comes from the host."""
+        """The sharding of a batch that comes from the host."""
         return self.batch or self.shared
 
 
@@ -54,46 +57,47 @@ def places(
     vmapped: bool,
     chunk: int | None = None,
 ) -> list[Place]:
-    """One place for a program over all devices, or one a device for programs of single members.
+    """The placements: one for a program over all devices, or one per device for programs of one member.
 
     Args:
-      devices: None for all there are, less what does not divide evenly.
-      split: what is divided among them; None for members where there are enough, else batches.
-      members: trained together.
-      batches: sizes of the batches that may be divided.
+      devices: None for as many of the available ones as divide the work evenly.
+      split: what to divide among them; None divides members if there are at least as many as
+        devices, else batches.
+      members: how many members are trained together.
+      batches: the batch sizes that may be divided.
       vmapped: whether one program trains several members.
-      chunk: how many of them at most; None for all.
+      chunk: the largest number of members in one program; None for all.
 
     Raises:
-      InputError: an unknown split, or devices that the members or the batch cannot be divided among
-        evenly.
+      InputError: an unknown split, or devices that do not divide the members or the batch evenly.
     """
     if split not in (None, "members", "batch"):
         raise unknown("split", split, ("members", "batch"))
-    chosen = tuple(jax.devices() if devices is None else devices)
+    used = tuple(jax.devices() if devices is None else devices)
     if split is None:
-        enough = members >= len(chosen) and jax.process_count() == 1
+        enough = members >= len(used) and jax.process_count() == 1
         split = "members" if enough else "batch"
     if split == "members" and jax.process_count() > 1:
         raise InputError(
-            "members are not divided among several processes: divide the batch, or launch cells"
+            "members cannot be divided among several processes: divide the batch, or run one process per "
+            "group of members"
         )
     if split == "members" and not vmapped:
-        return [_alone(device) for device in chosen[:members]]
+        return [_alone(device) for device in used[:members]]
     chunk = min(chunk or members, members)
     parts = [chunk, members % chunk] if split == "members" else list(batches)
-    fit = _most(len(chosen), parts)
-    if (devices is not None or jax.process_count() > 1) and fit < len(chosen):
+    fit = _most(len(used), parts)
+    if (devices is not None or jax.process_count() > 1) and fit < len(used):
         group = (
             f"{members} members" if chunk == members else f"{members} members in chunks of {chunk}"
         )
-        what = group if split == "members" else f"a batch of {min(parts)}"
-        raise InputError(f"{what} cannot be divided among {len(chosen)} devices evenly")
-    chosen = chosen[:fit]
-    if len(chosen) == 1 and jax.process_count() == 1:
-        return [_alone(chosen[0])]
+        work = group if split == "members" else f"a batch of {min(parts)}"
+        raise InputError(f"{work} cannot be divided evenly among {len(used)} devices")
+    used = used[:fit]
+    if len(used) == 1 and jax.process_count() == 1:
+        return [_alone(used[0])]
     allow_vmapped_convolutions_on_meshes()
-    mesh = Mesh(np.array(chosen), (AXIS,), axis_types=(AxisType.Auto,))
+    mesh = Mesh(np.array(used), (AXIS,), axis_types=(AxisType.Auto,))
     all_of_it = NamedSharding(mesh, PartitionSpec())
     part = NamedSharding(mesh, PartitionSpec(AXIS))
     if split == "members":
@@ -106,12 +110,12 @@ def _alone(device: Any) -> Place:
 
 
 def _most(count: int, parts: Sequence[int]) -> int:
-    """The largest number of devices, up to ``count``, that divides every part."""
+    """The largest number of devices, up to ``count``, that divides every part evenly."""
     return next(n for n in range(count, 0, -1) if all(part % n == 0 for part in parts))
 
 
 def put(tree: Any, sharding: Sharding) -> Any:
-    """Host arrays that every process has, placed; each process puts what its own devices hold."""
+    """Place host arrays that every process holds; each process copies the parts of its own devices."""
 
     def place(leaf: Any) -> jax.Array:
         if jax.process_count() == 1:
@@ -123,7 +127,7 @@ def put(tree: Any, sharding: Sharding) -> Any:
 
 
 def put_rows(tree: Any, place: Place, parts: int) -> Any:
-    """A batch on the host, placed: all of it, or the rows of this process, one of ``parts``."""
+    """Place a batch from the host: the whole batch, or this process's rows, one of ``parts`` parts."""
     if parts == 1:
         return put(tree, place.rows)
     return jax.tree.map(
@@ -135,7 +139,7 @@ def put_rows(tree: Any, place: Place, parts: int) -> Any:
 
 
 def gathered(tree: Any, rows: int) -> Any:
-    """Host arrays of every process's batches, one after another of ``rows`` each, as whole batches."""
+    """Whole batches on the host, assembled from every process's parts of ``rows`` rows each."""
 
     def gather(leaf: Any) -> np.ndarray:
         parts = np.asarray(multihost_utils.process_allgather(leaf))

@@ -1,4 +1,4 @@
-"""From what a training is asked for to its groups: checks, devices, compiled programs."""
+"""Prepare a training: check its arguments, choose devices, compile its programs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def prepare(
     devices: Sequence[Any] | None,
     split: Division | None,
 ) -> Groups:
-    """The groups of a training, with compiled programs; arguments as ``flaxact.training.updates``."""
+    """The groups of a training with compiled programs; arguments as in ``flaxact.training.updates``."""
     runs = as_members(members)
     names = _checked(recipe, runs, loop, chunk)
     data, sample, test_images, steps = _loaded(recipe, data)
@@ -107,21 +107,21 @@ def _compiled(plans: Sequence[ProgramPlan]) -> dict[ProgramPlan, Programs]:
 def _checked(
     recipe: Recipe, members: list[Member], loop: str | None, chunk: int | None
 ) -> tuple[str, ...]:
-    """The names of the members' hyperparameters, once the arguments are checked."""
+    """Check the arguments; returns the names of the members' hyperparameters."""
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         raise InputError(
-            "a training is a compiled program, which JAX_DISABLE_JIT forbids: unset it, or call "
-            "the steps of flaxact.training.make_step"
+            "training runs a compiled program, and JAX_DISABLE_JIT forbids that: unset it, or call "
+            "the steps of flaxact.training.make_step yourself"
         )
     if not members:
         raise InputError("no members to train: give one seed or more")
     if loop not in (None, *LOOPS):
         raise unknown("loop", loop, LOOPS)
     if chunk is not None and chunk < 1:
-        raise InputError(f"a chunk is 1 member or more, not {chunk}")
+        raise InputError(f"chunk must be at least 1 member, not {chunk}")
     if not recipe.momentum and any(member.momentum for member in members):
         raise InputError(
-            "the recipe has no momentum, so no member can have one: give it one above 0"
+            "a member has a momentum, and the recipe has none: give the recipe a momentum above 0"
         )
     names = {tuple(sorted(member.swept)) for member in members}
     if len(names) > 1:
@@ -135,13 +135,14 @@ def _loaded(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, in
         data.check(recipe)
         if data.test.plan.batch_size > EVALUATION_BATCH:
             raise InputError(
-                f"the test batches are of {data.test.plan.batch_size}, and at most "
-                f"{EVALUATION_BATCH} images are tested at once"
+                f"the stream's test batches have {data.test.plan.batch_size} images; at most "
+                f"{EVALUATION_BATCH} are allowed"
             )
         for stream in (data.train, data.test):
             if stream.shard not in ((0, 1), (jax.process_index(), jax.process_count())):
                 raise InputError(
-                    f"the stream is part {stream.shard[0]} of {stream.shard[1]}, and this is process "
+                    f"the stream is shard {stream.shard[0]} of {stream.shard[1]}, and this is "
+                    "process "
                     f"{jax.process_index()} of {jax.process_count()}"
                 )
         sample = data.sample()
@@ -151,7 +152,9 @@ def _loaded(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, in
     else:
         count = len(data.train.labels)
         if recipe.batch_size > count:
-            raise InputError(f"a batch of {recipe.batch_size} is larger than the {count} images")
+            raise InputError(
+                f"a batch of {recipe.batch_size} is larger than the training set of {count} images"
+            )
         data = preprocessed(recipe.preprocess, data)
         sample = data.train.images, data.train.labels
         steps = count // recipe.batch_size
@@ -160,7 +163,7 @@ def _loaded(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, in
 
 @functools.lru_cache(maxsize=2)
 def preprocessed(texts: tuple[str, ...], data: Dataset) -> Dataset:
-    """What ``preprocess`` makes of a data set; remembers two: one to tune on, one to evaluate on."""
+    """The preprocessed data set; the last two are cached: one to tune on, one to evaluate on."""
     return preprocess(texts, data)
 
 
@@ -168,34 +171,35 @@ def preprocessed(texts: tuple[str, ...], data: Dataset) -> Dataset:
 def _traced(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[Any, bool]:
     """The shape and dtype of a net's outputs for 2 images, and whether it has a convolution."""
     images = jax.ShapeDtypeStruct((2, *shape), jnp.dtype(dtype))
-    seen = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    inputs = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(net.init, key, images)
 
     def logits(variables: Any, images: jax.Array, key: jax.Array) -> Any:
         return net.apply(variables, images, train=False, key=key)[0]
 
-    traced, outputs = jax.make_jaxpr(logits, return_shape=True)(variables, seen, key)
+    traced, outputs = jax.make_jaxpr(logits, return_shape=True)(variables, inputs, key)
     return outputs, "conv_general_dilated" in str(traced)
 
 
 def _check_outputs(outputs: Any, data: Dataset | Streamed) -> None:
-    """Whether a net's outputs for 2 images are logits of all of a data set's classes."""
+    """Raise if a net's outputs for 2 images are not logits for all classes of a data set."""
     shape = getattr(outputs, "shape", ())
     if len(shape) != 2 or not jnp.issubdtype(outputs.dtype, jnp.floating):
-        given = jax.tree.map(lambda leaf: f"{leaf.dtype} {leaf.shape}", outputs)
+        actual = jax.tree.map(lambda leaf: f"{leaf.dtype} {leaf.shape}", outputs)
         raise InputError(
-            f"for 2 images the net gives {given}; needed are floating logits (2, {data.num_classes})"
+            f"for 2 images the net returns {actual}; it must return floating logits (2, "
+            f"{data.num_classes})"
         )
     if shape[1] < data.num_classes:
         raise InputError(
-            f"the net gives {shape[1]} logits, and data set {data.name!r} has {data.num_classes} "
-            f"classes; give it {data.num_classes} outputs or more"
+            f"the net returns {shape[1]} logits, and data set {data.name!r} has {data.num_classes} "
+            f"classes; give the net at least {data.num_classes} outputs"
         )
 
 
 def _size(count: int, chunk: int | None, programs: Any, place: Place) -> int:
-    """How many members one program trains: ``chunk``; else all, or half of them, as often as needed."""
+    """How many members one program trains: ``chunk``, or all, halved until they fit into memory."""
     devices = count // place.state.shard_shape((count,))[0]  # that members are divided among
     size = min(chunk or count, count)
     while not chunk and size > devices and programs(size).memory > 0.9 * available(place):

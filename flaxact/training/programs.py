@@ -1,4 +1,4 @@
-"""The compiled functions that train a group: several members together, or one alone."""
+"""The compiled functions that train a group of members, or a single member."""
 
 from __future__ import annotations
 
@@ -29,9 +29,13 @@ EVALUATION_BATCH = 512
 class Programs:
     """Compiled functions of a group's state, whose leaves have a leading axis of members.
 
-    ``advance`` of "scan" takes (state, number of steps, images, labels); of "dispatch", whose groups have
-    one member, (state, images, labels, order) and of "stream" (state, images, labels of the batch), for
-    one step. ``memory`` is what ``advance`` needs on each device in all, in bytes.
+    ``advance`` takes, by loop:
+
+    - "scan": (state, number of steps, images, labels);
+    - "dispatch", for groups of one member: (state, images, labels, order), for one step;
+    - "stream": (state, images, labels of the batch), for one step.
+
+    ``memory`` is the total that ``advance`` needs on each device, in bytes.
     """
 
     init: Callable[..., State]
@@ -44,7 +48,7 @@ class Programs:
 
 
 def switches() -> tuple[Any, ...]:
-    """The switches of JAX that programs depend on, as they are now."""
+    """The current values of the JAX options that change what is compiled."""
     names = (
         "jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion",
         "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable",
@@ -75,7 +79,7 @@ class ProgramPlan:
 
 
 def plan_recipe(recipe: Recipe) -> Recipe:
-    """A recipe without what is a value in the programs or does not enter them."""
+    """The recipe without the fields that don't change the compiled programs."""
     return replace(
         recipe,
         learning_rate=1.0,
@@ -89,7 +93,7 @@ def plan_recipe(recipe: Recipe) -> Recipe:
 
 @functools.lru_cache(maxsize=16)
 def compiled(plan: ProgramPlan) -> Programs:
-    """The programs of a plan."""
+    """Compile the programs of a plan."""
     start = time.perf_counter()
     state_at = plan.place.state
     shared = functools.partial(ShapeDtypeStruct, sharding=plan.place.shared)
@@ -124,7 +128,7 @@ def compiled(plan: ProgramPlan) -> Programs:
 
 
 def _advance(plan: ProgramPlan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
-    """The order of an epoch, compiled; the function that trains, and its arguments' shapes."""
+    """The compiled epoch order, the training function, and the shapes of its arguments."""
     count = plan.images[0][0]
     place = plan.place
     step = make_step(plan.net, plan.recipe, plan.steps, plan.augment)
@@ -208,7 +212,7 @@ def _memory(program: Any) -> int:
 
 
 def available(place: Place) -> int:
-    """Bytes of memory on each of a place's devices; on CPUs they share the machine's."""
+    """Memory on each device of a placement, in bytes; CPU devices share the machine's memory."""
     devices = sorted(place.state.addressable_devices, key=lambda device: device.id)
     stats = devices[0].memory_stats() or {}
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(devices)

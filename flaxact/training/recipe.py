@@ -1,4 +1,4 @@
-"""How a net is trained, as a value that can be written down and read again; does not import jax."""
+"""The recipe of a training as a value that TOML can store. Does not import jax."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
-from flaxact._grammar import HUGE, parse, shown, type_names
+from flaxact._grammar import HUGE, parse, type_names, value_text
 from flaxact.data.augment import catalogue as augmentations
 from flaxact.data.options import bound
 from flaxact.data.preprocess import catalogue as preprocessings
@@ -28,34 +28,38 @@ class Recipe:
     """How a net is trained on the mean cross-entropy of a batch.
 
     Attributes:
-      epochs: passes over the training images; a last batch that is not full is left out.
-      batch_size: images a step.
-      learning_rate: what the schedule's factor multiplies.
-      momentum: share of the velocity that is kept; the first beta of adam, adamw and lion; 0 for none.
-      weight_decay: times a kernel, added to its gradient; in adamw and lion to the step, before the
-        learning rate. Biases, normalisations and what an activation learns don't decay.
-      schedule: ``constant``; ``cosine``, to zero at the end; ``steps``, times ``decay_factor`` at each
-        milestone; ``plateau``, times it once an epoch's mean training loss has not improved on the best
-        by a part in 10,000 for ``patience`` epochs.
-      optimizer: one of OPTIMIZERS; their equations are at ``make_optimizer``.
-      milestones: of ``steps``, in epochs; none for after 80% and again after 90% of the steps.
+      epochs: passes over the training images. The last batch is dropped if it is not full.
+      batch_size: images per step.
+      learning_rate: the rate that the schedule's factor multiplies.
+      momentum: decay of the velocity; the first beta of adam, adamw and lion; 0 for none.
+      weight_decay: coefficient of L2 decay on kernels, added to the gradient; adamw and lion add it
+        to the step, before the learning rate. Biases, normalization parameters and learned
+        activation parameters don't decay.
+      schedule: ``constant``; ``cosine``, down to zero at the end; ``steps``, which multiplies by
+        ``decay_factor`` at each milestone; or ``plateau``, which multiplies by it when the mean
+        training loss of an epoch has not improved on the best by 1 part in 10,000 for ``patience``
+        epochs.
+      optimizer: one of OPTIMIZERS; ``make_optimizer`` states their equations.
+      milestones: of ``steps``, in epochs; empty for 80% and 90% of the steps.
       decay_factor: of ``steps`` and ``plateau``.
       patience: of ``plateau``, in epochs.
-      warmup_epochs: how long the learning rate rises linearly, whatever the schedule.
+      warmup_epochs: length of the linear warm-up, for every schedule.
       label_smoothing: share of the target that is spread evenly over the classes.
-      gradient_clip: largest length of the gradient of all parameters together; None for any.
-      precision: what the net computes in, ``float32`` or ``bfloat16``; parameters stay in float32.
-      activation_l1: weight of the sum over units, and mean over examples, of the absolute outputs of
-        the activations, which is added to the loss.
-      augment: what is done to training images anew each time, such as ``crop(padding=4)``.
-      preprocess: what is done once to all images, such as ``gcn``.
-      views: the parts of a test image whose predictions are averaged, such as ``ten(24)``; empty for
-        the image.
-      beta2: decay of the second average in adam, adamw and lion; None for their papers' default.
-      target_error: training stops after an epoch whose mean training error, as a fraction, is down to
-        this for every seed; None for after ``epochs``.
-      max_seconds: training stops after an epoch that ends later than this, in seconds of wall-clock
-        time; None for after ``epochs``.
+      gradient_clip: largest global norm of the gradient; None for no clipping.
+      precision: dtype in which the net computes, ``float32`` or ``bfloat16``; parameters stay
+        float32.
+      activation_l1: weight of an L1 penalty on the activations' outputs, summed over units and
+        averaged over examples.
+      augment: random changes of the training images at every step, such as ``crop(padding=4)``.
+      preprocess: changes made once to all images, such as ``gcn``.
+      views: the crops of a test image whose predictions are averaged, such as ``ten(24)``; empty
+        for the image itself.
+      beta2: decay of the second moment in adam, and of the update's moment in adamw and lion; None
+        for the default of their papers.
+      target_error: stop after the first epoch at which every seed's mean training error, a
+        fraction, is at or below this; None to train for all ``epochs``.
+      max_seconds: stop after the first epoch that ends later than this, in seconds of wall-clock
+        time; None to train for all ``epochs``.
 
     Raises:
       InputError: a value of another type or out of its range, or an unknown name.
@@ -102,12 +106,13 @@ class Recipe:
 
     @classmethod
     def from_toml(cls, *texts: str) -> Recipe:
-        r"""The recipe that texts say, a field a line; what they leave out is as by default.
+        r"""Read a recipe from TOML texts with one field per line; omitted fields take their defaults.
 
-        A later text goes before an earlier one.
+        Later texts override earlier ones.
 
         Raises:
-          InputError: it is not TOML, names an unknown field, or gives what a recipe cannot have.
+          InputError: the text is not TOML, names an unknown field, or gives a value that a recipe
+            refuses.
 
         >>> Recipe.from_toml('epochs = 3\nschedule = "cosine"') == Recipe(epochs=3, schedule="cosine")
         True
@@ -115,7 +120,7 @@ class Recipe:
         return cls(**fields_in(*texts))
 
     def to_toml(self) -> str:
-        """The text that ``from_toml`` reads: every field but those that are None.
+        """The TOML text that ``from_toml`` reads, with every field that is not None.
 
         >>> print(Recipe(augment=("crop(padding=4)", "flip")).to_toml())
         epochs = 10
@@ -124,30 +129,31 @@ class Recipe:
         augment = ["crop(padding=4)", "flip"]
         ...
         """
-        given = {name: value for name, value in vars(self).items() if value is not None}
+        values = {name: value for name, value in vars(self).items() if value is not None}
         # Of such values JSON's notation is TOML's too.
-        lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in given.items()]
+        lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items()]
         return "\n".join(lines) + "\n"
 
     def changed(self) -> dict[str, Any]:
-        """The first six fields, and those others that are not as by default.
+        """The first six fields, and every other field that differs from its default.
 
-        A run is named by these: a field that is added later leaves the names of old runs as they are.
+        Runs are identified by these, so a field that is added later does not change the names of
+        old runs.
         """
         fields = dataclasses.fields(self)
-        chosen = [
+        names = [
             field.name
             for i, field in enumerate(fields)
             if i < ALWAYS or getattr(self, field.name) != field.default
         ]
-        return {name: getattr(self, name) for name in chosen}
+        return {name: getattr(self, name) for name in names}
 
 
 def fields_in(*texts: str) -> dict[str, Any]:
-    """The fields of a recipe that TOML texts say; a later text overrides an earlier one.
+    """The fields of a recipe in TOML texts; later texts override earlier ones.
 
     Raises:
-      InputError: it is not TOML, or names an unknown field.
+      InputError: the text is not TOML, or names an unknown field.
 
     >>> fields_in("epochs = 3", "epochs = 5")
     {'epochs': 5}
@@ -160,10 +166,10 @@ def fields_in(*texts: str) -> dict[str, Any]:
             raise InputError(f"cannot read the recipe as TOML: {error}") from None
         except RecursionError:
             raise InputError("cannot read the recipe as TOML: too many brackets") from None
-    known = [field.name for field in dataclasses.fields(Recipe)]
+    names = [field.name for field in dataclasses.fields(Recipe)]
     for name in fields:
-        if name not in known:
-            raise unknown("field of a recipe", name, known)
+        if name not in names:
+            raise unknown("field of a recipe", name, names)
     return fields
 
 
@@ -195,30 +201,30 @@ def _in_message(value: Any) -> str:
     try:
         return repr(value)
     except ValueError:  # a whole number of thousands of digits
-        return shown(value)
+        return value_text(value)
 
 
-def _typed(name: str, value: Any, wanted: str) -> Any:
-    """A field's value as the type that it is declared with, spec texts in their usual form."""
-    if wanted.endswith(" | None"):
-        return None if value is None else _typed(name, value, wanted.removesuffix(" | None"))
-    if wanted.startswith("tuple"):
+def _typed(name: str, value: Any, declared: str) -> Any:
+    """A field's value in its declared type; spec texts in their canonical form."""
+    if declared.endswith(" | None"):
+        return None if value is None else _typed(name, value, declared.removesuffix(" | None"))
+    if declared.startswith("tuple"):
         if not isinstance(value, tuple | list):
             raise InputError(f"{name} must be a list, not {_in_message(value)}")
-        kind = wanted.removeprefix("tuple[").removesuffix(", ...]")
+        kind = declared.removeprefix("tuple[").removesuffix(", ...]")
         return tuple(_typed(f"each of {name}", item, kind) for item in value)
-    if wanted == "str" and isinstance(value, str):
+    if declared == "str" and isinstance(value, str):
         is_spec = name.removeprefix("each of ") in _SPECS and (value or name != "views")
         return str(parse(value)) if is_spec else value
-    if wanted == "int" and isinstance(value, Integral) and not isinstance(value, bool):
+    if declared == "int" and isinstance(value, Integral) and not isinstance(value, bool):
         whole = int(value)
         if abs(whole) >= HUGE:
             raise InputError(f"{name} must be a whole number of at most 64 bits, not a huge one")
         return whole
-    if wanted == "float" and isinstance(value, Real) and not isinstance(value, bool):
+    if declared == "float" and isinstance(value, Real) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:  # a whole number beyond any float
             return math.inf
-    allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[wanted]
+    allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[declared]
     raise InputError(f"{name} must be {allowed}, not {_in_message(value)}")

@@ -1,4 +1,4 @@
-"""What a run carries from step to step, and how it starts."""
+"""The training state, and how it is initialized."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Metrics = dict[str, jax.Array]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class State:
-    """All that a run carries from step to step.
+    """Everything that a run carries from step to step.
 
-    Batch order, augmentation and dropout are functions of ``key`` and ``step``, so a run resumes from
-    its state alone as if it had not stopped.
+    Batch order, augmentation and dropout are functions of ``key`` and ``step``, so a run that
+    resumes from its state continues exactly as if it had not stopped.
 
     Attributes:
       step: steps done.
       variables: of the net.
       opt_state: of the optimizer.
-      key: all randomness in training derives from it.
+      key: the source of all randomness in training.
       rates: "learning_rate" and "momentum"; arrays, so that a sweep compiles once.
-      totals: sums over the steps of this epoch of "loss" and "error".
-      diverged_at: the first step whose loss, gradient or result was not finite, counted from 0; -1 for
+      totals: sums of "loss" and "error" over the steps of this epoch.
+      diverged_at: the first step, from 0, whose loss, gradient or result was not finite; -1 for
         none. From then on only ``step`` changes.
     """
 
@@ -52,9 +52,9 @@ class State:
 
 
 def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
-    """``init(seed, images) -> State``: for equal seeds, equal weights and batch order.
+    """``init(seed, images) -> State``; equal seeds give equal weights and equal batch order.
 
-    In place of the seed it takes what ``member_values`` gives of a member.
+    ``init`` also accepts what ``member_values`` returns in place of the seed.
     """
 
     def init(seed: Any, images: Any) -> State:
@@ -82,7 +82,7 @@ def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
 
 
 def as_seen(recipe: Recipe, images: Any) -> Any:
-    """The center of the images, of the size that augmentation and views give the net."""
+    """The center of the images, cropped to the size that augmentation and views give the net."""
     height, width, _ = shape(recipe.augment, recipe.views, images.shape[1:])
     top = (images.shape[1] - height) // 2
     left = (images.shape[2] - width) // 2
@@ -90,7 +90,7 @@ def as_seen(recipe: Recipe, images: Any) -> Any:
 
 
 def member_values(member: Member, recipe: Recipe) -> dict[str, Any]:
-    """A member as arrays, with the recipe's values where it has none."""
+    """A member's values as arrays; the recipe's where the member has none."""
     rates = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum}
     own = {name: getattr(member, name) for name in rates if getattr(member, name) is not None}
     return {
@@ -108,7 +108,7 @@ def _with_hyperparameters(variables: Variables, values: dict[str, Any]) -> Varia
             raise unknown("hyperparameter of the net", name, swept)
     if missing := swept - set(values):
         raise InputError(
-            f"a member must give its {', '.join(sorted(missing))}, which the net leaves open"
+            f"the net leaves {', '.join(sorted(missing))} open, so every member must give a value"
         )
     if not swept:
         return variables
@@ -119,7 +119,7 @@ def _with_hyperparameters(variables: Variables, values: dict[str, Any]) -> Varia
 def state_optimizer(
     recipe: Recipe, steps_per_epoch: int, rates: dict[str, jax.Array]
 ) -> optax.GradientTransformationExtraArgs:
-    """The recipe's optimizer with a state's learning rate and momentum."""
+    """The recipe's optimizer with the learning rate and momentum of a state."""
     momentum = rates["momentum"] if recipe.momentum else None
     return make_optimizer(
         recipe, steps_per_epoch, learning_rate=rates["learning_rate"], momentum=momentum
@@ -127,11 +127,11 @@ def state_optimizer(
 
 
 def over_members(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function(state, *shared)`` of one member, as a function of a group's state.
+    """``function(state, *shared)`` of one member, applied to every member of a group's state.
 
-    A group's leaves have a leading axis of members, as have the results. Several members are vmapped. A
-    single one is taken out of its axis and put back, which costs nothing in a compiled program: XLA
-    compiles convolutions badly on the CPU when their kernels are vmapped.
+    The group's leaves and the results have a leading axis of members. Several members are vmapped.
+    For a single member the axis is removed and put back, which costs nothing in a compiled program;
+    XLA compiles convolutions with vmapped kernels badly on the CPU.
     """
 
     def of_group(group: Any, *shared: Any) -> Any:
@@ -144,5 +144,5 @@ def over_members(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def only_member(group: Any) -> Any:
-    """A group's state of one member, without its axis of members."""
+    """The state of a group with one member, without the axis of members."""
     return jax.tree.map(lambda leaf: leaf[0], group)

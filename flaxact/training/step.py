@@ -1,4 +1,4 @@
-"""A training step and an evaluation as pure functions: jit, vmap, scan or shard them."""
+"""A training step and an evaluation as pure functions, ready for jit, vmap, scan or sharding."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ Batch = tuple[jax.Array, jax.Array]
 
 
 def make_order(recipe: Recipe, count: int) -> Callable[[State], jax.Array]:
-    """``order(state) -> indices`` (steps, batch) of the epoch that the state is in, of ``count``."""
+    """``order(state) -> indices`` (steps, batch): the batches of the state's current epoch.
+
+    ``count`` is the number of training images.
+    """
     steps = count // recipe.batch_size
 
     def order(state: State) -> jax.Array:
         key = jax.random.fold_in(jax.random.fold_in(state.key, 0), state.step // steps)
-        chosen = jax.random.permutation(key, count)[: steps * recipe.batch_size]
-        return chosen.reshape(steps, recipe.batch_size)
+        indices = jax.random.permutation(key, count)[: steps * recipe.batch_size]
+        return indices.reshape(steps, recipe.batch_size)
 
     return order
 
@@ -40,17 +43,18 @@ def make_step(
 ) -> Callable[[State, Batch], tuple[State, Metrics]]:
     """``step(state, (images, labels)) -> (state, metrics)``.
 
-    Images (batch, height, width, channels); labels (batch,). Metrics are the means over the batch of
-    "loss" and "error", before the update.
+    Images have shape (batch, height, width, channels), labels (batch,). Metrics are the batch means
+    of "loss" and "error" before the update.
 
     Args:
-      net: the network.
-      recipe: how it is trained; learning rate and momentum are the state's.
-      steps_per_epoch: what the schedule counts epochs in.
-      augment: what is done to the images; ``flaxact.data.augmentation(recipe.augment, images)``.
+      net: the net.
+      recipe: how it is trained; the learning rate and momentum come from the state.
+      steps_per_epoch: converts the schedule's epochs to steps.
+      augment: the augmentation; ``flaxact.data.augmentation(recipe.augment, images)``.
 
     Raises:
-      InputError: a recipe with ``activation_l1``, and a net that doesn't tell its activations' outputs.
+      InputError: the recipe has ``activation_l1``, and the net does not record its activations'
+        outputs.
     """
     loss_fn = _make_loss(net, recipe, augment)
 
@@ -88,8 +92,8 @@ def _make_loss(net: Net, recipe: Recipe, augment: Augment | None) -> Callable[..
     if recipe.activation_l1:
         if "capture" not in inspect.signature(net.apply).parameters:
             raise InputError(
-                "activation_l1 needs the outputs of the net's activations: its apply must take "
-                "capture=True and give them as variables['intermediates'], as from_linen's does"
+                "activation_l1 needs the outputs of the net's activations: the net's apply must accept "
+                "capture=True and return them in variables['intermediates'], as from_linen's does"
             )
         capture = {"capture": True}
 
@@ -115,10 +119,10 @@ def _make_loss(net: Net, recipe: Recipe, augment: Augment | None) -> Callable[..
 def make_evaluate(
     net: Net, recipe: Recipe | None = None, views: Views | None = None
 ) -> Callable[[Variables, Batch, jax.Array], Metrics]:
-    """``evaluate(variables, (images, labels), mask) -> metrics``, sums over the masked examples.
+    """``evaluate(variables, (images, labels), mask) -> metrics``: sums over the examples in the mask.
 
-    With several views of an image its prediction is the mean of their softmax outputs (Krizhevsky et
-    al. 2012, §4.1).
+    With several views of an image, the prediction is the mean of their softmax outputs (Krizhevsky
+    et al. 2012, §4.1).
     """
     recipe = recipe or Recipe()
 
@@ -126,12 +130,12 @@ def make_evaluate(
         (images, labels) = batch
         key = jax.random.key(0)
         images = images.astype(jnp.float32)
-        seen = images[None] if views is None else views(images)
-        flat = seen.reshape(-1, *seen.shape[2:])
+        crops = images[None] if views is None else views(images)
+        flat = crops.reshape(-1, *crops.shape[2:])
         logits, _ = _apply(net, recipe, variables, flat, train=False, key=key)
-        if len(seen) > 1:
-            each = jax.nn.log_softmax(logits).reshape(len(seen), len(images), -1)
-            logits = jax.nn.logsumexp(each, 0) - jnp.log(len(seen))
+        if len(crops) > 1:
+            each = jax.nn.log_softmax(logits).reshape(len(crops), len(images), -1)
+            logits = jax.nn.logsumexp(each, 0) - jnp.log(len(crops))
         loss = _cross_entropy(logits, labels, 0)
         wrong = logits.argmax(-1) != labels
         weights = jnp.asarray(mask, loss.dtype)
@@ -146,7 +150,7 @@ def make_evaluate(
 def _apply(
     net: Net, recipe: Recipe, variables: Variables, images: jax.Array, **arguments: Any
 ) -> tuple[jax.Array, Variables]:
-    """The net in the recipe's precision; logits and changed variables in their own."""
+    """Apply the net in the recipe's precision; logits and changed variables keep their own dtypes."""
     if recipe.precision == "float32":
         logits, changed = net.apply(variables, images, **arguments)
         return logits, dict(changed)
@@ -177,19 +181,20 @@ def _cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> ja
 
 
 def _finite(variables: Variables, opt_state: Any) -> jax.Array:
-    """Whether what a step would keep is finite: it is not where a gradient is not, or a step too long.
+    """Whether a step's gradients and new state are finite.
 
-    By one sum, which is one pass over memory. An optimiser's single numbers may begin as infinities.
+    A single sum checks all of them in one pass over memory. Scalars of the optimizer may start as
+    infinities.
     """
-    kept = jax.tree.leaves(variables) + [leaf for leaf in jax.tree.leaves(opt_state) if leaf.ndim]
+    leaves = jax.tree.leaves(variables) + [leaf for leaf in jax.tree.leaves(opt_state) if leaf.ndim]
     sums = [
         jnp.sum(leaf, dtype=jnp.float32)
-        for leaf in kept
+        for leaf in leaves
         if jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
     return jnp.isfinite(sum(sums, jnp.zeros(())))
 
 
 def _select(first: jax.Array, new: Any, old: Any) -> Any:
-    """The new tree, or the old one; of one structure, random keys included, and of the old dtypes."""
+    """The new tree or the old one, leaf by leaf, in the old dtypes. Random keys are allowed."""
     return jax.tree.map(lambda n, o: jnp.where(first, n.astype(o.dtype), o), new, old)

@@ -1,4 +1,4 @@
-"""A training in a folder, which can be stopped anywhere and resumed: its records, checkpoints, lock."""
+"""Training in a folder that can be stopped at any time and resumed: records, checkpoints, lock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, written in the background; the newest whole one is found.
+"""Checkpoints, written atomically in the background; reading returns the newest intact one.
 
 Each is a folder named by its step (see ``orbax_store.py``), so it appears in one rename.
 """
@@ -28,9 +28,9 @@ _DAMAGED = "damaged-"
 
 
 class CheckpointError(InputError):
-    """A checkpoint could not be written, or none of those that are there can be read.
+    """A checkpoint could not be written, or every stored checkpoint is damaged.
 
-    Its message names every folder that is concerned.
+    The message names every folder concerned.
     """
 
     def __init__(self, message: object = "", longest: int = 1000):
@@ -39,10 +39,10 @@ class CheckpointError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Restored:
-    """What a checkpoint held: host arrays by name, and facts as JSON has them.
+    """The contents of a checkpoint: host arrays by name, and facts as JSON values.
 
-    ``set_aside`` says, one line each, which newer checkpoints were damaged, how, and where they are.
-    Of several processes the first renames them and tells all; others may come when that is done.
+    ``set_aside`` has one line for each newer checkpoint that was damaged: what is wrong with it,
+    and its new name. With several processes, the first one renames it and tells the others.
     """
 
     step: int
@@ -54,13 +54,14 @@ class Restored:
 class Checkpoints:
     """Writes checkpoints into a folder in the background; a context manager that ends with `close`.
 
-    With several processes each makes one on the same shared folder and calls `save` at the same
+    With several processes, each makes one on the same shared folder and calls `save` at the same
     steps with equal arrays; the first process writes.
 
     Args:
-      folder: is made if need be; what a killed save left in it is removed. No other run may use it.
-      keep: how many of the newest checkpoints stay.
-      keep_best: how many of those with the lowest metric stay as well.
+      folder: created if it does not exist; leftovers of interrupted saves are removed. No other run
+        may use it.
+      keep: how many of the newest checkpoints to keep.
+      keep_best: how many of the checkpoints with the lowest metric to keep as well.
 
     Raises:
       InputError: ``keep`` below 1, or ``keep_best`` below 0.
@@ -68,7 +69,9 @@ class Checkpoints:
 
     def __init__(self, folder: Path, *, keep: int = 2, keep_best: int = 1):
         if keep < 1 or keep_best < 0:
-            raise InputError(f"keep at least 1 checkpoint and 0 best, not {keep} and {keep_best}")
+            raise InputError(
+                f"keep must be at least 1 and keep_best at least 0, not {keep} and {keep_best}"
+            )
         self._folder = folder.absolute()
         self._keep = keep
         self._keep_best = keep_best
@@ -86,17 +89,18 @@ class Checkpoints:
     def save(
         self, step: int, arrays: Arrays, facts: dict[str, Any], *, metric: float | None = None
     ) -> None:
-        """Write a checkpoint; returns once the arrays are copied, and the earlier save has ended.
+        """Write a checkpoint; returns once the previous save has ended and the arrays are copied.
 
         Args:
-          step: its number; nothing happens if that step's checkpoint is there already.
-          arrays: by name; any shapes, any of the number types of numpy and ml_dtypes.
-          facts: what JSON can hold.
-          metric: what ``keep_best`` goes by, the lowest first; one that is not finite is none.
+          step: its number; if that step already has a checkpoint, nothing is written.
+          arrays: by name; any shapes, any numeric dtype of numpy and ml_dtypes.
+          facts: a JSON-serializable value.
+          metric: what ``keep_best`` ranks by, lowest first; a value that is not finite counts as
+            none.
 
         Raises:
-          CheckpointError: the earlier save has failed.
-          InputError: an array of another type.
+          CheckpointError: the previous save failed.
+          InputError: an array of another dtype.
         """
         self.wait()
         if step in self._metrics:
@@ -118,10 +122,10 @@ class Checkpoints:
         self._pending = self._worker.submit(write)
 
     def check(self) -> None:
-        """Raise CheckpointError, once, if a save has failed; else it costs next to nothing.
+        """Raise CheckpointError, once, if a save has failed. Cheap enough to call at every step.
 
-        One of several processes that raised here would leave the others waiting for it; so there
-        nothing is raised before the next `save`, `wait` or `close`, which raise in all of them.
+        With several processes it raises nothing, because the other processes would wait for this
+        one; the next `save`, `wait` or `close` then raises in all of them.
         """
         if self._failure is not None and not _several():
             failure = self._failure
@@ -129,14 +133,14 @@ class Checkpoints:
             raise failure
 
     def wait(self) -> None:
-        """Until what was saved is on disk; raises as `check` does. All processes must call it."""
+        """Wait until all saves are on disk; raises as `check` does. All processes must call it."""
         self._finish()
         if _several():
             self._share_failure()
         self.check()
 
     def close(self) -> None:
-        """`wait`, and end the thread."""
+        """`wait`, then end the thread."""
         try:
             self.wait()
         finally:
@@ -163,15 +167,16 @@ class Checkpoints:
         failed = np.flatnonzero(_gathered(int(failure is not None))).tolist()
         if failed:
             raise failure or CheckpointError(
-                f"process {failed[0]} could not write a checkpoint to {self._folder}, and says why"
+                f"process {failed[0]} could not write a checkpoint to {self._folder}; see its "
+                "output"
             )
 
     def _failed(self, step: int, error: Exception) -> CheckpointError:
         if _first():  # room on a full disk
             _remove_leftovers(self._folder)
         failure = CheckpointError(
-            f"checkpoint {step} could not be written to {self._folder}: {_line(error)}; those of "
-            "earlier steps are as they were"
+            f"checkpoint {step} could not be written to {self._folder}: {_line(error)}; earlier "
+            "checkpoints are unchanged"
         )
         failure.__cause__ = error
         return failure
@@ -179,8 +184,11 @@ class Checkpoints:
     def _rotate(self) -> None:
         steps = sorted(self._metrics)
         rated = [(metric, step) for step, metric in self._metrics.items() if metric is not None]
-        kept = {*steps[-self._keep :], *(step for _, step in sorted(rated)[: self._keep_best])}
-        for step in set(steps) - kept:
+        keep_steps = {
+            *steps[-self._keep :],
+            *(step for _, step in sorted(rated)[: self._keep_best]),
+        }
+        for step in set(steps) - keep_steps:
             path = self._folder / _name(step)
             path.rename(path.with_name(_DELETING + path.name))
             del self._metrics[step]
@@ -188,13 +196,13 @@ class Checkpoints:
 
 
 def restore(folder: Path) -> Restored | None:
-    """The newest whole checkpoint; None where there never was one.
+    """The newest intact checkpoint, or None if the folder has no checkpoints.
 
-    Damaged ones that are newer are renamed to ``damaged-<step>``, and never deleted. With several
-    processes all of them must call it.
+    Newer checkpoints that are damaged are renamed to ``damaged-<step>`` and never deleted. With
+    several processes, all of them must call it.
 
     Raises:
-      CheckpointError: there are checkpoints, and none is whole; or processes see different ones.
+      CheckpointError: every checkpoint is damaged, or the processes see different ones.
     """
     folder = folder.absolute()
     # In a thread of its own: orbax starts an event loop, and a notebook's cell is inside one.
@@ -208,30 +216,30 @@ def restore(folder: Path) -> Restored | None:
 
 
 def _newest(folder: Path) -> Restored | CheckpointError | None:
-    said: list[str] = []
+    damages: list[str] = []
     for step in sorted(_steps(folder), reverse=True):
         path = folder / _name(step)
         try:
-            return Restored(step, *orbax_store.read(path, step), tuple(said))
+            return Restored(step, *orbax_store.read(path, step), tuple(damages))
         except MemoryError:
             raise
         except Exception as error:
             damage = f"checkpoint {step} is damaged ({_line(error)})"
             try:
-                said.append(f"{damage}; it is now {_set_aside(path)}")
+                damages.append(f"{damage}; it is now {_set_aside(path)}")
             except OSError as refused:
                 return CheckpointError(f"{damage}, and cannot be set aside: {refused}")
-    said = said or [f"{path} was damaged" for path in sorted(folder.glob(_DAMAGED + "*"))]
-    if not said:
+    damages = damages or [f"{path} was damaged" for path in sorted(folder.glob(_DAMAGED + "*"))]
+    if not damages:
         return None
     return CheckpointError(
-        f"no checkpoint in {folder} can be read: {'; '.join(said)}. Put back a copy under its old "
-        "name, or move the folder away to start anew"
+        f"no checkpoint in {folder} can be read: {'; '.join(damages)}. Restore a copy under its "
+        "old name, or move the folder away to start over"
     )
 
 
 def _set_aside(path: Path) -> Path:
-    """Its new name; where several processes see the same damage, the first renames it."""
+    """Rename a damaged checkpoint and return the new name; of several processes the first renames it."""
     aside = path.with_name(_DAMAGED + path.name)
     number = 2
     if _first():
@@ -246,15 +254,16 @@ def _agree(folder: Path, newest: Restored | CheckpointError | None) -> None:
     mine = newest.step if isinstance(newest, Restored) else -1 if newest is None else -2
     steps = _gathered(mine)
     if len(set(steps)) > 1:
-        seen = ", ".join({-1: "none", -2: "only damaged ones"}.get(s, str(s)) for s in steps)
+        by_process = ", ".join({-1: "none", -2: "only damaged ones"}.get(s, str(s)) for s in steps)
         raise CheckpointError(
-            f"the processes see different checkpoints in {folder}, in their order: {seen}; it has "
-            "to be a folder that all of them share"
+            f"the processes see different checkpoints in {folder} (in order: {by_process}); it "
+            "must be a "
+            "folder that all of them share"
         )
 
 
 def _gathered(number: int) -> list[int]:
-    """Every process's."""
+    """The numbers of all processes."""
     from jax.experimental import multihost_utils
 
     return np.ravel(multihost_utils.process_allgather(np.int32(number))).tolist()
@@ -269,7 +278,7 @@ def _several() -> bool:
 
 
 def _line(error: Exception) -> str:
-    """An error in one line of bearable length."""
+    """An error as one line of at most about 300 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     if len(text) <= 300:
         return text
@@ -290,7 +299,7 @@ def _steps(folder: Path) -> list[int]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """What is being deleted, and what killed saves had begun."""
+    """Delete what interrupted deletions and saves have left."""
     for pattern in (_DELETING + "*", orbax_store.UNFINISHED):
         for path in folder.glob(pattern):
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""SIGTERM asks a run to save and end."""
+"""SIGTERM makes a run save and exit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STOPPED = 128 + signal.SIGTERM  # the exit code that a shell reports of a proces
 
 @contextlib.contextmanager
 def stopping() -> Iterator[Any]:
-    """A function that says whether to stop at a step: SIGTERM has come, to any process of the run."""
+    """A function ``stop(step) -> bool``: whether any process of the run has received SIGTERM."""
     if jax.process_count() > 1:
         # JAX takes the signal, and has the processes agree on a call that none has made yet. It is told
         # the calls' numbers because it names the one after the last, and steps are not asked one by one.

@@ -1,4 +1,4 @@
-"""One run a folder at a time."""
+"""A lock that allows one run per folder."""
 
 from __future__ import annotations
 
@@ -35,20 +35,23 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder, which is made if need be, for as long as the ``with`` block runs.
+    """Hold a folder's lock for as long as the ``with`` block runs; creates the folder if needed.
 
     The kernel holds the lock (``flock`` on ``folder/lock``) and frees it when the process ends,
-    however it ends; what the file says is for people. The file stays: were it deleted, two runs
-    could hold two files of one name. What writers that were killed have left in the folder is removed.
+    even if it is killed; the file's text only informs people. The file is never deleted: otherwise
+    two runs could lock two files of the same name. Leftovers of killed writers are removed from the
+    folder.
 
     Raises:
-      InUseError: another run holds the folder; names its process, host and since when.
-      InputError: the system or its file system has no ``flock``, or nothing can be written there.
+      InUseError: another run holds the folder; the message names its process, host and start time.
+      InputError: the system or the file system has no ``flock``, or the folder is not writable.
     """
     try:
         import fcntl
     except ImportError:
-        raise InputError("a run needs to lock its folder, which this system cannot do") from None
+        raise InputError(
+            "a run must lock its folder, and this system has no file locks (flock)"
+        ) from None
     make_folder(folder)
     path = folder / "lock"
     try:
@@ -66,8 +69,8 @@ def locked(folder: Path) -> Iterator[None]:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
             raise InputError(
-                f"the file system of {folder} cannot lock ({error.strerror}): choose a folder on "
-                "another"
+                f"the file system of {folder} has no file locks ({error.strerror}): choose a "
+                "folder on another file system"
             ) from None
         _sign(file, path)
         remove_partial(folder)

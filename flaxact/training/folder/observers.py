@@ -1,4 +1,4 @@
-"""A profile of some steps, and TensorBoard's files."""
+"""Observers of a run: a profile of some steps, and TensorBoard files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROFILED = 10  # steps in a trace
 
 
 class Trace(contextlib.AbstractContextManager):
-    """A profile of some steps, once the first ones have been done; without a folder, nothing."""
+    """Profile a few steps after the first update; without a folder it does nothing."""
 
     def __init__(self, folder: Path | None):
         self.folder = folder
@@ -26,7 +26,7 @@ class Trace(contextlib.AbstractContextManager):
         self.on = False
 
     def step(self, update: Update) -> None:
-        """One has been done."""
+        """Count an update; starts and stops the profile."""
         self.seen += 1
         if self.folder is not None and self.seen == 2:
             jax.profiler.start_trace(str(self.folder))
@@ -43,11 +43,13 @@ class Trace(contextlib.AbstractContextManager):
 
 @contextlib.contextmanager
 def tensorboard_writer(folder: Path, members: list[Member]) -> Iterator[Any]:
-    """A function that writes a row of metrics, one curve per member."""
+    """A function that writes a row of metrics to TensorBoard, with one curve per member."""
     try:
         from tensorboardX import SummaryWriter  # type: ignore[import-not-found]
     except ImportError:
-        raise InputError("TensorBoard's files need pip install 'flaxact[tensorboard]'") from None
+        raise InputError(
+            "writing TensorBoard files needs an extra: pip install 'flaxact[tensorboard]'"
+        ) from None
     names = [", ".join(f"{k} {v}" for k, v in member.described().items()) for member in members]
     writers = [SummaryWriter(str(folder / "tensorboard" / name)) for name in names]
 

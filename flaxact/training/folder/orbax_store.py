@@ -1,9 +1,9 @@
-"""One checkpoint as orbax stores it, with a SHA-256 of ours that proves it.
+"""A checkpoint stored with orbax, verified by a SHA-256 of its contents.
 
-The arrays are in it as one array of bytes; what tells them apart is in orbax's custom metadata,
-with the digest of both, so that all of it appears in one rename. One array and not hundreds because
-orbax's time goes by their number (50 MB in 300 arrays took five times as long as in one, on two
-cores), it refuses empty ones, and a failed write then ends in one error.
+All arrays are stored as one array of bytes. Their names, dtypes and shapes are in orbax's custom
+metadata, together with the digest, so everything appears in one rename. One array is used because
+orbax's time grows with the number of arrays (50 MB in 300 arrays took five times as long as in one,
+on two cores), because orbax refuses empty arrays, and because a failed write then gives one error.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _ALIGNMENT = 64  # bytes; XLA then takes a restored array without another copy
 def pack(
     step: int, arrays: Arrays, facts: dict[str, Any], metric: float | None
 ) -> tuple[str, np.ndarray]:
-    """A document that tells all but the bytes, and a copy of the bytes."""
+    """A JSON document that describes the arrays, and a copy of their bytes."""
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if not _is_number(array.dtype):
-            raise InputError(f"a checkpoint cannot hold {name!r} of type {array.dtype}")
+            raise InputError(f"a checkpoint cannot hold {name!r} of dtype {array.dtype}")
     packed = np.zeros(max(1, sum(map(_room, arrays.values()))), np.uint8)
     start = 0
     for array in arrays.values():
@@ -50,11 +50,12 @@ def pack(
 
 
 def write(path: Path, document: str, packed: np.ndarray) -> None:
-    """Write what `pack` returned; the checkpoint is there when this returns.
+    """Write what `pack` returned; the checkpoint is complete when this returns.
 
-    Of several processes one alone calls it. orbax would have all of them meet, and by collectives,
-    which in the background could come among the training's in another order in each, and after a
-    failure in one leave the others waiting for minutes: so there orbax runs in a process of its own.
+    Of several processes only one calls it. There orbax runs in a process of its own: it would
+    otherwise synchronize all processes by collectives, which run in a background thread and could
+    interleave differently with the training's collectives in each process, and which would leave
+    the others waiting for minutes after a failure in one.
     """
     if process()[1] == 1:
         _write(path, document, packed)
@@ -84,14 +85,14 @@ def _write(path: Path, document: str, packed: np.ndarray) -> None:
 
 
 def read(path: Path, step: int) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays and facts of a checkpoint that must be whole; any exception says that it is not."""
+    """The arrays and facts of a checkpoint; any exception means that it is damaged."""
     if not path.is_dir():
         raise ValueError("it is not a folder")
     with quiet(), _alone():
         metadata = _orbax().metadata(path).custom_metadata
         packed = _orbax().load(path)["bytes"]
     if _digest(metadata["document"], packed) != metadata["sha256"]:
-        raise ValueError("its SHA-256 is not the stored one")
+        raise ValueError("its SHA-256 differs from the stored one")
     document = json.loads(metadata["document"])
     if document["step"] != step:
         raise ValueError(f"it is of step {document['step']}")
@@ -99,7 +100,7 @@ def read(path: Path, step: int) -> tuple[Arrays, dict[str, Any]]:
 
 
 def read_metric(path: Path) -> float | None:
-    """None also for a checkpoint that cannot be read."""
+    """The metric of a checkpoint; None if it has none or cannot be read."""
     try:
         with quiet(), _alone():
             return json.loads(_orbax().metadata(path).custom_metadata["document"])["metric"]
@@ -108,7 +109,7 @@ def read_metric(path: Path) -> float | None:
 
 
 def process() -> tuple[int, int]:
-    """The number of this process and of how many."""
+    """The index of this process and the number of processes."""
     import jax
 
     return jax.process_index(), jax.process_count()
@@ -116,7 +117,7 @@ def process() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the tracebacks that orbax logs of what it raises as well."""
+    """Suppress the tracebacks that orbax logs for errors that it also raises."""
     logger = logging.getLogger("absl")
 
     def is_others(record: logging.LogRecord) -> bool:
@@ -162,7 +163,7 @@ def _room(array: np.ndarray) -> int:
 
 
 def _is_number(dtype: np.dtype) -> bool:
-    """Whether its name tells all of it, and it is no reference to an object."""
+    """Whether the dtype's name identifies it, and it holds no object references."""
     try:
         return np.dtype(dtype.name) == dtype and not dtype.hasobject
     except TypeError:

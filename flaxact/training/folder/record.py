@@ -1,4 +1,4 @@
-"""What a run's folder says of it: its configuration, a line an epoch, its result."""
+"""The records in a run's folder: its configuration, one line per epoch, its result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _log = logging.getLogger("flaxact")
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow:
-    """A line of ``metrics.jsonl``: lists over members, None for what is not finite."""
+    """A line of ``metrics.jsonl``: lists over members, with None for values that are not finite."""
 
     epoch: Count
     step: Count
@@ -50,15 +50,15 @@ class EpochRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What ``result.json`` holds of a finished run.
+    """The contents of ``result.json`` of a finished run.
 
     Attributes:
-      config: what the outcome depends on.
-      epochs: from before training to the last.
-      steps: of the optimizer.
-      diverged_at: by member, the step; -1 for none.
+      config: everything that the outcome depends on.
+      epochs: one row per epoch, from epoch 0 (before training) to the last.
+      steps: steps of the optimizer.
+      diverged_at: the step at which each member diverged; -1 for none.
       environment: versions, devices and date.
-      files: by name the SHA-256 of the other records of the folder; those of old runs have none.
+      files: SHA-256 of the other records in the folder, by name; empty for runs of older versions.
     """
 
     config: dict[str, Any]
@@ -70,30 +70,30 @@ class Result:
 
 
 def read_result(folder: Path) -> Result:
-    """What a finished run's folder holds as its result.
+    """Read the result of a finished run.
 
     Raises:
-      FileNotFoundError: it is not finished.
-      DamagedError: it does not hold what was stored.
+      FileNotFoundError: the run is not finished.
+      DamagedError: the file differs from what was stored.
     """
     path = folder / "result.json"
-    found = read_record(Result, path)
-    members = len(found.diverged_at)
-    if not found.epochs or not members:
-        raise DamagedError(f"{path}: expected an epoch and a member or more")
-    for i, row in enumerate(found.epochs):
+    result = read_record(Result, path)
+    members = len(result.diverged_at)
+    if not result.epochs or not members:
+        raise DamagedError(f"{path}: expected at least one epoch and one member")
+    for i, row in enumerate(result.epochs):
         for name in (*METRICS, "diverged_at"):
             if len(getattr(row, name)) != members:
                 place = f"epochs[{i}].{name}"
                 raise unexpected(path, place, f"{members} values", list(getattr(row, name)))
-    return found
+    return result
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
-    """The epochs of a finished run, from before training on, as JSON has them.
+    """The epochs of a finished run as JSON values, from epoch 0 on.
 
     Raises:
-      DamagedError: the run's ``result.json`` does not hold what was stored.
+      DamagedError: the run's ``result.json`` differs from what was stored.
     """
     read_result(folder)
     return files.read_json(folder / "result.json")["epochs"]
@@ -107,7 +107,7 @@ def configuration(
     model: str,
     own_code: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What the outcome depends on, as JSON gives it back."""
+    """Everything that the outcome depends on, as JSON values."""
     if isinstance(data, Dataset):
         shape = data.train.images.shape[1:]
         dtype = data.train.images.dtype
@@ -134,40 +134,40 @@ def configuration(
 
 
 def check_configuration(folder: Path, config: dict[str, Any]) -> None:
-    """Whether a folder is new, or holds a run of this configuration.
+    """Raise if a folder holds a run of another configuration.
 
     Raises:
-      InputError: it holds another run; says in what they differ.
+      InputError: the folder holds another run; the message lists the differences.
     """
     try:
-        there = files.read_json(folder / "config.json")
-        if not isinstance(there, dict):
-            raise unexpected(folder / "config.json", "", "names with values", there)
+        stored = files.read_json(folder / "config.json")
+        if not isinstance(stored, dict):
+            raise unexpected(folder / "config.json", "", "names with values", stored)
     except FileNotFoundError:
         return
     except DamagedError as error:
         raise InputError(
-            f"config.json cannot be read ({error}): choose another folder, or delete the file if the "
-            "run is this one"
+            f"config.json cannot be read ({error}): choose another folder, or delete the file if it "
+            "belongs to this run"
         ) from None
-    own_code = _changed(there.get("own_code"), config.get("own_code"))
+    own_code = _changed(stored.get("own_code"), config.get("own_code"))
     if own_code and all(name.endswith(".py") for name in own_code):
         _log.warning(
             "%s: changed since the run began; what the run uses of it has not, and the run is resumed",
             ", ".join(own_code),
         )
-        there["own_code"] = config["own_code"]
-    names = _changed(there, config)
+        stored["own_code"] = config["own_code"]
+    names = _changed(stored, config)
     if names:
         differences = "; ".join(
             f"the code of {', '.join(n for n in own_code if not n.endswith('.py'))} has changed"
             if name == "own_code"
-            else f"{name} was {_said(there, name)}, is {_said(config, name)}"
+            else f"{name} was {_value_text(stored, name)}, is {_value_text(config, name)}"
             for name in names
         )
         raise InputError(
-            f"{folder} holds another run: {differences}. Choose another folder, or give what it was "
-            "begun with"
+            f"{folder} holds another run: {differences}. Choose another folder, or use the options "
+            "that the run was started with"
         )
 
 
@@ -178,12 +178,12 @@ def _changed(there: Any, config: Any) -> list[str]:
     return [name for name in {**there, **config} if there.get(name) != config.get(name)]
 
 
-def _said(config: dict[str, Any], name: str) -> str:
+def _value_text(config: dict[str, Any], name: str) -> str:
     return json.dumps(config[name]) if name in config else "the default"
 
 
 def row(update: Update) -> dict[str, Any]:
-    """A line of ``metrics.jsonl``: lists over members, None for what is not finite."""
+    """An update as a line of ``metrics.jsonl``: lists over members, None for what is not finite."""
     epoch = update.epoch
     assert epoch is not None
     metrics = {name: [finite(value) for value in getattr(epoch, name)] for name in METRICS}
@@ -199,9 +199,9 @@ def row(update: Update) -> dict[str, Any]:
 
 
 def mean(values: np.ndarray) -> float:
-    """Of the finite ones; infinite where there are none."""
-    going = values[np.isfinite(values)]
-    return float(going.mean()) if len(going) else math.inf
+    """The mean of the finite values; infinity if there are none."""
+    finite_values = values[np.isfinite(values)]
+    return float(finite_values.mean()) if len(finite_values) else math.inf
 
 
 def write_result(
@@ -211,7 +211,7 @@ def write_result(
     update: Update,
     recorded: Sequence[str],
 ) -> None:
-    """Write ``result.json``, with digests of the records beside it and of itself."""
+    """Write ``result.json`` with a digest of itself and of the records beside it."""
     names = ("config.json", "recipe.toml", "metrics.jsonl", *recorded)
     files.write_json(
         folder / "result.json",
@@ -233,33 +233,35 @@ def write_result(
 
 
 def write_begin(folder: Path, config: dict[str, Any], recipe: Recipe) -> None:
-    """Write what says which run it is."""
+    """Write the files that identify the run, before it starts."""
     files.write_json(folder / "config.json", config)
     files.write_whole(folder / "recipe.toml", recipe.to_toml().encode())
 
 
 def write_rows(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write ``metrics.jsonl`` anew."""
+    """Write ``metrics.jsonl``, replacing an earlier one."""
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     files.write_whole(folder / "metrics.jsonl", lines.encode())
 
 
 def is_finished(folder: Path, config: dict[str, Any], recipe: Recipe) -> bool:
-    """Whether a run's result is there, and all that it was stored with.
+    """Whether a run has a result and all records that it was stored with.
 
-    What was lost or changed is named in a warning. What follows from the result is written again; where
-    the result or a recording is lost the run is to be trained again, from its last whole checkpoint.
+    A warning names each record that was lost or changed. Records that follow from the result are
+    written again. If the result or a recording is lost, the run is trained again from its last
+    intact checkpoint.
     """
     try:
-        found = read_result(folder)
+        result = read_result(folder)
     except FileNotFoundError:
         return False
     except DamagedError as error:
-        _log.warning("%s: what is missing is trained again", error)
+        _log.warning("%s: the missing part is trained again", error)
         return False
-    lost = [name for name, of in found.files.items() if files.digest_of_file(folder / name) != of]
+    stored = result.files.items()
+    lost = [name for name, digest in stored if files.digest_of_file(folder / name) != digest]
     for name in lost:
-        _log.warning("%s is not what the run stored", folder / name)
+        _log.warning("%s differs from what the run stored", folder / name)
     if {"config.json", "recipe.toml"} & {*lost}:
         write_begin(folder, config, recipe)
     if "metrics.jsonl" in lost:
@@ -268,7 +270,7 @@ def is_finished(folder: Path, config: dict[str, Any], recipe: Recipe) -> bool:
 
 
 def recorded_by(watch: Any, folder: Path) -> list[str]:
-    """The names of the files of a run's folder that a watch appends to."""
+    """The names of the files in a run's folder that a watch appends to."""
     file = getattr(watch, "file", None)
     if isinstance(file, Path) and file.parent.absolute() == folder.absolute():
         return [file.name]
@@ -276,7 +278,7 @@ def recorded_by(watch: Any, folder: Path) -> list[str]:
 
 
 def measured(folder: Path, recorded: Sequence[str]) -> dict[str, list[Any]]:
-    """By name of a recording its length in bytes and their digest, for a checkpoint."""
+    """The length in bytes and the digest of each recording, by name, for a checkpoint."""
     contents = {name: folder / name for name in recorded if (folder / name).exists()}
     return {
         name: [path.stat().st_size, files.digest_of_file(path)] for name, path in contents.items()
@@ -284,14 +286,16 @@ def measured(folder: Path, recorded: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def cut(folder: Path, recorded: dict[str, list[Any]]) -> bool:
-    """Bring recordings back to what they were at a checkpoint; whether all were still whole."""
+    """Truncate recordings to their length at a checkpoint; returns whether all were intact."""
     for name, (size, stored) in recorded.items():
         try:
             content = files.read_bytes(folder / name)[:size]
         except (FileNotFoundError, DamagedError):
             content = b""
         if len(content) != size or hashlib.sha256(content).hexdigest() != stored:
-            _log.warning("%s is not what the run recorded: the run begins anew", folder / name)
+            _log.warning(
+                "%s differs from what the run recorded: the run starts over", folder / name
+            )
             return False
         files.write_whole(folder / name, content)
     return True

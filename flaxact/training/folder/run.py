@@ -1,4 +1,4 @@
-"""A training in a folder: it can be stopped anywhere, and the same call resumes it."""
+"""A training in a folder that can be stopped at any time; the same call resumes it."""
 
 from __future__ import annotations
 
@@ -53,48 +53,45 @@ def run(  # noqa: PLR0913 (most are keywords with defaults)
     watch: Callable[[Update], object] | None = None,
     **options: Any,
 ) -> Iterator[Epoch]:
-    """Train as ``train`` does, in a folder that remembers how far it is.
+    """Train like ``train`` in a folder from which the run can be resumed.
 
     The folder holds ``config.json``, ``recipe.toml``, ``metrics.jsonl`` (one line per epoch),
-    ``checkpoints/`` (arrays by path, stacked over members, for ``restore`` of
-    ``flaxact.training.folder.checkpoints``), and at the end ``result.json``. Called again, it resumes
-    from the newest whole checkpoint; the result is bit for bit that of an uninterrupted run. A finished
-    run does nothing, unless a record of it was lost or changed, which is named and mended. After SIGTERM
-    it ends the step it is in, saves, and exits with code 143.
+    ``checkpoints/`` (arrays by path, stacked over members; read them with
+    ``flaxact.training.folder.checkpoints.restore``), and at the end ``result.json``. A second call
+    resumes from the newest intact checkpoint; its result is bit for bit that of an uninterrupted
+    run. A call for a finished run does nothing, except that it reports and repairs records that
+    were lost or changed. On SIGTERM the run finishes its current step, saves, and exits with code
+    143.
 
     Args:
-      net: the network.
+      net: the net.
       recipe: how it is trained.
-      data: what it is trained and tested on.
-      members: one run each; a whole number is a seed.
-      folder: is made if it is not there; one run at a time.
-      model: a name for the net, so that a folder is not resumed with another net.
-      own_code: by name the digests of a user's own functions and of their files (``*.py``). A folder is
-        not resumed with a changed function; a changed file is named in a warning.
-      save_seconds: between checkpoints, of which the two newest and the best are kept. Epochs that are
-        the best so far, by mean test error, are saved too; of several processes every epoch is.
+      data: the training and test data.
+      members: one training run each; an integer stands for a member with that seed.
+      folder: created if it does not exist; one run at a time.
+      model: a label for the net; resuming the folder with another label is refused.
+      save_seconds: time between checkpoints. The two newest and the best are kept. Every epoch with
+        the lowest mean test error so far is saved too; with several processes every epoch is.
       profile: write a trace of some steps to ``folder/profile``, for TensorBoard or Perfetto.
       tensorboard: write the metrics to ``folder/tensorboard`` too; needs the extra ``tensorboard``.
-      watch: called with every update, within epochs too. If it has a ``file`` in the folder, as a
-        ``Recorder`` has, that is part of the run: resuming cuts it to what it was at the checkpoint, and
-        where that is lost the run starts over.
-      options: those of ``updates``.
+      watch: a function that is called with every ``Update``. If it has an attribute ``file`` in the
+        folder, as a ``Recorder`` has, the file belongs to the run: resuming truncates it to its
+        length at the checkpoint, and the run starts over if the file is lost.
+      options: the keyword arguments of ``updates``.
 
     Yields:
       The epochs that the folder did not have yet, as ``train``.
 
     Raises:
-      InputError: a folder of another run, or one in use; a checkpoint that cannot be written, or none
-        that can be read; or as ``updates``.
+      InputError: the folder holds another run or is in use, a checkpoint cannot be written, no
+        checkpoint can be read, or as ``updates``.
     """
-    chosen = as_members(members)
+    runs = as_members(members)
     first = jax.process_index() == 0  # the one of several processes that writes
     with contextlib.ExitStack() as stack:
         if first:
             stack.enter_context(locked(folder))
-        config = record.configuration(
-            net, recipe, data, chosen, model=model, own_code=own_code or {}
-        )
+        config = record.configuration(net, recipe, data, runs, model=model, own_code=own_code or {})
         record.check_configuration(folder, config)
         if record.is_finished(folder, config, recipe):
             return
@@ -104,7 +101,7 @@ def run(  # noqa: PLR0913 (most are keywords with defaults)
             record.write_begin(folder, config, recipe)
             each.append(functools.partial(append_line, folder / "metrics.jsonl"))
             if tensorboard:
-                each.append(stack.enter_context(tensorboard_writer(folder, chosen)))
+                each.append(stack.enter_context(tensorboard_writer(folder, runs)))
         trace = stack.enter_context(Trace(folder / "profile" if profile and first else None))
         start, rows = _start(folder, first)
         recorded = record.recorded_by(watch, folder)
@@ -112,7 +109,7 @@ def run(  # noqa: PLR0913 (most are keywords with defaults)
         watch = watch or (lambda update: None)
         options = {"steps_per_update": STRIDE, **options}
         update = None
-        for update in updates(net, recipe, data, chosen, start=start, **options):
+        for update in updates(net, recipe, data, runs, start=start, **options):
             trace.step(update)
             watch(update)
             if update.epoch is not None and len(rows) == update.epoch.number:
@@ -131,7 +128,7 @@ def run(  # noqa: PLR0913 (most are keywords with defaults)
 
 
 class _Saved(contextlib.AbstractContextManager):
-    """The checkpoints of a run, and when it is time for one."""
+    """The checkpoints of a run, with the rule for when to save."""
 
     def __init__(self, folder: Path, seconds: float, recorded: Sequence[str]):
         self.folder = folder
@@ -142,7 +139,7 @@ class _Saved(contextlib.AbstractContextManager):
         self.best = math.inf
 
     def consider(self, update: Update, rows: list[dict[str, Any]]) -> None:
-        """Save where it is time to; raises what an earlier save failed with."""
+        """Save if a checkpoint is due; raises the error of an earlier save."""
         self.store.check()
         if jax.process_count() > 1:  # clocks differ, and all have to save the same step
             due = update.epoch is not None
@@ -152,7 +149,7 @@ class _Saved(contextlib.AbstractContextManager):
             self._save(update, rows)
 
     def save(self, update: Update, rows: list[dict[str, Any]]) -> None:
-        """Save now, and wait until it is on disk."""
+        """Save now and wait until it is on disk."""
         self._save(update, rows)
         self.store.wait()
 
@@ -177,50 +174,54 @@ class _Saved(contextlib.AbstractContextManager):
 def final_states(
     folder: Path, net: Net, recipe: Recipe, data: Dataset, members: Sequence[Member | int]
 ) -> State:
-    """The states that a run has left, stacked over members.
+    """The states at the last checkpoint of a run, stacked over members.
 
     Args:
       folder: of a run that has a checkpoint.
-      net: the network, and
-      recipe: its recipe, and
-      data: its data, and
-      members: its members, as the run was given them.
+      net: the run's net.
+      recipe: the run's recipe.
+      data: the run's data.
+      members: the run's members.
 
     Raises:
-      InputError: no checkpoint, or one of another run.
+      InputError: there is no checkpoint, or it is of another run.
     """
-    found = restore(folder / "checkpoints")
-    if found is None:
+    checkpoint = restore(folder / "checkpoints")
+    if checkpoint is None:
         raise InputError(f"{folder} has no checkpoint")
-    chosen = as_members(members)
-    values = jax.tree.map(lambda *v: np.stack(v), *(member_values(m, recipe) for m in chosen))
+    runs = as_members(members)
+    values = jax.tree.map(lambda *v: np.stack(v), *(member_values(m, recipe) for m in runs))
     images = jax.ShapeDtypeStruct(data.train.images.shape, data.train.images.dtype)
     shapes = jax.eval_shape(jax.vmap(make_init(net, recipe), (0, None)), values, images)
     at = SingleDeviceSharding(jax.local_devices()[0])
-    return states_of(found.arrays, [shapes], [Place(at, at)])[0]
+    return states_of(checkpoint.arrays, [shapes], [Place(at, at)])[0]
 
 
 def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]]]:
-    """Where to go on, and the rows until there; those that came after it are written anew."""
-    found = restore(folder / "checkpoints")
-    if found and first and not record.cut(folder, found.facts.get("recorded", {})):
+    """The point to resume from and the rows up to it; later rows are dropped and written again."""
+    checkpoint = restore(folder / "checkpoints")
+    if checkpoint and first and not record.cut(folder, checkpoint.facts.get("recorded", {})):
         shutil.rmtree(folder / "checkpoints")
-        found = None
-    rows = found.facts["rows"] if found else []
+        checkpoint = None
+    rows = checkpoint.facts["rows"] if checkpoint else []
     if first:
         record.write_rows(folder, rows)
-    if found is None:
+    if checkpoint is None:
         return None, []
-    for line in found.set_aside:
+    for line in checkpoint.set_aside:
         _log.warning("%s", line)
-    facts = found.facts
+    facts = checkpoint.facts
     if facts["devices"] != jax.device_count():
         _log.warning(
-            "this run was saved on %d devices and goes on with %d: the last bits may differ",
+            "this run was saved on %d devices and resumes on %d: the last bits may differ",
             facts["devices"],
             jax.device_count(),
         )
     start = Start(
-        found.arrays, found.step, facts["seconds"], facts["elapsed"], stream=facts["stream"]
+        checkpoint.arrays,
+        checkpoint.step,
+        facts["seconds"],
+        facts["elapsed"],
+        stream=facts["stream"],
     )
     return start, rows
