@@ -18,7 +18,7 @@ _FEWEST = 3
 _FULL_REACH = 2  # with more continuous axes than this, each reaches half as far
 _MOST_NODES = 729
 # Each value of a hyperparameter that no array can hold needs a compiled program of its own.
-_MOST_PROGRAMS = 9
+_MOST_PROGRAMS = 5
 _SEPARATE_SIZE = 5
 
 

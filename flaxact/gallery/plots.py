@@ -14,7 +14,8 @@ def plots() -> list[dict[str, Any]]:
     """Two items for ``Bokeh.embed.embed_item``: of the curves, and of the C-map.
 
     The page finds by name what it fills: ``lines-0`` to ``lines-2`` and ``maps`` (columns ``xs``, ``ys``,
-    ``name``, ``color``), the figures ``plot`` and ``map``, and the lines ``x``, ``zero`` and ``across``.
+    ``name``, ``color``), ``x`` (a vertical line: ``x`` and ``y``), the figures ``plot`` and ``map``,
+    and the diagonal ``across``.
     """
     models = importlib.import_module("bokeh.models")
     embed = importlib.import_module("bokeh.embed")
@@ -22,8 +23,8 @@ def plots() -> list[dict[str, Any]]:
     plot = _figure("plot", "x", "")
     for order, (dash, width) in enumerate(zip(_DASHES, _WIDTHS, strict=True)):
         _lines(plot, f"lines-{order}", dash, width)
-    plot.add_layout(models.Span(name="x", location=1, dimension="height", **thin))
-    plot.add_layout(models.Span(name="zero", location=0, dimension="width", line_alpha=0.6))
+    at_x = models.ColumnDataSource({"x": [], "y": []}, name="x")
+    plot.line("x", "y", source=at_x, name="x-line", line_color="gray", **thin)
     c_map = _figure("map", "correlation before", "after (C-map)")
     c_map.x_range.update(start=-1, end=1)
     c_map.y_range.update(start=-1, end=1)

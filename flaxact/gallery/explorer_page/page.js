@@ -352,7 +352,7 @@ function drawCurves() {
 function drawValues(all, colors) {
   const x = Number($("x").value);
   $("x-value").textContent = shown(Number(x.toFixed(3)));
-  models.x.location = x;
+  models.x.data = { x: [x, x], y: [-100, 100] };
   const statistics = all.length ? Object.keys(all[0].moments) : [];
   const head = ["", ...ORDERS.map((order) => `${order}(x)`), ...statistics];
   $("values").tHead.replaceChildren(element("tr", {}, ...head.map((text) =>
@@ -399,7 +399,7 @@ async function makePlots() {
     lines: [0, 1, 2].map((i) => found(`lines-${i}`)),
     maps: found("maps"),
     x: found("x"),
-    spans: ["x", "zero", "across"].map(found).filter(Boolean),
+    spans: ["across"].map(found).filter(Boolean),
   };
 }
 
