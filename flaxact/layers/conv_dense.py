@@ -100,8 +100,8 @@ class Conv(_Weighted):
 class LocalConv(_Weighted):
     """A locally connected layer: a convolution with separate weights at each place of the image.
 
-    Images are (batch, height, width, channels); stride 1, zero padding. The kernel is (height,
-    width, *window, channels, features), the bias (height, width, features): those of
+    Images are (batch, height, width, channels); stride 1, zero padding. The kernel is
+    ``(height, width, *window, channels, features)``, the bias (height, width, features): those of
     ``nn.ConvLocal`` with another order of axes. Unlike ``nn.ConvLocal`` it uses no extra
     convolution to extract the windows.
 
