@@ -107,9 +107,12 @@ def test_seeds_are_added_until_it_is_decided_or_at_the_cap(tmp_path, monkeypatch
     monkeypatch.setattr(runs, "run_cell", trained)
     data = load("mnist5k")
     study = Study(
-        ("relu", other), "mlp(width=0.02)", seeds=(0, 1, 2), recipe=Recipe(epochs=4, batch_size=400),
+        ("relu", other),
+        "mlp(width=0.02)",
+        seeds=(0, 1, 2),
+        recipe=Recipe(epochs=4, batch_size=400),
         until_decided=9,
-    )  # fmt: skip
+    )
     list(studies.run(study, data, tmp_path))
     found = json.loads(Path(tmp_path / "results.json").read_text())
     assert len(found["study"]["seeds"]) <= seeds

@@ -318,7 +318,7 @@ def test_unreachable_and_unprepared(tmp_path, monkeypatch):
     source = sources.Download("http://127.0.0.1:9/", (("file", "0"),), "")
     monkeypatch.setitem(sources.SOURCES, "cifar10", source)
     monkeypatch.setenv("FLAXACT_DATA_DIR", str(tmp_path))
-    with pytest.raises(fa.InputError, match=r"not prepared under .* take mnist5k") as caught:
+    with pytest.raises(fa.InputError, match=r"not prepared under .* use mnist5k") as caught:
         data.check("cifar10")
     assert str(tmp_path) in str(caught.value)
     data.check("mnist5k")

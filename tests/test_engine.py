@@ -26,6 +26,7 @@ from trainings import (
 import flaxact as fa
 from flaxact.data import Split, load, open_stream, preprocess
 from flaxact.data.streamed import Streamed
+from flaxact.models import create_model
 from flaxact.net import Net, from_linen
 from flaxact.training import Member, Recipe, grid, make_init, make_step, prepare, train, updates
 from flaxact.training.loop import Start
@@ -54,6 +55,14 @@ def assert_close(one, other):
 
 
 # One program and many
+
+
+def test_nets_whose_weights_alone_differ_in_shape_share_no_program():
+    """The order of the batches is the same for both, and is called with all of a net's weights."""
+    for width in (0.01, 0.02):
+        net = from_linen(create_model(f"mlp(width={width})", "relu"))
+        *_, last = train(net, with_recipe(epochs=1), SMALL, [0], loop="dispatch")
+        assert last.train_error.shape == (1,)
 
 
 def test_one_program_and_step_by_step_agree():
@@ -404,7 +413,7 @@ def test_trainings_refused(members, options, said):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"batch_size": 64}, "a batch of 64 is larger than the 48 images"),
+        ({"batch_size": 64}, "a batch of 64 is larger than the training set of 48 images"),
         (
             {"augment": ("random_crop(6)",)},
             "gives the net images of 6×6, testing gives images of 8×8",

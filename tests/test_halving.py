@@ -103,7 +103,11 @@ def test_a_stopped_search_goes_on_with_the_scores_it_has(tmp_path, made_up):
     value["scores"] = [row for row in value["scores"] if row[1] == 1]
     value["tuned"] = None
     tuning._store(
-        tmp_path, value["config"], {(r, e): tuple(s) for r, e, s in value["scores"]}, None, 1.0
+        tmp_path,
+        value["config"],
+        {(r, e): tuple(s) for r, e, s in value["scores"]},
+        None,
+        seconds=1.0,
     )
     assert tuning.resolved(whole, data, tmp_path).best_rates == ()
     made_up.clear()
@@ -132,9 +136,11 @@ def test_the_validation_images_are_not_trained_on_and_no_test_image_is_used():
 
 def test_a_rate_that_goes_on_is_as_one_that_was_never_stopped():
     small = Study(
-        ("relu",), "mlp(depth=1, width=0.02)", recipe=Recipe(epochs=3, batch_size=16),
+        ("relu",),
+        "mlp(depth=1, width=0.02)",
+        recipe=Recipe(epochs=3, batch_size=16),
         search=halving(GRID, 3),
-    )  # fmt: skip
+    )
     by_rungs, at_once = {}, {}
     trainer = tuning._Trainer(small, SMALL, "relu", by_rungs)
     assert [e.number for e in trainer.train(GRID[:2], 1)] == [1]

@@ -274,13 +274,13 @@ def test_the_bound_of_lu_et_al(width, percent):
         (lambda: correlation_map("relu", 0, q=0), "q above 0"),
         (lambda: correlation_map("relu", math.nan), "from -1 to 1"),
         (lambda: variance_map("glu", 1), "glu is not pointwise"),
-        (lambda: variance_map("relu", -1), "0 or more"),
+        (lambda: variance_map("relu", -1), "at least 0"),
         (lambda: chi_1("relu", 1, -1), "q above 0"),
-        (lambda: edge_of_chaos("relu", -1), "0 or more"),
+        (lambda: edge_of_chaos("relu", -1), "at least 0"),
         (lambda: edge_of_chaos("maxout"), "maxout is not pointwise"),
         (lambda: depth_scales("relu", 1.5), "grows without bound"),
-        (lambda: depth_scales("tanh", -1), "0 or more"),
-        (lambda: born_dead_bound(0, 3), "1 or more"),
+        (lambda: depth_scales("tanh", -1), "at least 0"),
+        (lambda: born_dead_bound(0, 3), "at least 1"),
     ],
 )
 def test_what_it_cannot_take(call, said):

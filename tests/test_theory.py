@@ -251,8 +251,8 @@ def test_where_there_is_none_or_every_one(text, weight_std, start, expected):
         (lambda: gaussian_moments("relu", std=0), "std above 0"),
         (lambda: gaussian_moments("relu", mean=math.nan), "finite mean"),
         (lambda: fixed_point("maxout"), "maxout is not pointwise"),
-        (lambda: fixed_point("relu", -1), "0 or more"),
-        (lambda: fixed_point("relu", bias_std=math.nan), "0 or more"),
+        (lambda: fixed_point("relu", -1), "at least 0"),
+        (lambda: fixed_point("relu", bias_std=math.nan), "at least 0"),
         (lambda: fixed_point("relu", start=0), "start above 0"),
     ],
 )

@@ -160,9 +160,8 @@ def _unknown(name: str, folder: Path) -> InputError:
         if name.split("/", maxsplit=1)[0] in stock:
             return InputError(
                 f"data set {name!r} is not prepared under {where}, and preparing it needs "
-                "TensorFlow: prepare it on a machine that has TensorFlow, with "
-                "file_format='array_record', and give the folder as --data-dir. Available: "
-                f"{', '.join(available)}"
+                "TensorFlow: do that elsewhere, with file_format='array_record', and give the folder "
+                f"as --data-dir. Available: {', '.join(available)}"
             )
         close = nearest(name, stock)
     return InputError(
@@ -186,7 +185,6 @@ def _check_reachable(name: str, folder: Path) -> None:
         host = urllib.parse.urlparse(source.url).hostname
         raise InputError(
             f"data set {name!r} is not prepared under {_folder_text(folder)} and cannot be "
-            "downloaded from "
-            f"{host} ({error}); give --data-dir or FLAXACT_DATA_DIR, or use {EMBEDDED}, which "
-            "needs neither"
+            f"downloaded from {host} ({error}); give --data-dir, or use {EMBEDDED}, which comes with "
+            "flaxact"
         ) from None

@@ -282,9 +282,8 @@ class ZooModel(nn.Module):
             case "lecun":
                 return initializers.lecun()
             case "variance_preserving":
-                return initializers.variance_preserving(
-                    self.activation_at(site) if site else "identity"
-                )
+                act = self.activation_at(site) if site else "identity"
+                return initializers.variance_preserving(act)
         return initializers.orthogonal()  # and for lsuv, whose kernels are then scaled
 
     def _measured(self, layer: Conv | Dense | LocalConv, x: jax.Array) -> jax.Array:

@@ -296,6 +296,5 @@ def mixed_slope(
     half = float(t.ppf((1 + confidence) / 2, degrees)) * math.sqrt(covariance[1, 1])
     slope = float(coefficients[1])
     again = lambda level: mixed_slope(x, y, groups, level)[0]  # noqa: E731
-    return Interval(slope, slope - half, slope + half, confidence, at_level=again), float(
-        coefficients[0]
-    )
+    interval = Interval(slope, slope - half, slope + half, confidence, at_level=again)
+    return interval, float(coefficients[0])

@@ -139,7 +139,7 @@ def improvement_probability(differences: Sequence[float], confidence: float = 0.
         share_interval(wins, count, confidence).low,
         share_interval(wins + ties, count, confidence).high,
         confidence,
-        functools.partial(improvement_probability, differences),
+        at_level=functools.partial(improvement_probability, differences),
     )
 
 
@@ -275,7 +275,7 @@ def anytime_interval(differences: Sequence[float], confidence: float = 0.95) -> 
     mean = statistics.fmean(differences)
     again = functools.partial(anytime_interval, differences)
     if count < 2 or math.isnan(mean):
-        return Interval(mean, math.nan, math.nan, confidence, again)
+        return Interval(mean, math.nan, math.nan, confidence, at_level=again)
     freedom = count - 1
     widened = 1 + count * PRIOR_VARIANCE
     limit = (math.sqrt(widened) / (1 - confidence)) ** (2 / count)
@@ -283,4 +283,4 @@ def anytime_interval(differences: Sequence[float], confidence: float = 0.95) -> 
     if limit < widened:
         squared = freedom * (limit - 1) / (1 - limit / widened)
         half = math.sqrt(squared) * statistics.stdev(differences) / math.sqrt(count)
-    return Interval(mean, mean - half, mean + half, confidence, again)
+    return Interval(mean, mean - half, mean + half, confidence, at_level=again)

@@ -10,7 +10,7 @@ from flaxact._lazy import listing, np
 
 __dir__ = listing(__name__)
 
-Table = Sequence[Sequence[float]]  # (tasks, methods); lower is better
+ByTask = Sequence[Sequence[float]]  # (tasks, methods); lower is better
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Friedman:
     p_value: float
 
 
-def task_ranks(table: Table) -> list[list[float]]:
+def task_ranks(table: ByTask) -> list[list[float]]:
     """The rank of every method in every task, 1 for the lowest value; ties share their mean rank.
 
     >>> task_ranks([[0.1, 0.3, 0.2], [0.1, 0.1, 0.4]])
@@ -40,7 +40,7 @@ def task_ranks(table: Table) -> list[list[float]]:
     return [[float(rank) for rank in rankdata(row)] for row in table]
 
 
-def mean_ranks(table: Table) -> list[float]:
+def mean_ranks(table: ByTask) -> list[float]:
     """The mean rank of every method over tasks.
 
     >>> mean_ranks([[0.1, 0.3, 0.2], [0.1, 0.1, 0.4]])
@@ -49,7 +49,7 @@ def mean_ranks(table: Table) -> list[float]:
     return [float(rank) for rank in np.mean(task_ranks(table), axis=0)]
 
 
-def friedman(table: Table) -> Friedman | None:
+def friedman(table: ByTask) -> Friedman | None:
     """Friedman's test; None for fewer than 3 methods or 2 tasks, or where all ranks are tied.
 
     >>> result = friedman([[1, 2, 3], [1, 3, 2], [1, 2, 3], [2, 1, 3]])

@@ -64,13 +64,13 @@ def run_cell(
         starting = time.perf_counter() - began if starting is None else starting
         training += epoch.seconds
         yield epoch
-    elapsed = time.perf_counter() - began
-    starting = starting or 0.0
-    rest = elapsed - starting - training - recorder.seconds
-    add_times(folder, {
-        "compiling and starting": starting, "training": training, "probing": recorder.seconds,
-        "testing and storing": rest,
-    })  # fmt: skip
+    times = {
+        "compiling and starting": starting or 0.0,
+        "training": training,
+        "probing": recorder.seconds,
+    }
+    rest = time.perf_counter() - began - sum(times.values())
+    add_times(folder, times | {"testing and storing": rest})
     rows = rows_of(cell)
     probes = read(recorder.file)
     together = [asdict(Trained(m.seed, m.learning_rate or 0.0)) for m in members]

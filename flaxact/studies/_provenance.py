@@ -20,19 +20,31 @@ def provenance(results: Results) -> list[tuple[str, str]]:
     rows = [
         ("command", environment.command or "(none: made from Python)"),
         ("model", f"{study.model}, {results.model.parameters:,} parameters"),
-        ("data", f"{dataset.name}, {dataset.train_images:,} training and "
-         f"{dataset.test_images:,} test images of {list(dataset.image_shape)}; {dataset.note}"),
-        ("training", f"{_recipe(results)}, {rates}seeds "
-         f"{', '.join(map(str, study.seeds))}; for equal seeds every activation starts from the same "
-         "weights, and sees the same batches and augmentations"),
+        (
+            "data",
+            f"{dataset.name}, {dataset.train_images:,} training and "
+            f"{dataset.test_images:,} test images of {list(dataset.image_shape)}; {dataset.note}",
+        ),
+        (
+            "training",
+            f"{_recipe(results)}, {rates}seeds "
+            f"{', '.join(map(str, study.seeds))}; for equal seeds every activation starts from the same "
+            "weights, and sees the same batches and augmentations",
+        ),
         *([("tuning", _tuning(results))] if study.search else []),
-        ("timing", f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
-         "divided by their number; the activations one after another on one machine, so small "
-         "differences mean little"),
-        ("versions", f"flaxact {environment.flaxact}, jax {environment.jax}, "
-         f"flax {environment.flax}, Python {environment.python}"),
+        (
+            "timing",
+            f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
+            "divided by their number; the activations one after another on one machine, so small "
+            "differences mean little",
+        ),
+        (
+            "versions",
+            f"flaxact {environment.flaxact}, jax {environment.jax}, "
+            f"flax {environment.flax}, Python {environment.python}",
+        ),
         ("device, date", f"{environment.device}, {environment.date}"),
-    ]  # fmt: skip
+    ]
     rows += [("where the time went", in_words(results.times))] * bool(results.times)
     return rows + [("not run yet", summary.listed(absent, "; "))] * bool(absent)
 
@@ -63,9 +75,13 @@ def _recipe(results: Results) -> str:
         f"{k.replace('_', ' ')} {_text(v)}" for k, v in study.recipe.items() if v and k not in said
     ]
     words = [
-        study.recipe.get("optimizer", "SGD"), f"momentum {study.momentum:g}",
-        f"{study.schedule} schedule", f"batches of {study.batch_size}", f"{study.epochs} epochs", *more,
-    ]  # fmt: skip
+        study.recipe.get("optimizer", "SGD"),
+        f"momentum {study.momentum:g}",
+        f"{study.schedule} schedule",
+        f"batches of {study.batch_size}",
+        f"{study.epochs} epochs",
+        *more,
+    ]
     return ", ".join(words)
 
 

@@ -104,8 +104,9 @@ def _tuned(study: Study, data: Dataset, folder: Path) -> dict[str, Any]:
         for rate, epochs, _ in stored["scores"]:
             reached[rate] = max(epochs, reached.get(rate, 0))
         tuned[activation] = stored["tuned"] | {
-            "epochs": sum(reached.values()), "seconds": stored["seconds"],
-        }  # fmt: skip
+            "epochs": sum(reached.values()),
+            "seconds": stored["seconds"],
+        }
     return tuned
 
 

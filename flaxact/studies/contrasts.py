@@ -86,11 +86,14 @@ def _family(
     adjusted = holm([math.nan if test is None else test.p_value for test in tests])
     return [
         Contrast(
-            activation=one, other=other, paired=test, adjusted=p,
+            activation=one,
+            other=other,
+            paired=test,
+            adjusted=p,
             more_seeds=_more_seeds(test, p, len(pairs), is_sequential),
         )
         for (one, other), test, p in zip(pairs, tests, adjusted, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _test(one: Row, other: Row, is_sequential: bool) -> Paired | None:

@@ -225,7 +225,9 @@ def _train_missing(study: Study, data: Dataset, folder: Path, command: str) -> I
         if not todo[activation]:
             continue
         at = done
-        for epochs, text in train_activation(study, data, folder, activation, cells[activation]):
+        for epochs, text in train_activation(
+            study, data, folder, activation, cells=cells[activation]
+        ):
             at = min(at + epochs, done + todo[activation])
             yield Progress(at, total, text)
         done += todo[activation]

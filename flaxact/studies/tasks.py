@@ -157,8 +157,10 @@ def table(result: Ranking) -> tuple[list[str], list[list[str]]]:
 def sentences(result: Ranking) -> list[str]:
     """What the ranks say."""
     count = len(result.tasks)
-    said = [f"The lowest mean rank over {count} tasks is {result.activations[0]}'s, "
-            f"{result.ranks[0]:.2f} of {len(result.activations)}."]  # fmt: skip
+    said = [
+        f"The lowest mean rank over {count} tasks is {result.activations[0]}'s, "
+        f"{result.ranks[0]:.2f} of {len(result.activations)}."
+    ]
     if result.p_value is None:
         said.append("Friedman's test needs three activations or more.")
     elif result.p_value > LEVEL:

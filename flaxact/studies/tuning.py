@@ -143,7 +143,7 @@ def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator
                 if starting is None:
                     starting = time.perf_counter() - began - epoch.seconds
                 yield epoch
-        _store(folder, config, scores, tuned, trainer.seconds)
+        _store(folder, config, scores, tuned, seconds=trainer.seconds)
     starting = starting or 0.0
     choosing = time.perf_counter() - began - starting
     add_times(folder, {"compiling and starting": starting, "choosing rates": choosing})
@@ -154,9 +154,12 @@ def _store(
 ) -> None:
     rows = [[rate, epochs, list(score)] for (rate, epochs), score in scores.items()]
     value = {
-        "id": identity(config), "config": config, "scores": rows, "seconds": seconds,
+        "id": identity(config),
+        "config": config,
+        "scores": rows,
+        "seconds": seconds,
         "tuned": None if tuned is None else asdict(tuned),
-    }  # fmt: skip
+    }
     make_folder(folder / "tuning")
     write_json(_path(folder, config), sealed(value))
 

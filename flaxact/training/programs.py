@@ -164,9 +164,11 @@ def _compiled_once(lowered: Any, place: Place) -> Any:
     """A lowered program, compiled; the one that is there already if its text is the same.
 
     The initial weights and the order of the batches do not depend on the activation: of many nets that
-    differ in it alone, only the first takes the time.
+    differ in it alone, only the first takes the time. The arguments' shapes count too: the text leaves
+    out those that the program does not use.
     """
-    key = _Text(lowered, lowered.as_text(), (lowered.in_tree, lowered.out_tree, place))
+    shapes = tuple((aval.shape, aval.dtype) for aval in jax.tree.leaves(lowered.in_avals))
+    key = _Text(lowered, lowered.as_text(), (lowered.in_tree, lowered.out_tree, shapes, place))
     return _compiled_text(key)
 
 

@@ -28,10 +28,7 @@ _DAMAGED = "damaged-"
 
 
 class CheckpointError(InputError):
-    """A checkpoint could not be written, or every stored checkpoint is damaged.
-
-    The message names every folder concerned.
-    """
+    """A checkpoint could not be written, or every stored one is damaged; names the folders."""
 
     def __init__(self, message: object = "", longest: int = 1000):
         super().__init__(message, longest)
@@ -58,8 +55,7 @@ class Checkpoints:
     steps with equal arrays; the first process writes.
 
     Args:
-      folder: created if it does not exist; leftovers of interrupted saves are removed. No other run
-        may use it.
+      folder: created if absent; leftovers of interrupted saves are removed. One run may use it.
       keep: how many of the newest checkpoints to keep.
       keep_best: how many of the checkpoints with the lowest metric to keep as well.
 
@@ -95,8 +91,7 @@ class Checkpoints:
           step: its number; if that step already has a checkpoint, nothing is written.
           arrays: by name; any shapes, any numeric dtype of numpy and ml_dtypes.
           facts: a JSON-serializable value.
-          metric: what ``keep_best`` ranks by, lowest first; a value that is not finite counts as
-            none.
+          metric: what ``keep_best`` ranks by, lowest first; only finite values count.
 
         Raises:
           CheckpointError: the previous save failed.

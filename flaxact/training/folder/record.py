@@ -293,9 +293,7 @@ def cut(folder: Path, recorded: dict[str, list[Any]]) -> bool:
         except (FileNotFoundError, DamagedError):
             content = b""
         if len(content) != size or hashlib.sha256(content).hexdigest() != stored:
-            _log.warning(
-                "%s differs from what the run recorded: the run starts over", folder / name
-            )
+            _log.warning("%s is not as the run recorded it: the run starts over", folder / name)
             return False
         files.write_whole(folder / name, content)
     return True
