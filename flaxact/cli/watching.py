@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import os
 import subprocess
 from collections.abc import Iterator
@@ -82,6 +81,7 @@ def watch_report(folder: Path, port: int) -> None:
     Raises:
       InputError: the port is taken.
     """
+    import http.server  # loads slowly, and only this asks for it
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
