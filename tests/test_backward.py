@@ -12,6 +12,7 @@ LAYERS = 12
 KEPT_INPUT = {
     "apl": "learns arrays, with which it need not be monotone",
     "mtlu": "learns arrays, with which it need not be monotone",
+    "laplace": "the inverse has no closed form",
     "elu_leaky_relu": "the inverse has no closed form",
     "snake": "the inverse has no closed form",
     "tanh_shrink": "the inverse has no closed form",

@@ -6,7 +6,7 @@ import math
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_input, keeps_output
+from flaxact.activations._grad import keeps_output
 from flaxact.activations._numerics import expm1, hypotenuse, minus_abs, sigmoids, square_root
 
 INF = math.inf
@@ -32,35 +32,27 @@ def softplus(x: jax.Array) -> jax.Array:
 _FAR = -20.0  # below, softplus is the exponential to all digits of float32
 
 
-def _root_softplus(x: jax.Array) -> jax.Array:
-    """The square root of softplus: below ``_FAR`` as a series, as softplus would become 0 too early."""
-    near = jnp.where(x < _FAR, _FAR, x)
-    far = jnp.where(x < _FAR, x, _FAR)
-    tail = jnp.exp(far / 2) * (1 - jnp.exp(far) / 4)
-    return jnp.where(x < _FAR, tail, jnp.sqrt(jnp.logaddexp(near, 0)))
-
-
-def _root_softplus_slope(x: jax.Array) -> jax.Array:
-    near = jnp.where(
-        x < _FAR, _FAR, jnp.where(x > 1e30, 1e30, x)
-    )  # beyond, the next slope is ∞ · 0
-    far = jnp.where(x < _FAR, x, _FAR)
-    tail = jnp.exp(far / 2) * (0.5 - 3 * jnp.exp(far) / 8)
-    return jnp.where(x < _FAR, tail, sigmoids(near)[0] / (2 * _root_softplus(near)))
+def _root_softplus_slope(y: jax.Array) -> jax.Array:
+    near = jnp.where(y < 1e-8, 1, jnp.where(y > 1e9, 1e9, y))  # beyond, the next slope is 0 · ∞
+    return jnp.where(y < 1e-8, y / 2, -expm1(-near * near) / (2 * near))
 
 
 @activation(r"\sqrt{\log(1 + e^x)}", source="huggingface2026transformers", range=(0.0, INF))
-@keeps_input(_root_softplus_slope)
+@keeps_output(_root_softplus_slope)
 def sqrt_softplus(x: jax.Array) -> jax.Array:
     r"""Square root of softplus, as the router of DeepSeek V4 takes it.
 
-    Its derivative far below zero is :math:`e^{x/2}/2`; the quotient
-    :math:`\sigma(x) / (2 \sqrt{\mathrm{softplus}(x)})` would be 0 / 0 there.
+    Its derivative, :math:`(1 - e^{-y^2}) / (2 y)`, is read from the output :math:`y`. Far below zero it
+    is :math:`y/2`, where :math:`\sigma(x) / (2 \sqrt{\mathrm{softplus}(x)})` would be 0 / 0.
 
     >>> [round(float(y), 4) for y in sqrt_softplus(jnp.array([-1.0, 2.0]))]
     [0.5597, 1.4584]
     """
-    return _root_softplus(x)
+    # Below _FAR as a series, as softplus itself would be 0 there too early.
+    near = jnp.where(x < _FAR, _FAR, x)
+    far = jnp.where(x < _FAR, x, _FAR)
+    tail = jnp.exp(far / 2) * (1 - jnp.exp(far) / 4)
+    return jnp.where(x < _FAR, tail, jnp.sqrt(jnp.logaddexp(near, 0)))
 
 
 @activation(
