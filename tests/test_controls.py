@@ -58,7 +58,7 @@ class Torch:
     def tensor(self, x):
         return self.torch.tensor(np.asarray(x, np.float64))
 
-    def standardized(self, x):
+    def standardize_channels(self, x):
         x = (self.tensor(x) - self.inputs["mean"]) / self.inputs["std"]
         return x.permute(0, 3, 1, 2)
 

@@ -109,7 +109,7 @@ def test_every_correlation_map_is_a_power_series_with_shares_as_coefficients(nam
     found = correlation_map(name, c)
     mirrored = correlation_map(name, -c)
     assert np.all(np.abs(mirrored) <= found + 1e-12)
-    assert found[-1] == 1
+    assert found[-1] == pytest.approx(1, rel=1e-14)
     for order in (0, 1, 2, 3):  # all differences of such a series are 0 or more
         assert np.diff(found, order).min() >= -1e-11
     assert np.diff((found + mirrored) / 2, 1).min() >= -1e-12  # the even part alone, too

@@ -105,7 +105,7 @@ def test_what_trains_and_measures_sees_it(code, capsys):
         ("compare", ("--batch-size", "65")),
     ):
         assert main([*given, command, "wavy", *options, *too_many]) == 2
-        assert "larger than the 64" in capsys.readouterr().err
+        assert "larger than the training set of 64" in capsys.readouterr().err
 
 
 @pytest.mark.thorough
@@ -122,7 +122,7 @@ def test_a_job_imports_what_it_was_launched_with(code, tmp_path, monkeypatch):
             del registry[name]
     del sys.modules["my_code"]
     monkeypatch.chdir(tmp_path.parent)
-    monkeypatch.setattr(launch, "missing_cells", lambda *_: [])
+    monkeypatch.setattr(launch, "train_activation", lambda *_: [])
     pickle.loads(pickle.dumps(cell))()
     assert "wavy" in fa.names()
     assert _own_code.names == [str(tmp_path / code)]
