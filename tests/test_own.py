@@ -105,7 +105,7 @@ def test_what_trains_and_measures_sees_it(code, capsys):
         ("compare", ("--batch-size", "65")),
     ):
         assert main([*given, command, "wavy", *options, *too_many]) == 2
-        assert "larger than the training set of 64" in capsys.readouterr().err
+        assert "a batch of 65 is larger than the" in capsys.readouterr().err
 
 
 @pytest.mark.thorough
