@@ -169,11 +169,11 @@ def ends(interval: Interval) -> tuple[float, float, float]:
 
 
 def points(difference: Interval) -> str:
-    """A difference of errors in percentage points, with its interval."""
+    """A difference of errors in percentage points, with its interval, which ends at ±100."""
     mean, low, high = (100 * value for value in ends(difference))
     if math.isinf(low):
         return f"{mean:+.2f} [not bounded yet]"
-    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return f"{mean:+.2f} [{max(low, -100):+.2f}, {min(high, 100):+.2f}]"
 
 
 def _p_value(p: float) -> str:
