@@ -303,7 +303,7 @@ def test_the_newest_version_is_taken(tmp_path):
     [
         ("mnits", "unknown data set 'mnits'; did you mean 'mnist'"),
         ("tooy", "did you mean 'toy'"),
-        ("imagenet2012", "preparing it needs TensorFlow"),
+        ("imagenet2012", "needs TensorFlow"),
         ("svhn_croped", "did you mean 'svhn_cropped'"),
         ("qqqqqqqq", "prepare any other TFDS set under"),
         ("", "unknown data set ''"),

@@ -160,8 +160,7 @@ def _unknown(name: str, folder: Path) -> InputError:
         if name.split("/", maxsplit=1)[0] in stock:
             return InputError(
                 f"data set {name!r} is not prepared under {where}, and preparing it needs "
-                "TensorFlow: do that elsewhere, with file_format='array_record', and give the folder "
-                f"as --data-dir. Available: {', '.join(available)}"
+                "TensorFlow: do that elsewhere, with file_format='array_record', and give --data-dir"
             )
         close = nearest(name, stock)
     return InputError(
