@@ -48,6 +48,8 @@ def attach(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
         if name == "__all__" and "*" in (homes := _homes(module)):
             return [*importlib.import_module(homes["*"]).__all__, *sorted(homes.keys() - {"*"})]
         homes = {} if name.startswith("_") else _homes(module)
+        if name not in homes and _is_submodule(module, name):
+            homes = {}  # ``from flaxact import doctor`` asks here first, and should load nothing else
         home = homes.get(name, homes.get("*"))
         if home == module:
             return importlib.import_module(f"{module}.{name}")
@@ -76,6 +78,11 @@ def listing(module: str) -> Callable[[], list[str]]:
         return sorted(getattr(module_object, "__all__", (n for n in own if not n.startswith("_"))))
 
     return listed
+
+
+def _is_submodule(package: str, name: str) -> bool:
+    folder = Path(str(sys.modules[package].__file__)).parent
+    return (folder / name).is_dir() or (folder / f"{name}.py").is_file()
 
 
 @functools.cache

@@ -10,9 +10,10 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import Requirement
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 SHOWN = ("flaxact", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "libtpu")
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "jax-rocm7-plugin")
@@ -84,6 +85,8 @@ def versions(installed: dict[str, str]) -> list[Finding]:
 
 def requirements(installed: dict[str, str]) -> list[Finding]:
     """Required packages that are missing or have another version; missing extras without advice."""
+    from packaging.requirements import Requirement  # here, as every command imports this module
+
     required = [Requirement(text) for text in importlib.metadata.requires("flaxact") or ()]
     findings = []
     absent = set()

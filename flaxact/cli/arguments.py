@@ -49,11 +49,13 @@ def parse(arguments: list[str]) -> Callable[[], None]:
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise unknown("command", arguments[0], COMMANDS)
     arguments = _gathered(arguments)
+    # Only of the command that is named: the parsers of all of them take longer than the rest.
+    commands = {name: COMMANDS[name] for name in arguments[:1] if name in COMMANDS} or COMMANDS
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             return tyro.extras.subcommand_cli_from_dict(
-                {name: later(function) for name, function in COMMANDS.items()},
+                {name: later(function) for name, function in commands.items()},
                 prog="flaxact",
                 description=DESCRIPTION,
                 args=arguments,

@@ -8,7 +8,6 @@ from pathlib import Path
 import tyro
 
 import flaxact
-from flaxact.activations._describe import is_bare_transform
 from flaxact.errors import InputError
 
 
@@ -54,6 +53,8 @@ def describe(
         arrays kept for the backward pass, transcendentals (imports jax, takes a second).
       graph: Write a graph of it and its two derivatives to this SVG file.
     """
+    from flaxact.activations._describe import is_bare_transform
+
     print(flaxact.describe(activation))
     if full and not is_bare_transform(activation):
         from flaxact.facts import computed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -12,9 +12,9 @@ from flaxact import interrupts
 from flaxact.cli.train import begin, command, read_recipe, report
 from flaxact.cli.watching import notified
 from flaxact.errors import InputError
-from flaxact.studies.search import halving
-from flaxact.studies.study import Study
-from flaxact.training.recipe import Recipe, fields_in
+
+if TYPE_CHECKING:
+    from flaxact.studies.study import Study
 
 DEFAULTS = {"epochs": 6, "batch_size": 32, "momentum": 0.9, "schedule": "constant"}
 RATES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
@@ -84,6 +84,10 @@ class Comparison:
           InputError: an unknown name or field, a value out of its range, or a field that is given both
             by an option of its own and by ``--option``.
         """
+        from flaxact.studies.search import halving
+        from flaxact.studies.study import Study
+        from flaxact.training.recipe import Recipe, fields_in
+
         options = fields_in("\n".join(self.option))
         flags = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name) is not None}
         given = {*flags, *(["learning_rate"] if self.learning_rate else [])}
