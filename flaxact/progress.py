@@ -47,8 +47,8 @@ class _Cell:
     def _drawn(self, done: int, total: int, text: str) -> Any:
         from IPython.display import HTML
 
-        seconds = int(time.perf_counter() - self.began)
-        said = f"{done}/{total} {self.unit}, {seconds // 60}:{seconds % 60:02}, {html.escape(text)}"
+        elapsed = _minutes(time.perf_counter() - self.began)
+        said = f"{done}/{total} {self.unit}, {elapsed}, {html.escape(text)}"
         return HTML(
             f'<progress value="{done if total else 1}" max="{total or 1}" '
             f'style="vertical-align: middle"></progress> {said}'
@@ -133,23 +133,29 @@ class Bar:
 
 
 def _minutes(seconds: float) -> str:
-    """Minutes and seconds.
+    """Whole minutes and seconds.
 
-    >>> _minutes(75.2)
-    '1:15'
+    >>> _minutes(75.2), _minutes(59.9)
+    ('1:15', '0:59')
     """
-    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+    whole = int(seconds)
+    return f"{whole // 60}:{whole % 60:02}"
 
 
-def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on the standard output, as wide as it is where that is no terminal."""
+def rich_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table for rich to print and for a notebook to show."""
     table = Table(*titles, box=SIMPLE, pad_edge=False)
     for row in rows:
         table.add_row(*row)
+    return table
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on the standard output, not cut where that is no terminal."""
     output = Console()
     if not output.is_terminal:
         output.width = 1000
-    output.print(table, highlight=False, markup=False)
+    output.print(rich_table(titles, rows), highlight=False, markup=False)
 
 
 class Shown:

@@ -46,7 +46,7 @@ def train(
       dataset: mnist5k, the name of a TFDS image classification set, or with --stream a folder of images.
       recipe: TOML file; omitted fields take their defaults.
       option: Fields of the recipe, as "epochs=20" "optimizer='adamw'" "augment=['crop', 'flip']"; they
-        go before the file's.
+        override the file's.
       seeds: Number of runs, with seeds 0, 1, 2, ...
       learning_rate: In place of the recipe's; several are trained at once.
       momentum: Likewise.
@@ -79,14 +79,13 @@ def train(
     begin(coordinator, processes, process)
     data = _data(dataset, chosen, image_size, workers if stream else None, data_dir=data_dir)
     from flaxact import training
-    from flaxact.net import from_linen
-
-    module = models.create_model(name, act, num_classes=data.num_classes)
-    net = from_linen(module, members[0].swept)
     from flaxact.data.catalogue import own as own_data
+    from flaxact.net import from_linen
     from flaxact.progress import Shown
     from flaxact.studies.study import own_definitions
 
+    module = models.create_model(name, act, num_classes=data.num_classes)
+    net = from_linen(module, members[0].swept)
     own = [*own_definitions(act, name), *(own_data[n] for n in [dataset] if n in own_data)]
 
     with interrupts.raised(), Shown(chosen, len(members)) as shown:
@@ -193,11 +192,13 @@ def report(folder: tyro.conf.Positional[Path], *, watch: bool = False, port: int
         watch_report(folder, port)
         return
     from flaxact.progress import print_table
+    from flaxact.studies._records import read_folder
     from flaxact.studies.report import difference_table, table, write_report
 
     path = write_report(folder)
-    print_table(*table(folder))
-    heading, titles, rows = difference_table(folder)
+    results = read_folder(folder)
+    print_table(*table(results))
+    heading, titles, rows = difference_table(results)
     if rows:
         print(heading)
         print_table(titles, rows)

@@ -93,7 +93,7 @@ def watch_report(folder: Path, port: int) -> None:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
+            """Nothing: a page that reloads by itself would fill the terminal."""
 
     try:
         server = http.server.HTTPServer(("127.0.0.1", port), Handler)

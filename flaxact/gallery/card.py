@@ -54,9 +54,16 @@ def card(activation: str | Activation) -> str:
 
 
 def _text(text: str) -> str:
-    """Text as HTML, without the marks of docstrings."""
-    plain = re.sub(r":math:`([^`]*)`", r"\1", text).replace("``", "")
-    return html.escape(plain, quote=False)
+    return html.escape(plain(text), quote=False)
+
+
+def plain(text: str) -> str:
+    """A docstring's text without marks.
+
+    >>> plain(r"As ``relu``, but :math:`x`.")
+    'As relu, but x.'
+    """
+    return re.sub(r":math:`([^`]*)`", r"\1", text).replace("``", "")
 
 
 def formula_as_svg(latex: str) -> str:

@@ -9,7 +9,6 @@ import importlib
 import importlib.resources
 import json
 import math
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from flaxact.activations._describe import known
 from flaxact.errors import InputError
 from flaxact.facts import NUMBERS, YES_OR_NO, computed
 from flaxact.facts.filter import fact
+from flaxact.gallery.card import plain
 from flaxact.gallery.measured import measured
 from flaxact.gallery.plots import plots
 from flaxact.gallery.sampling import CORRELATIONS, LIMIT, Sampled, sample
@@ -152,9 +152,9 @@ def _entry(entry: Activation) -> dict[str, Any]:
     return {
         "name": spec.name,
         "aliases": spec.aliases,
-        "summary": _plain(spec.summary),
+        "summary": plain(spec.summary),
         "formula": converter.convert(spec.formula, display="block"),
-        "note": _plain(spec.note),
+        "note": plain(spec.note),
         "source": source,
         "bibtex": cite(entry),
         "reason": _reason(entry),
@@ -176,15 +176,6 @@ def _reason(entry: Activation) -> str:
     if entry.stochastic:
         return "It draws at random in training; the curves are of testing, without a key."
     return ""
-
-
-def _plain(text: str) -> str:
-    """A docstring's text without marks.
-
-    >>> _plain(r"As ``relu``, but :math:`x`.")
-    'As relu, but x.'
-    """
-    return re.sub(r":math:`([^`]*)`", r"\1", text).replace("``", "")
 
 
 def _as_json(value: Any) -> Any:

@@ -64,7 +64,7 @@ def sample(activation: Activation) -> Sampled:
     share = np.linspace(0, 1, points)
     share[[0, -1]] = 1e-7, 1 - 1e-7  # of two sides of a jump, the inner one
     x = edges[:, :-1, None] + np.diff(edges)[..., None] * share
-    rules = [_rule(entry) for entry in entries]
+    rules = [_rule(() if entry is None else entry.breaks) for entry in entries]
     longest = max(places.size for places, _ in rules)
     places = np.stack([np.pad(p, (0, longest - p.size)) for p, _ in rules])
     weights = np.stack([np.pad(w, (0, longest - w.size)) for _, w in rules])
@@ -107,9 +107,8 @@ def _edges(entries: list[Activation | None], low: float, high: float) -> np.ndar
     return np.array(rows)
 
 
-def _rule(entry: Activation | None) -> tuple[np.ndarray, np.ndarray]:
+def _rule(breaks: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights for Gaussian means, the same on both sides of zero."""
-    breaks = () if entry is None else entry.breaks
     return rule(0.0, 1.0, (*breaks, *(-b for b in breaks)))
 
 
@@ -193,7 +192,7 @@ def _statistics(
 @functools.lru_cache(maxsize=8)
 def _hermite(breaks: tuple[float, ...]) -> np.ndarray:
     """Orthonormal Hermite polynomials at the nodes of ``_rule``: an array (_TERMS, n)."""
-    x, _ = rule(0.0, 1.0, (*breaks, *(-b for b in breaks)))
+    x, _ = _rule(breaks)
     table = np.empty((_TERMS, x.size))
     table[0] = 1
     table[1] = x

@@ -21,6 +21,7 @@ from flaxact.reproduction.claim import (
 )
 from flaxact.reproduction.papers import Paper, results_of
 from flaxact.stored.files import DIGEST
+from flaxact.stored.markdown import markdown_table
 
 ABOUT = {
     ClaimKind.REPRODUCTION: "A *reproduction* is of a published claim at the published size.",
@@ -52,7 +53,7 @@ def paper_page(paper: Paper, stored: Mapping[str, Any], figures: Mapping[str, st
     if stored.get("missing"):
         parts.append(_missing(stored["missing"]))
     parts += ["## Published beside ours", _claims(paper, stored)]
-    parts += [markdown_table(table) for table in paper.tables(results_of(paper, stored))]
+    parts += [_titled(table) for table in paper.tables(results_of(paper, stored))]
     parts += [f"## {name}\n\n![{name}]({file})" for name, file in figures.items()]
     parts += ["## Claim and protocol", _blocks(body)]
     if paper.SOURCE:
@@ -93,13 +94,8 @@ def claim_cells(judged: Judged) -> tuple[str, ...]:
     )
 
 
-def markdown_table(table: Table) -> str:
-    """A table in Markdown, under its title if it has one."""
-    width = len(table.header)
-    lines = [f"## {table.title}\n"] if table.title else []
-    lines += [_line(table.header), _line(("---",) * width)]
-    lines += [_line((*row, *("",) * (width - len(row)))) for row in table.rows]
-    return "\n".join(lines)
+def _titled(table: Table) -> str:
+    return f"## {table.title}\n\n{markdown_table(table.header, table.rows)}"
 
 
 def _claims(paper: Paper, stored: Mapping[str, Any]) -> str:
@@ -109,7 +105,7 @@ def _claims(paper: Paper, stored: Mapping[str, Any]) -> str:
     kinds = dict.fromkeys(each.kind for each in judged)
     parts = [
         " ".join(ABOUT[kind] for kind in kinds),
-        markdown_table(Table("", CLAIM_HEADER, rows)),
+        markdown_table(CLAIM_HEADER, rows),
     ]
     families = [each.claim.family for each in judged if each.claim.family]
     if families:
@@ -136,10 +132,6 @@ def _published(claim: Claim) -> str:
         return "–"
     secondhand = f"; {EVIDENCE['secondhand']}" if published.evidence == "secondhand" else ""
     return f"{published.text} ({published.source}{secondhand})"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _blocks(text: str) -> str:
@@ -170,4 +162,4 @@ def _run(stored: Mapping[str, Any]) -> str:
 
 def _settings(settings: Mapping[str, Any]) -> str:
     rows = [(f"`{name}`", f"{value}") for name, value in settings.items() if name != "reduced"]
-    return markdown_table(Table("Settings", ("setting", "value"), tuple(rows)))
+    return _titled(Table("Settings", ("setting", "value"), tuple(rows)))

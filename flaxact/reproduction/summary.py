@@ -21,10 +21,10 @@ from flaxact.reproduction.answer import (
     paper_of,
     parse_claim_name,
 )
-from flaxact.reproduction.claim import Table
-from flaxact.reproduction.page import CLAIM_HEADER, claim_cells, judge_paper, markdown_table, title
+from flaxact.reproduction.page import CLAIM_HEADER, claim_cells, judge_paper, title
 from flaxact.reproduction.run import stored_results
 from flaxact.stored.files import make_folder, write_whole
+from flaxact.stored.markdown import markdown_table
 
 SUMMARY_FILE = "README.md"  # so that GitHub shows it with the folder
 FOREST_FILE = "answer.svg"
@@ -150,7 +150,7 @@ def _row(
 
 
 def _folded(title: str, rows: Sequence[tuple[str, ...]]) -> str:
-    content = markdown_table(Table("", (*CLAIM_HEADER, "run"), tuple(rows)))
+    content = markdown_table((*CLAIM_HEADER, "run"), rows)
     return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
@@ -172,7 +172,7 @@ def _runs(stored: StoredReproductions, judged_runs: JudgedRuns) -> str:
         machine = f"{about['device']}, {about['date']}"
         rows.append((link, title(paper), counts, scale, minutes, machine))
     header = ("reproduction", "of", "claims", "scale", "time", "machine, date")
-    return markdown_table(Table("", header, tuple(rows)))
+    return markdown_table(header, rows)
 
 
 def forest_plot(ratios: Sequence[Ratio], judged_runs: JudgedRuns) -> Any:

@@ -183,6 +183,18 @@ def read_results(path: Path) -> Results:
     return results
 
 
+def read_folder(folder: Path) -> Results:
+    """The results in a folder of ``flaxact compare``.
+
+    Raises:
+      InputError: there are none, or they are damaged.
+    """
+    try:
+        return read_results(folder / "results.json")
+    except FileNotFoundError:
+        raise InputError(f"no results.json in {str(folder)!r}: flaxact compare writes it") from None
+
+
 def decode_run(value: Any, path: Path, config: dict[str, Any]) -> Run:
     """A run's record.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flaxact.statistics import Interval, Paired, compare_paired, holm, needed_pairs, not_told_apart
 from flaxact.studies import summary
@@ -102,7 +102,10 @@ def _test(one: Row, other: Row, is_sequential: bool) -> Paired | None:
     if len(seeds) < FEWEST:
         return None
     samples = [[of_row[seed] for seed in seeds] for of_row in values]
-    return compare_paired(samples[0], samples[1], 1 - LEVEL, sequential=is_sequential)
+    paired = compare_paired(samples[0], samples[1], 1 - LEVEL, sequential=is_sequential)
+    if math.isinf(paired.difference.low):  # nothing is known yet, which is said in words
+        return paired
+    return replace(paired, difference=paired.difference.clipped(-1, 1))
 
 
 def last_errors(row: Row) -> dict[int, float]:
@@ -169,11 +172,11 @@ def ends(interval: Interval) -> tuple[float, float, float]:
 
 
 def points(difference: Interval) -> str:
-    """A difference of errors in percentage points, with its interval, which ends at ±100."""
+    """A difference of errors in percentage points, with its interval."""
     mean, low, high = (100 * value for value in ends(difference))
     if math.isinf(low):
         return f"{mean:+.2f} [not bounded yet]"
-    return f"{mean:+.2f} [{max(low, -100):+.2f}, {min(high, 100):+.2f}]"
+    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def _p_value(p: float) -> str:

@@ -14,7 +14,7 @@ from flaxact.stored import files
 from flaxact.stored.files import DamagedError
 from flaxact.studies import summary
 from flaxact.studies._folder import VARIABLES
-from flaxact.studies._records import Results, Run, read_results
+from flaxact.studies._records import Results, Run, read_folder
 
 if TYPE_CHECKING:
     from flax import linen as nn
@@ -79,10 +79,7 @@ def load_trained(
     from flaxact import models
 
     folder = Path(folder)
-    try:
-        results = read_results(folder / "results.json")
-    except FileNotFoundError:
-        raise InputError(f"no results.json in {str(folder)!r}: flaxact compare writes it") from None
+    results = read_folder(folder)
     run = _run(results, activation, seed, learning_rate)
     if run.variables is None:
         raise InputError(

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from flaxact import data as datasets
 from flaxact.data import Dataset
-from flaxact.errors import InputError
-from flaxact.progress import Bar
-from flaxact.studies import _records, report, summary
-from flaxact.studies._records import Results
+from flaxact.progress import Bar, rich_table
+from flaxact.studies import report
+from flaxact.studies._records import Results, read_folder
 from flaxact.studies.runs import check, run
 from flaxact.studies.study import Study, check_folder
 
@@ -58,10 +57,7 @@ def read_results(folder: Path | str) -> Results:
     Raises:
       InputError: there are none, or they are damaged.
     """
-    try:
-        return _records.read_results(Path(folder) / "results.json")
-    except FileNotFoundError:
-        raise InputError(f"no results.json in {str(folder)!r}: flaxact compare writes it") from None
+    return read_folder(Path(folder))
 
 
 def table(results: Results) -> Table:
@@ -69,13 +65,7 @@ def table(results: Results) -> Table:
 
     A notebook shows it as it is. ``rich.print`` shows it on a terminal.
     """
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    shown = Table(*report.titles(results), box=SIMPLE, pad_edge=False)
-    for row in summary.rows(results):
-        shown.add_row(*report.cells(results, row))
-    return shown
+    return rich_table(*report.table(results))
 
 
 @dataclass(frozen=True)

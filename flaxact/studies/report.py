@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flaxact.errors import InputError
 from flaxact.statistics import Interval, first_crossing
 from flaxact.stored.files import make_folder, remove_partial, write_whole
+from flaxact.stored.markdown import markdown_table
 from flaxact.studies import contrasts, learned, summary
 from flaxact.studies._page import inline, page
 from flaxact.studies._provenance import provenance
-from flaxact.studies._records import Results, read_results
+from flaxact.studies._records import Results, read_folder
 from flaxact.studies._times import REPORT, in_words, report_time
 from flaxact.studies.answer import answer
 from flaxact.studies.summary import Row
@@ -51,10 +51,7 @@ def write_report(folder: Path) -> Path:
     from flaxact.studies import plots
 
     began = time.perf_counter()
-    try:
-        results = read_results(folder / "results.json")
-    except FileNotFoundError:
-        raise InputError(f"no results.json in {str(folder)!r}: flaxact compare writes it") from None
+    results = read_folder(folder)
     figures = {
         name: ({kind: rendered(figure, kind) for kind in ("svg", "png")}, caption)
         for name, (figure, caption) in plots.all_plots(results).items()
@@ -67,20 +64,14 @@ def write_report(folder: Path) -> Path:
     return folder / "report.html"
 
 
-def table(folder: Path) -> tuple[list[str], list[list[str]]]:
-    """The titles and rows of a folder's main table, as text; raises as ``write_report``."""
-    results = read_results(folder / "results.json")
-    return titles(results), [cells(results, row) for row in summary.rows(results)]
+def table(results: Results) -> tuple[list[str], list[list[str]]]:
+    """The titles and rows of the main table, as text; the columns in the order of ``COLUMNS``."""
+    titles = [_title(results, name) for name, _ in COLUMNS]
+    return titles, [cells(results, row) for row in summary.rows(results)]
 
 
-def titles(results: Results) -> list[str]:
-    """The titles of the main table, in the order of ``COLUMNS``."""
-    return [_title(results, name) for name, _ in COLUMNS]
-
-
-def difference_table(folder: Path) -> tuple[str, list[str], list[list[str]]]:
-    """The heading, titles and rows of a folder's differences to the reference, as text."""
-    results = read_results(folder / "results.json")
+def difference_table(results: Results) -> tuple[str, list[str], list[list[str]]]:
+    """The heading, titles and rows of the differences to the reference, as text; no rows for none."""
     columns = [name for name, _ in contrasts.titles(results)]
     rows = [contrasts.cells(contrast) for contrast in contrasts.to_reference(results)]
     return _differences_heading(results), columns, rows
@@ -164,25 +155,17 @@ def _csv(results: Results) -> str:
 
 
 def _markdown(results: Results) -> str:
-    def line(values: list[str]) -> str:
-        return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
-
-    lines = [f"# {_heading(results)}", "", *answer(results), ""]
-    lines += [line(titles(results)), line(["---"] * len(COLUMNS))]
-    lines += [line(cells(results, row)) for row in summary.rows(results)]
-    if differences := contrasts.to_reference(results):
-        of_differences = [name for name, _ in contrasts.titles(results)]
-        lines += ["", f"## {_differences_heading(results)}", "", line(of_differences)]
-        lines += [line(["---"] * len(of_differences))]
-        lines += [line(contrasts.cells(contrast)) for contrast in differences]
+    lines = [f"# {_heading(results)}", "", *answer(results), "", markdown_table(*table(results))]
+    heading, titles, differences = difference_table(results)
+    if differences:
+        lines += ["", f"## {heading}", "", markdown_table(titles, differences)]
     for row in summary.rows(results):
         lines += ["", f"## {row.activation}, layer by layer (before → after training)", ""]
-        columns, layers = layer_table(row)
-        lines += [line(columns), line(["---"] * len(columns)), *map(line, layers)]
+        lines += [markdown_table(*layer_table(row))]
     for row in summary.rows(results):
         if of_row := learned.cells(row):
-            lines += ["", f"## What {row.activation} learned", "", line(learned.TITLES)]
-            lines += [line(["---"] * len(learned.TITLES)), *map(line, of_row)]
+            lines += ["", f"## What {row.activation} learned", ""]
+            lines += [markdown_table(learned.TITLES, of_row)]
     lines += ["", *(f"- {name}: {value}" for name, value in provenance(results))]
     return "\n".join(lines) + "\n"
 

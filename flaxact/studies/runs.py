@@ -177,7 +177,7 @@ def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") ->
     check_options(study, folder)
     while True:
         yield from _train_missing(study, data, folder, command)
-        if not _wants_more_seeds(study, read_results(folder / PATH)):
+        if study.until_decided is None or not _wants_more_seeds(study, read_results(folder / PATH)):
             return
         study = study.with_more_seeds(LOOK)
 
@@ -216,7 +216,9 @@ def _wants_more_seeds(study: Study, results: Results) -> bool:
 
 def _train_missing(study: Study, data: Dataset, folder: Path, command: str) -> Iterator[Progress]:
     known = resolved(study, data, folder)
-    cells = {name: missing_cells(known, data, folder, name) for name in study.activations}
+    cells: dict[str, list[Cell]] = {name: [] for name in study.activations}
+    for cell in missing_cells(known, data, folder):
+        cells[cell.activation].append(cell)
     write_results(known, data, folder, command)
     todo = {name: _epochs_left(known, name, cells[name]) for name in study.activations}
     total = sum(todo.values())

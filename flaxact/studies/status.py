@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flaxact.errors import InputError
 from flaxact.stored.files import DamagedError, read_json
 from flaxact.studies import summary
-from flaxact.studies._records import Results, read_results
+from flaxact.studies._records import Results, read_folder
 from flaxact.training.folder.lock import InUseError, locked
 
 
@@ -20,10 +19,7 @@ def status(folder: Path) -> list[str]:
     Raises:
       InputError: there is no comparison in the folder.
     """
-    try:
-        results = read_results(folder / "results.json")
-    except FileNotFoundError:
-        raise InputError(f"no results.json in {str(folder)!r}: flaxact compare writes it") from None
+    results = read_folder(folder)
     study = results.study
     lines = [f"{folder}: {study.model} on {study.dataset}, {len(study.seeds)} seeds"]
     lines += [f"  {_activation(results, name)}" for name in study.activations]

@@ -14,9 +14,10 @@ from flaxact._figures import INK, WIDTH
 from flaxact.errors import InputError
 from flaxact.statistics import critical_difference, friedman, mean_ranks, task_ranks, within
 from flaxact.stored.files import make_folder, write_whole
+from flaxact.stored.markdown import markdown_table
 from flaxact.studies import contrasts, summary
 from flaxact.studies._page import inline, page
-from flaxact.studies._records import Results, read_results
+from flaxact.studies._records import Results, read_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,12 +70,7 @@ def read_tasks(folders: Sequence[Path]) -> list[Task]:
         raise InputError("ranks need two folders of comparisons or more")
     tasks = []
     for folder in folders:
-        try:
-            results = read_results(folder / "results.json")
-        except FileNotFoundError:
-            raise InputError(
-                f"no results.json in {str(folder)!r}: flaxact compare writes it"
-            ) from None
+        results = read_folder(folder)
         name = f"{results.study.model} on {results.study.dataset}"
         if name in [task.name for task in tasks]:
             raise InputError(f"{name} is given twice: a task counts once")
@@ -206,8 +202,8 @@ def write_ranking(result: Ranking, folder: Path) -> Path:
     svg = _figures.rendered(diagram(result), "svg")
     write_whole(folder / "ranks.svg", svg)
     titles, rows = table(result)
-    lines = ["| " + " | ".join(cells) + " |" for cells in (titles, ["---"] * len(titles), *rows)]
-    text = "\n\n".join(["# Activations over tasks", *sentences(result), "\n".join(lines)])
+    lines = ["# Activations over tasks", *sentences(result), markdown_table(titles, rows)]
+    text = "\n\n".join(lines)
     write_whole(folder / "ranks.md", f"{text}\n".encode())
     filled = page(
         "ranks.html.jinja",

@@ -37,17 +37,15 @@ def initialize(
     if any(missing) and not all(missing):
         raise InputError(
             "several processes need a coordinator, the number of processes and the index of this "
-            "process: "
-            "give all three"
+            "process: give all three"
         )
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
         jax.distributed.initialize(coordinator, processes, process)
     except ValueError as error:
         raise InputError(
-            f"cannot find the other processes ({error}); give a coordinator, the number of "
-            "processes and "
-            "the index of this process"
+            f"cannot find the other processes ({error}); give a coordinator, the number of processes "
+            "and the index of this process"
         ) from None
 
 

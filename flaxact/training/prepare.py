@@ -142,8 +142,7 @@ def _loaded(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, in
             if stream.shard not in ((0, 1), (jax.process_index(), jax.process_count())):
                 raise InputError(
                     f"the stream is shard {stream.shard[0]} of {stream.shard[1]}, and this is "
-                    "process "
-                    f"{jax.process_index()} of {jax.process_count()}"
+                    f"process {jax.process_index()} of {jax.process_count()}"
                 )
         sample = data.sample()
         if (parts := data.train.shard[1]) > 1:

@@ -252,8 +252,7 @@ def _agree(folder: Path, newest: Restored | CheckpointError | None) -> None:
         by_process = ", ".join({-1: "none", -2: "only damaged ones"}.get(s, str(s)) for s in steps)
         raise CheckpointError(
             f"the processes see different checkpoints in {folder} (in order: {by_process}); it "
-            "must be a "
-            "folder that all of them share"
+            "must be a folder that all of them share"
         )
 
 
