@@ -77,16 +77,28 @@ def test_one_line_and_exit_code_2(arguments, said, capsys, tmp_path, monkeypatch
     assert not list(tmp_path.glob("**/runs"))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["describe", "elu"], ["models"]])
-def test_answers_in_under_half_a_second(arguments):
-    times = []
-    for _ in range(5):  # of the processor: a machine with other work takes longer on the clock
+def seconds_of_processor(command):
+    """The least of five runs' processor time: on the clock a busy machine takes longer."""
+    seconds, output = [], ""
+    for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([*FLAXACT, *arguments], capture_output=True, text=True, check=True)
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert any(word in done.stdout for word in ("elu", "compare", "cuda_convnet"))
-    assert min(times) < 0.5
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(seconds), output
+
+
+@pytest.fixture(scope="module")
+def seconds_of_importing_jax():
+    return seconds_of_processor([sys.executable, "-c", "import jax"])[0]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["describe", "elu"], ["models"]])
+def test_answers_in_less_time_than_jax_takes_to_load(arguments, seconds_of_importing_jax):
+    """A bound in seconds would test the machine: 0.53 s here is 0.35 s on a quiet one."""
+    seconds, output = seconds_of_processor([*FLAXACT, *arguments])
+    assert any(word in output for word in ("elu", "compare", "cuda_convnet"))
+    assert seconds < 0.6 * seconds_of_importing_jax
 
 
 def test_the_command_loads_nothing_before_it_heeds_interrupts():
