@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flaxact import figures
+from flaxact.activations import get
 from flaxact.errors import InputError
 from flaxact.figures import INK, WIDTH
 from flaxact.statistics import critical_difference, friedman, mean_ranks, task_ranks, within
@@ -18,6 +19,7 @@ from flaxact.stored.markdown import markdown_table
 from flaxact.studies import contrasts, summary
 from flaxact.studies._page import inline, page
 from flaxact.studies._records import Results, read_folder
+from flaxact.studies.several import comparisons
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,15 +63,19 @@ class Ranking:
 
 
 def read_tasks(folders: Sequence[Path]) -> list[Task]:
-    """The comparisons in folders.
+    """The comparisons in folders; a folder of several comparisons counts as all of them.
 
     Raises:
-      InputError: fewer than two folders, one twice, or one without results.
+      InputError: fewer than two comparisons, one twice, or a folder without results.
     """
-    if len(folders) < 2:
+    if not folders:
+        raise InputError("ranks need two folders of comparisons or more")
+    each = [folder for given in folders for folder in comparisons(given)]
+    if len(each) < 2:
+        read_folder(each[0])
         raise InputError("ranks need two folders of comparisons or more")
     tasks = []
-    for folder in folders:
+    for folder in each:
         results = read_folder(folder)
         name = f"{results.study.model} on {results.study.dataset}"
         if name in [task.name for task in tasks]:
@@ -90,7 +96,7 @@ def ranking(tasks: Sequence[Task], reference: str | None = None) -> Ranking:
         raise InputError(
             f"the comparisons have {len(common)} activations in common; ranks need two or more"
         )
-    base = reference or common[0]
+    base = str(get(reference)) if reference else common[0]
     if base not in common:
         raise InputError(f"the reference {base} is not in every comparison: {', '.join(common)}")
     errors = [[_error(of_task[name]) for name in common] for of_task in rows]
