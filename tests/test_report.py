@@ -9,10 +9,11 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import flaxact as fa
-from flaxact import _figures, studies
+from flaxact import figures, studies
 from flaxact.diagnostics import pictures
 from flaxact.diagnostics.probe import DEFAULT
 from flaxact.stored.schema import decode
@@ -251,6 +252,12 @@ def test_csv_has_a_row_a_run(report):
         assert float(row["test_error"]) == run_["epochs"][-1]["test_error"]
 
 
+def test_csv_has_a_row_an_epoch_as_the_data_frame(report):
+    frame = studies.read_results(report).to_pandas()
+    written_frame = pd.read_csv(report / "epochs.csv")
+    pd.testing.assert_frame_equal(written_frame, frame, check_dtype=False)
+
+
 def test_data_frames_are_tidy(report):
     found = studies.read_results(report)
     assert repr(found).startswith("Results(")
@@ -411,5 +418,5 @@ def test_a_file_that_is_not_ours(tmp_path, content):
 
 
 def test_a_figure_is_a_picture():
-    image = _figures.rendered(plots.layers(record()), "png")
+    image = figures.rendered(plots.layers(record()), "png")
     assert io.BytesIO(image).read(4) == b"\x89PNG"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flaxact import _grammar
+from flaxact import spec_text
 from flaxact._lazy import jax, jnp
 from flaxact.errors import unknown
 
@@ -169,7 +169,7 @@ class Activation:
     def __str__(self) -> str:
         positional = tuple(v for _, v in self.changed if isinstance(v, Activation))
         pairs = tuple((k, v) for k, v in self.changed if not isinstance(v, Activation))
-        return str(_grammar.Call(self.spec.name, positional, pairs))  # type: ignore[arg-type]
+        return str(spec_text.Call(self.spec.name, positional, pairs))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"get({str(self)!r})"

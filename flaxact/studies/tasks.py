@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flaxact import _figures
-from flaxact._figures import INK, WIDTH
+from flaxact import figures
 from flaxact.activations import get
 from flaxact.errors import InputError
+from flaxact.figures import INK, WIDTH
 from flaxact.statistics import critical_difference, friedman, mean_ranks, task_ranks, within
 from flaxact.stored.files import make_folder, write_whole
 from flaxact.stored.markdown import markdown_table
@@ -182,18 +182,16 @@ def diagram(result: Ranking) -> Figure:
     """The critical-difference diagram: mean ranks, and bars over those that are not told apart."""
     count = len(result.activations)
     bars = len(result.groups)
-    figure, axes = _figures.figure(WIDTH, 0.9 + 0.24 * count + 0.12 * bars)
+    figure, axes = figures.figure(WIDTH, 0.9 + 0.24 * count + 0.12 * bars)
     for y, (name, rank) in enumerate(zip(result.activations, result.ranks, strict=True)):
         axes.plot([rank, rank], [-1, y], color=INK, linewidth=0.6)
-        axes.plot(rank, y, "o", color=_figures.style(0)["color"], markersize=6)
+        axes.plot(rank, y, "o", color=figures.style(0)["color"], markersize=6)
         axes.annotate(name, (rank, y), (7, 0), textcoords="offset points", va="center", fontsize=9)
     places = dict(zip(result.activations, result.ranks, strict=True))
     for number, group in enumerate(result.groups):
         ends = [places[group[0]], places[group[-1]]]
         y = -1 - 0.5 * (number + 1)
-        axes.plot(
-            ends, [y, y], color=_figures.style(1)["color"], linewidth=4, solid_capstyle="butt"
-        )
+        axes.plot(ends, [y, y], color=figures.style(1)["color"], linewidth=4, solid_capstyle="butt")
     axes.set_xlim(0.8, count + 1.2)
     axes.set_ylim(count - 0.4, -1.6 - 0.5 * bars)  # the lowest rank on top
     axes.set_yticks([])
@@ -205,7 +203,7 @@ def diagram(result: Ranking) -> Figure:
 def write_ranking(result: Ranking, folder: Path) -> Path:
     """Write ranks.html, ranks.md and ranks.svg; the path of the page."""
     make_folder(folder)
-    svg = _figures.rendered(diagram(result), "svg")
+    svg = figures.rendered(diagram(result), "svg")
     write_whole(folder / "ranks.svg", svg)
     titles, rows = table(result)
     lines = ["# Activations over tasks", *sentences(result), markdown_table(titles, rows)]
