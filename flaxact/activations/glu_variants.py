@@ -18,7 +18,7 @@ from flaxact.activations.swish_variants import silu
 INF = math.inf
 
 
-def _half(width: int, **_: Any) -> int:
+def _half(width: int, **_: object) -> int:
     return width // 2
 
 
