@@ -17,9 +17,7 @@ from flaxact.errors import unknown
 Bounds = tuple[float, float]
 Fact = TypeVar("Fact")
 Axes = int | tuple[int, ...] | None  # one axis, several, or all
-# A value of a hyperparameter, and arrays by name: learned parameters, nested for a transform.
 Hyperparameter = Union[bool, int, float, tuple[int, ...], "Activation", None]
-LearnedArrays = dict[str, Union["jax.Array", "LearnedArrays"]]
 Learned = Any  # an array that is None in a signature, and at its initial value in a call
 catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
 # Hyperparameters that choose how, not what, is computed: no fact depends on them.
@@ -128,7 +126,7 @@ class Activation:
     spec: Spec
     changed: tuple[tuple[str, Hyperparameter], ...] = field(default=())
 
-    def __call__(self, x: jax.Array, *, key: jax.Array | None = None, **parameters: object):
+    def __call__(self, x: jax.Array, *, key: jax.Array | None = None, **parameters: Any):
         """Apply the activation to an array of any shape and floating dtype.
 
         Shape and dtype are kept, unless the activation changes the width. Integers and booleans
@@ -150,7 +148,7 @@ class Activation:
         if key is None and not parameters:
             return self.spec.function(x, **arguments)
         for place, (name, inner) in enumerate(self.inner.items()):
-            learned = cast("LearnedArrays", parameters.pop(name, {}))
+            learned = parameters.pop(name, {})
             own = None if key is None else jax.random.fold_in(key, place)
             if learned or (own is not None and inner.stochastic):
                 arguments[name] = functools.partial(inner, key=own, **learned)
@@ -245,7 +243,7 @@ class Activation:
         """The width of its output for an input of this width."""
         return self._fact(functools.partial(self.spec.width, width)) if self.spec.width else width
 
-    def parameters(self, width: int, key: jax.Array | None = None) -> LearnedArrays:
+    def parameters(self, width: int, key: jax.Array | None = None) -> dict[str, Any]:
         """Its learned parameters at their initial values: a dictionary of keyword arguments for a call.
 
         Args:

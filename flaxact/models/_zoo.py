@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +16,33 @@ from flaxact import initializers
 from flaxact.activations import Activation
 from flaxact.errors import InputError
 from flaxact.layers import Act, Conv, Dense, LocalConv, MeanOnlyBatchNorm
+from flaxact.layers._cpu_convolution import Padding
 from flaxact.layers.conv_dense import Weights
+from flaxact.models._choices import KernelInit, Matched, Norm, NormPlace
 from flaxact.models._sites import Sites
 
 LSUV_IMAGES = 256  # a model made with kernel_init="lsuv" measures on the first few it is given
+
+
+class ConvShape(TypedDict, total=False):
+    """What ``Conv`` takes besides the size of its window."""
+
+    stride: int
+    padding: Padding
+    groups: int
+
+
+class LayerOptions(TypedDict):
+    kernel_init: Initializer
+    use_bias: bool
+    bias_init: Initializer
+    weights: Weights
+
+
+class Affine(TypedDict):
+    name: str
+    use_scale: bool
+    use_bias: bool
 
 
 class ZooModel(nn.Module):
@@ -42,12 +66,12 @@ class ZooModel(nn.Module):
 
     act: Activation | Sites
     num_classes: int = 10
-    norm: str = "none"
-    norm_place: str = "before"
+    norm: Norm = "none"
+    norm_place: NormPlace = "before"
     norm_affine: bool = True
-    kernel_init: str = "paper"
+    kernel_init: KernelInit = "paper"
     dropout: float | None = None
-    matched: str = "width"
+    matched: Matched = "width"
     width: float = 1.0
 
     @property
@@ -73,7 +97,7 @@ class ZooModel(nn.Module):
         site: str = "",
         init: Initializer | None = None,
         bias: float | Initializer | None = 0.0,
-        **shape: Any,
+        **shape: Unpack[ConvShape],
     ) -> jax.Array:
         """A convolution with a window of size × size.
 
@@ -150,13 +174,13 @@ class ZooModel(nn.Module):
 
     def normalize(self, x: jax.Array, name: str, *, train: bool) -> jax.Array:
         """Apply the normalization that ``norm`` names to ``x`` (batch, ..., channels)."""
-        options: Any = {"name": name, **dict.fromkeys(("use_scale", "use_bias"), self.norm_affine)}
+        affine = Affine(name=name, use_scale=self.norm_affine, use_bias=self.norm_affine)
         if self.norm == "batch":
-            return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, **options)(x)
+            return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, **affine)(x)
         if self.norm == "layer":
-            return nn.LayerNorm(reduction_axes=(1, 2, 3) if x.ndim == 4 else -1, **options)(x)
+            return nn.LayerNorm(reduction_axes=(1, 2, 3) if x.ndim == 4 else -1, **affine)(x)
         if self.norm == "group":
-            return nn.GroupNorm(math.gcd(32, x.shape[-1]), **options)(x)
+            return nn.GroupNorm(math.gcd(32, x.shape[-1]), **affine)(x)
         if self.norm == "weight_mean_only_batch":
             return MeanOnlyBatchNorm(not train, name=name)(x)
         return x
@@ -226,7 +250,9 @@ class ZooModel(nn.Module):
         std = self.variable("inputs", "std", lambda: x.std(axis=(0, 1, 2)) + 1e-3).value
         return self._first((x - mean) / std[None, None, None])
 
-    def normalize_with(self, x: jax.Array, mean: Any, std: Any) -> jax.Array:
+    def normalize_with(
+        self, x: jax.Array, mean: Sequence[float], std: Sequence[float]
+    ) -> jax.Array:
         """Subtract a published mean and divide by a published standard deviation, per channel.
 
         Gray images are repeated to the number of channels.
@@ -239,8 +265,8 @@ class ZooModel(nn.Module):
             raise InputError(
                 f"{type(self).__name__} takes images of {len(mean)} channels, or 1, not {x.shape[-1]}"
             )
-        mean, std = (jnp.asarray(value, jnp.float32) for value in ([[[mean]]], [[[std]]]))
-        return self._first((x - mean) / std)
+        center, scale = (jnp.asarray(value, jnp.float32) for value in ([[[mean]]], [[[std]]]))
+        return self._first((x - center) / scale)
 
     def check_image_size(self, x: jax.Array, pixels: int) -> jax.Array:
         """Return images (batch, height, width, channels) if they are large enough for the net.
@@ -262,7 +288,7 @@ class ZooModel(nn.Module):
 
     def _options(
         self, site: str, init: Initializer | None, bias: float | Initializer | None
-    ) -> dict[str, Any]:
+    ) -> LayerOptions:
         weights: Weights = "normalized" if self.norm.startswith("weight") else "plain"
         return {
             "kernel_init": self._initializer(site, init),
