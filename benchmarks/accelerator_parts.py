@@ -18,7 +18,7 @@ import flaxact as fa
 from benchmarks import activations as bench
 from benchmarks import backward, models, seeds
 from benchmarks.ulps import scales, units
-from flaxact._versions import enable_x64
+from flaxact._packages import enable_x64
 from flaxact.data import Dataset, Split, load
 from flaxact.doctor import examine
 from flaxact.models import create_model

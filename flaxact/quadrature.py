@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 
 from flaxact._lazy import jax, np
-from flaxact._versions import enable_x64
+from flaxact._packages import enable_x64
 from flaxact.activations._spec import Activation
 
 _REACH = 12.0  # standard deviations: the Gaussian's tail beyond holds 4e-33 of it

@@ -47,9 +47,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxact._figures import COLORS, figure, percent
 from flaxact.data import Dataset, few
 from flaxact.diagnostics import Site
+from flaxact.figures import COLORS, figure, percent
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.reproduction.cells import errors_by_rate, mean_cell, rate_cell, share_cell

@@ -42,8 +42,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from flaxact import get
-from flaxact._figures import COLORS, INK, MARKERS, figure
 from flaxact.data import Dataset
+from flaxact.figures import COLORS, INK, MARKERS, figure
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.reproduction.claim import Claim, Published, Table, format_interval

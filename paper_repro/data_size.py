@@ -49,8 +49,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxact._figures import COLORS, INK, figure
 from flaxact.data import Dataset, Split, few
+from flaxact.figures import COLORS, INK, figure
 from flaxact.reproduction.claim import UNKNOWN, Claim, Table, format_interval
 from flaxact.reproduction.comparisons import speedup
 from flaxact.reproduction.images import with_clean_pass

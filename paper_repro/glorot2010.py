@@ -53,10 +53,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxact._figures import COLORS, INK, MARKERS, figure, percent
 from flaxact.data import few
 from flaxact.diagnostics import Site
 from flaxact.diagnostics.probe import make_probe
+from flaxact.figures import COLORS, INK, MARKERS, figure, percent
 from flaxact.models import create_model
 from flaxact.reproduction.cells import share_cell
 from flaxact.reproduction.claim import Claim, Published, Table, format_interval

@@ -50,10 +50,10 @@ import numpy as np
 from flax import linen as nn
 from jax.nn.initializers import Initializer
 
-from flaxact._figures import COLORS, INK, figure
 from flaxact.data import Dataset, preprocess
 from flaxact.diagnostics import capture
 from flaxact.diagnostics.maps import measured_second_moments
+from flaxact.figures import COLORS, INK, figure
 from flaxact.initializers import he, xavier
 from flaxact.layers import Act
 from flaxact.models import create_model

@@ -49,8 +49,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxact._figures import COLORS, INK, MARKERS, figure
 from flaxact.data import Dataset, Split
+from flaxact.figures import COLORS, INK, MARKERS, figure
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.reproduction.cells import rate_cell

@@ -54,9 +54,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flaxact._figures import COLORS, figure, percent
 from flaxact.data import few
 from flaxact.diagnostics import Site
+from flaxact.figures import COLORS, figure, percent
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.reproduction.cells import errors_by_rate, mean_cell, share_cell

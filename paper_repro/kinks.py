@@ -50,9 +50,9 @@ import numpy as np
 from flax import linen as nn
 
 from flaxact import get
-from flaxact._figures import COLORS, INK, MARKERS, figure
 from flaxact.data import few
 from flaxact.diagnostics.probe import probe
+from flaxact.figures import COLORS, INK, MARKERS, figure
 from flaxact.layers import Act
 from flaxact.models.small_net import SmallNet
 from flaxact.net import Variables, from_linen

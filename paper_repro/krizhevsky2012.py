@@ -67,7 +67,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flaxact._figures import COLORS, INK, figure, percent
+from flaxact.figures import COLORS, INK, figure, percent
 from flaxact.reproduction.claim import UNKNOWN, Claim, Published, Table, format_interval
 from flaxact.reproduction.images import with_clean_pass
 from flaxact.reproduction.race import Race, RaceEntry, TunedCurves, epochs_ratio, look

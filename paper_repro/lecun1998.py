@@ -53,9 +53,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from flaxact._figures import COLORS, MARKERS, figure
 from flaxact.data import Dataset, few, preprocess
 from flaxact.diagnostics import capture
+from flaxact.figures import COLORS, MARKERS, figure
 from flaxact.models import create_model
 from flaxact.net import Net, from_linen
 from flaxact.reproduction.cells import mean_cell

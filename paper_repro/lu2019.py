@@ -49,8 +49,8 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from flaxact._figures import COLORS, MARKERS, figure, percent
 from flaxact.diagnostics.maps import born_dead
+from flaxact.figures import COLORS, MARKERS, figure, percent
 from flaxact.initializers import he
 from flaxact.layers import Act
 from flaxact.reproduction.claim import UNKNOWN, Claim, Published, Table, format_interval

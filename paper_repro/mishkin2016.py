@@ -46,7 +46,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from flaxact._figures import COLORS, INK, figure
+from flaxact.figures import COLORS, INK, figure
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.reproduction.claim import UNKNOWN, Claim, Published, Table, format_interval

@@ -37,8 +37,8 @@ from typing import Any
 
 import numpy as np
 
-from flaxact._figures import COLORS, INK, figure
 from flaxact.data import few
+from flaxact.figures import COLORS, INK, figure
 from flaxact.models import create_model
 from flaxact.net import Net, from_linen
 from flaxact.reproduction.cells import errors_by_rate, rate_cell, share_cell

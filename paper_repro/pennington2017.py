@@ -55,7 +55,6 @@ from typing import Any
 
 import numpy as np
 
-from flaxact._figures import COLORS, MARKERS, figure, percent
 from flaxact.data import Dataset, preprocess
 from flaxact.diagnostics.isometry import (
     DeepNet,
@@ -64,6 +63,7 @@ from flaxact.diagnostics.isometry import (
     relative_variance,
     resolution,
 )
+from flaxact.figures import COLORS, MARKERS, figure, percent
 from flaxact.net import Net
 from flaxact.reproduction.cells import mean_cell
 from flaxact.reproduction.claim import UNKNOWN, Claim, Published, Table, format_interval

@@ -49,9 +49,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from flaxact._figures import COLORS, INK, MARKERS, figure, percent
 from flaxact.data import Split, few
 from flaxact.diagnostics.probe import make_probe
+from flaxact.figures import COLORS, INK, MARKERS, figure, percent
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.reproduction.cells import errors_by_rate, rate_cell, share_cell

@@ -156,10 +156,15 @@ def check_flaxact(arguments, monkeypatch):
     for options in filter(dataclasses.is_dataclass, (*call.args, *call.keywords.values())):
         given |= vars(options)
     Recipe.from_toml("\n".join(given.get("option", ())))
-    if not own and "model" in given:
-        models.parse(given["model"])
-    for name in given.get("activations", ()):
-        if not own and not name.startswith("NAME"):
+    if not own:
+        check_names(given.get("model", ()), given.get("activations", ()))
+
+
+def check_names(several, names):
+    for model in [several] if isinstance(several, str) else several:
+        models.parse(model)
+    for name in names:
+        if not name.startswith("NAME"):
             activations.get(name)
 
 

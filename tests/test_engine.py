@@ -65,6 +65,17 @@ def test_nets_whose_weights_alone_differ_in_shape_share_no_program():
         assert last.train_error.shape == (1,)
 
 
+def test_an_epoch_is_a_data_frame_with_a_row_per_member():
+    members = grid([0, 1], learning_rates=[0.01, 0.02])
+    first, last = train(DENSE, with_recipe(epochs=1), SMALL, members)
+    frame = last.to_pandas()
+    assert list(frame.seed) == [member.seed for member in members]
+    assert list(frame.learning_rate) == [member.learning_rate for member in members]
+    np.testing.assert_array_equal(frame.test_error, last.test_error)
+    assert set(frame.epoch) == {1}
+    assert list(first.to_pandas().columns) == list(frame.columns)
+
+
 def test_one_program_and_step_by_step_agree():
     """With dropout, batch statistics and a learned slope."""
     scanned, dispatched = (

@@ -10,7 +10,7 @@ from trainings import SMALL
 
 import flaxact as fa
 from flaxact import studies
-from flaxact.cli.compare import Comparison
+from flaxact.cli.comparison import Comparison
 from flaxact.data import Dataset, Split, load
 from flaxact.studies import runs, summary, tuning
 from flaxact.studies._folder import publish_cell
@@ -178,6 +178,6 @@ def test_searches_refused(options, said):
     ],
 )
 def test_what_the_command_line_searches(options, rates, searched):
-    made = Comparison(("relu",), **options).study()
+    made = Comparison(("relu",), **options).studies()[0]
     assert len(made.learning_rates) == rates
     assert (made.search is not None) == searched

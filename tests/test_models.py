@@ -378,7 +378,7 @@ def test_activation_follows_the_first_pooling():
         ("cuda_convet", "unknown model 'cuda_convet'; did you mean 'cuda_convnet'"),
         ("cuda_convnet(varint=80sec)", "did you mean 'variant'"),
         ("cuda_convnet(variant=17pct)", "did you mean '19pct'"),
-        ("cuda_convnet(variant=3)", "a name as variant"),
+        ("cuda_convnet(variant=3)", "a text as variant"),
         ("cuda_convnet(width=0)", "a number above 0 as width"),
         ("cuda_convnet(width=wide)", "a number above 0 as width"),
         ("cuda_convnet(80sec)", "write a model's arguments by name"),

@@ -31,7 +31,8 @@ NOT_IN_JET = {
 }
 LONG = {"mtlu"}  # half a minute in jet, whose rules are called eagerly
 TRANSFORMED = (
-    *(f"{t}(prelu)" for t in ("bipolar", "clipped", "negated", "noisy", "scaled", "shifted")),
+    *(f"{t}(prelu)" for t in ("bipolar", "clipped", "gated", "negated", "noisy")),
+    *(f"{t}(prelu)" for t in ("scaled", "shifted", "softcap", "squared")),
     *("centered(relu)", "standardized(relu)", "rational(relu)", *TAILORED),
     *("compose(elu, apl)", "mixture(prelu, elu)", "with_surrogate_derivative(relu, silu)"),
 )

@@ -104,7 +104,7 @@ def test_a_text_written_by_hand():
         ("epochs = 3.0", "epochs must be a whole number, not 3.0"),
         ("epochs = true", "epochs must be a whole number, not True"),
         ("momentum = false", "momentum must be a number, not False"),
-        ("momentum = 2000-01-01", "momentum must be a number, not datetime"),
+        ("momentum = 2000-01-01", "momentum must be a number, not 2000"),
         ("momentum = nan", "momentum must be at least 0 and below 1, not nan"),
         ("schedule = 1", "schedule must be a text, not 1"),
         ("augment = 'flip'", "augment must be a list, not 'flip'"),

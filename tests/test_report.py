@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import flaxact as fa
-from flaxact import _figures, studies
+from flaxact import figures, studies
 from flaxact.diagnostics import pictures
 from flaxact.diagnostics.probe import DEFAULT
 from flaxact.stored.schema import decode
@@ -411,5 +411,5 @@ def test_a_file_that_is_not_ours(tmp_path, content):
 
 
 def test_a_figure_is_a_picture():
-    image = _figures.rendered(plots.layers(record()), "png")
+    image = figures.rendered(plots.layers(record()), "png")
     assert io.BytesIO(image).read(4) == b"\x89PNG"

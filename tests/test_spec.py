@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flaxact as fa
-from flaxact import _grammar
+from flaxact import spec_text
 
 finite = st.floats(min_value=1e-3, max_value=1e3)
 simple = st.one_of(
@@ -129,10 +129,10 @@ def test_a_call_refuses_what_is_no_real_number_or_array(name, hyperparameter):
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused(text):
     try:
-        call = _grammar.parse(text)
+        call = spec_text.parse(text)
     except fa.InputError:
         return
-    assert _grammar.parse(str(call)) == call
+    assert spec_text.parse(str(call)) == call
 
 
 def test_functions_that_are_not_ours():

@@ -14,7 +14,7 @@ import pytest
 import flaxact as fa
 from flaxact import studies
 from flaxact.cli import main
-from flaxact.cli.compare import Comparison
+from flaxact.cli.comparison import Comparison
 from flaxact.data import load, preprocess
 from flaxact.studies._results import check_options
 from flaxact.studies.runs import run_cell
@@ -178,7 +178,7 @@ def test_trained_variables_that_are_not_there(asked, said):
     ],
 )
 def test_what_an_option_leaves_out_is_the_recipes_or_the_default(options, fields):
-    study = Comparison(("relu",), **options).study()
+    (study,) = Comparison(("relu",), **options).studies()
     assert study.recipe.epochs == fields["epochs"]
     assert study.learning_rates == fields["learning_rates"]
 
@@ -192,7 +192,7 @@ def test_a_folder_of_an_earlier_format_has_options_too():
 
 def test_a_field_that_is_given_twice_is_refused():
     with pytest.raises(fa.InputError, match="batch_size is given by --batch-size and by --option"):
-        Comparison(("relu",), batch_size=8, option=("batch_size=9",)).study()
+        Comparison(("relu",), batch_size=8, option=("batch_size=9",)).studies()
 
 
 @pytest.mark.slow

@@ -42,6 +42,13 @@ VALUES = {
     "clipped(leaky_relu(0.2), -0.5, 2.0)": lambda x: np.clip(leaky(x), -0.5, 2),
     "mixture(tanh, relu, weight=0.25)": lambda x: 0.25 * np.tanh(x) + 0.75 * relu(x),
     "compose(relu, shifted(tanh, output=0.5))": lambda x: relu(np.tanh(x) + 0.5),
+    "softcap(leaky_relu(0.2), cap=0.5)": lambda x: 0.5 * np.tanh(leaky(x) / 0.5),
+    "softcap(hard_tanh)": lambda x: 30 * np.tanh(np.clip(x, -1, 1) / 30),
+    "squared(leaky_relu(0.5))": lambda x: leaky(x, 0.5) ** 2,
+    "squared(relu)": lambda x: relu(x) ** 2,
+    "squared(shifted(relu, output=1.0))": lambda x: (relu(x) + 1) ** 2,
+    "squared(shifted(scaled(step, output=2.0), output=-1.0))": np.ones_like,
+    "squared(shifted(step, output=1.0))": lambda x: np.where(x > 0, 4.0, 1.0),
     "noisy(relu)": relu,
     "with_surrogate_derivative(step, sigmoid)": lambda x: np.where(x > 0, 1.0, 0.0),
     "scaled(centered(scaled(relu, input=2.0)), output=0.5)": lambda x: relu(x) - MEAN,
@@ -49,6 +56,7 @@ VALUES = {
 }
 ELSEWHERE = {
     "bipolar": "below",
+    "gated": "test_gated",
     "rational": "test_learned",
     "tailored_dks": "below, by its conditions",
     "tailored_tat": "below, by its conditions",

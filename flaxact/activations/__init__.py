@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is fou
     from flaxact.activations.kernel_shaping import *  # noqa: F403
     from flaxact.activations.linear_above_zero import *  # noqa: F403
     from flaxact.activations.mish_variants import *  # noqa: F403
+    from flaxact.activations.output_transforms import *  # noqa: F403
     from flaxact.activations.over_axis import *  # noqa: F403
     from flaxact.activations.periodic import *  # noqa: F403
     from flaxact.activations.rectified import *  # noqa: F403

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import TypeGuard, cast
 
-from flaxact._grammar import as_kind, plain, type_names, value_text
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._spec import OPTIONS, Activation, Axes, Spec, takes_activation, takes_axes
 from flaxact.errors import InputError
+from flaxact.spec_text import as_float, checked, plain, value_text
 
 
 def check_domain(spec: Spec, arguments: Mapping[str, object]) -> None:
@@ -36,13 +36,7 @@ def check_domain(spec: Spec, arguments: Mapping[str, object]) -> None:
 
 def checked_number(spec: Spec, parameter: inspect.Parameter, value: object) -> bool | int | float:
     """A number in the type of the hyperparameter's default."""
-    kind = type(parameter.default)
-    try:
-        return as_kind(value, kind)
-    except TypeError:
-        actual = _short_text(value) if hasattr(value, "dtype") else value_text(value)
-        requirement = f"{spec.name} needs {type_names[kind]} as {parameter.name}"
-        raise InputError(f"{requirement}, not {actual}") from None
+    return checked(f"{spec.name} needs {{}} as {parameter.name}", value, type(parameter.default))
 
 
 def real_input(spec: Spec, x: object) -> jax.Array:
@@ -114,7 +108,7 @@ def checked_value(spec: Spec, name: str, value: object, x: jax.Array) -> object:
     if parameter and (kind in (bool, int) or name in spec.static):
         return checked_number(spec, parameter, value)
     if isinstance(value, bool | int | float) and not (kind is float and isinstance(value, bool)):
-        return as_kind(value, float) if kind is float else value
+        return as_float(value) if kind is float else value
     if not _is_real_array(value) or (kind is float and _is_mask(value)):
         raise InputError(
             f"{spec.name} takes a real number or array as {name}, not {_short_text(value)}"

@@ -13,11 +13,11 @@ import math
 import sys
 from typing import Any
 
-from flaxact._grammar import as_float, plain
 from flaxact._lazy import jax, np
 from flaxact.activations._check import check_domain, real_input, unwrapped
 from flaxact.activations._numerics import Function, Parts
 from flaxact.activations._spec import Activation, Spec
+from flaxact.spec_text import as_float, plain
 
 # The transformations that call a function as it is, where others trace it into a program.
 _CALLING = {"EvalTrace", "JVPTrace", "LinearizeTrace", "BatchTrace"}

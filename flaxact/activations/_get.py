@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-from flaxact import _grammar
-from flaxact._grammar import value_text
+from flaxact import spec_text
 from flaxact._lazy import jax
 from flaxact.activations._check import check_domain, checked_number
 from flaxact.activations._spec import Activation, Hyperparameter, Spec, catalogue, takes_activation
 from flaxact.errors import InputError, hint, nearest, unknown
+from flaxact.spec_text import value_text
 
 
 def get(activation: str | Activation | Callable[..., jax.Array]) -> Activation:
@@ -31,7 +31,7 @@ def get(activation: str | Activation | Callable[..., jax.Array]) -> Activation:
     if isinstance(activation, Activation):
         return activation
     if isinstance(activation, str):
-        return _from_call(_grammar.parse(activation))
+        return _from_call(spec_text.parse(activation))
     spec = catalogue.get(getattr(activation, "__name__", ""))
     if spec is not None and spec.function is activation:
         return Activation(spec)
@@ -56,12 +56,12 @@ def bind(
     return bind_values(bound.spec, (), dict(bound.changed) | hyperparameters)
 
 
-def _from_call(call: _grammar.Call) -> Activation:
+def _from_call(call: spec_text.Call) -> Activation:
     if call.name not in catalogue:
         raise unknown("activation", call.name, catalogue)
 
-    def value(v: _grammar.Value) -> Hyperparameter:
-        return _from_call(v) if isinstance(v, _grammar.Call) else v
+    def value(v: spec_text.Value) -> Hyperparameter:
+        return _from_call(v) if isinstance(v, spec_text.Call) else v
 
     kwargs = {k: value(v) for k, v in call.kwargs}
     return bind_values(catalogue[call.name], tuple(map(value, call.args)), kwargs)
@@ -100,7 +100,7 @@ def bind_values(spec: Spec, args: Sequence[object], kwargs: Mapping[str, object]
 
 def _checked_value(spec: Spec, parameter: inspect.Parameter, value: object) -> Hyperparameter:
     if takes_activation(parameter):
-        if isinstance(_grammar.plain(value), bool | int | float):
+        if isinstance(spec_text.plain(value), bool | int | float):
             raise InputError(
                 f"{spec.name} needs an activation as {parameter.name}, not {value_text(value)}"
             )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union, cast
 
-from flaxact import _grammar
+from flaxact import spec_text
 from flaxact._lazy import jax, jnp
 from flaxact.errors import unknown
 
@@ -93,6 +93,13 @@ class Spec:
         return "key" in inspect.signature(self.function).parameters
 
     @property
+    def arrays(self) -> tuple[str, ...]:
+        """The further arrays that a call may take, such as a mask."""
+        parameters = list(inspect.signature(self.function).parameters.values())[1:]
+        names = (p.name for p in parameters if p.default is None)
+        return tuple(name for name in names if name != "key" and name not in self.learned)
+
+    @property
     def ours(self) -> bool:
         """Whether it is one of flaxact's own, whose facts are checked by its tests."""
         return self.function.__module__.startswith("flaxact.")
@@ -137,7 +144,8 @@ class Activation:
           key: for a stochastic activation in training; without it the activation does what it does
             in testing.
           parameters: learned parameters, as from ``parameters``; the initial values otherwise. Also
-            values of hyperparameters; those in ``continuous`` may be traced.
+            values of hyperparameters; those in ``continuous`` may be traced. And arrays that the
+            function takes: ``where``, ``value``.
 
         Raises:
           InputError: an input that is not an array of real numbers, an unknown parameter, or wrong
@@ -152,9 +160,9 @@ class Activation:
             own = None if key is None else jax.random.fold_in(key, place)
             if learned or (own is not None and inner.stochastic):
                 arguments[name] = functools.partial(inner, key=own, **learned)
+        allowed = (*self.spec.learned, *self.spec.hyperparameters, *self.spec.arrays)
         for name in parameters:
-            if name not in self.spec.learned and name not in self.spec.hyperparameters:
-                allowed = (*self.spec.learned, *self.spec.hyperparameters)
+            if name not in allowed:
                 raise unknown(f"parameter of {self}", name, allowed)
         if key is not None and self.spec.stochastic:
             arguments["key"] = key
@@ -163,7 +171,7 @@ class Activation:
     def __str__(self) -> str:
         positional = tuple(v for _, v in self.changed if isinstance(v, Activation))
         pairs = tuple((k, v) for k, v in self.changed if not isinstance(v, Activation))
-        return str(_grammar.Call(self.spec.name, positional, pairs))  # type: ignore[arg-type]
+        return str(spec_text.Call(self.spec.name, positional, pairs))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"get({str(self)!r})"
@@ -265,7 +273,8 @@ class Activation:
             own = {
                 k: jnp.full(shape, cast("float", facts[k]), jnp.float32) for k in self.spec.learned
             }
-        nested = {k: v.parameters(width, key) for k, v in self.inner.items() if v.learned}
+        inner_width = self.width(width)
+        nested = {k: v.parameters(inner_width, key) for k, v in self.inner.items() if v.learned}
         return own | nested
 
     def _facts(self) -> dict[str, Hyperparameter]:

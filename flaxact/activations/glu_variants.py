@@ -7,19 +7,25 @@ from collections.abc import Callable
 from typing import Any
 
 from flaxact._lazy import jax
-from flaxact.activations._check import halves
+from flaxact.activations._check import check_divisible, halves
 from flaxact.activations._define import activation
+from flaxact.activations._get import get
 from flaxact.activations._grad import keeps_input
+from flaxact.activations._spec import Activation, Bounds
 from flaxact.activations.exponential import selu
 from flaxact.activations.gelu_variants import gelu
 from flaxact.activations.rectified import relu
 from flaxact.activations.swish_variants import silu
+from flaxact.activations.unbounded import identity
 
 INF = math.inf
 
 
 def _half(width: int, **_: object) -> int:
     return width // 2
+
+
+_IDENTITY = get(identity)
 
 
 def gate_facts(source: str) -> dict[str, Any]:
@@ -36,6 +42,69 @@ def gate_facts(source: str) -> dict[str, Any]:
 def _gated(name: str, x: jax.Array, axis: int, gate: Callable[[jax.Array], jax.Array]) -> jax.Array:
     value, gated = halves(name, x, axis)
     return value * gate(gated)
+
+
+def channel_pairs(
+    name: str, x: jax.Array, axis: int, gate_first: bool, interleaved: bool
+) -> tuple[jax.Array, jax.Array]:
+    """The gate and the value that an axis holds: its two halves, or its even and odd channels."""
+    if interleaved:
+        check_divisible(name, x, axis, 2)
+        first, second = (jax.lax.slice_in_dim(x, i, None, 2, axis) for i in (0, 1))
+    else:
+        first, second = halves(name, x, axis)
+    return (first, second) if gate_first else (second, first)
+
+
+def _product_range(activation: Activation, value_activation: Activation, **_: Any) -> Bounds:
+    ends = [a * b if a and b else 0.0 for a in activation.range for b in value_activation.range]
+    return min(ends), max(ends)
+
+
+@activation(
+    r"f(g)\,h(v), \quad (v, g) = x",
+    **{**gate_facts("shazeer2020glu"), "range": _product_range},
+)
+@keeps_input()
+def gated(
+    x: jax.Array,
+    activation: Activation,
+    value_activation: Activation = _IDENTITY,
+    *,
+    axis: int = -1,
+    gate_first: bool = False,
+    interleaved: bool = False,
+    value: jax.Array | None = None,
+) -> jax.Array:
+    """A gated linear unit of any activation: that of the gate times the value.
+
+    ``gated("silu")`` is `swiglu`, ``gated("silu", gate_first=True)`` takes the halves in the order of
+    Shazeer 2020 and of most checkpoints.
+
+    Args:
+      x: the input, whose width along the axis is even: value and gate; with ``value``, the gate alone.
+      activation: of the gate.
+      value_activation: of the value.
+      axis: where value and gate lie.
+      gate_first: whether the gate is the first half, or the even channels, and not the second.
+      interleaved: whether even and odd channels are value and gate, instead of the two halves.
+      value: in a call, the value as an array of its own, of the gate's shape.
+
+    Returns:
+      An ``Activation``.
+
+    >>> import jax.numpy as jnp
+    >>> [round(float(y), 4) for y in gated("silu")(jnp.array([2.0, 1.0]))]
+    [1.4621]
+    >>> gated("relu", gate_first=True, interleaved=True)(jnp.array([1.0, 2.0, 3.0, 4.0]))
+    Array([ 2., 12.], dtype=float32)
+    >>> gated("relu")(jnp.array([1.0, -3.0]), value=jnp.array([2.0, 4.0]))
+    Array([2., 0.], dtype=float32)
+    """
+    if value is not None:
+        return activation(x) * value_activation(value.astype(x.dtype))
+    gates, values = channel_pairs("gated", x, axis, gate_first, interleaved)
+    return activation(gates) * value_activation(values)
 
 
 @activation(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from flaxact._lazy import jax, jnp
+from flaxact._lazy import jax
 from flaxact.activations._define import activation as define
 from flaxact.activations._grad import keeps_input
 from flaxact.activations._spec import Activation, Bounds
-from flaxact.quadrature import crossings, gaussian_mean, gaussian_std, merged
+from flaxact.quadrature import gaussian_mean, gaussian_std
 
 INF = math.inf
 
@@ -209,42 +209,6 @@ def negated(x: jax.Array, activation: Activation) -> jax.Array:
 
 
 @define(
-    r"\min(\max(f(x), \mathrm{low}), \mathrm{high})",
-    source="",
-    range=lambda activation, low, high: (
-        min(max(activation.range[0], low), high),
-        max(min(activation.range[1], high), low),
-    ),
-    kinks=lambda activation, low, high: merged(
-        crossings(activation, low), crossings(activation, high), activation.kinks
-    ),
-    monotonic=_inner("monotonic"),
-    smoothness=0,
-    ordered=("low", "high"),
-)
-@keeps_input()
-def clipped(
-    x: jax.Array, activation: Activation, low: float = -1.0, high: float = 1.0
-) -> jax.Array:
-    """An activation whose output is cut at two limits; its slope is 0 beyond them.
-
-    Args:
-      x: the input.
-      activation: the activation.
-      low: the least output.
-      high: the largest.
-
-    Returns:
-      An ``Activation``.
-
-    >>> [float(y) for y in clipped("identity")(jnp.array([-3.0, 0.5, 2.0]))]
-    [-1.0, 0.5, 1.0]
-    """
-    y = activation(x)
-    return jnp.where(y <= low, low, jnp.where(y >= high, high, y))
-
-
-@define(
     r"f(x + n), \quad n \sim \mathcal{N}(0, \mathrm{std}^2)",
     source="",
     range=_inner("range"),
@@ -266,7 +230,7 @@ def noisy(
     Returns:
       An ``Activation``.
 
-    >>> [float(y) for y in noisy("relu")(jnp.array([-1.0, 2.0]))]
+    >>> [float(y) for y in noisy("relu")(jax.numpy.array([-1.0, 2.0]))]
     [0.0, 2.0]
     """
     if key is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tyro
@@ -21,9 +21,11 @@ def show_status(folder: tyro.conf.Positional[Path]) -> None:
     Args:
       folder: Where flaxact compare writes.
     """
+    from flaxact.studies.several import comparisons
     from flaxact.studies.status import status
 
-    print("\n".join(status(folder)))
+    for comparison in comparisons(folder):
+        print("\n".join(status(comparison)))
 
 
 def show_ranks(
@@ -35,10 +37,16 @@ def show_ranks(
     """Rank activations over several comparisons: Friedman's test and a critical-difference diagram.
 
     Args:
-      folders: Where flaxact compare has written, one model and data set each.
+      folders: Where flaxact compare has written. One that holds several comparisons counts as all of
+        them.
       reference: The activation whose wins and losses are counted; the first if not given.
       out: Folder of the page.
     """
+    rank(folders, reference, out)
+
+
+def rank(folders: Sequence[Path], reference: str | None, out: Path) -> None:
+    """Print the ranks of activations over comparisons, and write their page."""
     from flaxact.progress import print_table
     from flaxact.studies import tasks
 

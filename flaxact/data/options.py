@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flaxact import _grammar
+from flaxact import spec_text
 from flaxact.errors import InputError, unknown
 
 Limits = Mapping[str, tuple[float, float]]  # the least and the greatest value of an option
@@ -40,7 +40,7 @@ def bound(kind: str, text: str, catalogue: Mapping[str, E]) -> tuple[E, dict[str
       InputError: an unknown name or option, too many values, or a value of another type or out of
         range.
     """
-    call = _grammar.parse(text)
+    call = spec_text.parse(text)
     if call.name not in catalogue:
         raise unknown(kind, call.name, catalogue)
     entry = catalogue[call.name]
@@ -62,12 +62,7 @@ def _value(text: str, entry: Entry, name: str, values: dict[str, Any]) -> Any:
     value = values.get(name, parameter.default)
     if value is inspect.Parameter.empty:
         raise InputError(f"{text!r} has no {name}; {_usage(entry)}")
-    expected = TYPES[parameter.annotation]
-    if expected is float and type(value) is int:
-        value = float(value)
-    if type(value) is not expected:
-        kind = _grammar.type_names[expected]
-        raise InputError(f"{text!r}: {name} must be {kind}, not {value}")
+    value = spec_text.checked(f"{text!r}: {name} must be {{}}", value, TYPES[parameter.annotation])
     low, high = entry.limits.get(name, (-math.inf, math.inf))
     if not low <= value <= high:
         allowed = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
@@ -88,4 +83,4 @@ def written(name: str, options: Mapping[str, Any]) -> str:
     >>> written("crop", {"padding": 4})
     'crop(padding=4)'
     """
-    return str(_grammar.Call(name, (), tuple(options.items())))
+    return str(spec_text.Call(name, (), tuple(options.items())))

@@ -11,7 +11,7 @@ import optax
 from flax import nnx
 
 from flaxact._lazy import listing
-from flaxact._versions import check_nnx_capture
+from flaxact._packages import check_nnx_capture
 from flaxact.diagnostics.capture import Captured, Site, check_labels, derivative, together
 from flaxact.diagnostics.measures import Measure, applied, chosen
 from flaxact.diagnostics.probe import DEFAULT, Figures, batch

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flaxact import _figures
-from flaxact._figures import COLORS, INK, MARKERS, WIDTH, figure
+from flaxact import figures
 from flaxact.activations import Activation, get
 from flaxact.diagnostics.measures import label as measure_label
+from flaxact.figures import COLORS, INK, MARKERS, WIDTH, figure
 from flaxact.quadrature import evaluate
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _shading(values: np.ndarray) -> Any:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return Normalize(0, 1)
-    if _figures.is_wide(finite, 20) and finite.min() >= 0:
+    if figures.is_wide(finite, 20) and finite.min() >= 0:
         return LogNorm(finite[finite > 0].min(), finite.max())
     return Normalize(finite.min(), finite.max())
 
@@ -120,10 +120,10 @@ def predicted_and_measured(
 
 def _finish(figure: Figure, axes: Any, sites: Sequence[str], measure: str) -> None:
     """Axes and legend of a plot of a measure over sites."""
-    _figures.site_axis(axes, sites)
+    figures.site_axis(axes, sites)
     axes.set_ylabel(measure_label(measure))
-    _figures.log_where_wide(axes)
-    _figures.legend_below(figure, axes)
+    figures.log_where_wide(axes)
+    figures.legend_below(figure, axes)
 
 
 def over_depth(
@@ -140,7 +140,7 @@ def over_depth(
     for i, (name, by_site) in enumerate(curves.items()):
         ys = [by_site.get(site, {}).get(measure) for site in sites]
         plotted = [np.nan if y is None else y for y in ys]
-        axes.plot(range(len(sites)), plotted, label=name, **_figures.style(i), markersize=5)
+        axes.plot(range(len(sites)), plotted, label=name, **figures.style(i), markersize=5)
     _finish(fig, axes, sites, measure)
     return fig
 

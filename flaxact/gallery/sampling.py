@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flaxact._lazy import jax, jnp, np
-from flaxact._versions import enable_x64
+from flaxact._packages import enable_x64
 from flaxact.activations import Activation, bind
 from flaxact.gallery.grids import Axis, axes, bound, nodes
 from flaxact.gallery.svg import window

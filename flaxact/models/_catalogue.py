@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from flaxact import _grammar, _own_code
+from flaxact import _own_code, spec_text
 from flaxact.activations._describe import check_source
 from flaxact.errors import InputError, unknown
 
@@ -215,7 +215,7 @@ def families() -> tuple[str, ...]:
     return tuple(sorted({entry.family for entry in entries().values()}))
 
 
-def parse(text: str) -> _grammar.Call:
+def parse(text: str) -> spec_text.Call:
     """The name and arguments of a model's spec text. Does not import jax.
 
     Raises:
@@ -224,7 +224,7 @@ def parse(text: str) -> _grammar.Call:
     >>> str(parse("cuda_convnet(variant=18pct)"))
     'cuda_convnet(variant=18pct)'
     """
-    call = _grammar.parse(text)
+    call = spec_text.parse(text)
     if call.name not in entries():
         raise unknown("model", call.name, entries())
     if call.args:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from flaxact import _grammar
+from flaxact import spec_text
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError, hint, nearest, unknown
 from flaxact.models._catalogue import ModelEntry, Value, entry, parse
@@ -189,27 +188,12 @@ def _checked(
     kind = float if default is None else type(default)
     if value is None and (default is None or kind is str):
         return None if default is None else "none"
-    if kind is str and isinstance(value, _grammar.Call):
-        value = str(value)
-    if kind in (bool, int, float):
-        with contextlib.suppress(TypeError):  # of another kind, as which it is refused below
-            value = _grammar.as_kind(value, kind)
-    least = 0 if name == "dropout" else least
-    most = 2**63 if kind is int else math.inf
-    numeric = kind in (int, float)
-    good = type(value) is kind and (
-        not (numeric and isinstance(value, int | float)) or least <= value < most
-    )
-    if not good or (name == "dropout" and isinstance(value, float) and value >= 1):
-        above = " above 0" if least > 0 else ""
-        expected = {
-            str: "a name",
-            int: f"a whole number{above}",
-            bool: "True or False",
-            float: "a number from 0 to 1" if name == "dropout" else f"a number{above}",
-        }
-        expected_kind = expected.get(kind, kind)
-        raise InputError(
-            f"{model} needs {expected_kind} as {name}, not {_grammar.value_text(value)}"
-        )
+    value = str(value) if kind is str and isinstance(value, spec_text.Call) else value
+    above = " from 0 to 1" if name == "dropout" else " above 0" if least > 0 else ""
+    requirement = f"{model} needs {{}}{above if kind in (int, float) else ''} as {name}"
+    value = spec_text.checked(requirement, value, kind)
+    low, high = (0, 1) if name == "dropout" else (least, math.inf)
+    if kind in (int, float) and not low <= value < high:
+        expected = requirement.replace("{}", spec_text.TYPE_NAMES[kind])
+        raise InputError(f"{expected}, not {spec_text.value_text(value)}")
     return value

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flaxact._figures import COLORS, figure, percent
+from flaxact.figures import COLORS, figure, percent
 from flaxact.reproduction.claim import Table, format_interval
 from flaxact.reproduction.race import TunedCurves, epochs_ratio
 from flaxact.reproduction.tuning import TUNING_SEED, TriedRate, Tuned, parabola_optimum

@@ -97,7 +97,7 @@ def write_page(name: str, scale: str, out: Path) -> Path:
     Raises:
       InputError: there are no such results.
     """
-    from flaxact._figures import rendered
+    from flaxact.figures import rendered
     from flaxact.reproduction.page import paper_page
 
     paper = papers.load(name)

@@ -68,7 +68,7 @@ def write_summary(summary: ModuleType, out: Path) -> Path:
     Raises:
       InputError: it has no results.
     """
-    from flaxact._figures import rendered
+    from flaxact.figures import rendered
 
     stored = stored_runs(out)
     if not stored:
@@ -177,7 +177,7 @@ def _runs(stored: StoredReproductions, judged_runs: JudgedRuns) -> str:
 
 def forest_plot(ratios: Sequence[Ratio], judged_runs: JudgedRuns) -> Any:
     """A line per ratio with its interval, the published value as a diamond; None without intervals."""
-    from flaxact._figures import COLORS, INK, figure
+    from flaxact.figures import COLORS, INK, figure
 
     lines = []
     for ratio in ratios:

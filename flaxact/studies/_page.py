@@ -6,7 +6,7 @@ import importlib.resources
 import re
 from typing import Any
 
-from flaxact._figures import GRID, INK, PAPER
+from flaxact.figures import GRID, INK, PAPER
 
 
 def page(template: str, **values: Any) -> str:

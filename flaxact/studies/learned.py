@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flaxact import _figures
-from flaxact._figures import INK, PAPER, WIDTH
+from flaxact.figures import COLORS, INK, PAPER, WIDTH, figure, site_axis
 from flaxact.studies._records import Probe, Results, Run, Spread
 from flaxact.studies.summary import Row
 
@@ -119,8 +118,8 @@ def figures(row: Row) -> list[tuple[Figure, str]]:
 
 def _figure(parameter: str, found: Sequence[Learned]) -> Figure:
     nan = float("nan")
-    figure, axes = _figures.figure(WIDTH, 2.4 + 0.08 * max(len(one.site) for one in found))
-    color = _figures.COLORS[0]
+    picture, axes = figure(WIDTH, 2.4 + 0.08 * max(len(one.site) for one in found))
+    color = COLORS[0]
     for x, one in enumerate(found):
         ends = [nan if end is None else end for end in (one.lowest, one.highest)]
         axes.plot([x, x], ends, color=color, linewidth=2)
@@ -129,5 +128,5 @@ def _figure(parameter: str, found: Sequence[Learned]) -> Figure:
         axes.plot(values, "o", color=color, markerfacecolor=face, markersize=6)
     axes.axhline(0, color=INK, linewidth=0.6, linestyle=":")
     axes.set_ylabel(parameter)
-    _figures.site_axis(axes, [one.site for one in found])
-    return figure
+    site_axis(axes, [one.site for one in found])
+    return picture

@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flaxact import _figures
-from flaxact._figures import INK, PAPER, WIDTH, percent
+from flaxact import figures
 from flaxact._lazy import np
+from flaxact.figures import INK, PAPER, WIDTH, percent
 from flaxact.studies import contrasts, summary
 from flaxact.studies._records import Chosen, Results
 from flaxact.studies.summary import Row
@@ -36,7 +36,7 @@ def final_test_error(results: Results) -> Figure:
     """Test error after the last epoch: a dot a seed, the mean and its 95% interval."""
     rows = [row for row in summary.rows(results) if row.test_error is not None]
     rows.sort(key=lambda row: -row.test_error.mean)  # type: ignore[union-attr]
-    figure, axes = _figures.figure(WIDTH, 0.8 + 0.24 * max(3, len(rows)))
+    figure, axes = figures.figure(WIDTH, 0.8 + 0.24 * max(3, len(rows)))
     for y, row in enumerate(rows):
         color = _style(results, row.activation)["color"]
         last = [run.epochs[-1].test_error for run in row.runs if run.diverged_at is None]
@@ -62,7 +62,7 @@ def differences(results: Results) -> Figure:
     shown.sort(key=lambda c: -c.paired.difference.mean)  # type: ignore[union-attr]
     base = contrasts.reference(results)
     rows = {row.activation: contrasts.last_errors(row) for row in summary.rows(results)}
-    figure, axes = _figures.figure(WIDTH, 0.8 + 0.24 * max(3, len(shown)))
+    figure, axes = figures.figure(WIDTH, 0.8 + 0.24 * max(3, len(shown)))
     axes.axvline(0, color=INK, linewidth=1)
     for y, contrast in enumerate(shown):
         color = _style(results, contrast.activation)["color"]
@@ -88,7 +88,7 @@ def learning_rates(results: Results) -> Figure:
     Of a search the validation error after the last rung that a rate reached, with a line through those
     that reached the end. Else the training error in the last epoch, the mean over seeds.
     """
-    figure, axes = _figures.figure(WIDTH, HEIGHT + 0.4)
+    figure, axes = figures.figure(WIDTH, HEIGHT + 0.4)
     chosen = {row.activation: row.learning_rate for row in summary.rows(results)}
     for activation in results.study.activations if not results.tuned else ():
         points = []
@@ -115,8 +115,8 @@ def learning_rates(results: Results) -> Figure:
     axes.minorticks_off()
     axes.set_xlabel("learning rate")
     label = "validation error" if results.tuned else "training error, last epoch"
-    _figures.error_axis(axes, label)
-    _figures.legend_below(figure, axes)
+    figures.error_axis(axes, label)
+    figures.legend_below(figure, axes)
     return figure
 
 
@@ -146,17 +146,17 @@ def layers(results: Results) -> Figure:
     }  # fmt: skip
     sites = [layer["site"] for layer in summary.layer_rows(rows[0])] if rows else []
     names = 0.08 * max(map(len, sites), default=0)
-    figure, grid = _figures.figure(WIDTH, 3 * 1.8 + names, rows=3)
+    figure, grid = figures.figure(WIDTH, 3 * 1.8 + names, rows=3)
     for axes, (name, title) in zip(grid, panels.items(), strict=True):
         for row in rows:
             _layer_panel(axes, results, row, name)
         axes.set_title(title)
-    _figures.log_on_both_sides_where_wide(grid[0])
-    _figures.log_where_wide(grid[1], factor=5)
+    figures.log_on_both_sides_where_wide(grid[0])
+    figures.log_where_wide(grid[1], factor=5)
     grid[2].yaxis.set_major_formatter(percent())
     grid[2].set_ylim(-0.03, 1.03)
-    _figures.site_axis(grid[2], sites)
-    _figures.legend_below(figure, grid[2])
+    figures.site_axis(grid[2], sites)
+    figures.legend_below(figure, grid[2])
     return figure
 
 
@@ -218,7 +218,7 @@ def _layer_panel(axes: Axes, results: Results, row: Row, name: str) -> None:
 
 def _curves(results: Results, metric: str, label: str, target: float | None) -> Figure:
     rows = summary.rows(results)
-    figure, axes = _figures.figure(WIDTH, HEIGHT + (0.4 if len(rows) <= BANDS else 1.4))
+    figure, axes = figures.figure(WIDTH, HEIGHT + (0.4 if len(rows) <= BANDS else 1.4))
     for row in rows:
         style = _style(results, row.activation)
         points = summary.by_epoch(row, metric)
@@ -245,13 +245,13 @@ def _curves(results: Results, metric: str, label: str, target: float | None) -> 
     axes.set_xlim(-0.04 * results.study.epochs, 1.04 * results.study.epochs)
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _figures.error_axis(axes, label)
-    _figures.legend_below(figure, axes)
+    figures.error_axis(axes, label)
+    figures.legend_below(figure, axes)
     return figure
 
 
 def _style(results: Results, activation: str) -> dict[str, Any]:
-    return _figures.style(results.study.activations.index(activation))
+    return figures.style(results.study.activations.index(activation))
 
 
 def _label(results: Results, activation: str) -> str:

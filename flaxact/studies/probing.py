@@ -149,8 +149,8 @@ def write(
     Raises:
       InputError: nothing can be written there.
     """
-    from flaxact._figures import rendered
     from flaxact.diagnostics.measures import label
+    from flaxact.figures import rendered
 
     check_folder(folder)
     described = {"probing": asdict(probing), "dataset": data.name, "command": command}

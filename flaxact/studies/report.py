@@ -47,7 +47,7 @@ def write_report(folder: Path) -> Path:
     Raises:
       InputError: no results.json there, or not one of ours, or nothing can be written.
     """
-    from flaxact._figures import rendered
+    from flaxact.figures import rendered
     from flaxact.studies import plots
 
     began = time.perf_counter()
@@ -206,7 +206,7 @@ def _inner(results: Results, row: Row) -> list[tuple[Any, str]]:
 
 
 def _inlined(figures: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
-    from flaxact._figures import rendered
+    from flaxact.figures import rendered
 
     return [(inline(rendered(figure, "svg").decode()), caption) for figure, caption in figures]
 

@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flaxact import _figures
-from flaxact._figures import INK, WIDTH
+from flaxact import figures
+from flaxact.activations import get
 from flaxact.errors import InputError
+from flaxact.figures import INK, WIDTH
 from flaxact.statistics import critical_difference, friedman, mean_ranks, task_ranks, within
 from flaxact.stored.files import make_folder, write_whole
 from flaxact.stored.markdown import markdown_table
 from flaxact.studies import contrasts, summary
 from flaxact.studies._page import inline, page
 from flaxact.studies._records import Results, read_folder
+from flaxact.studies.several import comparisons
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,15 +63,19 @@ class Ranking:
 
 
 def read_tasks(folders: Sequence[Path]) -> list[Task]:
-    """The comparisons in folders.
+    """The comparisons in folders; a folder of several comparisons counts as all of them.
 
     Raises:
-      InputError: fewer than two folders, one twice, or one without results.
+      InputError: fewer than two comparisons, one twice, or a folder without results.
     """
-    if len(folders) < 2:
+    if not folders:
+        raise InputError("ranks need two folders of comparisons or more")
+    each = [folder for given in folders for folder in comparisons(given)]
+    if len(each) < 2:
+        read_folder(each[0])
         raise InputError("ranks need two folders of comparisons or more")
     tasks = []
-    for folder in folders:
+    for folder in each:
         results = read_folder(folder)
         name = f"{results.study.model} on {results.study.dataset}"
         if name in [task.name for task in tasks]:
@@ -90,7 +96,7 @@ def ranking(tasks: Sequence[Task], reference: str | None = None) -> Ranking:
         raise InputError(
             f"the comparisons have {len(common)} activations in common; ranks need two or more"
         )
-    base = reference or common[0]
+    base = str(get(reference)) if reference else common[0]
     if base not in common:
         raise InputError(f"the reference {base} is not in every comparison: {', '.join(common)}")
     errors = [[_error(of_task[name]) for name in common] for of_task in rows]
@@ -176,18 +182,16 @@ def diagram(result: Ranking) -> Figure:
     """The critical-difference diagram: mean ranks, and bars over those that are not told apart."""
     count = len(result.activations)
     bars = len(result.groups)
-    figure, axes = _figures.figure(WIDTH, 0.9 + 0.24 * count + 0.12 * bars)
+    figure, axes = figures.figure(WIDTH, 0.9 + 0.24 * count + 0.12 * bars)
     for y, (name, rank) in enumerate(zip(result.activations, result.ranks, strict=True)):
         axes.plot([rank, rank], [-1, y], color=INK, linewidth=0.6)
-        axes.plot(rank, y, "o", color=_figures.style(0)["color"], markersize=6)
+        axes.plot(rank, y, "o", color=figures.style(0)["color"], markersize=6)
         axes.annotate(name, (rank, y), (7, 0), textcoords="offset points", va="center", fontsize=9)
     places = dict(zip(result.activations, result.ranks, strict=True))
     for number, group in enumerate(result.groups):
         ends = [places[group[0]], places[group[-1]]]
         y = -1 - 0.5 * (number + 1)
-        axes.plot(
-            ends, [y, y], color=_figures.style(1)["color"], linewidth=4, solid_capstyle="butt"
-        )
+        axes.plot(ends, [y, y], color=figures.style(1)["color"], linewidth=4, solid_capstyle="butt")
     axes.set_xlim(0.8, count + 1.2)
     axes.set_ylim(count - 0.4, -1.6 - 0.5 * bars)  # the lowest rank on top
     axes.set_yticks([])
@@ -199,7 +203,7 @@ def diagram(result: Ranking) -> Figure:
 def write_ranking(result: Ranking, folder: Path) -> Path:
     """Write ranks.html, ranks.md and ranks.svg; the path of the page."""
     make_folder(folder)
-    svg = _figures.rendered(diagram(result), "svg")
+    svg = figures.rendered(diagram(result), "svg")
     write_whole(folder / "ranks.svg", svg)
     titles, rows = table(result)
     lines = ["# Activations over tasks", *sentences(result), markdown_table(titles, rows)]

@@ -13,12 +13,13 @@ import functools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from flaxact import _packages
 from flaxact.data import Dataset
 from flaxact.data.streamed import Streamed
 from flaxact.errors import InputError
@@ -29,6 +30,9 @@ from flaxact.training.placement import Division
 from flaxact.training.prepare import prepare
 from flaxact.training.recipe import Recipe
 from flaxact.training.state import State
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 IN_FLIGHT = 8  # steps that are dispatched before the first of them is waited for
 
@@ -66,6 +70,19 @@ class Epoch:
     def states(self) -> State:
         """The states, stacked over members. Read them before the next epoch reuses their memory."""
         return stacked(self.groups)
+
+    @_packages.explained()
+    def to_pandas(self) -> DataFrame:
+        """A data frame with a row per member; ``pandas.concat`` puts those of all epochs together.
+
+        Raises:
+          InputError: pandas is not installed.
+        """
+        import pandas as pd
+
+        which = pd.DataFrame([member.described() for member in self.members])
+        names = ("train_loss", "train_error", "test_loss", "test_error", "diverged_at")
+        return which.assign(epoch=self.number, **{name: getattr(self, name) for name in names})
 
     def __repr__(self) -> str:
         metrics = (f"{name}={_few(getattr(self, name))}" for name in ("train_error", "test_error"))

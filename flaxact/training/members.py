@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from flaxact._grammar import as_kind, value_text
 from flaxact.errors import InputError
+from flaxact.spec_text import checked
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,9 @@ class Member:
 
 def _number(name: str, value: Any) -> float:
     """A value as a Python float, which JSON can hold."""
-    try:
-        number = as_kind(value, float)
-    except TypeError:
-        number = math.nan
+    number = checked(f"{name} must be {{}}", value, float)
     if not math.isfinite(number):
-        raise InputError(f"{name} must be a number, not {value_text(value)}")
+        raise InputError(f"{name} must be a number, not {number}")
     return number
 
 

@@ -19,7 +19,7 @@ from jax.sharding import (
 )
 
 from flaxact._lazy import listing
-from flaxact._versions import allow_vmapped_convolutions_on_meshes
+from flaxact._packages import allow_vmapped_convolutions_on_meshes
 from flaxact.errors import InputError, unknown
 
 __dir__ = listing(__name__)

@@ -7,15 +7,14 @@ import json
 import math
 import tomllib
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any
 
-from flaxact._grammar import HUGE, parse, type_names, value_text
 from flaxact.data.augment import catalogue as augmentations
 from flaxact.data.options import bound
 from flaxact.data.preprocess import catalogue as preprocessings
 from flaxact.data.views import catalogue as views_of_images
 from flaxact.errors import InputError, unknown
+from flaxact.spec_text import checked, parse, value_text
 
 OPTIMIZERS = ("sgd", "nesterov", "cuda_convnet", "adam", "adamw", "lion")
 SCHEDULES = ("constant", "cosine", "steps", "plateau")
@@ -94,7 +93,7 @@ class Recipe:
         for name, (fits, allowed) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not fits(value):
-                raise InputError(f"{name} must be {allowed}, not {_in_message(value)}")
+                raise InputError(f"{name} must be {allowed}, not {value_text(value)}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
@@ -197,34 +196,17 @@ _SPECS = {  # the field: what an entry is called, and the entries by name
 }
 
 
-def _in_message(value: Any) -> str:
-    try:
-        return repr(value)
-    except ValueError:  # a whole number of thousands of digits
-        return value_text(value)
-
-
 def _typed(name: str, value: Any, declared: str) -> Any:
     """A field's value in its declared type; spec texts in their canonical form."""
     if declared.endswith(" | None"):
         return None if value is None else _typed(name, value, declared.removesuffix(" | None"))
     if declared.startswith("tuple"):
         if not isinstance(value, tuple | list):
-            raise InputError(f"{name} must be a list, not {_in_message(value)}")
+            raise InputError(f"{name} must be a list, not {value_text(value)}")
         kind = declared.removeprefix("tuple[").removesuffix(", ...]")
         return tuple(_typed(f"each of {name}", item, kind) for item in value)
-    if declared == "str" and isinstance(value, str):
-        is_spec = name.removeprefix("each of ") in _SPECS and (value or name != "views")
-        return str(parse(value)) if is_spec else value
-    if declared == "int" and isinstance(value, Integral) and not isinstance(value, bool):
-        whole = int(value)
-        if abs(whole) >= HUGE:
-            raise InputError(f"{name} must be a whole number of at most 64 bits, not a huge one")
-        return whole
-    if declared == "float" and isinstance(value, Real) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:  # a whole number beyond any float
-            return math.inf
-    allowed = {"str": "a text", "int": type_names[int], "float": type_names[float]}[declared]
-    raise InputError(f"{name} must be {allowed}, not {_in_message(value)}")
+    value = checked(
+        f"{name} must be {{}}", value, {"str": str, "int": int, "float": float}[declared]
+    )
+    is_spec = name.removeprefix("each of ") in _SPECS and (value or name != "views")
+    return str(parse(value)) if is_spec else value

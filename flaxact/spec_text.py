@@ -1,6 +1,7 @@
-"""The grammar of spec texts: names, numbers and parentheses; nothing is executed.
+"""Spec texts such as ``elu(alpha=0.5)``, and the check of a value in them.
 
-``elu(alpha=0.5)``, ``centered(leaky_relu(0.2), std=2)``, ``cuda_convnet(variant=18pct)``.
+A spec text has names, numbers and parentheses, as in ``centered(leaky_relu(0.2), std=2)`` or
+``cuda_convnet(variant=18pct)``. Nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _TOKEN = re.compile(
     r"|(?P<word>\w+)|(?P<mark>[(),=]))"
 )
 
-type_names = {bool: "True or False", int: "a whole number", float: "a number"}
+TYPE_NAMES = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
 
 
 @dataclass(frozen=True)
@@ -64,27 +65,36 @@ def as_float(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def as_kind(value: Any, kind: type) -> Any:
-    """A value as ``bool``, ``int`` or ``float``; an integer is accepted as a float.
+def checked(requirement: str, value: Any, kind: type) -> Any:
+    """A value as ``bool``, ``int``, ``float`` or ``str``; an integer is accepted as a float.
+
+    Args:
+      requirement: the beginning of the message, in which ``{}`` stands for the kind.
 
     Raises:
-      TypeError: it has another type, or is an integer of more than 64 bits.
+      InputError: the value has another type, or is an integer of more than 64 bits.
 
-    >>> as_kind(3, float)
+    >>> checked("elu needs {} as alpha", 3, float)
     3.0
+    >>> checked("elu needs {} as alpha", "3", float)
+    Traceback (most recent call last):
+    flaxact.errors.InputError: elu needs a number as alpha, not '3'
     """
-    value = plain(value)
-    if kind is float and type(value) is int:
-        value = as_float(value)
-    if type(value) is not kind or (kind is int and abs(value) >= HUGE):
-        raise TypeError
-    return value
+    number = plain(value)
+    if kind is float and type(number) is int:
+        number = as_float(number)
+    if type(number) is not kind or (kind is int and abs(number) >= HUGE):
+        expected = requirement.replace("{}", TYPE_NAMES[kind])
+        raise InputError(f"{expected}, not {value_text(value)}")
+    return number
 
 
 def value_text(value: Any) -> str:
-    """A value as text in a message; also an integer with more digits than Python prints."""
+    """A value as text in a message; of an array, or a huge number, what fits."""
     if type(value) is int and abs(value) >= HUGE:
         return "a huge number"
+    if hasattr(value, "dtype"):
+        return f"{type(value).__name__} {value!r:.40}"
     try:
         return repr(value) if isinstance(value, str) else str(value)
     except ValueError:

@@ -1,0 +1,177 @@
+"""The options of the commands that compare activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from flaxact.cli.train import begin, read_recipe
+from flaxact.cli.watching import rank
+from flaxact.errors import InputError
+
+if TYPE_CHECKING:
+    from flaxact.data import Dataset
+    from flaxact.studies.study import Study
+
+DEFAULTS = {"epochs": 6, "batch_size": 32, "momentum": 0.9, "schedule": "constant"}
+RATES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A study with its data, and where it is stored."""
+
+    study: Study
+    data: Dataset
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.study.model} on {self.study.dataset}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, and where.
+
+    Attributes:
+      activations: Names or spec texts, such as relu "elu(alpha=0.5)" "centered(relu)".
+      model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)". With several models or
+        data sets, each pair is compared in a folder of its own, and activations are ranked over them.
+      dataset: mnist5k, or the name of a TFDS image classification set; one or several.
+      seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
+      reference: The activation that the others are compared with; the first if not given.
+      until_decided: Add seeds, up to so many in all, until every other activation is told apart from the
+        reference by a sequential test.
+      recipe: TOML file of the training recipe; omitted fields take their defaults.
+      option: Fields of the recipe, as "optimizer='adam'" "precision='bfloat16'" "augment=['flip']"; they
+        override the file's.
+      epochs: Passes over the training images; 6 where the recipe does not say.
+      batch_size: Images a step; 32 where the recipe does not say.
+      learning_rate: One, or several from which each activation gets its own best; where the recipe says
+        none 0.001 0.002 0.004 0.008 0.016 0.032.
+      search: How the best of several rates is found. halving: successive halving on a seed and on
+        validation images that are not evaluated; then the seeds are trained at the best rate only, and
+        rates beyond an edge are tried where the best is there. grid: every seed at every rate, judged by
+        training error.
+      momentum: Of SGD; 0.9 where the recipe does not say.
+      schedule: Of the learning rate: constant, cosine, plateau or steps, which divides by 10 after 80%
+        and again after 90%; constant where the recipe does not say.
+      target_error: Training error, as a fraction, for "epochs to".
+      image_size: Height and width in pixels to which images are resized.
+      keep_params: Keep each run's trained variables; flaxact.studies.load_trained reads them.
+      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
+      out: Folder of the results. It holds comparisons with the same options; what it has is not trained
+        again.
+      on_finish: A shell command that is run at the end; its environment has FLAXACT_OUTCOME, which is
+        done, stopped or failed, and FLAXACT_FOLDER.
+    """
+
+    activations: tyro.conf.Positional[tuple[str, ...]]
+    model: tuple[str, ...] = ("cuda_convnet(width=0.25)",)
+    dataset: tuple[str, ...] = ("mnist5k",)
+    seeds: int = 5
+    reference: str | None = None
+    until_decided: int | None = None
+    recipe: Path | None = None
+    option: tuple[str, ...] = ()
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: tuple[float, ...] = ()
+    search: Literal["halving", "grid"] = "halving"
+    momentum: float | None = None
+    schedule: str | None = None
+    target_error: float = 0.1
+    image_size: int | None = None
+    keep_params: bool = False
+    data_dir: Path | None = None
+    out: Path = Path("flaxact-results")
+    on_finish: str | None = None
+
+    def studies(self) -> list[Study]:
+        """What it says, checked: a study for each model and data set.
+
+        Raises:
+          InputError: an unknown name or field, a value out of its range, or a field that is given both
+            by an option of its own and by ``--option``.
+        """
+        from flaxact.studies.search import halving
+        from flaxact.studies.study import Study
+        from flaxact.training.recipe import Recipe, fields_in
+
+        options = fields_in("\n".join(self.option))
+        flags = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name) is not None}
+        given = {*flags, *(["learning_rate"] if self.learning_rate else [])}
+        for name in options:
+            if name in given:
+                flag = f"--{name.replace('_', '-')}"
+                raise InputError(f"{name} is given by {flag} and by --option: give it once")
+        fields = DEFAULTS | fields_in(read_recipe(self.recipe)) | options | flags
+        rate = fields.pop("learning_rate", None)
+        recipe = Recipe(**fields)
+        rates = self.learning_rate or (RATES if rate is None else (rate,))
+        by_halving = self.search == "halving" and len(rates) > 1
+        return [
+            Study(
+                activations=self.activations,
+                model=model,
+                dataset=dataset,
+                seeds=tuple(range(self.seeds)),
+                learning_rates=rates,
+                search=halving(sorted(rates), recipe.epochs) if by_halving else None,
+                recipe=recipe,
+                target_error=self.target_error,
+                image_size=self.image_size,
+                keep_params=self.keep_params,
+                reference=self.reference,
+                until_decided=self.until_decided,
+            )
+            for model in _named("model", self.model)
+            for dataset in _named("data set", self.dataset)
+        ]
+
+    def loaded(self) -> list[Loaded]:
+        """Every comparison with its data, checked."""
+        from flaxact import data as datasets
+        from flaxact.progress import console
+        from flaxact.studies.several import task_folders
+        from flaxact.studies.study import check_folder
+
+        studies = self.studies()
+        for name in self.dataset:
+            datasets.check(name, data_dir=self.data_dir)
+        folders = task_folders(studies, self.out)
+        check_folder(self.out)
+        begin(None, None, None)
+        loaded = {}
+        for name in self.dataset:
+            with console.status(f"loading {name}"):
+                loaded[name] = datasets.load(
+                    name, data_dir=self.data_dir, image_size=self.image_size
+                )
+        from flaxact.studies import check
+
+        tasks = [
+            Loaded(study, loaded[study.dataset], folder)
+            for study, folder in zip(studies, folders, strict=True)
+        ]
+        for task in tasks:
+            check(task.study, task.data)
+        return tasks
+
+    def rank(self, tasks: Sequence[Loaded]) -> None:
+        """Write the page of ranks over several comparisons, if there are several."""
+        if len(tasks) > 1 and len(self.activations) > 1:
+            rank([task.folder for task in tasks], self.reference, self.out)
+
+
+def _named(kind: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise InputError(f"no {kind} given: name one or more, or leave the option out")
+    return names
+
+
+Options = Annotated[Comparison, tyro.conf.arg(name="")]
