@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Make = TypeVar("Make", bound=Callable[..., "linen.Module"])
 Fact = TypeVar("Fact")
-Value = bool | int | float | str  # of a model's argument
+Argument = bool | int | float | str  # of a model's argument
 LITERALS = ("SOURCE", "INPUT", "FAMILY", "PRESETS", "CHOICES")
 own: dict[str, ModelEntry] = {}  # filled by @register
 
@@ -54,8 +54,8 @@ class ModelEntry:
     source: str
     input_shape: tuple[int, int, int]
     family: str
-    preset: Mapping[str, Value] = field(default_factory=dict)
-    choices: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    preset: Mapping[str, Argument] = field(default_factory=dict)
+    choices: Mapping[str, tuple[Argument, ...]] = field(default_factory=dict)
 
     def loaded(self) -> Callable[..., linen.Module]:
         """The function, or the module's class, that gives the model."""
@@ -87,7 +87,7 @@ def _zoo() -> dict[str, ModelEntry]:
 
 
 def _entry(
-    file: str, name: str, preset: Mapping[str, Value], facts: Mapping[str, Any]
+    file: str, name: str, preset: Mapping[str, Argument], facts: Mapping[str, Any]
 ) -> ModelEntry:
     def of_it(fact: Fact | dict[str, Fact]) -> Fact:
         return cast("Fact", fact.get(name, fact["*"]) if isinstance(fact, dict) else fact)
@@ -119,7 +119,7 @@ def register(
     input_shape: tuple[int, int, int],
     source: str = "",
     family: str = "own",
-    choices: Mapping[str, tuple[Value, ...]] | None = None,
+    choices: Mapping[str, tuple[Argument, ...]] | None = None,
 ) -> Callable[[Make], Make]:
     """Make your own model available to ``create_model``, ``list_models`` and the command line.
 

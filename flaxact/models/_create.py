@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from flaxact import spec_text
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError, hint, nearest, unknown
-from flaxact.models._catalogue import ModelEntry, Value, entry, parse
-from flaxact.models._choices import CHOICES
+from flaxact.models._arguments import CHOICES
+from flaxact.models._catalogue import Argument, ModelEntry, entry, parse
 
 if TYPE_CHECKING:
     import jax
@@ -31,7 +31,7 @@ def create_model(
     num_classes: int | None = None,
     api: Literal["linen"] = "linen",
     rngs: nnx.Rngs | None = None,
-    **arguments: Value | None,
+    **arguments: Argument | None,
 ) -> linen.Module: ...
 
 
@@ -43,7 +43,7 @@ def create_model(
     num_classes: int | None = None,
     api: Literal["nnx"],
     rngs: nnx.Rngs | None = None,
-    **arguments: Value | None,
+    **arguments: Argument | None,
 ) -> nnx.bridge.ToNNX: ...
 
 
@@ -54,7 +54,7 @@ def create_model(
     num_classes: int | None = None,
     api: Literal["linen", "nnx"] = "linen",
     rngs: nnx.Rngs | None = None,
-    **arguments: Value | None,
+    **arguments: Argument | None,
 ) -> linen.Module | nnx.bridge.ToNNX:
     """Create a model of the zoo with an activation at every site.
 
@@ -97,21 +97,21 @@ def create_model(
     return nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0) if rngs is None else rngs)
 
 
-def choices(model: ModelEntry) -> dict[str, tuple[Value, ...]]:
+def choices(model: ModelEntry) -> dict[str, tuple[Argument, ...]]:
     """The allowed values of a model's arguments, for the arguments that have a fixed list."""
     of_the_zoo = model.file or hasattr(model.make, "activate")
     return (CHOICES if of_the_zoo else {}) | dict(model.choices)
 
 
 def chosen_arguments(
-    text: str, arguments: Mapping[str, Value | None] | None = None
-) -> dict[str, Value | None]:
+    text: str, arguments: Mapping[str, Argument | None] | None = None
+) -> dict[str, Argument | None]:
     """The checked arguments of a model, from a spec text and further arguments."""
     call = parse(text)
     catalogued = entry(text)
     allowed = catalogued.arguments()
     listed = choices(catalogued)
-    values: dict[str, Value | None] = dict(catalogued.preset)
+    values: dict[str, Argument | None] = dict(catalogued.preset)
     for name, value in (dict(call.kwargs) | dict(arguments or {})).items():
         if name not in allowed:
             raise InputError(
@@ -174,7 +174,7 @@ def _check_patterns(
 
 
 def _not_a_choice(
-    model: str, name: str, value: Value | None, allowed: Sequence[Value]
+    model: str, name: str, value: Argument | None, allowed: Sequence[Argument]
 ) -> InputError:
     if all(isinstance(v, str) for v in allowed):
         return unknown(f"{name} of {model}", str(value), map(str, allowed))
@@ -182,8 +182,8 @@ def _not_a_choice(
 
 
 def _checked(
-    model: str, name: str, value: Any, default: Value | None, least: float = 1e-9
-) -> Value | None:
+    model: str, name: str, value: Any, default: Argument | None, least: float = 1e-9
+) -> Argument | None:
     """An argument's value, checked to be of the type of its default."""
     kind = float if default is None else type(default)
     if value is None and (default is None or kind is str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
@@ -16,33 +16,19 @@ from flaxact import initializers
 from flaxact.activations import Activation
 from flaxact.errors import InputError
 from flaxact.layers import Act, Conv, Dense, LocalConv, MeanOnlyBatchNorm
-from flaxact.layers._cpu_convolution import Padding
 from flaxact.layers.conv_dense import Weights
-from flaxact.models._choices import KernelInit, Matched, Norm, NormPlace
+from flaxact.models._arguments import (
+    Affine,
+    ConvShape,
+    KernelInit,
+    LayerOptions,
+    Matched,
+    Norm,
+    NormPlace,
+)
 from flaxact.models._sites import Sites
 
 LSUV_IMAGES = 256  # a model made with kernel_init="lsuv" measures on the first few it is given
-
-
-class ConvShape(TypedDict, total=False):
-    """What ``Conv`` takes besides the size of its window."""
-
-    stride: int
-    padding: Padding
-    groups: int
-
-
-class LayerOptions(TypedDict):
-    kernel_init: Initializer
-    use_bias: bool
-    bias_init: Initializer
-    weights: Weights
-
-
-class Affine(TypedDict):
-    name: str
-    use_scale: bool
-    use_bias: bool
 
 
 class ZooModel(nn.Module):

@@ -8,7 +8,8 @@ import jax
 from flax import linen as nn
 
 from flaxact.layers import cross_map_response_norm, max_pool
-from flaxact.models._zoo import ConvShape, ZooModel
+from flaxact.models._arguments import ConvShape
+from flaxact.models._zoo import ZooModel
 
 SOURCE = "krizhevsky2012alexnet"
 INPUT = (227, 227, 3)

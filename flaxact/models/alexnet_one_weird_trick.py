@@ -9,7 +9,8 @@ from flax import linen as nn
 
 from flaxact.errors import InputError
 from flaxact.layers import adaptive_avg_pool, cross_map_response_norm, max_pool
-from flaxact.models._zoo import ConvShape, ZooModel
+from flaxact.models._arguments import ConvShape
+from flaxact.models._zoo import ZooModel
 
 SOURCE = "krizhevsky2014weird"
 INPUT = (224, 224, 3)

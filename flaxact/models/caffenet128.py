@@ -8,8 +8,7 @@ import jax
 from flax import linen as nn
 
 from flaxact.layers import max_pool
-from flaxact.models._choices import KernelInit
-from flaxact.models._zoo import ConvShape
+from flaxact.models._arguments import ConvShape, KernelInit
 from flaxact.models.alexnet import InGroups
 
 SOURCE = "mishkin2016systematic"

@@ -7,7 +7,7 @@ from flax import linen as nn
 
 from flaxact.initializers import orthogonal
 from flaxact.layers import max_pool
-from flaxact.models._choices import KernelInit
+from flaxact.models._arguments import KernelInit
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "mishkin2016lsuv"

@@ -6,7 +6,7 @@ import jax
 from flax import linen as nn
 
 from flaxact.layers import Act, Dense
-from flaxact.models._choices import Norm
+from flaxact.models._arguments import Norm
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "tolstikhin2021mixer"

@@ -13,7 +13,8 @@ from jax.nn.initializers import Initializer
 from flaxact.activations import Activation
 from flaxact.errors import InputError
 from flaxact.layers import max_pool
-from flaxact.models._zoo import LayerOptions, ZooModel
+from flaxact.models._arguments import LayerOptions
+from flaxact.models._zoo import ZooModel
 from flaxact.theory import gaussian_moments
 
 SOURCE = "brock2021characterizing"

@@ -9,7 +9,7 @@ from flax import linen as nn
 from flaxact import initializers
 from flaxact.errors import InputError
 from flaxact.layers import max_pool
-from flaxact.models._choices import Norm
+from flaxact.models._arguments import Norm
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "he2016resnet"

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from flaxact.errors import InputError
 from flaxact.layers import max_pool
-from flaxact.models._choices import Norm
+from flaxact.models._arguments import Norm
 from flaxact.models._parts import class_maps, within
 from flaxact.models._zoo import ZooModel
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxact.layers import Act
-from flaxact.models._choices import Norm
+from flaxact.models._arguments import Norm
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "touvron2021deit"
