@@ -14,6 +14,7 @@ from trainings import SMALL
 import flaxact as fa
 from flaxact import cli, doctor, models, studies
 from flaxact.cli import compare as comparing
+from flaxact.cli import comparison
 from flaxact.cli import reproduce as reproducing
 from flaxact.cli import train as commands
 from flaxact.errors import LONGEST, InputError
@@ -78,9 +79,10 @@ def nothing_long(tmp_path, monkeypatch):
     Path("folder").mkdir()
     Path("file").write_text("x")
     Path("recipe.toml").write_text("epochs = 2\n")
-    for module in (commands, comparing, reproducing):
+    for module in (commands, comparison, reproducing):
         monkeypatch.setattr(module, "begin", lambda *_, **__: None)
     monkeypatch.setattr(comparing, "report", lambda *_, **__: None)
+    monkeypatch.setattr(comparison, "rank", lambda *_, **__: None)
     monkeypatch.setattr(fa.training, "run", lambda *_, **__: iter(()))
     monkeypatch.setattr(studies, "run_held", lambda *_, **__: iter(()))
     monkeypatch.setattr(studies, "check", lambda *_, **__: None)

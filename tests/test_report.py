@@ -9,6 +9,7 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import flaxact as fa
@@ -249,6 +250,12 @@ def test_csv_has_a_row_a_run(report):
     for row, run_ in zip(rows, found["runs"], strict=True):
         assert row["activation"] == run_["config"]["activation"]
         assert float(row["test_error"]) == run_["epochs"][-1]["test_error"]
+
+
+def test_csv_has_a_row_an_epoch_as_the_data_frame(report):
+    frame = studies.read_results(report).to_pandas()
+    written_frame = pd.read_csv(report / "epochs.csv")
+    pd.testing.assert_frame_equal(written_frame, frame, check_dtype=False)
 
 
 def test_data_frames_are_tidy(report):

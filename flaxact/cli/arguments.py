@@ -18,15 +18,15 @@ from flaxact import _own_code
 from flaxact.cli.catalogue import cite, describe, gallery, list_models, list_names
 from flaxact.cli.compare import compare, launch
 from flaxact.cli.probe import probe
+from flaxact.cli.reading import diff, show_ranks, show_report, show_status
 from flaxact.cli.reproduce import reproduce
-from flaxact.cli.train import report, train
-from flaxact.cli.watching import show_ranks, show_status
+from flaxact.cli.train import train
 from flaxact.doctor import doctor
 from flaxact.errors import InputError, unknown
 
 COMMANDS = {
-    "compare": compare, "launch": launch, "train": train, "probe": probe, "report": report,
-    "status": show_status, "ranks": show_ranks,
+    "compare": compare, "launch": launch, "train": train, "probe": probe,
+    "report": show_report, "diff": diff, "ranks": show_ranks, "status": show_status,
     "list": list_names, "describe": describe, "cite": cite, "gallery": gallery,
     "models": list_models, "reproduce": reproduce, "doctor": doctor,
 }  # fmt: skip

@@ -9,7 +9,8 @@ import tyro
 
 from flaxact import interrupts
 from flaxact.cli.comparison import Loaded, Options
-from flaxact.cli.train import command, report
+from flaxact.cli.reading import report
+from flaxact.cli.train import command
 from flaxact.cli.watching import notified
 from flaxact.errors import InputError
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from flaxact.cli.reading import rank
 from flaxact.cli.train import begin, read_recipe
-from flaxact.cli.watching import rank
 from flaxact.errors import InputError
 
 if TYPE_CHECKING:

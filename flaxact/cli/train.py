@@ -1,4 +1,4 @@
-"""The commands that train, and that make a report again: arguments to a call, and what is shown."""
+"""The command that trains: arguments to a call, and what is shown."""
 
 from __future__ import annotations
 
@@ -176,33 +176,6 @@ def _data(
     train = stream("train", recipe.batch_size)
     test = stream("test", EVALUATION_BATCH)
     return Streamed(dataset, train, test)
-
-
-def report(folder: tyro.conf.Positional[Path], *, watch: bool = False, port: int = 8765) -> None:
-    """Make tables, plots and report.html again from results.json.
-
-    Args:
-      folder: Where flaxact compare writes or has written.
-      watch: Serve it on this machine as a page that reloads, until Ctrl-C; also while it trains.
-      port: Of that page.
-    """
-    if watch:
-        from flaxact.cli.watching import watch_report
-
-        watch_report(folder, port)
-        return
-    from flaxact.progress import print_table
-    from flaxact.studies._records import read_folder
-    from flaxact.studies.report import difference_table, table, write_report
-
-    path = write_report(folder)
-    results = read_folder(folder)
-    print_table(*table(results))
-    heading, titles, rows = difference_table(results)
-    if rows:
-        print(heading)
-        print_table(titles, rows)
-    print(f"The report: {path}")
 
 
 def command() -> str:

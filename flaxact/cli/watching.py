@@ -1,60 +1,16 @@
-"""The commands that show how far a comparison is, and what is run at its end."""
+"""A report that is served while it trains, and what is run at the end of a comparison."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-
-import tyro
 
 from flaxact.errors import InputError
 
 SECONDS = 15  # between reloads of a watched report
-
-
-def show_status(folder: tyro.conf.Positional[Path]) -> None:
-    """Say how far a comparison is: runs done, what trains now, and which process works there.
-
-    Args:
-      folder: Where flaxact compare writes.
-    """
-    from flaxact.studies.several import comparisons
-    from flaxact.studies.status import status
-
-    for comparison in comparisons(folder):
-        print("\n".join(status(comparison)))
-
-
-def show_ranks(
-    folders: tyro.conf.Positional[tuple[Path, ...]],
-    *,
-    reference: str | None = None,
-    out: Path = Path("flaxact-ranks"),
-) -> None:
-    """Rank activations over several comparisons: Friedman's test and a critical-difference diagram.
-
-    Args:
-      folders: Where flaxact compare has written. One that holds several comparisons counts as all of
-        them.
-      reference: The activation whose wins and losses are counted; the first if not given.
-      out: Folder of the page.
-    """
-    rank(folders, reference, out)
-
-
-def rank(folders: Sequence[Path], reference: str | None, out: Path) -> None:
-    """Print the ranks of activations over comparisons, and write their page."""
-    from flaxact.progress import print_table
-    from flaxact.studies import tasks
-
-    result = tasks.ranking(tasks.read_tasks(folders), reference)
-    path = tasks.write_ranking(result, out)
-    print("\n".join(tasks.sentences(result)))
-    print_table(*tasks.table(result))
-    print(f"The ranks: {path}")
 
 
 @contextlib.contextmanager

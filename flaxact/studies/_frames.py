@@ -1,4 +1,4 @@
-"""A study's results as data frames in tidy form. pandas is optional."""
+"""A study's results in tidy form: rows, and data frames of them. pandas is optional."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from flaxact.studies._records import Results, Run
 
 
+def epoch_rows(results: Results) -> list[dict[str, Any]]:
+    """One row per run and epoch."""
+    return [{**key, **row} for run, key in _keyed(results) for row in _epochs(run)]
+
+
 def by_epoch(results: Results) -> DataFrame:
     """One row per run and epoch."""
-    return _frame([{**key, **row} for run, key in _keyed(results) for row in _epochs(run)])
+    return _frame(epoch_rows(results))
 
 
 def by_site(results: Results) -> DataFrame:

@@ -192,7 +192,11 @@ def read_folder(folder: Path) -> Results:
     try:
         return read_results(folder / "results.json")
     except FileNotFoundError:
-        raise InputError(f"no results.json in {str(folder)!r}: flaxact compare writes it") from None
+        within = sorted(str(path.parent) for path in folder.glob("*/results.json"))
+        advice = "flaxact compare writes it"
+        if within:
+            advice = f"name one of its comparisons: {', '.join(within)}"
+        raise InputError(f"no results.json in {str(folder)!r}: {advice}") from None
 
 
 def decode_run(value: Any, path: Path, config: dict[str, Any]) -> Run:

@@ -82,7 +82,9 @@ def decided(results: Results) -> bool:
 def _family(
     rows: Mapping[str, Row], pairs: Sequence[tuple[str, str]], *, is_sequential: bool
 ) -> list[Contrast]:
-    tests = [_test(rows[one], rows[other], is_sequential) for one, other in pairs]
+    tests = [
+        paired_test(rows[one], rows[other], is_sequential=is_sequential) for one, other in pairs
+    ]
     adjusted = holm([math.nan if test is None else test.p_value for test in tests])
     return [
         Contrast(
@@ -96,8 +98,11 @@ def _family(
     ]
 
 
-def _test(one: Row, other: Row, is_sequential: bool) -> Paired | None:
-    values = [last_errors(row) for row in (one, other)]
+def paired_test(
+    one: Row, other: Row, metric: str = METRIC, *, is_sequential: bool = False
+) -> Paired | None:
+    """An error of one row less that of another, by seed; None where fewer than two seeds have both."""
+    values = [last_errors(row, metric) for row in (one, other)]
     seeds = sorted(values[0].keys() & values[1].keys())
     if len(seeds) < FEWEST:
         return None
@@ -108,11 +113,11 @@ def _test(one: Row, other: Row, is_sequential: bool) -> Paired | None:
     return replace(paired, difference=paired.difference.clipped(-1, 1))
 
 
-def last_errors(row: Row) -> dict[int, float]:
-    """By seed the test error after the last epoch, of the runs that did not diverge."""
+def last_errors(row: Row, metric: str = METRIC) -> dict[int, float]:
+    """By seed an error after the last epoch, of the runs that did not diverge."""
     errors = {}
     for run in row.runs:
-        value = getattr(run.epochs[-1], METRIC)
+        value = getattr(run.epochs[-1], metric)
         if run.diverged_at is None and value is not None:
             errors[run.config["seed"]] = value
     return errors
@@ -159,7 +164,7 @@ def cells(contrast: Contrast) -> list[str]:
     return [
         contrast.activation,
         points(paired.difference),
-        _p_value(contrast.adjusted),
+        p_text(contrast.adjusted),
         "–" if math.isnan(paired.effect) else f"{paired.effect:+.2f}",
         "{:.0%} [{:.0%}, {:.0%}]".format(*ends(paired.improvement)),
         _apart(contrast),
@@ -179,7 +184,8 @@ def points(difference: Interval) -> str:
     return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def _p_value(p: float) -> str:
+def p_text(p: float) -> str:
+    """A p-value as text."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 

@@ -11,9 +11,10 @@ from flaxact import data as datasets
 from flaxact.data import Dataset
 from flaxact.progress import Bar, rich_table
 from flaxact.studies import report
-from flaxact.studies._records import Results, read_folder
+from flaxact.studies._records import Results
 from flaxact.studies.runs import check, run
 from flaxact.studies.study import Study, check_folder
+from flaxact.studies.together import read_together
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,13 +52,15 @@ def compare(
     return read_results(folder)
 
 
-def read_results(folder: Path | str) -> Results:
-    """The results that ``flaxact compare`` or ``run`` has stored in a folder.
+def read_results(folder: Path | str, *more: Path | str) -> Results:
+    """The results that ``flaxact compare`` or ``run`` has stored in a folder, or in several as one.
+
+    Several may differ in activations, seeds, target error and versions; nothing else.
 
     Raises:
-      InputError: there are none, or they are damaged.
+      InputError: there are none, they are damaged, or those of several folders are not comparable.
     """
-    return read_folder(Path(folder))
+    return read_together([Path(folder), *map(Path, more)])
 
 
 def table(results: Results) -> Table:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import math
 import statistics
 import time
@@ -12,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flaxact.statistics import Interval, first_crossing
+from flaxact.statistics import Interval
 from flaxact.stored.files import make_folder, remove_partial, write_whole
 from flaxact.stored.markdown import markdown_table
-from flaxact.studies import contrasts, learned, summary
+from flaxact.studies import _csv, contrasts, learned, summary
 from flaxact.studies._page import inline, page
 from flaxact.studies._provenance import provenance
 from flaxact.studies._records import Results, read_folder
@@ -38,8 +36,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_report(folder: Path) -> Path:
-    """Write report.html, results.csv, results.md and the plots beside a folder's results.json.
+def write_report(folder: Path, results: Results | None = None) -> Path:
+    """Write report.html, results.csv, epochs.csv, results.md and the plots.
+
+    Args:
+      folder: where they are written.
+      results: what they show; None for those of the folder's results.json.
 
     Returns:
       The path of report.html: one file that loads nothing else.
@@ -50,8 +52,8 @@ def write_report(folder: Path) -> Path:
     from flaxact.figures import rendered
     from flaxact.studies import plots
 
-    began = time.perf_counter()
-    results = read_folder(folder)
+    began = time.perf_counter() if results is None else None
+    results = read_folder(folder) if results is None else results
     figures = {
         name: ({kind: rendered(figure, kind) for kind in ("svg", "png")}, caption)
         for name, (figure, caption) in plots.all_plots(results).items()
@@ -77,16 +79,17 @@ def difference_table(results: Results) -> tuple[str, list[str], list[list[str]]]
     return _differences_heading(results), columns, rows
 
 
-def _write(folder: Path, results: Results, figures: dict[str, Any], began: float) -> None:
+def _write(folder: Path, results: Results, figures: dict[str, Any], began: float | None) -> None:
     make_folder(folder / "plots")
     for name, (images, _) in figures.items():
         for kind, image in images.items():
             write_whole(folder / "plots" / f"{name}.{kind}", image)
-    write_whole(folder / "results.csv", _csv(results).encode())
+    write_whole(folder / "results.csv", _csv.by_run(results).encode())
+    write_whole(folder / "epochs.csv", _csv.by_epoch(results).encode())
     write_whole(folder / "results.md", _markdown(results).encode())
     pictures = {n: (i["svg"].decode(), caption) for n, (i, caption) in figures.items()}
     html = _html(results, pictures)
-    if results.times:
+    if results.times and began is not None:
         times = {**results.times, REPORT: report_time(folder, time.perf_counter() - began)}
         html = html.replace(in_words(results.times), in_words(times))
     write_whole(folder / "report.html", html.encode())
@@ -129,29 +132,6 @@ def _epochs_to(results: Results, row: Row) -> str:
     if len(reached) < seeds:
         text += f", {len(reached)} of {seeds} seeds"
     return text
-
-
-def _csv(results: Results) -> str:
-    """A line a run."""
-    file = io.StringIO()
-    metrics = ("train_error", "train_loss", "test_error", "test_loss")
-    config = list(results.runs[0].config) if results.runs else []
-    derived = ("epochs_to_target", "seconds_an_epoch", "compile_seconds", "diverged_at")
-    of_learned = learned.columns(results)
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["id", *config, *metrics, *derived, *(name for name, _ in of_learned)])
-    for run in results.runs:
-        last = run.epochs[-1]
-        crossing = first_crossing(summary.curve(run, "train_error"), results.study.target_error)
-        seconds = statistics.median(summary.curve(run, "seconds"))  # type: ignore[type-var]
-        values = [
-            run.id,
-            *(run.config.get(c) for c in config),
-            *(getattr(last, m) for m in metrics),
-        ]
-        values += [crossing, seconds, run.compile_seconds, run.diverged_at]
-        writer.writerow([*values, *(value(run) for _, value in of_learned)])
-    return file.getvalue()
 
 
 def _markdown(results: Results) -> str:

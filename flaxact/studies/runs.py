@@ -31,7 +31,7 @@ from flaxact.studies.tuning import resolved, tune
 from flaxact.training import Member
 
 LOOK = 2  # seeds that are added between looks at the sequential test
-REPORTS = ("report.html", "results.csv", "results.md", "plots")  # beside results.json
+REPORTS = ("report.html", "results.csv", "epochs.csv", "results.md", "plots")  # beside results.json
 _log = logging.getLogger("flaxact")
 
 

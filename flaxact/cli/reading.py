@@ -1,0 +1,144 @@
+"""The commands that read what comparisons have stored: arguments to a call, and what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from flaxact.errors import InputError
+
+
+def show_report(
+    folders: tyro.conf.Positional[tuple[Path, ...]],
+    *,
+    out: Path = Path("flaxact-report"),
+    watch: bool = False,
+    port: int = 8765,
+) -> None:
+    """Make tables, plots and report.html again from results.json; of several folders together.
+
+    Args:
+      folders: Where flaxact compare writes or has written. Several with the same settings become one
+        report. One that holds several comparisons gets a report of each, and their ranks.
+      out: Folder of the report of several.
+      watch: Serve it on this machine as a page that reloads, until Ctrl-C; also while it trains.
+      port: Of that page.
+    """
+    from flaxact.studies.several import comparisons
+
+    first, *more = folders or [None]
+    if first is None:
+        raise InputError("no folder given: name one where flaxact compare has written")
+    if watch and more:
+        raise InputError(f"--watch shows one folder, not {len(folders)}")
+    if watch:
+        from flaxact.cli.watching import watch_report
+
+        watch_report(first, port)
+        return
+    if more:
+        _report_together(folders, out)
+        return
+    within = comparisons(first)
+    for folder in within:
+        report(folder)
+    if len(within) > 1:
+        rank(within, None, first)
+
+
+def report(folder: Path) -> None:
+    """Write the report of a comparison, and print its tables."""
+    from flaxact.studies._records import read_folder
+    from flaxact.studies.report import write_report
+
+    path = write_report(folder)
+    _print_tables(read_folder(folder))
+    print(f"The report: {path}")
+
+
+def _report_together(folders: Sequence[Path], out: Path) -> None:
+    from flaxact.studies.report import write_report
+    from flaxact.studies.together import read_together
+
+    results = read_together(folders)
+    path = write_report(out, results)
+    _print_tables(results)
+    print(f"The report: {path}")
+
+
+def _print_tables(results: Any) -> None:
+    from flaxact.progress import print_table
+    from flaxact.studies.report import difference_table, table
+
+    print_table(*table(results))
+    heading, titles, rows = difference_table(results)
+    if rows:
+        print(heading)
+        print_table(titles, rows)
+
+
+def diff(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path]) -> None:
+    """Say in what two comparisons differ: settings, versions, and results with intervals.
+
+    Args:
+      first: Where flaxact compare has written.
+      second: Likewise.
+    """
+    from flaxact.progress import print_table
+    from flaxact.studies import diff as difference
+    from flaxact.studies._records import read_folder
+
+    one = read_folder(first)
+    other = read_folder(second)
+    print("\n".join(difference.sentences(one, other)))
+    titles, rows = difference.table(one, other)
+    if not rows:
+        print("No activation has runs in both.")
+        return
+    print_table(titles, rows)
+    print(difference.MEANING)
+
+
+def show_status(folder: tyro.conf.Positional[Path]) -> None:
+    """Say how far a comparison is: runs done, what trains now, and which process works there.
+
+    Args:
+      folder: Where flaxact compare writes.
+    """
+    from flaxact.studies.several import comparisons
+    from flaxact.studies.status import status
+
+    for comparison in comparisons(folder):
+        print("\n".join(status(comparison)))
+
+
+def show_ranks(
+    folders: tyro.conf.Positional[tuple[Path, ...]],
+    *,
+    reference: str | None = None,
+    out: Path = Path("flaxact-ranks"),
+) -> None:
+    """Rank activations over several comparisons: Friedman's test and a critical-difference diagram.
+
+    Args:
+      folders: Where flaxact compare has written. One that holds several comparisons counts as all of
+        them.
+      reference: The activation whose wins and losses are counted; the first if not given.
+      out: Folder of the page.
+    """
+    rank(folders, reference, out)
+
+
+def rank(folders: Sequence[Path], reference: str | None, out: Path) -> None:
+    """Print the ranks of activations over comparisons, and write their page."""
+    from flaxact.progress import print_table
+    from flaxact.studies import tasks
+
+    result = tasks.ranking(tasks.read_tasks(folders), reference)
+    path = tasks.write_ranking(result, out)
+    print("\n".join(tasks.sentences(result)))
+    print_table(*tasks.table(result))
+    print(f"The ranks: {path}")
