@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ Norm = Literal["none", "batch", "layer", "group", "weight", "weight_mean_only_ba
 NormPlace = Literal["before", "after"]
 KernelInit = Literal["paper", "he", "xavier", "lecun", "orthogonal", "lsuv", "variance_preserving"]
 Matched = Literal["width", "parameters"]
+Channels = Sequence[float]  # a number for each
 
 CHOICES = {
     "norm": get_args(Norm),

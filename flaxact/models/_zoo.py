@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Unpack
 
@@ -16,16 +15,7 @@ from flaxact import initializers
 from flaxact.activations import Activation
 from flaxact.errors import InputError
 from flaxact.layers import Act, Conv, Dense, LocalConv, MeanOnlyBatchNorm
-from flaxact.layers.conv_dense import Weights
-from flaxact.models._arguments import (
-    Affine,
-    ConvShape,
-    KernelInit,
-    LayerOptions,
-    Matched,
-    Norm,
-    NormPlace,
-)
+from flaxact.models import _arguments as args
 from flaxact.models._sites import Sites
 
 LSUV_IMAGES = 256  # a model made with kernel_init="lsuv" measures on the first few it is given
@@ -52,12 +42,12 @@ class ZooModel(nn.Module):
 
     act: Activation | Sites
     num_classes: int = 10
-    norm: Norm = "none"
-    norm_place: NormPlace = "before"
+    norm: args.Norm = "none"
+    norm_place: args.NormPlace = "before"
     norm_affine: bool = True
-    kernel_init: KernelInit = "paper"
+    kernel_init: args.KernelInit = "paper"
     dropout: float | None = None
-    matched: Matched = "width"
+    matched: args.Matched = "width"
     width: float = 1.0
 
     @property
@@ -83,7 +73,7 @@ class ZooModel(nn.Module):
         site: str = "",
         init: Initializer | None = None,
         bias: float | Initializer | None = 0.0,
-        **shape: Unpack[ConvShape],
+        **shape: Unpack[args.ConvShape],
     ) -> jax.Array:
         """A convolution with a window of size × size.
 
@@ -160,7 +150,7 @@ class ZooModel(nn.Module):
 
     def normalize(self, x: jax.Array, name: str, *, train: bool) -> jax.Array:
         """Apply the normalization that ``norm`` names to ``x`` (batch, ..., channels)."""
-        affine = Affine(name=name, use_scale=self.norm_affine, use_bias=self.norm_affine)
+        affine = args.Affine(name=name, use_scale=self.norm_affine, use_bias=self.norm_affine)
         if self.norm == "batch":
             return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, **affine)(x)
         if self.norm == "layer":
@@ -236,9 +226,7 @@ class ZooModel(nn.Module):
         std = self.variable("inputs", "std", lambda: x.std(axis=(0, 1, 2)) + 1e-3).value
         return self._first((x - mean) / std[None, None, None])
 
-    def normalize_with(
-        self, x: jax.Array, mean: Sequence[float], std: Sequence[float]
-    ) -> jax.Array:
+    def normalize_with(self, x: jax.Array, mean: args.Channels, std: args.Channels) -> jax.Array:
         """Subtract a published mean and divide by a published standard deviation, per channel.
 
         Gray images are repeated to the number of channels.
@@ -274,13 +262,12 @@ class ZooModel(nn.Module):
 
     def _options(
         self, site: str, init: Initializer | None, bias: float | Initializer | None
-    ) -> LayerOptions:
-        weights: Weights = "normalized" if self.norm.startswith("weight") else "plain"
+    ) -> args.LayerOptions:
         return {
             "kernel_init": self._initializer(site, init),
             "use_bias": bias is not None,
             "bias_init": bias if callable(bias) else nn.initializers.constant(bias or 0.0),
-            "weights": weights,
+            "weights": "normalized" if self.norm.startswith("weight") else "plain",
         }
 
     def _initializer(self, site: str, published: Initializer | None) -> Initializer:
