@@ -82,15 +82,39 @@ def dyrelu(x, p):
     return np.max(lines, axis=0)
 
 
+def clamped(limit, alpha=1.0, shift=0.0, after=False):
+    """The form of Step 3.7 if ``after``, else that of gpt-oss and of DeepSeek V4."""
+
+    def f(x):
+        value, gate = x[: len(x) // 2], x[len(x) // 2 :]
+        before = np.inf if after else limit
+        gate = np.minimum(gate, before) * sigmoid(alpha * np.minimum(gate, before))
+        return np.minimum(gate, limit) * (np.clip(value, -limit, limit) + shift)
+
+    return f
+
+
+def softcapped(c, d):
+    return lambda x: (
+        gated(lambda g: c * np.tanh(g / c) * sigmoid(g))(x)
+        / x[: len(x) // 2]
+        * (d * np.tanh(x[: len(x) // 2] / d))
+    )
+
+
 SELU = (1.6732632423543772, 1.0507009873554805)
 # Each as a function of one vector, by the definition.
 REFERENCE = {
     "bilinear": gated(lambda b: b),
+    "clamped_swiglu": clamped(7, 1.702, 1),
+    "clamped_swiglu(10, alpha=1, value_shift=0)": clamped(10),
+    "clamped_swiglu(0.5, alpha=1, value_shift=0, clamp_after=True)": clamped(0.5, after=True),
     "concatenated_elu": lambda x: np.concatenate([elu(x), elu(-x)]),
     "concatenated_elu(alpha=0.5)": lambda x: np.concatenate(
         [np.where(v > 0, v, 0.5 * np.expm1(np.minimum(v, 0))) for v in (x, -x)]
     ),
     "crelu": lambda x: np.concatenate([relu(x), relu(-x)]),
+    "drelu_glu": lambda x: relu(x[: len(x) // 2]) * relu(x[len(x) // 2 :]),
     "dual_relu": lambda x: relu(x[: len(x) // 2]) - relu(x[len(x) // 2 :]),
     "dyrelu": dyrelu,
     "entmax15": thresholded(2),
@@ -108,8 +132,11 @@ REFERENCE = {
     "polynorm": polynorm,
     "reglu": gated(relu),
     "seglu": gated(lambda b: SELU[1] * np.where(b > 0, b, SELU[0] * elu(b))),
+    "softcapped_swiglu": softcapped(4, 25),
+    "softcapped_swiglu(1.0, 0.5)": softcapped(1, 0.5),
     "softmax": lambda x: np.exp(x) / np.exp(x).sum(),
     "sparsemax": thresholded(1),
+    "squared_reglu": gated(lambda b: relu(b) ** 2),
     "squash": squash,
     "swiglu": gated(lambda b: b * sigmoid(b)),
 }
@@ -211,7 +238,8 @@ def test_dtype_is_kept_and_half_precision_rounds_once(spec):
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_stated_width_and_range_are_those_of_the_output(spec):
     activation = fa.get(spec)
-    x = np.concatenate([10 * inputs((200, WIDTH)), 500 * np.eye(WIDTH), -500 * np.eye(WIDTH)])
+    far = [500 * np.eye(WIDTH), -500 * np.eye(WIDTH), 500 * np.sign(inputs((50, WIDTH)))]
+    x = np.concatenate([10 * inputs((200, WIDTH)), *far])
     y = np.asarray(jit(applied(spec))(x.astype(np.float32)))
     assert y.shape == (len(x), activation.width(WIDTH))
     low, high = activation.range

@@ -70,6 +70,31 @@ def test_the_named_units_are_instances_of_it(name, gate):
     np.testing.assert_array_equal(jit(fa.gated(gate))(x), jit(fa.get(name))(x))
 
 
+@pytest.mark.parametrize(("gate_first", "interleaved", "axis"), LAYOUTS)
+@pytest.mark.parametrize("text", ["clamped_swiglu(0.5)", "softcapped_swiglu(1.0, 0.5)"])
+def test_bounded_gates_take_every_layout(text, gate_first, interleaved, axis):
+    plain = fa.get(text)
+    layout = {"axis": axis, "gate_first": gate_first, "interleaved": interleaved}
+    x = jnp.asarray(X, jnp.float32)
+    gates, values = pair(x, axis, gate_first, interleaved)
+    wanted = plain(jnp.concatenate([values, gates], axis), axis=axis)
+    np.testing.assert_allclose(fa.bind(plain, **layout)(x), wanted, rtol=1e-6)
+    np.testing.assert_allclose(plain(gates, value=values), wanted, rtol=1e-6)
+
+
+def test_beyond_a_clamp_nothing_flows_and_at_it_all_does():
+    """As in PyTorch, in whose models it ships."""
+    torch = pytest.importorskip("torch")
+    gates = np.array([-9.0, 0.5, 7.0, 7.5, 0.5, 0.5, 0.5], np.float32)
+    values = np.array([0.5, 0.5, 0.5, 0.5, 7.0, -7.0, 8.0], np.float32)
+    found = jax.grad(lambda g, v: fa.clamped_swiglu(g, value=v).sum(), (0, 1))(gates, values)
+    g, v = (torch.tensor(array, requires_grad=True) for array in (gates, values))
+    clamped = g.clamp(max=7.0)
+    ((v.clamp(-7.0, 7.0) + 1) * clamped * torch.sigmoid(1.702 * clamped)).sum().backward()
+    for ours, theirs in zip(found, (g.grad, v.grad), strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("text", ["gated(silu)", "gated(relu, tanh)", "gated(squared(tanh))"])
 def test_derivatives_of_both_orders_with_one_array_and_with_two(text):
     activation = fa.get(text)

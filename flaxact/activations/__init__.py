@@ -18,6 +18,7 @@ from flaxact.errors import hint, nearest
 
 if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
     from flaxact.activations.approximators import *  # noqa: F403
+    from flaxact.activations.bounded_gates import *  # noqa: F403
     from flaxact.activations.combinations import *  # noqa: F403
     from flaxact.activations.concatenated import *  # noqa: F403
     from flaxact.activations.dynamic import *  # noqa: F403

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copyreg
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from flaxact import spec_text
+from flaxact._lazy import jax
 from flaxact.activations._check import check_domain, checked_number
-from flaxact.activations._spec import Activation, Spec, catalogue, takes_activation
+from flaxact.activations._spec import Activation, Hyperparameter, Spec, catalogue, takes_activation
 from flaxact.errors import InputError, hint, nearest, unknown
 from flaxact.spec_text import value_text
 
 
-def get(activation: str | Activation | Callable[..., Any]) -> Activation:
+def get(activation: str | Activation | Callable[..., jax.Array]) -> Activation:
     """The activation that a name, a spec text, a function of flaxact or an ``Activation`` denotes.
 
     Raises:
@@ -41,7 +42,7 @@ def get(activation: str | Activation | Callable[..., Any]) -> Activation:
 
 
 def bind(
-    activation: str | Activation | Callable[..., Any], /, **hyperparameters: Any
+    activation: str | Activation | Callable[..., jax.Array], /, **hyperparameters: object
 ) -> Activation:
     """The activation with these hyperparameters replaced.
 
@@ -59,14 +60,14 @@ def _from_call(call: spec_text.Call) -> Activation:
     if call.name not in catalogue:
         raise unknown("activation", call.name, catalogue)
 
-    def value(v: spec_text.Value) -> Any:
+    def value(v: spec_text.Value) -> Hyperparameter:
         return _from_call(v) if isinstance(v, spec_text.Call) else v
 
     kwargs = {k: value(v) for k, v in call.kwargs}
     return bind_values(catalogue[call.name], tuple(map(value, call.args)), kwargs)
 
 
-def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activation:
+def bind_values(spec: Spec, args: Sequence[object], kwargs: Mapping[str, object]) -> Activation:
     allowed = list(spec.hyperparameters)
     for key in kwargs:
         if key not in allowed:
@@ -97,13 +98,13 @@ def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     return Activation(spec, tuple(changed))
 
 
-def _checked_value(spec: Spec, parameter: inspect.Parameter, value: Any) -> Any:
+def _checked_value(spec: Spec, parameter: inspect.Parameter, value: object) -> Hyperparameter:
     if takes_activation(parameter):
         if isinstance(spec_text.plain(value), bool | int | float):
             raise InputError(
                 f"{spec.name} needs an activation as {parameter.name}, not {value_text(value)}"
             )
-        return _checked_inner(spec, get(value))
+        return _checked_inner(spec, get(cast("Activation", value)))  # get refuses other types
     return checked_number(spec, parameter, value)
 
 

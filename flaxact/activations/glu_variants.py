@@ -14,14 +14,14 @@ from flaxact.activations._grad import keeps_input
 from flaxact.activations._spec import Activation, Bounds
 from flaxact.activations.exponential import selu
 from flaxact.activations.gelu_variants import gelu
-from flaxact.activations.rectified import relu
+from flaxact.activations.rectified import relu, squared_relu
 from flaxact.activations.swish_variants import silu
 from flaxact.activations.unbounded import identity
 
 INF = math.inf
 
 
-def _half(width: int, **_: Any) -> int:
+def _half(width: int, **_: object) -> int:
     return width // 2
 
 
@@ -44,10 +44,18 @@ def _gated(name: str, x: jax.Array, axis: int, gate: Callable[[jax.Array], jax.A
     return value * gate(gated)
 
 
-def channel_pairs(
-    name: str, x: jax.Array, axis: int, gate_first: bool, interleaved: bool
+def gate_and_value(
+    x: jax.Array,
+    value: jax.Array | None,
+    *,
+    name: str,
+    axis: int,
+    gate_first: bool,
+    interleaved: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    """The gate and the value that an axis holds: its two halves, or its even and odd channels."""
+    """Two arrays as they are; or what an axis holds: two halves, or even and odd channels."""
+    if value is not None:
+        return x, value.astype(x.dtype)
     if interleaved:
         check_divisible(name, x, axis, 2)
         first, second = (jax.lax.slice_in_dim(x, i, None, 2, axis) for i in (0, 1))
@@ -101,9 +109,8 @@ def gated(
     >>> gated("relu")(jnp.array([1.0, -3.0]), value=jnp.array([2.0, 4.0]))
     Array([2., 0.], dtype=float32)
     """
-    if value is not None:
-        return activation(x) * value_activation(value.astype(x.dtype))
-    gates, values = channel_pairs("gated", x, axis, gate_first, interleaved)
+    layout = {"axis": axis, "gate_first": gate_first, "interleaved": interleaved}
+    gates, values = gate_and_value(x, value, name="gated", **layout)
     return activation(gates) * value_activation(values)
 
 
@@ -141,6 +148,47 @@ def bilinear(x: jax.Array, axis: int = -1) -> jax.Array:
     Array([6.], dtype=float32)
     """
     return _gated("bilinear", x, axis, lambda gate: gate)
+
+
+@activation(
+    r"a\,\max(b, 0)^2, \quad (a, b) = x",
+    **gate_facts("huggingface2026transformers"),
+    aliases=("relu2_glu",),
+    note="As in BitNet b1.58, whose gate is the first half.",
+)
+@keeps_input()
+def squared_reglu(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Gated by the square of ReLU.
+
+    Args:
+      x: the input, whose width along the axis is even.
+      axis: where it is cut in two.
+
+    >>> import jax.numpy as jnp
+    >>> squared_reglu(jnp.array([2.0, 3.0]))
+    Array([18.], dtype=float32)
+    """
+    return _gated("squared_reglu", x, axis, squared_relu)
+
+
+@activation(
+    r"\max(a, 0)\,\max(b, 0), \quad (a, b) = x",
+    **{**gate_facts("song2024turbosparse"), "range": (0.0, INF)},
+    note="The source writes dReLU. Others of that name: `displaced_relu` and `dual_relu`.",
+)
+@keeps_input()
+def drelu_glu(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Product of the ReLUs of the two halves of the channels: nine in ten outputs are zero once trained.
+
+    Args:
+      x: the input, whose width along the axis is even.
+      axis: where it is cut in two.
+
+    >>> import jax.numpy as jnp
+    >>> drelu_glu(jnp.array([2.0, -2.0, 3.0, 3.0]))
+    Array([6., 0.], dtype=float32)
+    """
+    return relu(_gated("drelu_glu", x, axis, relu))
 
 
 @activation(r"a\,\mathrm{relu}(b), \quad (a, b) = x", **gate_facts("shazeer2020glu"))
