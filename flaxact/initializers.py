@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.typing import VariableDict
 from jax.nn.initializers import Initializer
+from jax.typing import ArrayLike
 
 from flaxact._lazy import listing
 from flaxact.activations import Activation, get
@@ -100,7 +102,7 @@ def lecun(mode: Mode = "fan_in", distribution: Distribution = "normal") -> Initi
 
 
 def variance_preserving(
-    activation: str | Activation | Callable[..., Any],
+    activation: str | Activation | Callable[..., jax.Array],
     mode: Mode = "fan_in",
     distribution: Distribution = "normal",
     *,
@@ -165,14 +167,14 @@ def orthogonal(gain: float = 1.0) -> Initializer:
 
 def lsuv(
     module: nn.Module,
-    variables: Any,
-    batch: Any,
+    variables: VariableDict,
+    batch: ArrayLike,
     *,
     tolerance: float = 0.02,
     iterations: int = 20,
     key: jax.Array | None = None,
     **call_kwargs: Any,
-) -> Any:
+) -> VariableDict:
     """Layer-sequential unit variance: scale kernels until each layer's outputs have variance 1.
 
     Mishkin & Matas 2016, "All you need is a good init", algorithm 1: orthonormal kernels; then,
@@ -231,7 +233,9 @@ def _fresh(kernel: jax.Array, key: jax.Array, width: int) -> jax.Array:
     return orthogonal()(key, (kernel.size // width, width), kernel.dtype).reshape(kernel.shape)
 
 
-def _scaled(scale: float, mode: Any, distribution: Any, centered: bool = False) -> Initializer:
+def _scaled(
+    scale: float, mode: Mode, distribution: Distribution, centered: bool = False
+) -> Initializer:
     for kind, argument, allowed in (
         ("mode", mode, Mode),
         ("distribution", distribution, Distribution),
@@ -242,7 +246,7 @@ def _scaled(scale: float, mode: Any, distribution: Any, centered: bool = False) 
 
 
 @functools.cache
-def _scaling(scale: float, mode: Any, distribution: Any, centered: bool) -> Initializer:
+def _scaling(scale: float, mode: Mode, distribution: Distribution, centered: bool) -> Initializer:
     init = jax.nn.initializers.variance_scaling(scale, mode, distribution)
 
     def init_scaled(key, shape, dtype=None, out_sharding=None):
@@ -272,7 +276,7 @@ def _orthogonal(gain: float) -> Initializer:
     return init_rounded
 
 
-def _inputs(shape: Any) -> int:
+def _inputs(shape: Sequence[int]) -> int:
     if len(shape) < 2 or 0 in shape:
         raise InputError(f"a kernel has a shape (*window, inputs, outputs), not {tuple(shape)}")
     return math.prod(shape[:-1])

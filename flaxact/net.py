@@ -7,12 +7,13 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen, nnx
-from flax.core import FrozenDict
+from flax.core import DenyList, FrozenDict
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from flaxact._lazy import listing
@@ -20,7 +21,11 @@ from flaxact.layers import HYPERPARAMETERS
 
 __dir__ = listing(__name__)
 
+# The variables of a net: nested dictionaries of arrays, of any depth.
 Variables = dict[str, Any]
+Images = jax.Array | np.ndarray
+Result = TypeVar("Result")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,11 @@ class Net:
     to 255; ``key`` is for dropout; the returned variables include what a training pass updates.
     """
 
-    init: Callable[[jax.Array, Any], Variables]
+    init: Callable[[jax.Array, Images], Variables]
     apply: Callable[..., tuple[jax.Array, Variables]]
 
 
-def arguments(module: linen.Module, images: Any, train: bool) -> tuple[tuple, dict[str, Any]]:
+def arguments(module: linen.Module, images: Images, train: bool) -> tuple[tuple, dict[str, Any]]:
     """The arguments of a module's call: images, and ``train`` if the module takes it.
 
     ``train`` is passed by position if it is the second argument, because ``nn.remat`` identifies
@@ -53,7 +58,7 @@ def arguments(module: linen.Module, images: Any, train: bool) -> tuple[tuple, di
 
 
 def apply_module(
-    module: linen.Module, variables: Any, images: Any, *, train: bool, **options: Any
+    module: linen.Module, variables: Variables, images: Images, *, train: bool, **options: Any
 ) -> Any:
     """``module.apply``, with ``train`` for modules that take it."""
     args, flag = arguments(module, images, train)
@@ -70,7 +75,7 @@ def hashable(module: linen.Module) -> linen.Module:
     return fixed if _has_hash(fixed) else module
 
 
-def _has_hash(value: Any) -> bool:
+def _has_hash(value: object) -> bool:
     try:
         hash(value)
     except TypeError:
@@ -109,20 +114,26 @@ class ByIdentity:
         return id(self.module)
 
 
-def cached_by_module(maxsize: int = 128) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def cached_by_module(
+    maxsize: int = 128,
+) -> Callable[
+    [Callable[Concatenate[linen.Module, P], Result]], Callable[Concatenate[linen.Module, P], Result]
+]:
     """Cache a function of a module and hashable values, by the value of the module.
 
     Equal modules share results, such as compiled programs. A module that is not hashable is cached
     by identity.
     """
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(
+        function: Callable[Concatenate[linen.Module, P], Result],
+    ) -> Callable[Concatenate[linen.Module, P], Result]:
         @functools.lru_cache(maxsize)
-        def cached(key: Any, *args: Any, **options: Any) -> Any:
+        def cached(key: linen.Module | ByIdentity, *args: P.args, **options: P.kwargs) -> Result:
             return function(key.module if isinstance(key, ByIdentity) else key, *args, **options)
 
         @functools.wraps(function)
-        def by_module(module: linen.Module, *args: Any, **options: Any) -> Any:
+        def by_module(module: linen.Module, *args: P.args, **options: P.kwargs) -> Result:
             module = hashable(module)
             return cached(module if _has_hash(module) else ByIdentity(module), *args, **options)
 
@@ -147,11 +158,11 @@ def from_linen(module: linen.Module, hyperparameters: tuple[str, ...] = ()) -> N
       the collection "intermediates".
     """
 
-    def init(key: jax.Array, images: Any) -> Variables:
+    def init(key: jax.Array, images: Images) -> Variables:
         args, flag = arguments(module, images, False)
         # Intermediates are asked for only where they tell the sites.
-        mutable: dict[str, Any] = {"mutable": True} if hyperparameters else {}
-        variables = module.init(key, *args, **flag, **mutable)
+        mutable = True if hyperparameters else DenyList("intermediates")
+        variables = module.init(key, *args, mutable=mutable, **flag)
         sown = variables.get("intermediates", {})
         variables = {k: v for k, v in variables.items() if k != "intermediates"}
         if hyperparameters:
@@ -196,7 +207,7 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
     # An abstract module tells the structure; it is made anew with each key.
     structure = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param, ...)[0]
 
-    def init(key: jax.Array, images: Any) -> Variables:
+    def init(key: jax.Array, images: Images) -> Variables:
         _, params, rest = nnx.split(make(nnx.Rngs(key)), nnx.Param, ...)
         return {"params": params, "rest": rest}
 

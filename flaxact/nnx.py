@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import jax
 from flax import nnx
@@ -16,6 +16,9 @@ __dir__ = listing(__name__)
 
 class ActivationParam(nnx.Param):
     """A learned activation parameter. Exclude it from weight decay: ``nnx.Not(ActivationParam)``."""
+
+
+Learned = TypeVar("Learned")  # a tree of parameters
 
 
 class Act(nnx.Module):
@@ -70,7 +73,7 @@ class Act(nnx.Module):
         return y
 
 
-def values(learned: dict[str, Any]) -> dict[str, Any]:
+def values(learned: Learned) -> Learned:
     """The learned parameters of an ``Act``, as arrays."""
     is_param = lambda leaf: isinstance(leaf, ActivationParam)  # noqa: E731
     return jax.tree.map(lambda leaf: leaf[...], learned, is_leaf=is_param)

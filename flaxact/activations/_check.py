@@ -7,17 +7,17 @@ import inspect
 import math
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
+from typing import TypeGuard, cast
 
 from flaxact._lazy import jax, jnp, np
-from flaxact.activations._spec import OPTIONS, Activation, Spec, takes_activation, takes_axes
+from flaxact.activations._spec import OPTIONS, Activation, Axes, Spec, takes_activation, takes_axes
 from flaxact.errors import InputError
 from flaxact.spec_text import as_float, checked, plain, value_text
 
 
-def check_domain(spec: Spec, arguments: Mapping[str, Any]) -> None:
+def check_domain(spec: Spec, arguments: Mapping[str, object]) -> None:
     """Raise if a number is out of its domain. Arrays, which may be traced, are not checked."""
-    numbers: dict[str, Any] = {k: v for k, v in arguments.items() if isinstance(v, Real)}
+    numbers = {k: v for k, v in arguments.items() if isinstance(v, int | float)}
     for name in spec.positive:
         if name in numbers and not numbers[name] > 0:
             raise InputError(f"{spec.name} needs {name} > 0, not {numbers[name]}")
@@ -34,12 +34,12 @@ def check_domain(spec: Spec, arguments: Mapping[str, Any]) -> None:
             raise InputError(f"{spec.name} needs {names}, not {low} and {high}")
 
 
-def checked_number(spec: Spec, parameter: inspect.Parameter, value: Any) -> bool | int | float:
+def checked_number(spec: Spec, parameter: inspect.Parameter, value: object) -> bool | int | float:
     """A number in the type of the hyperparameter's default."""
     return checked(f"{spec.name} needs {{}} as {parameter.name}", value, type(parameter.default))
 
 
-def real_input(spec: Spec, x: Any) -> jax.Array:
+def real_input(spec: Spec, x: object) -> jax.Array:
     """The input as an array of floating dtype, or of integers for activations that keep them.
 
     Numbers, NumPy arrays and module variables (``nnx.Param``) become arrays; integers and booleans
@@ -59,7 +59,7 @@ def real_input(spec: Spec, x: Any) -> jax.Array:
     raise InputError(f"{spec.name} takes an array of real numbers, not of {x.dtype}")
 
 
-def _as_array(spec: Spec, x: Any) -> jax.Array:
+def _as_array(spec: Spec, x: object) -> jax.Array:
     try:
         if isinstance(x, bool | int) and not spec.keeps_integers:
             x = float(x)
@@ -70,7 +70,7 @@ def _as_array(spec: Spec, x: Any) -> jax.Array:
     raise InputError(f"{spec.name} takes an array of real numbers, not {_short_text(x)}")
 
 
-def unwrapped(value: Any) -> Any:
+def unwrapped(value: object) -> object:
     """The value of a module's variable; anything else unchanged."""
     if isinstance(value, jax.Array):
         return value
@@ -78,10 +78,10 @@ def unwrapped(value: Any) -> Any:
     return hook() if hook else value
 
 
-def check_axis(spec: Spec, arguments: Mapping[str, Any], x: Any) -> None:
+def check_axis(spec: Spec, arguments: Mapping[str, object], x: jax.Array) -> None:
     """Raise if the input lacks the axis over which the activation works."""
     ndim = jnp.ndim(x)
-    axis = arguments.get("axis", -1)
+    axis = cast("Axes", arguments.get("axis", -1))
     if axis is None or not spec.coupled:
         return
     axes = axis if isinstance(axis, tuple) else (axis,)
@@ -92,7 +92,7 @@ def check_axis(spec: Spec, arguments: Mapping[str, Any], x: Any) -> None:
             )
 
 
-def checked_value(spec: Spec, name: str, value: Any, x: Any) -> Any:
+def checked_value(spec: Spec, name: str, value: object, x: jax.Array) -> object:
     """An argument of a call, with numbers in the type of their default.
 
     Raises:
@@ -124,13 +124,13 @@ def checked_value(spec: Spec, name: str, value: Any, x: Any) -> Any:
     return value
 
 
-def aligned(spec: Spec, arguments: Mapping[str, Any], x: jax.Array) -> dict[str, Any]:
+def aligned(spec: Spec, arguments: Mapping[str, object], x: jax.Array) -> dict[str, object]:
     """The arguments, with arrays expanded to the input's number of axes, so that no rank is promoted."""
     expanded = dict(arguments)
     for name, value in list(arguments.items())[1:]:
-        shape = jnp.shape(value) if isinstance(value, jax.Array | np.ndarray) else ()
-        if not shape or name == "key":
+        if not isinstance(value, jax.Array | np.ndarray) or not value.shape or name == "key":
             continue
+        shape = value.shape
         if name not in spec.learned or name in spec.hyperparameters:
             expanded[name] = jnp.reshape(value, (1,) * (x.ndim - len(shape)) + shape)
         elif not (spec.coupled or spec.is_transform) and x.ndim:
@@ -140,17 +140,18 @@ def aligned(spec: Spec, arguments: Mapping[str, Any], x: jax.Array) -> dict[str,
     return expanded
 
 
-def check_key(spec: Spec, key: Any) -> None:
+def check_key(spec: Spec, key: object) -> None:
     """Raise if the ``key`` of a random activation is neither None nor a key."""
-    if key is None or (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+    dtype = getattr(key, "dtype", None)
+    if key is None or (dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)):
         return
-    if not (hasattr(key, "dtype") and key.dtype == jnp.uint32 and jnp.ndim(key) == 1):
+    if dtype is None or dtype != jnp.uint32 or getattr(key, "ndim", 0) != 1:
         raise InputError(
             f"{spec.name} needs a JAX random key, such as jax.random.key(0), not {_short_text(key)}"
         )
 
 
-def check_learned(spec: Spec, name: str, arguments: Mapping[str, Any], x: Any) -> None:
+def check_learned(spec: Spec, name: str, arguments: Mapping[str, object], x: jax.Array) -> None:
     """Raise if a learned array in a call has another shape than its initial value.
 
     In a pointwise activation the last axis, the channels, may also be 1 or missing.
@@ -170,7 +171,7 @@ def check_learned(spec: Spec, name: str, arguments: Mapping[str, Any], x: Any) -
         )
 
 
-def _static(spec: Spec, arguments: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+def _static(spec: Spec, arguments: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
     """The arguments that a shape may depend on (integers, activations); the others at their defaults."""
     pairs = []
     for name, parameter in spec.hyperparameters.items():
@@ -183,7 +184,7 @@ def _static(spec: Spec, arguments: Mapping[str, Any]) -> tuple[tuple[str, Any], 
 
 @functools.lru_cache(256)
 def _initial_shapes(
-    spec: Spec, width: int, pairs: tuple[tuple[str, Any], ...]
+    spec: Spec, width: int, pairs: tuple[tuple[str, object], ...]
 ) -> dict[str, tuple[int, ...]]:
     assert spec.initial
     facts = {k: v for k, v in pairs if k not in OPTIONS}
@@ -192,18 +193,18 @@ def _initial_shapes(
     return {k: v.shape for k, v in jax.eval_shape(initial, key).items()}
 
 
-def _is_real_array(value: Any) -> bool:
+def _is_real_array(value: object) -> TypeGuard[jax.Array | np.ndarray]:
     dtype = getattr(value, "dtype", None)
     if dtype is None or jnp.issubdtype(dtype, jnp.complexfloating):
         return False
-    return jnp.issubdtype(dtype, jnp.number) or _is_mask(value)
+    return jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
 
 
-def _is_mask(value: Any) -> bool:
+def _is_mask(value: jax.Array | np.ndarray) -> bool:
     return jnp.issubdtype(value.dtype, jnp.bool_)
 
 
-def _short_text(value: Any) -> str:
+def _short_text(value: object) -> str:
     text = value_text(value) if isinstance(value, int) else repr(value)
     return f"{type(value).__name__} {text:.40}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -24,7 +24,7 @@ from flaxact.activations._check import (
 from flaxact.activations._describe import check_source
 from flaxact.activations._eager import eager
 from flaxact.activations._get import bind_values
-from flaxact.activations._numerics import Parts
+from flaxact.activations._numerics import Function, Parts
 from flaxact.activations._spec import OPTIONS, Activation, Bounds, Spec, catalogue
 from flaxact.activations._verify import verify
 from flaxact.errors import InputError, unknown
@@ -37,7 +37,7 @@ def activation(
     range: Bounds | Callable[..., Bounds],
     per_channel: bool | None = None,
     **facts: Any,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Function], Callable[..., Any]]:
     r"""Define an activation: a function of an array, ``f(x, **hyperparameters)``, and its facts.
 
     It is then known to ``get``, ``names``, ``facts.select`` and, with ``flaxact --import my.py``,
@@ -75,18 +75,18 @@ def activation(
     (False, {'beta': Array(0.5, dtype=float32)})
     """
 
-    def define(function: Callable[..., Any]) -> Callable[..., Any]:
+    def define(function: Function) -> Callable[..., Any]:
         signature = _with_option(inspect.signature(function), per_channel)
         parameters = list(signature.parameters.values())[1:]
         hyperparameters = {p.name: p for p in parameters if p.default is not None}
 
         @functools.wraps(function)
-        def traced(*args: Any, **kwargs: Any) -> jax.Array:
+        def traced(*args: object, **kwargs: object) -> jax.Array:
             arguments = _bound(spec, signature, args, kwargs)
             arguments.pop("per_channel", None)
             arguments = _with_initial(spec, arguments)
             if jax.config.jax_numpy_rank_promotion != "allow":  # type: ignore[attr-defined]
-                arguments = aligned(spec, arguments, next(iter(arguments.values())))
+                arguments = aligned(spec, arguments, _input(arguments))
             return function(**arguments)
 
         traced.__signature__ = signature  # type: ignore[attr-defined]
@@ -152,7 +152,7 @@ def _factory(spec: Spec) -> Callable[..., Activation]:
     """The public function of a transform: from activations and numbers to an ``Activation``."""
 
     @functools.wraps(spec.function)
-    def make(*args: Any, **kwargs: Any) -> Activation:
+    def make(*args: object, **kwargs: object) -> Activation:
         return bind_values(spec, args, kwargs)
 
     parameters = list(spec.hyperparameters.values())
@@ -198,8 +198,8 @@ def _register(spec: Spec) -> None:
 
 
 def _bound(
-    spec: Spec, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
+    spec: Spec, signature: inspect.Signature, args: tuple[object, ...], kwargs: dict[str, object]
+) -> dict[str, object]:
     """The checked arguments of a call, by name."""
     for name in kwargs:
         if name not in signature.parameters:
@@ -224,7 +224,13 @@ def _bound(
     return arguments
 
 
-def _with_initial(spec: Spec, arguments: dict[str, Any]) -> dict[str, Any]:
+def _input(arguments: Mapping[str, object]) -> jax.Array:
+    x = next(iter(arguments.values()))
+    assert isinstance(x, jax.Array)  # by _bound
+    return x
+
+
+def _with_initial(spec: Spec, arguments: dict[str, object]) -> dict[str, object]:
     """The arguments, with initial values for learned arrays that are missing."""
     missing = [
         name
@@ -233,7 +239,7 @@ def _with_initial(spec: Spec, arguments: dict[str, Any]) -> dict[str, Any]:
     ]
     if not missing or spec.initial is None:
         return arguments
-    x = next(iter(arguments.values()))
+    x = _input(arguments)
     width = jnp.shape(x)[-1] if jnp.ndim(x) else 1
     defaults = {k: p.default for k, p in spec.hyperparameters.items()} | arguments
     values = {k: defaults[k] for k in spec.hyperparameters if k not in OPTIONS}

@@ -9,9 +9,9 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
-from flaxact._lazy import np
+from flaxact._lazy import jax, np
 from flaxact.activations._get import get
 from flaxact.activations._libraries import aliases
 from flaxact.activations._spec import Activation, Spec, catalogue
@@ -19,7 +19,7 @@ from flaxact.errors import InputError, hint, nearest
 from flaxact.quadrature import evaluate
 
 
-def describe(activation: str | Activation | Callable[..., Any]) -> str:
+def describe(activation: str | Activation | Callable[..., jax.Array]) -> str:
     r"""A description of an activation, or of a transform by its bare name, as lines of text.
 
     Raises:
@@ -44,7 +44,7 @@ def describe(activation: str | Activation | Callable[..., Any]) -> str:
     return "\n".join([f"{name}: {spec.summary}", *(f"  {k:<20} {v}" for k, v in rows.items())])
 
 
-def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
+def known(activation: str | Activation | Callable[..., jax.Array]) -> dict[str, str]:
     """The declared facts of an activation as text, by name; nothing is computed.
 
     Raises:
@@ -70,7 +70,7 @@ def known(activation: str | Activation | Callable[..., Any]) -> dict[str, str]:
     return rows
 
 
-def is_bare_transform(activation: Any) -> TypeGuard[str]:
+def is_bare_transform(activation: object) -> TypeGuard[str]:
     """Whether a text is the name of a transform without its activations."""
     return (
         isinstance(activation, str)
@@ -79,7 +79,7 @@ def is_bare_transform(activation: Any) -> TypeGuard[str]:
     )
 
 
-def cite(activation: str | Activation | Callable[..., Any]) -> str:
+def cite(activation: str | Activation | Callable[..., jax.Array]) -> str:
     """The BibTeX entry of the paper that defines an activation; empty if there is none.
 
     >>> print(cite("elu").splitlines()[0])
@@ -89,7 +89,7 @@ def cite(activation: str | Activation | Callable[..., Any]) -> str:
     return references().get(spec.source, spec.source)
 
 
-def _spec_of(activation: str | Activation | Callable[..., Any]) -> Spec:
+def _spec_of(activation: str | Activation | Callable[..., jax.Array]) -> Spec:
     return catalogue[activation] if is_bare_transform(activation) else get(activation).spec
 
 

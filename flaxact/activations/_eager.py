@@ -31,7 +31,7 @@ def eager(spec: Spec, signature: inspect.Signature, traced: Function) -> Functio
     program: Function = traced
 
     @functools.wraps(traced)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> jax.Array:
         nonlocal array, program
         if len(args) == 1 and not kwargs and type(args[0]) is array:
             return program(args[0])
@@ -71,8 +71,8 @@ class _Arguments:
         self.second = next(iter(self._in_order[1:]), None)
 
     def passed(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], array: type | None
-    ) -> tuple[Any, dict[str, Any]] | None:
+        self, args: tuple[Any, ...], kwargs: dict[str, object], array: type | None
+    ) -> tuple[jax.Array, dict[str, object]] | None:
         """The input, and the arguments that differ from their defaults.
 
         None for a call that is being traced into a program, and for an invalid call.
@@ -91,7 +91,7 @@ class _Arguments:
             if not _called(x):
                 return None
             x = real_input(self._spec, x)
-        numbers: dict[str, Any] = {}
+        numbers: dict[str, object] = {}
         for name, value in arguments.items():
             if not self._take(name, value, numbers):
                 return None
@@ -105,7 +105,7 @@ class _Arguments:
         _, low, high = self._limits.get(name, (0.0, 1.0, 0.0))
         return low <= value <= high
 
-    def _take(self, name: str, value: Any, numbers: dict[str, Any]) -> bool:
+    def _take(self, name: str, value: object, numbers: dict[str, object]) -> bool:
         """Add an argument that differs from its default; returns False if it is invalid."""
         if name in self._limits:
             default, low, high = self._limits[name]
@@ -136,17 +136,17 @@ def _limits(spec: Spec, name: str) -> tuple[float, float]:
     return math.ulp(0.0) if name in spec.positive else low, high
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: object) -> bool:
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "biuf"
     return isinstance(value, jax.Array) and _called(value)
 
 
-def _is_traced(value: Any) -> bool:
+def _is_traced(value: object) -> bool:
     return isinstance(value, jax.core.Tracer)  # type: ignore[attr-defined]
 
 
-def _called(value: Any) -> bool:
+def _called(value: object) -> bool:
     """Whether one of the functions is being called eagerly instead of being traced into a program.
 
     Decided by what JAX's tracers hold. If they do not hold the function, and for all other traces,

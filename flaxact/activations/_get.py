@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copyreg
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from flaxact import spec_text
+from flaxact._lazy import jax
 from flaxact.activations._check import check_domain, checked_number
 from flaxact.activations._libraries import aliases, check_ambiguous, library_text
-from flaxact.activations._spec import Activation, Spec, catalogue, takes_activation
+from flaxact.activations._spec import Activation, Hyperparameter, Spec, catalogue, takes_activation
 from flaxact.errors import InputError, hint, nearest, unknown
 from flaxact.spec_text import value_text
 
 
 def get(
-    activation: str | Activation | Callable[..., Any], *, library: str | None = None
+    activation: str | Activation | Callable[..., jax.Array], *, library: str | None = None
 ) -> Activation:
     """The activation that a name, a spec text, a function of flaxact or an ``Activation`` denotes.
 
@@ -57,7 +58,7 @@ def get(
 
 
 def bind(
-    activation: str | Activation | Callable[..., Any], /, **hyperparameters: Any
+    activation: str | Activation | Callable[..., jax.Array], /, **hyperparameters: object
 ) -> Activation:
     """The activation with these hyperparameters replaced.
 
@@ -76,7 +77,7 @@ def _from_call(call: spec_text.Call) -> Activation:
     if spec is None:
         return _from_alias(call)
 
-    def value(v: spec_text.Value) -> Any:
+    def value(v: spec_text.Value) -> Hyperparameter:
         return _from_call(v) if isinstance(v, spec_text.Call) else v
 
     kwargs = {k: value(v) for k, v in call.kwargs}
@@ -96,7 +97,7 @@ def _from_alias(call: spec_text.Call) -> Activation:
     return _from_call(spec_text.Call(target.name, call.args, call.kwargs))
 
 
-def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activation:
+def bind_values(spec: Spec, args: Sequence[object], kwargs: Mapping[str, object]) -> Activation:
     allowed = list(spec.hyperparameters)
     for key in kwargs:
         if key not in allowed:
@@ -127,13 +128,13 @@ def bind_values(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     return Activation(spec, tuple(changed))
 
 
-def _checked_value(spec: Spec, parameter: inspect.Parameter, value: Any) -> Any:
+def _checked_value(spec: Spec, parameter: inspect.Parameter, value: object) -> Hyperparameter:
     if takes_activation(parameter):
         if isinstance(spec_text.plain(value), bool | int | float):
             raise InputError(
                 f"{spec.name} needs an activation as {parameter.name}, not {value_text(value)}"
             )
-        return _checked_inner(spec, get(value))
+        return _checked_inner(spec, get(cast("Activation", value)))  # get refuses other types
     return checked_number(spec, parameter, value)
 
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._numerics import Function, Parts, finite, widened
 from flaxact.activations._spec import Activation
 
-Numbers = tuple[tuple[str, Any], ...]
+Numbers = tuple[tuple[str, object], ...]
 _PROGRAMS = 256  # kept of a function, one for each choice of numbers
 _STATIC = (bool, int, float, tuple, Activation)
 
@@ -27,7 +27,7 @@ _STATIC = (bool, int, float, tuple, Activation)
 def keeps_output(
     slope: Function,
     *,
-    when: Function = lambda **_: True,
+    when: Callable[..., bool] = lambda **_: True,
     exact: Function | None = None,
     narrow: Function | None = None,
     arrays: Function | None = None,
@@ -66,7 +66,7 @@ def rounds_once(function: Function) -> Function:
     """Compute in at least float32, so that a half-precision result is the rounded float32 result."""
 
     @functools.wraps(function)
-    def call(x: jax.Array, **hyperparameters: Any) -> jax.Array:
+    def call(x: jax.Array, **hyperparameters: object) -> jax.Array:
         return rounded(function, x, hyperparameters)
 
     return call
@@ -77,7 +77,7 @@ def _lean(
     *,
     output: Function | None = None,
     input: Function | None = None,
-    when: Function = lambda **_: True,
+    when: Callable[..., bool] = lambda **_: True,
     exact: Function | None = None,
     narrow: Function | None = None,
     learned: Function | None = None,
@@ -93,7 +93,7 @@ def _lean(
     from_narrow = _product(narrow)
 
     @functools.wraps(function)
-    def call(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
+    def call(x: jax.Array, *args: object, **kwargs: object) -> jax.Array:
         exactly = exact is not None and kwargs.pop("exact_derivative", False)
         call_arguments = signature.bind(x, *args, **kwargs)
         call_arguments.apply_defaults()
@@ -128,7 +128,7 @@ def _lean(
     return call
 
 
-def _is_static(value: Any) -> bool:
+def _is_static(value: object) -> bool:
     return isinstance(value, _STATIC) and not isinstance(value, Parts)
 
 
@@ -187,7 +187,7 @@ def _build_with_arrays(
     """
     fixed = dict(numbers)
 
-    def with_arrays(arrays: Sequence[jax.Array]) -> dict[str, Any]:
+    def with_arrays(arrays: Sequence[jax.Array]) -> dict[str, object]:
         return fixed | dict(zip(names, arrays, strict=True))
 
     def plain(x: jax.Array, *arrays: jax.Array) -> jax.Array:
@@ -197,9 +197,9 @@ def _build_with_arrays(
         dtype = primals[0].dtype
         # Infinity times a derivative that is 0 would be nan.
         x, *arrays = finite(widened(primals[0])), *primals[1:]
-        total: Any = 0
+        terms = []
         if slope is not None and 0 in moved:
-            total = slope(x, **with_arrays(arrays)) * widened(moved[0])
+            terms.append(slope(x, **with_arrays(arrays)) * widened(moved[0]))
             moved = {place: dx for place, dx in moved.items() if place}
         if moved:
 
@@ -209,8 +209,8 @@ def _build_with_arrays(
 
             at = tuple((x, *arrays)[place] for place in moved)
             along = tuple(dx.astype(v.dtype) for v, dx in zip(at, moved.values(), strict=True))
-            total = total + jax.jvp(of_moved, at, along)[1]
-        return total.astype(dtype)
+            terms.append(jax.jvp(of_moved, at, along)[1])
+        return functools.reduce(operator.add, terms).astype(dtype)
 
     @jax.custom_jvp
     def lean(x: jax.Array, *arrays: jax.Array) -> jax.Array:
@@ -227,13 +227,13 @@ def _build_with_arrays(
     return jax.jit(lean, inline=True)
 
 
-def _is_zero(tangent: Any) -> bool:
+def _is_zero(tangent: object) -> bool:
     """Whether a tangent is zero: a ``SymbolicZero``, or ``Parts`` of those."""
     zero = jax.custom_derivatives.SymbolicZero
     return all(isinstance(leaf, zero) for leaf in jax.tree.leaves(tangent))
 
 
-def _as_rounded(numbers: dict[str, Any], dtype: Any) -> dict[str, Any]:
+def _as_rounded(numbers: dict[str, object], dtype: np.dtype) -> dict[str, object]:
     """Numbers rounded to the output's dtype, so that an output at a limit equals it."""
     if jnp.finfo(dtype).bits >= 32:
         return numbers
@@ -266,7 +266,7 @@ def recomputed(function: Function, kernel: bool, prevent_cse: bool = False) -> F
     return function if kernel else jax.checkpoint(function, prevent_cse=prevent_cse)
 
 
-def rounded(function: Function, x: jax.Array, hyperparameters: dict[str, Any]) -> jax.Array:
+def rounded(function: Function, x: jax.Array, hyperparameters: dict[str, object]) -> jax.Array:
     """``function`` computed in at least float32, with the result in the dtype of ``x``."""
     dtype = x.dtype
     if not jnp.issubdtype(dtype, jnp.floating):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flaxact._lazy import jax, jnp, np
 
-Function = Callable[..., Any]
+Function = Callable[..., "jax.Array"]
 
 
 class Parts(NamedTuple):
     """A number as the sum of two float32, so that it keeps its digits as an argument of a program."""
 
-    near: Any
-    rest: Any
+    near: jax.Array | np.float32
+    rest: jax.Array | np.float32
 
     @classmethod
     def of(cls, number: float) -> Parts:
@@ -38,7 +38,7 @@ def finite(x: jax.Array) -> jax.Array:
     return _within(x, float(jnp.finfo(x.dtype).max))
 
 
-def settled(x: jax.Array, *hyperparameters: Any) -> jax.Array:
+def settled(x: jax.Array, *hyperparameters: object) -> jax.Array:
     """``x`` clipped to ±10⁹ if a hyperparameter is an array, for a term that has reached its limit there.
 
     The derivative with respect to the hyperparameter is 0 there and would otherwise be ∞ · 0. If
@@ -53,7 +53,7 @@ def _within(x: jax.Array, top: float) -> jax.Array:
     return jnp.where(x > top, top, jnp.where(x < -top, -top, x))
 
 
-def settled_sigmoid(z: jax.Array, *hyperparameters: Any) -> jax.Array:
+def settled_sigmoid(z: jax.Array, *hyperparameters: object) -> jax.Array:
     """The logistic sigmoid of ``z``, likewise, for a product with what grows without bound."""
     if not _any_array(hyperparameters):
         return jax.nn.sigmoid(z)
@@ -61,7 +61,7 @@ def settled_sigmoid(z: jax.Array, *hyperparameters: Any) -> jax.Array:
     return jnp.where(near, jax.nn.sigmoid(jnp.where(near, z, 0)), jnp.where(z < 0, 0.0, 1.0))
 
 
-def _any_array(values: tuple[Any, ...]) -> bool:
+def _any_array(values: tuple[object, ...]) -> bool:
     return any(isinstance(value, jax.Array) for value in values)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._grad import in_jet, in_kernel, keeps_input, rounded
@@ -26,7 +25,7 @@ def keeps_sign(tangent: Function) -> Callable[[Function], Function]:
         lean = functools.cache(lambda: _lean(function, tangent))
 
         @functools.wraps(function)
-        def call(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
+        def call(x: jax.Array, *args: jax.Array | float, **kwargs: jax.Array | float) -> jax.Array:
             if not x.ndim or x.dtype == jnp.float16 or _split(x) or in_jet(x) or in_kernel():
                 return from_input(x, *args, **kwargs)
             parameter = (*args, *kwargs.values(), *(function.__defaults__ or ()))[0]
@@ -43,7 +42,9 @@ def _split(x: jax.Array) -> bool:
 
 
 def _lean(function: Function, tangent: Function) -> Function:
-    def again(y: jax.Array, bits: jax.Array, parameter: jax.Array, dx: Any, d: Any) -> jax.Array:
+    def again(
+        y: jax.Array, bits: jax.Array, parameter: jax.Array, dx: jax.Array, d: jax.Array | None
+    ) -> jax.Array:
         above = _unpacked(bits, y.shape[-1])
         wide = widened(y)
         moved = None if d is None else widened(d)

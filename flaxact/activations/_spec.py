@@ -8,14 +8,16 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, Union, cast
 
 from flaxact import spec_text
 from flaxact._lazy import jax, jnp
 from flaxact.errors import unknown
 
 Bounds = tuple[float, float]
+Fact = TypeVar("Fact")
 Axes = int | tuple[int, ...] | None  # one axis, several, or all
+Hyperparameter = Union[bool, int, float, tuple[int, ...], "Activation", None]
 Learned = Any  # an array that is None in a signature, and at its initial value in a call
 catalogue: dict[str, Spec] = {}  # by name and alias; filled by @activation
 # Hyperparameters that choose how, not what, is computed: no fact depends on them.
@@ -56,7 +58,7 @@ class Spec:
     """
 
     name: str
-    function: Callable[..., Any]
+    function: Callable[..., jax.Array]
     formula: str
     source: str
     range: Bounds | Callable[..., Bounds]
@@ -72,7 +74,7 @@ class Spec:
     static: tuple[str, ...] = ()
     exact: tuple[str, ...] = ()
     learned: tuple[str, ...] = ()
-    initial: Callable[..., dict[str, Any]] | None = None
+    initial: Callable[..., dict[str, jax.Array]] | None = None
     coupled: bool = False
     width: Callable[..., int] | None = None
     fixed: bool = False
@@ -131,7 +133,7 @@ class Activation:
     """
 
     spec: Spec
-    changed: tuple[tuple[str, Any], ...] = field(default=())
+    changed: tuple[tuple[str, Hyperparameter], ...] = field(default=())
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None, **parameters: Any):
         """Apply the activation to an array of any shape and floating dtype.
@@ -152,7 +154,7 @@ class Activation:
             facts of your own activation.
         """
         self._verify()
-        arguments = dict(self.changed)
+        arguments: dict[str, object] = dict(self.changed)
         if key is None and not parameters:
             return self.spec.function(x, **arguments)
         for place, (name, inner) in enumerate(self.inner.items()):
@@ -182,7 +184,7 @@ class Activation:
         return importlib.import_module("flaxact.gallery.card").card(self)
 
     @property
-    def hyperparameters(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Hyperparameter]:
         """All hyperparameters by name, defaults included."""
         defaults = {k: p.default for k, p in self.spec.hyperparameters.items()}
         return defaults | dict(self.changed)
@@ -205,17 +207,17 @@ class Activation:
     @property
     def range(self) -> Bounds:
         """The open or closed interval of its values."""
-        return self._declared("range")
+        return self._declared(self.spec.range)
 
     @property
     def kinks(self) -> tuple[float, ...]:
         """The inputs at which its derivative jumps."""
-        return self._declared("kinks")
+        return self._declared(self.spec.kinks)
 
     @property
     def jumps(self) -> tuple[float, ...]:
         """The inputs at which its value jumps."""
-        return self._declared("jumps")
+        return self._declared(self.spec.jumps)
 
     @property
     def breaks(self) -> tuple[float, ...]:
@@ -225,7 +227,7 @@ class Activation:
     @property
     def monotonic(self) -> bool:
         """Whether it never decreases."""
-        return self._declared("monotonic")
+        return self._declared(self.spec.monotonic)
 
     @property
     def smoothness(self) -> float:
@@ -234,7 +236,7 @@ class Activation:
             return -1
         if self.spec.smoothness is None:
             return 0 if self.kinks else math.inf
-        return self._declared("smoothness")
+        return self._declared(self.spec.smoothness)
 
     @property
     def stochastic(self) -> bool:
@@ -270,21 +272,23 @@ class Activation:
             own = self.spec.initial(key, width, **facts)
         else:
             shape = (width,) if self.hyperparameters.get("per_channel") else ()
-            own = {k: jnp.full(shape, facts[k], jnp.float32) for k in self.spec.learned}
+            own = {
+                k: jnp.full(shape, cast("float", facts[k]), jnp.float32) for k in self.spec.learned
+            }
         inner_width = self.width(width)
         nested = {k: v.parameters(inner_width, key) for k, v in self.inner.items() if v.learned}
         return own | nested
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Hyperparameter]:
         return {k: v for k, v in self.hyperparameters.items() if k not in OPTIONS}
 
-    def _declared(self, name: str) -> Any:
+    def _declared(self, fact: Fact | Callable[..., Fact]) -> Fact:
         self._verify()
-        return self._fact(getattr(self.spec, name))
+        return self._fact(fact)
 
     def _verify(self) -> None:
         if self.spec.verify is not None:
             self.spec.verify(self)
 
-    def _fact(self, fact: Any) -> Any:
-        return fact(**self._facts()) if callable(fact) else fact
+    def _fact(self, fact: Fact | Callable[..., Fact]) -> Fact:
+        return cast("Fact", fact(**self._facts()) if callable(fact) else fact)

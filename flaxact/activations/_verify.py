@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._numerics import Function
-from flaxact.activations._spec import Activation
+from flaxact.activations._spec import Activation, Bounds, Fact
 from flaxact.errors import InputError
 from flaxact.quadrature import evaluate
 
@@ -40,20 +40,34 @@ def disagreements(activation: Activation) -> Iterator[str]:
         return
     value = functools.partial(activation.spec.function, **dict(activation.changed))
     x = np.linspace(-REACH, REACH, POINTS) + 1.234567e-4
-    facts = {name: _declared(activation, name) for name in ("range", "monotonic", "kinks", "jumps")}
+    spec = activation.spec
+    declared = _Declared(
+        range=_declared(activation, "range", spec.range),
+        monotonic=_declared(activation, "monotonic", spec.monotonic),
+        kinks=_declared(activation, "kinks", spec.kinks),
+        jumps=_declared(activation, "jumps", spec.jumps),
+        smoothness=_declared(activation, "smoothness", spec.smoothness),
+    )
     with np.errstate(all="ignore"):
         y = _values(activation, value, x)
         if _depends_on_others(value, x, y):
             yield "an output depends on more than the input at its place: declare coupled=True"
             return
-        yield from _wrong_range(value, facts["range"], x, y)
-        yield from _wrong_monotonic(x, y, declared=facts["monotonic"])
-        yield from _wrong_places("jumps", facts["jumps"], value, x, y=y)
-        yield from _wrong_slopes(activation, value, facts, x)
+        yield from _wrong_range(value, declared.range, x, y)
+        yield from _wrong_monotonic(x, y, declared=declared.monotonic)
+        yield from _wrong_places("jumps", declared.jumps, value, x, y=y)
+        yield from _wrong_slopes(activation, value, declared, x)
 
 
-def _declared(activation: Activation, name: str) -> Any:
-    fact = getattr(activation.spec, name)
+class _Declared(NamedTuple):
+    range: Bounds
+    monotonic: bool
+    kinks: tuple[float, ...]
+    jumps: tuple[float, ...]
+    smoothness: float | None
+
+
+def _declared(activation: Activation, name: str, fact: Fact | Callable[..., Fact]) -> Fact:
     try:
         return activation._fact(fact)
     except TypeError as error:
@@ -79,7 +93,7 @@ def _values(activation: Activation, value: Function, x: np.ndarray) -> np.ndarra
 
 
 def _depends_on_others(value: Function, x: np.ndarray, y: np.ndarray) -> bool:
-    def rows(x: Any) -> Any:
+    def rows(x: jax.Array) -> jax.Array:
         return jnp.reshape(value(jnp.reshape(x, (-1, 64))), x.shape)
 
     return not np.allclose(evaluate(rows, x), y, rtol=1e-9, atol=1e-12, equal_nan=True)
@@ -131,7 +145,7 @@ def _wrong_monotonic(x: np.ndarray, y: np.ndarray, *, declared: bool) -> Iterato
 
 
 def _wrong_slopes(
-    activation: Activation, value: Function, facts: dict[str, Any], x: np.ndarray
+    activation: Activation, value: Function, declared: _Declared, x: np.ndarray
 ) -> Iterator[str]:
     """Contradictions in the kinks, the smoothness, and the derivative that JAX computes."""
     slope = derivative(value)
@@ -152,11 +166,11 @@ def _wrong_slopes(
     if lends or off.any():
         return
     wrong = list(
-        _wrong_places("kinks", facts["kinks"], slope, x, y=derivatives, allowed=facts["jumps"])
+        _wrong_places("kinks", declared.kinks, slope, x, y=derivatives, allowed=declared.jumps)
     )
     yield from wrong
-    smoothness = _declared(activation, "smoothness")
-    if facts["kinks"] or facts["jumps"] or wrong or (smoothness is not None and smoothness < 2):
+    smoothness = declared.smoothness
+    if declared.kinks or declared.jumps or wrong or (smoothness is not None and smoothness < 2):
         return
     bend = derivative(slope)
     if bends := _breaks(bend, x, evaluate(bend, x), parts=4):
@@ -237,7 +251,7 @@ def _jumps_at(f: Function, place: float) -> bool:
     return bool(unbounded) or not between[2] <= 10 * between[[0, 1, 3, 4]].max() + 1e-9
 
 
-def _listed(places: Any) -> str:
+def _listed(places: Collection[float]) -> str:
     if not places:
         return "none"
     return (

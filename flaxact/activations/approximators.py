@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from collections.abc import Sequence
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation
@@ -18,7 +18,7 @@ INF = math.inf
 REACH = 3.0
 
 
-def _apl_initial(key: Any, width: int, hinges: int) -> dict[str, jax.Array]:
+def _apl_initial(key: jax.Array | None, width: int, hinges: int) -> dict[str, jax.Array]:
     places = jnp.linspace(-1, 1, hinges + 2)[1:-1]
     return {"slopes": jnp.zeros((hinges, width)), "places": jnp.tile(places[:, None], (1, width))}
 
@@ -58,7 +58,9 @@ def apl(
     return total
 
 
-def _mtlu_initial(key: Any, width: int, bins: int, reach: float) -> dict[str, jax.Array]:
+def _mtlu_initial(
+    key: jax.Array | None, width: int, bins: int, reach: float
+) -> dict[str, jax.Array]:
     left = np.linspace(-reach, reach, bins + 1)[:-1]
     slopes = jnp.asarray(np.tile((left >= -1e-9)[:, None], (1, width)), jnp.float32)
     return {"slopes": slopes, "biases": jnp.zeros((bins, width))}
@@ -106,7 +108,7 @@ def mtlu(
 
 
 def _spline_initial(
-    key: Any, width: int, intervals: int, order: int, reach: float
+    key: jax.Array | None, width: int, intervals: int, order: int, reach: float
 ) -> dict[str, jax.Array]:
     return {
         "base_weight": jnp.ones((width,)),
@@ -185,7 +187,7 @@ def _fitted(activation: Activation) -> tuple[tuple[float, ...], tuple[float, ...
     return tuple(map(float, numerator)), (0.0, float(even[0]), 0.0, float(even[1]))
 
 
-def _initial(key: Any, width: int, activation: Activation) -> dict[str, jax.Array]:
+def _initial(key: jax.Array | None, width: int, activation: Activation) -> dict[str, jax.Array]:
     numerator, denominator = _fitted(activation)
     return {"numerator": jnp.asarray(numerator), "denominator": jnp.asarray(denominator)}
 
@@ -240,7 +242,7 @@ def rational(
     return quotient * jnp.where(large, x, 1)
 
 
-def _polynomial(x: jax.Array, coefficients: list[Any]) -> jax.Array:
+def _polynomial(x: jax.Array, coefficients: Sequence[jax.Array | float]) -> jax.Array:
     total = coefficients[-1] + 0 * x
     for c in coefficients[-2::-1]:
         total = total * x + c

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
@@ -15,7 +14,7 @@ from flaxact.errors import InputError
 INF = math.inf
 
 
-def _needs_key(name: str, key: Any) -> None:
+def _needs_key(name: str, key: object) -> None:
     if key is None:
         raise InputError(
             f"{name} draws its weights: call get({name!r}).parameters(width, key) once, and pass them "

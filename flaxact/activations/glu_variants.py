@@ -21,7 +21,7 @@ from flaxact.activations.unbounded import identity
 INF = math.inf
 
 
-def _half(width: int, **_: Any) -> int:
+def _half(width: int, **_: object) -> int:
     return width // 2
 
 

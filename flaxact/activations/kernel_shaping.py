@@ -112,9 +112,11 @@ def _averages(activation: Activation, a: float, b: float) -> dict[str, float]:
 
 
 ShapingConstants = tuple[float, float, float, float]
+# From an activation, a and b to the residuals and (c, d).
+Residual = Callable[[Activation, float, float], tuple[tuple[float, float], tuple[float, float]]]
 
 
-def _solved(name: str, activation: Activation, residual: Callable[..., Any]) -> ShapingConstants:
+def _solved(name: str, activation: Activation, residual: Residual) -> ShapingConstants:
     """(a, b, c, d) of c (f(a x + b) + d) at which both residuals are zero."""
     from scipy.optimize import root
 
@@ -177,7 +179,7 @@ def _shaped_range(activation: Activation, shape: ShapingConstants) -> Bounds:
 
 def _shape_facts(solve: Callable[..., ShapingConstants]) -> dict[str, Any]:
     def places(fact_name: str):
-        def fact(activation: Activation, **options: Any) -> tuple[float, ...]:
+        def fact(activation: Activation, **options: float) -> tuple[float, ...]:
             a, b, _, _ = solve(activation, *options.values())
             return tuple((k - b) / a for k in getattr(activation, fact_name))
 

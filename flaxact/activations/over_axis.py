@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
@@ -27,7 +26,11 @@ def _log_softmax(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
 
 
 def _masked(
-    function: Callable[..., jax.Array], x: jax.Array, axis: Axes, where: Any, beyond: float
+    function: Callable[..., jax.Array],
+    x: jax.Array,
+    axis: Axes,
+    where: jax.Array | None,
+    beyond: float,
 ) -> jax.Array:
     axes = tuple(range(jnp.ndim(x))) if axis is None else axis
     if where is None:
@@ -197,7 +200,7 @@ def _largest(x: jax.Array, axis: int) -> jax.Array:
     return jax.lax.stop_gradient(jnp.minimum(jnp.max(abs(x), axis, keepdims=True, initial=0), most))
 
 
-def _polynorm_initial(key: Any, width: int, axis: int) -> dict[str, jax.Array]:
+def _polynorm_initial(key: jax.Array | None, width: int, axis: int) -> dict[str, jax.Array]:
     return {"weights": jnp.full((3,), 1 / 3, jnp.float32), "bias": jnp.zeros((), jnp.float32)}
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Union
 
-from flaxact._lazy import jax, jnp
+from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation
 from flaxact.activations._grad import in_jet, keeps_input
 from flaxact.activations._numerics import Parts, finite
 
 INF = math.inf
+Frequency = Union[float, "jax.Array", Parts]
 
 
-def _near(frequency: Any) -> Any:
+def _near(frequency: Frequency) -> jax.Array | np.float32 | float:
     return frequency.near if isinstance(frequency, Parts) else frequency
 
 
-def _split(frequency: Any) -> tuple[Any, Any]:
+def _split(frequency: Frequency) -> tuple[jax.Array | float, jax.Array | float]:
     """A frequency as one of 11 digits, so that its product with one of 12 is exact, and the rest."""
     if isinstance(frequency, float):
         grain = math.ldexp(1.0, math.frexp(frequency)[1] - 11)
@@ -29,7 +30,7 @@ def _split(frequency: Any) -> tuple[Any, Any]:
     return high, rest + frequency.rest if isinstance(frequency, Parts) else rest
 
 
-def _waves(frequency: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _waves(frequency: Frequency, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Sin and cos of frequency · x, with what the product's rounding has lost (Dekker 1971)."""
     product = _near(frequency) * x
     is_exact = isinstance(frequency, float) and frequency == 1
@@ -123,6 +124,11 @@ def gcu(x: jax.Array) -> jax.Array:
     return x * jnp.cos(x)
 
 
+def _snake_slope(x: jax.Array, frequency: Frequency) -> jax.Array:
+    sin, cos = _waves(frequency, finite(x))
+    return (sin + cos) ** 2
+
+
 @activation(
     r"x + \frac{1}{a} \sin^2(a x)",
     source="ziyin2020snake",
@@ -134,7 +140,7 @@ def gcu(x: jax.Array) -> jax.Array:
     positive=("frequency",),
     note="The slope, 1 + sin(2ax) = (sin ax + cos ax)², never goes below 0: it never decreases.",
 )
-@keeps_input(lambda x, frequency: sum(_waves(frequency, finite(x))) ** 2)
+@keeps_input(_snake_slope)
 def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     """Snake: the identity and a periodic part, for data that repeats.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
@@ -106,7 +105,9 @@ def _not_zero(slope: float | jax.Array) -> jax.Array:
     return jnp.where(abs(slope) < _ALMOST_ZERO, _ALMOST_ZERO, slope)
 
 
-def _prelu_tangent(y: jax.Array, above: jax.Array, slope: jax.Array, dx: jax.Array, ds: Any):
+def _prelu_tangent(
+    y: jax.Array, above: jax.Array, slope: jax.Array, dx: jax.Array, ds: jax.Array | None
+):
     slope = _not_zero(slope)
     # The input, y / slope, spelt so that nothing but y and the bits can be made before the cotangent
     # is there: XLA would make it early, and keep it.

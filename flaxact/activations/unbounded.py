@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
@@ -94,7 +93,9 @@ def _soft_exponential_slope(y: jax.Array, alpha: float) -> jax.Array:
     return jnp.exp(alpha * y) if alpha < 0 else 1 + alpha * (y - alpha)
 
 
-def _soft_exponential_branches(x: jax.Array, alpha: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _soft_exponential_branches(
+    x: jax.Array, alpha: jax.Array | float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Alpha, and the values for one above and below zero, each with finite derivatives everywhere."""
     alpha = jnp.asarray(alpha, jnp.result_type(x, jnp.float32))
     above = alpha > 0

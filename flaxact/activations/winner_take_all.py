@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._check import check_divisible
@@ -27,7 +26,7 @@ def _joined(blocks: jax.Array, axis: int) -> jax.Array:
     return jnp.moveaxis(flat, -1, axis)
 
 
-def _divided(width: int, pieces: int, **_: Any) -> int:
+def _divided(width: int, pieces: int, **_: object) -> int:
     return width // pieces
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax import traverse_util
+from flax.typing import VariableDict
+from jax.typing import ArrayLike
 
 from flaxact.errors import InputError
 
 Path = tuple[str, ...]
+Variables = TypeVar("Variables")  # a tree of arrays, of its own types of containers
 
 
-def kernel_layer(context: Any, y: Any) -> int | None:
+def kernel_layer(context: nn.module.InterceptorContext, y: object) -> int | None:
     """The outputs of a layer with a kernel for one place and example; None for any other call.
 
     Args:
@@ -31,8 +34,8 @@ def kernel_layer(context: Any, y: Any) -> int | None:
 
 
 def layer_variances(
-    module: nn.Module, variables: Any, batch: Any, call_kwargs: dict[str, Any]
-) -> tuple[Callable[[Any, Any], jax.Array], dict[Path, int]]:
+    module: nn.Module, variables: VariableDict, batch: ArrayLike, call_kwargs: dict[str, Any]
+) -> tuple[Callable[[VariableDict, ArrayLike], jax.Array], dict[Path, int]]:
     """A compiled function of the output variances; the kernels in call order, each with its width."""
     kernels: dict[Path, int] = {}
 
@@ -58,17 +61,19 @@ def layer_variances(
             _, state = module.apply(variables, batch, mutable=changing, **call_kwargs)
         if not kernels:
             raise InputError(f'lsuv found no layer with a "kernel" in {type(module).__name__}')
-        recorded: dict[Any, Any] = traverse_util.flatten_dict(state["lsuv"])
+        recorded: dict[Path, tuple[jax.Array]] = traverse_util.flatten_dict(state["lsuv"])  # type: ignore[assignment]
         return jnp.stack([recorded[*path[1:-1], "variance"][0] for path in kernels])
 
     jax.eval_shape(measure, variables, batch)
     return measure, kernels
 
 
-def with_kernel(variables: Any, path: Path, change: Callable[..., jax.Array], *args: Any) -> Any:
+def with_kernel(
+    variables: Variables, path: Path, change: Callable[..., jax.Array], *args: object
+) -> Variables:
     """The variables with one kernel replaced; keeps the types of containers and boxes."""
 
-    def visit(keys: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+    def visit(keys: tuple[object, ...], leaf: jax.Array) -> jax.Array:
         at = tuple(getattr(key, "key", None) for key in keys[: len(path)])
         return change(jnp.asarray(leaf), *args) if at == path else leaf
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jax import lax
 from jax.nn.initializers import Initializer
 
 from flaxact.activations._numerics import along_last
-from flaxact.layers._cpu_convolution import convolve
+from flaxact.layers._cpu_convolution import Padding, convolve
 
 Weights = Literal["plain", "normalized", "standardized"]
 
@@ -86,7 +86,7 @@ class Conv(_Weighted):
 
     kernel_size: tuple[int, int] = (3, 3)
     stride: int = 1
-    padding: Any = "SAME"
+    padding: Padding = "SAME"
     groups: int = 1
 
     @nn.compact

@@ -6,7 +6,6 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +33,9 @@ def _max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
 
 
 @_max_pool.defjvp
-def _max_pool_jvp(size: int, stride: int, primals: Any, tangents: Any) -> tuple[jax.Array, Any]:
+def _max_pool_jvp(
+    size: int, stride: int, primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
     # On the CPU XLA is slow in the gradients of its own max pooling and of strided slices. This one is
     # written to be fast, and the tangent is its transpose; of which JAX makes it again.
     (x,) = primals

@@ -19,13 +19,18 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flaxact import _own_code, spec_text
 from flaxact.activations._describe import check_source
 from flaxact.errors import InputError, unknown
 
-Make = TypeVar("Make", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from flax import linen
+
+Make = TypeVar("Make", bound=Callable[..., "linen.Module"])
+Fact = TypeVar("Fact")
+Argument = bool | int | float | str  # of a model's argument
 LITERALS = ("SOURCE", "INPUT", "FAMILY", "PRESETS", "CHOICES")
 own: dict[str, ModelEntry] = {}  # filled by @register
 
@@ -45,14 +50,14 @@ class ModelEntry:
     """
 
     file: str = ""
-    make: Callable[..., Any] | None = None
+    make: Callable[..., linen.Module] | None = None
     source: str
     input_shape: tuple[int, int, int]
     family: str
-    preset: Mapping[str, Any] = field(default_factory=dict)
-    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    preset: Mapping[str, Argument] = field(default_factory=dict)
+    choices: Mapping[str, tuple[Argument, ...]] = field(default_factory=dict)
 
-    def loaded(self) -> Callable[..., Any]:
+    def loaded(self) -> Callable[..., linen.Module]:
         """The function, or the module's class, that gives the model."""
         return self.make or importlib.import_module(f"flaxact.models.{self.file}").Model
 
@@ -81,9 +86,11 @@ def _zoo() -> dict[str, ModelEntry]:
     return by_name
 
 
-def _entry(file: str, name: str, preset: Mapping[str, Any], facts: Mapping[str, Any]) -> ModelEntry:
-    def of_it(fact: Any) -> Any:
-        return fact.get(name, fact["*"]) if isinstance(fact, dict) else fact
+def _entry(
+    file: str, name: str, preset: Mapping[str, Argument], facts: Mapping[str, Any]
+) -> ModelEntry:
+    def of_it(fact: Fact | dict[str, Fact]) -> Fact:
+        return cast("Fact", fact.get(name, fact["*"]) if isinstance(fact, dict) else fact)
 
     return ModelEntry(
         file=file,
@@ -112,7 +119,7 @@ def register(
     input_shape: tuple[int, int, int],
     source: str = "",
     family: str = "own",
-    choices: Mapping[str, tuple[Any, ...]] | None = None,
+    choices: Mapping[str, tuple[Argument, ...]] | None = None,
 ) -> Callable[[Make], Make]:
     """Make your own model available to ``create_model``, ``list_models`` and the command line.
 
@@ -161,7 +168,7 @@ def register(
     return define
 
 
-def _name(make: Callable[..., Any]) -> str:
+def _name(make: Callable[..., linen.Module]) -> str:
     name = make.__name__
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() if inspect.isclass(make) else name
 

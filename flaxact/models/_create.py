@@ -4,34 +4,58 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from flaxact import spec_text
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError, hint, nearest, unknown
-from flaxact.models._catalogue import ModelEntry, entry, parse
+from flaxact.models._arguments import CHOICES
+from flaxact.models._catalogue import Argument, ModelEntry, entry, parse
 
 if TYPE_CHECKING:
-    from flaxact.models._zoo import ZooModel
+    import jax
+    from flax import linen, nnx
+    from flax.typing import VariableDict
 
-_CHOICES = {
-    "norm": ("none", "batch", "layer", "group", "weight", "weight_mean_only_batch"),
-    "norm_place": ("before", "after"),
-    "kernel_init": ("paper", "he", "xavier", "lecun", "orthogonal", "lsuv", "variance_preserving"),
-    "matched": ("width", "parameters"),
-}
+    from flaxact.models._sites import Sites
+
+Acts = str | Activation | Mapping[str, str | Activation]
+
+
+@overload
+def create_model(
+    text: str,
+    act: Acts,
+    *,
+    num_classes: int | None = None,
+    api: Literal["linen"] = "linen",
+    rngs: nnx.Rngs | None = None,
+    **arguments: Argument | None,
+) -> linen.Module: ...
+
+
+@overload
+def create_model(
+    text: str,
+    act: Acts,
+    *,
+    num_classes: int | None = None,
+    api: Literal["nnx"],
+    rngs: nnx.Rngs | None = None,
+    **arguments: Argument | None,
+) -> nnx.bridge.ToNNX: ...
 
 
 def create_model(
     text: str,
-    act: str | Activation | Mapping[str, Any],
+    act: Acts,
     *,
     num_classes: int | None = None,
     api: Literal["linen", "nnx"] = "linen",
-    rngs: Any = None,
-    **arguments: Any,
-) -> Any:
+    rngs: nnx.Rngs | None = None,
+    **arguments: Argument | None,
+) -> linen.Module | nnx.bridge.ToNNX:
     """Create a model of the zoo with an activation at every site.
 
     Args:
@@ -73,19 +97,21 @@ def create_model(
     return nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0) if rngs is None else rngs)
 
 
-def choices(model: ModelEntry) -> dict[str, tuple[Any, ...]]:
+def choices(model: ModelEntry) -> dict[str, tuple[Argument, ...]]:
     """The allowed values of a model's arguments, for the arguments that have a fixed list."""
     of_the_zoo = model.file or hasattr(model.make, "activate")
-    return (_CHOICES if of_the_zoo else {}) | dict(model.choices)
+    return (CHOICES if of_the_zoo else {}) | dict(model.choices)
 
 
-def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def chosen_arguments(
+    text: str, arguments: Mapping[str, Argument | None] | None = None
+) -> dict[str, Argument | None]:
     """The checked arguments of a model, from a spec text and further arguments."""
     call = parse(text)
     catalogued = entry(text)
     allowed = catalogued.arguments()
     listed = choices(catalogued)
-    values = dict(catalogued.preset)
+    values: dict[str, Argument | None] = dict(catalogued.preset)
     for name, value in (dict(call.kwargs) | dict(arguments or {})).items():
         if name not in allowed:
             raise InputError(
@@ -99,7 +125,7 @@ def chosen_arguments(text: str, arguments: Mapping[str, Any] | None = None) -> d
     return values
 
 
-def sites(model: ZooModel, shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+def sites(model: linen.Module, shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
     """The sites of a Linen model in call order, with their output shapes for one image.
 
     Args:
@@ -112,16 +138,17 @@ def sites(model: ZooModel, shape: tuple[int, int, int]) -> dict[str, tuple[int, 
     import jax
     from flax.traverse_util import flatten_dict
 
-    def outputs(key: Any) -> Any:
+    def outputs(key: jax.Array) -> VariableDict:
         images = jax.numpy.zeros((2, *shape), jax.numpy.uint8)
         variables = model.init(key, images)
         return model.apply(variables, images, mutable=["intermediates"])[1]["intermediates"]
 
-    sown: dict[Any, Any] = flatten_dict(jax.eval_shape(outputs, jax.random.key(0)))
+    shapes = flatten_dict(jax.eval_shape(outputs, jax.random.key(0)))
+    sown = cast("dict[tuple[str, ...], tuple[jax.ShapeDtypeStruct]]", shapes)
     return {"/".join(p[:-1]): v[0].shape[1:] for p, v in sown.items() if p[-1] == "output"}
 
 
-def _acts(act: Any) -> Any:
+def _acts(act: Acts) -> Activation | Sites:
     if not isinstance(act, Mapping):
         return get(act)
     from flaxact.models._sites import Sites
@@ -132,7 +159,7 @@ def _acts(act: Any) -> Any:
 
 
 def _check_patterns(
-    name: str, model: ZooModel, act: Mapping[str, Any], shape: tuple[int, int, int]
+    name: str, model: linen.Module, act: Mapping[str, str | Activation], shape: tuple[int, int, int]
 ) -> None:
     if not hasattr(model, "activate"):
         raise InputError(
@@ -146,13 +173,17 @@ def _check_patterns(
             raise unknown("site", pattern, site_names)
 
 
-def _not_a_choice(model: str, name: str, value: Any, allowed: Any) -> InputError:
+def _not_a_choice(
+    model: str, name: str, value: Argument | None, allowed: Sequence[Argument]
+) -> InputError:
     if all(isinstance(v, str) for v in allowed):
-        return unknown(f"{name} of {model}", value, allowed)
+        return unknown(f"{name} of {model}", str(value), map(str, allowed))
     return InputError(f"{model} has no {name} {value}; allowed: {', '.join(map(str, allowed))}")
 
 
-def _checked(model: str, name: str, value: Any, default: Any, least: float = 1e-9) -> Any:
+def _checked(
+    model: str, name: str, value: Any, default: Argument | None, least: float = 1e-9
+) -> Argument | None:
     """An argument's value, checked to be of the type of its default."""
     kind = float if default is None else type(default)
     if value is None and (default is None or kind is str):

@@ -7,7 +7,6 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +64,9 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
     by_path: dict[tuple[str, ...], Layer] = {}
     calling: set[tuple[str, ...]] = set()
 
-    def watch(next_fun: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+    def watch(
+        next_fun: Callable, args: tuple, kwargs: dict, context: nn.module.InterceptorContext
+    ) -> object:
         y = next_fun(*args, **kwargs)
         module = context.module
         calling.update(module.path[:end] for end in range(len(module.path)))
@@ -79,7 +80,7 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
                 layer.multiply_accumulates += uses
         return y
 
-    def forward(key: jax.Array) -> Any:
+    def forward(key: jax.Array) -> object:
         images = jnp.zeros((1, *shape), jnp.uint8)
         variables = jax.eval_shape(model.init, key, images)
         learned.update(flatten_dict(variables.get("params", {})))
@@ -87,7 +88,7 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, Layer]:
         with nn.intercept_methods(watch):
             return model.apply(blank, images)
 
-    learned: dict[tuple[str, ...], Any] = {}
+    learned: dict[tuple[str, ...], jax.ShapeDtypeStruct] = {}
     jax.eval_shape(forward, jax.random.key(0))
     for path, leaf in learned.items():
         owner = max((p for p in by_path if p == path[: len(p)]), key=len)
@@ -147,7 +148,7 @@ def _arguments(text: str) -> Iterator[str]:
         )
 
 
-def _documented(make: Callable[..., Any]) -> dict[str, str]:
+def _documented(make: Callable[..., nn.Module]) -> dict[str, str]:
     """The documentation of arguments in the docstrings of a function, or of a class and its bases."""
     meanings: dict[str, str] = {}
     for documented in reversed(inspect.getmro(make)) if inspect.isclass(make) else [make]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -73,8 +72,8 @@ def load_torchvision(model: ZooModel, path: str | Path) -> VariableDict:
     return traverse_util.unflatten_dict({leaf: weights[leaf] for leaf in shapes})
 
 
-def _flat(variables: Any) -> dict[Leaf, Any]:
-    return traverse_util.flatten_dict(variables)
+def _flat(variables: VariableDict) -> dict[Leaf, jax.Array]:
+    return dict(traverse_util.flatten_dict(variables))  # type: ignore[arg-type]
 
 
 def _layers(model: ZooModel) -> dict[str, str]:
@@ -125,7 +124,7 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _converted(
-    layers: dict[str, str], shapes: dict[Leaf, Any], state: dict[str, np.ndarray]
+    layers: dict[str, str], shapes: dict[Leaf, jax.Array], state: dict[str, np.ndarray]
 ) -> dict[Leaf, jax.Array]:
     """The arrays of the state dict at their places in the model, in Flax's axis order.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from flaxact import initializers
 from flaxact.activations import Activation
 from flaxact.errors import InputError
 from flaxact.layers import Act, Conv, Dense, LocalConv, MeanOnlyBatchNorm
-from flaxact.layers.conv_dense import Weights
+from flaxact.models import _arguments as args
 from flaxact.models._sites import Sites
 
 LSUV_IMAGES = 256  # a model made with kernel_init="lsuv" measures on the first few it is given
@@ -42,12 +42,12 @@ class ZooModel(nn.Module):
 
     act: Activation | Sites
     num_classes: int = 10
-    norm: str = "none"
-    norm_place: str = "before"
+    norm: args.Norm = "none"
+    norm_place: args.NormPlace = "before"
     norm_affine: bool = True
-    kernel_init: str = "paper"
+    kernel_init: args.KernelInit = "paper"
     dropout: float | None = None
-    matched: str = "width"
+    matched: args.Matched = "width"
     width: float = 1.0
 
     @property
@@ -73,7 +73,7 @@ class ZooModel(nn.Module):
         site: str = "",
         init: Initializer | None = None,
         bias: float | Initializer | None = 0.0,
-        **shape: Any,
+        **shape: Unpack[args.ConvShape],
     ) -> jax.Array:
         """A convolution with a window of size × size.
 
@@ -150,13 +150,13 @@ class ZooModel(nn.Module):
 
     def normalize(self, x: jax.Array, name: str, *, train: bool) -> jax.Array:
         """Apply the normalization that ``norm`` names to ``x`` (batch, ..., channels)."""
-        options: Any = {"name": name, **dict.fromkeys(("use_scale", "use_bias"), self.norm_affine)}
+        affine = args.Affine(name=name, use_scale=self.norm_affine, use_bias=self.norm_affine)
         if self.norm == "batch":
-            return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, **options)(x)
+            return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, **affine)(x)
         if self.norm == "layer":
-            return nn.LayerNorm(reduction_axes=(1, 2, 3) if x.ndim == 4 else -1, **options)(x)
+            return nn.LayerNorm(reduction_axes=(1, 2, 3) if x.ndim == 4 else -1, **affine)(x)
         if self.norm == "group":
-            return nn.GroupNorm(math.gcd(32, x.shape[-1]), **options)(x)
+            return nn.GroupNorm(math.gcd(32, x.shape[-1]), **affine)(x)
         if self.norm == "weight_mean_only_batch":
             return MeanOnlyBatchNorm(not train, name=name)(x)
         return x
@@ -226,7 +226,7 @@ class ZooModel(nn.Module):
         std = self.variable("inputs", "std", lambda: x.std(axis=(0, 1, 2)) + 1e-3).value
         return self._first((x - mean) / std[None, None, None])
 
-    def normalize_with(self, x: jax.Array, mean: Any, std: Any) -> jax.Array:
+    def normalize_with(self, x: jax.Array, mean: args.Channels, std: args.Channels) -> jax.Array:
         """Subtract a published mean and divide by a published standard deviation, per channel.
 
         Gray images are repeated to the number of channels.
@@ -239,8 +239,8 @@ class ZooModel(nn.Module):
             raise InputError(
                 f"{type(self).__name__} takes images of {len(mean)} channels, or 1, not {x.shape[-1]}"
             )
-        mean, std = (jnp.asarray(value, jnp.float32) for value in ([[[mean]]], [[[std]]]))
-        return self._first((x - mean) / std)
+        center, scale = (jnp.asarray(value, jnp.float32) for value in ([[[mean]]], [[[std]]]))
+        return self._first((x - center) / scale)
 
     def check_image_size(self, x: jax.Array, pixels: int) -> jax.Array:
         """Return images (batch, height, width, channels) if they are large enough for the net.
@@ -262,13 +262,12 @@ class ZooModel(nn.Module):
 
     def _options(
         self, site: str, init: Initializer | None, bias: float | Initializer | None
-    ) -> dict[str, Any]:
-        weights: Weights = "normalized" if self.norm.startswith("weight") else "plain"
+    ) -> args.LayerOptions:
         return {
             "kernel_init": self._initializer(site, init),
             "use_bias": bias is not None,
             "bias_init": bias if callable(bias) else nn.initializers.constant(bias or 0.0),
-            "weights": weights,
+            "weights": "normalized" if self.norm.startswith("weight") else "plain",
         }
 
     def _initializer(self, site: str, published: Initializer | None) -> Initializer:

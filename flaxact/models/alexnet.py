@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import jax
 from flax import linen as nn
 
 from flaxact.layers import cross_map_response_norm, max_pool
+from flaxact.models._arguments import ConvShape
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "krizhevsky2012alexnet"
@@ -68,11 +69,19 @@ class AlexNet(InGroups):
         return self.output_layer(x, init=weights)
 
     def _conv(
-        self, x: jax.Array, features: int, size: int, place: int, train: bool, **options: Any
+        self,
+        x: jax.Array,
+        features: int,
+        size: int,
+        place: int,
+        train: bool,
+        bias: float = 0.0,
+        **shape: Unpack[ConvShape],
     ) -> jax.Array:
         site = f"act{place}"
         weights = nn.initializers.normal(0.01)
-        x = self.conv(x, features, size, name=f"conv{place}", site=site, init=weights, **options)
+        name = f"conv{place}"
+        x = self.conv(x, features, size, name=name, site=site, init=weights, bias=bias, **shape)
         return self.activate(x, site, train=train)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import jax
 from flax import linen as nn
 
 from flaxact.errors import InputError
 from flaxact.layers import adaptive_avg_pool, cross_map_response_norm, max_pool
+from flaxact.models._arguments import ConvShape
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "krizhevsky2014weird"
@@ -87,8 +88,8 @@ class AlexNetOneWeirdTrick(ZooModel):
     def _cuda(self, x: jax.Array, train: bool) -> jax.Array:
         x = self.subtract_mean_image(x)
         # cuda-convnet's last window of a stride may reach beyond the image.
-        beyond = tuple((0, max(11 - n, -(n - 11) % 4)) for n in x.shape[1:3])
-        x = _respond(self._conv(x, 64, 11, 1, std=0.01, stride=4, padding=beyond))
+        high, wide = ((0, max(11 - n, -(n - 11) % 4)) for n in x.shape[1:3])
+        x = _respond(self._conv(x, 64, 11, 1, std=0.01, stride=4, padding=(high, wide)))
         x = self.activate(max_pool(x, 3, stride=2), "act1", train=train)
         x = self._conv(x, 192, 5, 2, std=0.01, bias=1.0)
         x = max_pool(_respond(self.activate(x, "act2", train=train)), 3, stride=2)
@@ -104,10 +105,19 @@ class AlexNetOneWeirdTrick(ZooModel):
         return self.output_layer(x, init=weights, bias=-7.0)
 
     def _conv(
-        self, x: jax.Array, features: int, size: int, place: int, std: float = 0, **options: Any
+        self,
+        x: jax.Array,
+        features: int,
+        size: int,
+        place: int,
+        std: float = 0,
+        bias: float = 0.0,
+        **shape: Unpack[ConvShape],
     ) -> jax.Array:
-        options["init"] = nn.initializers.normal(std) if std else _TORCH
-        return self.conv(x, features, size, name=f"conv{place}", site=f"act{place}", **options)
+        init = nn.initializers.normal(std) if std else _TORCH
+        name = f"conv{place}"
+        site = f"act{place}"
+        return self.conv(x, features, size, name=name, site=site, init=init, bias=bias, **shape)
 
 
 def _respond(x: jax.Array) -> jax.Array:

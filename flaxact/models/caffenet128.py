@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import jax
 from flax import linen as nn
 
 from flaxact.layers import max_pool
+from flaxact.models._arguments import ConvShape, KernelInit
 from flaxact.models.alexnet import InGroups
 
 SOURCE = "mishkin2016systematic"
@@ -42,7 +43,7 @@ class CaffeNet128(InGroups):
     """
 
     num_classes: int = 1000
-    kernel_init: str = "lsuv"
+    kernel_init: KernelInit = "lsuv"
     pooling: str = "max"
     first: str = "11x11"
 
@@ -69,15 +70,20 @@ class CaffeNet128(InGroups):
         return self.output_layer(x, init=nn.initializers.normal(0.01))
 
     def _conv(
-        self, x: jax.Array, features: int, size: int, place: int, train: bool, **options: Any
+        self,
+        x: jax.Array,
+        features: int,
+        size: int,
+        place: int,
+        train: bool,
+        **shape: Unpack[ConvShape],
     ) -> jax.Array:
         site = f"act{place}"
         half = size // 2
-        options = {
-            "padding": ((half, half), (half, half))
-        } | options  # as Caffe's, with a stride too
-        options["init"] = nn.initializers.normal(0.01)
-        x = self.conv(x, features, size, name=f"conv{place}", site=site, **options)
+        # Padded as in Caffe, with a stride too.
+        padded: ConvShape = {"padding": ((half, half), (half, half)), **shape}
+        weights = nn.initializers.normal(0.01)
+        x = self.conv(x, features, size, name=f"conv{place}", site=site, init=weights, **padded)
         return self.activate(x, site, train=train)
 
 

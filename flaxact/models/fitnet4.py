@@ -7,6 +7,7 @@ from flax import linen as nn
 
 from flaxact.initializers import orthogonal
 from flaxact.layers import max_pool
+from flaxact.models._arguments import KernelInit
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "mishkin2016lsuv"
@@ -30,7 +31,7 @@ class FitNet4(ZooModel):
     scaling, a row of Table 3. Images, there with normalized contrast, are standardized by channel.
     """
 
-    kernel_init: str = "lsuv"
+    kernel_init: KernelInit = "lsuv"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:

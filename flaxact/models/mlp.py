@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
 
 from flaxact import initializers
 from flaxact.models._zoo import ZooModel
@@ -35,7 +36,9 @@ PRESETS = {
 }
 
 
-def unit_columns(key: jax.Array, shape: Any, dtype: Any = jnp.float32, _: Any = None) -> jax.Array:
+def unit_columns(
+    key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32, _: object = None
+) -> jax.Array:
     """Gaussian weights (inputs, outputs), scaled so that each output's weights have norm 1."""
     kernel = jax.random.normal(key, shape, dtype)
     return kernel / jnp.linalg.norm(kernel, axis=0, keepdims=True)

@@ -6,6 +6,7 @@ import jax
 from flax import linen as nn
 
 from flaxact.layers import Act, Dense
+from flaxact.models._arguments import Norm
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "tolstikhin2021mixer"
@@ -40,7 +41,7 @@ class MLPMixer(ZooModel):
       depth: number of blocks.
     """
 
-    norm: str = "layer"
+    norm: Norm = "layer"
     patch: int = 4
     hidden: int = 192
     depth: int = 8

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.nn.initializers import Initializer
 
 from flaxact.activations import Activation
 from flaxact.errors import InputError
 from flaxact.layers import max_pool
+from flaxact.models._arguments import LayerOptions
 from flaxact.models._zoo import ZooModel
 from flaxact.theory import gaussian_moments
 
@@ -113,10 +114,12 @@ class NFResNet(ZooModel):
     def _activate(self, x: jax.Array, site: str, *, train: bool) -> jax.Array:
         return self.activate(x, site, train=train) * gain(self.activation_at(site))
 
-    def _options(self, site: str, init: Any, bias: Any) -> dict[str, Any]:
+    def _options(
+        self, site: str, init: Initializer | None, bias: float | Initializer | None
+    ) -> LayerOptions:
         options = super()._options(site, init, bias)
         plain = options["weights"] == "plain"  # unless weight normalization was asked for instead
-        return options | ({"weights": "standardized"} if plain else {})
+        return {**options, "weights": "standardized"} if plain else options
 
 
 @functools.cache

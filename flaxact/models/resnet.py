@@ -9,6 +9,7 @@ from flax import linen as nn
 from flaxact import initializers
 from flaxact.errors import InputError
 from flaxact.layers import max_pool
+from flaxact.models._arguments import Norm
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "he2016resnet"
@@ -54,7 +55,7 @@ class ResNet(ZooModel):
         that are missing (option A); ``projected``: a convolution of 1×1 (option B); or as ``published``.
     """
 
-    norm: str = "batch"
+    norm: Norm = "batch"
     depth: int = 20
     shortcut: str = "published"
 
@@ -107,12 +108,13 @@ class ResNet(ZooModel):
     def _conv(self, x: jax.Array, features: int, window: tuple[int, int], place: str) -> jax.Array:
         """The convolution before a site, padded as in PyTorch."""
         size, stride = window
+        beyond = (size // 2, size // 2)
         return self.conv(
             x,
             features,
             size,
             stride=stride,
-            padding=((size // 2, size // 2),) * 2,
+            padding=(beyond, beyond),
             name=f"conv{place}",
             site=f"act{place}",
             init=initializers.he("fan_out"),

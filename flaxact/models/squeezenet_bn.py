@@ -8,6 +8,7 @@ from flax import linen as nn
 
 from flaxact.errors import InputError
 from flaxact.layers import max_pool
+from flaxact.models._arguments import Norm
 from flaxact.models._parts import class_maps, within
 from flaxact.models._zoo import ZooModel
 
@@ -38,7 +39,7 @@ class SqueezeNetBN(ZooModel):
     skip must have its width.
     """
 
-    norm: str = "batch"
+    norm: Norm = "batch"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:

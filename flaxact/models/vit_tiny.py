@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from flaxact.layers import Act
+from flaxact.models._arguments import Norm
 from flaxact.models._zoo import ZooModel
 
 SOURCE = "touvron2021deit"
@@ -48,7 +49,7 @@ class VisionTransformer(ZooModel):
       depth: number of blocks.
     """
 
-    norm: str = "layer"
+    norm: Norm = "layer"
     patch: int = 4
     depth: int = 12
 

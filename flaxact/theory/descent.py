@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from flaxact._lazy import np
 from flaxact.errors import InputError
@@ -84,7 +83,7 @@ class LinearLayer:
         return math.inf
 
 
-def linear_layer(inputs: Any, targets: Any) -> LinearLayer:
+def linear_layer(inputs: np.typing.ArrayLike, targets: np.typing.ArrayLike) -> LinearLayer:
     """A linear layer without biases and with zero weights, before it learns the targets.
 
     Args:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
-from flaxact._lazy import np
+from flaxact._lazy import jax, np
 from flaxact.activations import Activation
 from flaxact.errors import InputError
 from flaxact.quadrature import NODES, evaluate, rule
@@ -21,8 +20,8 @@ _ROWS = 2**21  # pairs of nodes at once
 
 
 def variance_map(
-    activation: str | Activation | Callable[..., Any],
-    q: Any,
+    activation: str | Activation | Callable[..., jax.Array],
+    q: np.typing.ArrayLike,
     weight_std: float = 1.0,
     bias_std: float = 0.0,
 ) -> np.ndarray:
@@ -54,7 +53,7 @@ def variance_map(
 
 
 def correlation_map(
-    activation: str | Activation | Callable[..., Any], c: Any, q: float = 1.0
+    activation: str | Activation | Callable[..., jax.Array], c: np.typing.ArrayLike, q: float = 1.0
 ) -> np.ndarray:
     r"""The C-map: the correlation of a layer's outputs, given that of its pre-activations, :math:`c`.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from typing import Any
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations import Activation, get
@@ -42,7 +41,7 @@ class Moments:
 
 
 def gaussian_moments(
-    activation: str | Activation | Callable[..., Any], mean: float = 0.0, std: float = 1.0
+    activation: str | Activation | Callable[..., jax.Array], mean: float = 0.0, std: float = 1.0
 ) -> Moments:
     """Moments of an activation's output and slope for a Gaussian input, by quadrature in float64.
 
@@ -102,7 +101,7 @@ def lends_slope(activation: Activation) -> bool:
 
 
 def fixed_point(
-    activation: str | Activation | Callable[..., Any],
+    activation: str | Activation | Callable[..., jax.Array],
     weight_std: float = 1.0,
     bias_std: float = 0.0,
     start: float = 1.0,
@@ -160,7 +159,7 @@ def fixed_point(
     return (inner + outer) / 2
 
 
-def pointwise(activation: str | Activation | Callable[..., Any]) -> Activation:
+def pointwise(activation: str | Activation | Callable[..., jax.Array]) -> Activation:
     """The activation, checked to be pointwise."""
     activation = get(activation)
     if activation.spec.coupled:

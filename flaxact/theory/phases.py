@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from flaxact._lazy import np
+from flaxact._lazy import jax, np
 from flaxact.activations import Activation
 from flaxact.errors import InputError
 from flaxact.theory.maps import correlation_map, correlation_slope, sampled
@@ -39,7 +38,7 @@ class DepthScales:
 
 
 def chi_1(
-    activation: str | Activation | Callable[..., Any], weight_std: float = 1.0, q: float = 1.0
+    activation: str | Activation | Callable[..., jax.Array], weight_std: float = 1.0, q: float = 1.0
 ) -> float:
     r""":math:`\chi_1 = \sigma_w^2 \, \mathrm{E} f'(\sqrt{q} z)^2` (Poole et al. 2016, eq. 8).
 
@@ -67,7 +66,7 @@ def chi_1(
 
 
 def edge_of_chaos(
-    activation: str | Activation | Callable[..., Any], bias_std: float = 0.0
+    activation: str | Activation | Callable[..., jax.Array], bias_std: float = 0.0
 ) -> float | None:
     r"""The :math:`\sigma_w` between order and chaos, where χ₁ is 1 at the fixed point :math:`q^*`.
 
@@ -124,7 +123,7 @@ def edge_of_chaos(
 
 
 def depth_scales(
-    activation: str | Activation | Callable[..., Any],
+    activation: str | Activation | Callable[..., jax.Array],
     weight_std: float = 1.0,
     bias_std: float = 0.0,
     start: float = 1.0,
