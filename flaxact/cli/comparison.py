@@ -43,7 +43,8 @@ class Comparison:
         "elu(alpha=0.5|1|2)" for these.
       model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)". With several models or
         data sets, each pair is compared in a folder of its own, and activations are ranked over them.
-      dataset: mnist5k, or the name of a TFDS image classification set; one or several.
+      dataset: mnist5k, the name of a TFDS image classification set, a folder with a subfolder of images
+        per class, or an npz file; one or several.
       seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
       reference: The activation that the others are compared with; the first if not given.
       until_decided: Add seeds, up to so many in all, until every other activation is told apart from the

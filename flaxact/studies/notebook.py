@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ def compare(
 
     Args:
       study: what to compare.
-      data: the data set that the study names; None loads it.
+      data: the data set, whose name becomes the study's; None loads the one that the study names.
       folder: where runs and the report are stored.
       command: how to do this again, for the report.
 
@@ -44,6 +44,8 @@ def compare(
     check_folder(folder)
     if data is None:
         data = datasets.load(study.dataset, image_size=study.image_size)
+    else:
+        study = replace(study, dataset=data.name)
     check(study, data)
     with Bar("epochs", lines=True) as bar:
         for progress in run(study, data, folder, command=command):
