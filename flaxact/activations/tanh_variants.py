@@ -6,7 +6,7 @@ import math
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_output
+from flaxact.activations._grad import keeps_input, keeps_output
 from flaxact.activations._numerics import (
     error_function,
     finite,
@@ -99,6 +99,52 @@ def dyt(
     [-0.4621, 0.7616]
     """
     return gamma * jnp.tanh(alpha * settled(x, alpha)) + beta
+
+
+def _derf_slope(x: jax.Array, alpha: float, shift: float, gamma: float, beta: float) -> jax.Array:
+    z = jnp.clip(alpha * x + shift, -30, 30)  # beyond, it is 0 in float64 too
+    return gamma * alpha * (2 / math.sqrt(math.pi)) * jnp.exp(-z * z)
+
+
+@activation(
+    r"\gamma\,\mathrm{erf}(\alpha x + s) + \beta",
+    source="chen2025derf",
+    range=lambda alpha, shift, gamma, beta: (beta - abs(gamma), beta + abs(gamma)),
+    monotonic=lambda alpha, shift, gamma, beta: alpha * gamma >= 0,
+    positive=("alpha",),
+    learned=("alpha", "shift", "gamma", "beta"),
+    initial=lambda key, width, alpha, shift, gamma, beta: {
+        "alpha": jnp.float32(alpha),
+        "shift": jnp.float32(shift),
+        "gamma": jnp.full((width,), gamma, jnp.float32),
+        "beta": jnp.full((width,), beta, jnp.float32),
+    },
+    aliases=("dynamic_erf",),
+)
+@keeps_input(_derf_slope)
+def derf(
+    x: jax.Array,
+    alpha: float | jax.Array = 0.5,
+    shift: float | jax.Array = 0.0,
+    gamma: float | jax.Array = 1.0,
+    beta: float | jax.Array = 0.0,
+) -> jax.Array:
+    r"""Dynamic erf (Derf), which takes the place of a normalization layer.
+
+    The steepness and the shift of the input are one for the layer, scale and shift of the output are
+    one for each channel.
+
+    Args:
+      x: the input.
+      alpha: the steepness, positive.
+      shift: :math:`s`, added to the scaled input.
+      gamma: the scale.
+      beta: added to the output.
+
+    >>> [round(float(y), 4) for y in derf(jnp.array([-1.0, 2.0]))]
+    [-0.5205, 0.8427]
+    """
+    return gamma * error_function(alpha * settled(x, alpha) + shift) + beta
 
 
 @activation(
