@@ -143,7 +143,8 @@ def sites(model: linen.Module, shape: tuple[int, int, int]) -> dict[str, tuple[i
     def outputs(key: jax.Array) -> VariableDict:
         images = jax.numpy.zeros((2, *shape), jax.numpy.uint8)
         variables = model.init(key, images)
-        return model.apply(variables, images, mutable=["intermediates"])[1].get("intermediates", {})
+        updates = model.apply(variables, images, mutable=["intermediates"])[1]
+        return updates["intermediates"] if updates else {}
 
     shapes = flatten_dict(jax.eval_shape(outputs, jax.random.key(0)))
     sown = cast("dict[tuple[str, ...], tuple[jax.ShapeDtypeStruct]]", shapes)
