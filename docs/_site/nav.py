@@ -7,6 +7,7 @@ SECTIONS = {
         "howto/own_activation",
         "howto/own_data",
         "howto/own_model",
+        "howto/other_names",
         "howto/sites",
         "howto/nnx",
         "howto/weight_decay",
