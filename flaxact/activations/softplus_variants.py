@@ -130,7 +130,7 @@ def squareplus(x: jax.Array, b: float = 4.0) -> jax.Array:
     note="jax.nn and Keras have it with beta 1, under this name; the source calls it SmeLU.",
 )
 @keeps_output(lambda y, beta: jnp.where(y >= beta, 1, square_root(y / beta)))
-def sparse_plus(x: jax.Array, beta: float = 1.0) -> jax.Array:
+def sparse_plus(x: jax.Array, *, beta: float = 1.0) -> jax.Array:
     r"""Sparse plus, or smooth ReLU: a quadratic bend, exactly 0 and exactly x outside it.
 
     Args:

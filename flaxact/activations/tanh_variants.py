@@ -6,7 +6,7 @@ import math
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import keeps_input, keeps_output
+from flaxact.activations._grad import keeps_output
 from flaxact.activations._numerics import (
     error_function,
     finite,
@@ -101,11 +101,6 @@ def dyt(
     return gamma * jnp.tanh(alpha * settled(x, alpha)) + beta
 
 
-def _derf_slope(x: jax.Array, alpha: float, shift: float, gamma: float, beta: float) -> jax.Array:
-    z = jnp.clip(alpha * x + shift, -30, 30)  # beyond, it is 0 in float64 too
-    return gamma * alpha * (2 / math.sqrt(math.pi)) * jnp.exp(-z * z)
-
-
 @activation(
     r"\gamma\,\mathrm{erf}(\alpha x + s) + \beta",
     source="chen2025derf",
@@ -121,7 +116,11 @@ def _derf_slope(x: jax.Array, alpha: float, shift: float, gamma: float, beta: fl
     },
     aliases=("dynamic_erf",),
 )
-@keeps_input(_derf_slope)
+@keeps_output(
+    lambda y, alpha, shift, gamma, beta: gamma * alpha * _erf_slope((y - beta) / gamma),
+    when=lambda alpha, shift, gamma, beta: gamma != 0,
+    exact=lambda x, alpha, shift, gamma, beta: gamma * alpha * _erf_exact(alpha * x + shift),
+)
 def derf(
     x: jax.Array,
     alpha: float | jax.Array = 0.5,
@@ -267,10 +266,14 @@ def _erf_slope(y: jax.Array) -> jax.Array:
     return jnp.where(inside, 2 / math.sqrt(math.pi) * jnp.exp(-x * x), 0)
 
 
+def _erf_exact(x: jax.Array) -> jax.Array:
+    return 2 / math.sqrt(math.pi) * jnp.exp(-(jnp.clip(x, -30, 30) ** 2))
+
+
 @activation(r"\mathrm{erf}(x)", source="kunc2024survey", range=(-1.0, 1.0))
 @keeps_output(
     _erf_slope,
-    exact=lambda x: 2 / math.sqrt(math.pi) * jnp.exp(-(jnp.clip(x, -30, 30) ** 2)),
+    exact=_erf_exact,
 )
 def erf(x: jax.Array) -> jax.Array:
     """Error function.
