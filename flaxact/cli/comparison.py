@@ -109,6 +109,10 @@ class Comparison:
         from flaxact.studies.study import Study
         from flaxact.training.recipe import Recipe, fields_in
 
+        if not self.activations:
+            raise InputError(
+                "no activations to compare: name one or more before the options, as in compare relu tanh"
+            )
         options = fields_in("\n".join(self.option))
         flags = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name) is not None}
         given = {*flags, *(["learning_rate"] if self.learning_rate else [])}
