@@ -41,8 +41,9 @@ class Comparison:
       activations: Names or spec texts, such as relu "elu(alpha=0.5)" "centered(relu)". Ranges stand for
         several: "elu(alpha=0..2:5)" for five values, "elu(alpha=0.01..10:4log)" for equal factors, and
         "elu(alpha=0.5|1|2)" for these.
-      model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)". With several models or
-        data sets, each pair is compared in a folder of its own, and activations are ranked over them.
+      model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)", or package.module:Net
+        for a Linen module of your own. With several models or data sets, each pair is compared in a
+        folder of its own, and activations are ranked over them.
       dataset: mnist5k, the name of a TFDS image classification set, a folder with a subfolder of images
         per class, or an npz file; one or several.
       seeds: Number of runs of each activation, with seeds 0, 1, 2, ...

@@ -11,8 +11,9 @@ from flaxact import data as datasets
 from flaxact.data import Dataset
 from flaxact.progress import Bar, rich_table
 from flaxact.studies import report
+from flaxact.studies._fit import check
 from flaxact.studies._records import Results
-from flaxact.studies.runs import check, run
+from flaxact.studies.runs import run
 from flaxact.studies.study import Study, check_folder
 from flaxact.studies.together import read_together
 
