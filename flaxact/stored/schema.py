@@ -57,7 +57,7 @@ def read_record(kind: type[Record], path: Path) -> Record:
     return decode(kind, read_json(path), path)
 
 
-def decode(kind: type[Record], value: Any, path: object = "") -> Record:
+def decode(kind: type[Record], value: object, path: object = "") -> Record:
     """A dataclass from a JSON value or the result of ``dataclasses.asdict``; ignores unknown fields.
 
     Fields may be ``bool``, ``int``, ``float``, ``str``, ``Any``, tuples of one type, dictionaries
@@ -82,13 +82,13 @@ def decode(kind: type[Record], value: Any, path: object = "") -> Record:
     return _decoded(kind, value, (str(path), ""))
 
 
-def unexpected(path: object, place: str, expected: str, value: Any) -> DamagedError:
+def unexpected(path: object, place: str, expected: str, value: object) -> DamagedError:
     """An error for an unexpected value at a place in a file."""
     where = ", ".join(part for part in (str(path), place.removeprefix(".")) if part)
     return DamagedError(f"{where}: expected {expected}, not {_short_text(value)}")
 
 
-def _decoded(kind: Any, value: Any, at: tuple[str, str]) -> Any:
+def _decoded(kind: Any, value: object, at: tuple[str, str]) -> Any:
     origin = typing.get_origin(kind)
     parts = typing.get_args(kind)
     if origin is Annotated:
@@ -138,7 +138,7 @@ def _fields(kind: Any) -> list[tuple[str, Any, bool]]:
     ]
 
 
-def _checked(kind: type, value: Any, at: tuple[str, str]) -> Any:
+def _checked(kind: type, value: object, at: tuple[str, str]) -> Any:
     if kind is float and type(value) is int and abs(value) < 2**1023:
         value = float(value)
     fits = type(value) is kind
@@ -151,7 +151,7 @@ def _checked(kind: type, value: Any, at: tuple[str, str]) -> Any:
     return value
 
 
-def _short_text(value: Any) -> str:
+def _short_text(value: object) -> str:
     """A value in a few words."""
     if isinstance(value, dict | list):
         return f"{_NAMES[type(value)]} ({len(value)})"

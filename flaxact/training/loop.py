@@ -13,7 +13,7 @@ import functools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import jax
 import numpy as np
@@ -33,6 +33,8 @@ from flaxact.training.state import State
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from flaxact.data.stream import StreamState
 
 IN_FLIGHT = 8  # steps that are dispatched before the first of them is waited for
 
@@ -105,7 +107,7 @@ class Start:
     step: int
     seconds: float = 0.0
     elapsed: float = 0.0
-    stream: dict[str, Any] | None = None
+    stream: StreamState | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -129,7 +131,7 @@ class Update:
     elapsed: float
     compile_seconds: float
     epoch: Epoch | None
-    stream: dict[str, Any] | None
+    stream: StreamState | None
     groups: list[State]
 
     def states(self) -> State:
@@ -152,12 +154,28 @@ def _few(values: np.ndarray) -> str:
     return f"[{', '.join(texts + ['...'] * (len(values) > len(texts)))}]"
 
 
+class LoopOptions(TypedDict, total=False):
+    """The keyword arguments of ``updates`` but for ``start``."""
+
+    loop: str | None
+    chunk: int | None
+    devices: Sequence[Any] | None
+    split: Division | None
+    steps_per_update: int | None
+
+
+class UpdateOptions(LoopOptions, total=False):
+    """The keyword arguments of ``updates``."""
+
+    start: Start | None
+
+
 def train(
     net: Net,
     recipe: Recipe,
     data: Dataset | Streamed,
     members: Sequence[Member | int],
-    **options: Any,
+    **options: Unpack[UpdateOptions],
 ) -> Iterator[Epoch]:
     """Train a net's members together; yields once before the first epoch and once after each.
 

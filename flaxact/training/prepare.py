@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,9 +15,9 @@ from flaxact.data import Dataset, augmentation, preprocess, views
 from flaxact.data import shape as shape_of
 from flaxact.data.streamed import Streamed
 from flaxact.errors import InputError, unknown
-from flaxact.net import Net
+from flaxact.net import Net, Variables
 from flaxact.training._swept import check_swept
-from flaxact.training.group import Group, Groups
+from flaxact.training.group import Group, Groups, Sample
 from flaxact.training.members import Member, as_members
 from flaxact.training.placement import Division, Place, gathered, places
 from flaxact.training.programs import (
@@ -30,6 +30,7 @@ from flaxact.training.programs import (
 )
 from flaxact.training.recipe import Recipe
 
+ImageShape = tuple[tuple[int, ...], str]  # and dtype
 LOOPS = ("scan", "dispatch")
 
 
@@ -129,7 +130,9 @@ def _checked(
     return next(iter(names))
 
 
-def _loaded(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, int]:
+def _loaded(
+    recipe: Recipe, data: Dataset | Streamed
+) -> tuple[Dataset | Streamed, Sample, ImageShape, int]:
     """The preprocessed data, a sample of images and labels, a test image's shape, steps per epoch."""
     if isinstance(data, Streamed):
         data.check(recipe)
@@ -167,14 +170,14 @@ def preprocessed(texts: tuple[str, ...], data: Dataset) -> Dataset:
 
 
 @functools.lru_cache(maxsize=64)
-def _traced(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[Any, bool]:
+def _traced(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[object, bool]:
     """The shape and dtype of a net's outputs for 2 images, and whether it has a convolution."""
     images = jax.ShapeDtypeStruct((2, *shape), jnp.dtype(dtype))
     inputs = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(net.init, key, images)
 
-    def logits(variables: Any, images: jax.Array, key: jax.Array) -> Any:
+    def logits(variables: Variables, images: jax.Array, key: jax.Array) -> jax.Array:
         return net.apply(variables, images, train=False, key=key)[0]
 
     traced, outputs = jax.make_jaxpr(logits, return_shape=True)(variables, inputs, key)
@@ -197,7 +200,7 @@ def _check_outputs(outputs: Any, data: Dataset | Streamed) -> None:
         )
 
 
-def _size(count: int, chunk: int | None, programs: Any, place: Place) -> int:
+def _size(count: int, chunk: int | None, programs: Callable[[int], Programs], place: Place) -> int:
     """How many members one program trains: ``chunk``, or all, halved until they fit into memory."""
     devices = count // place.state.shard_shape((count,))[0]  # that members are divided among
     size = min(chunk or count, count)
