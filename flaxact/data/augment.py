@@ -13,8 +13,6 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from jax.typing import ArrayLike
-
 from flaxact._lazy import jax, jnp, np
 from flaxact.data.options import Entry, Limits, bound
 from flaxact.errors import InputError
@@ -256,7 +254,12 @@ def color_components(images: np.ndarray) -> dict[str, Hashable]:
 
 @each_image(limits={"std": NOT_NEGATIVE}, fit=color_components)
 def pca_noise(
-    key: jax.Array, image: jax.Array, std: float = 0.1, *, values: ArrayLike, vectors: ArrayLike
+    key: jax.Array,
+    image: jax.Array,
+    std: float = 0.1,
+    *,
+    values: jax.Array | np.ndarray,
+    vectors: jax.Array | np.ndarray,
 ) -> jax.Array:
     r"""Add :math:`\sum_i \alpha_i \lambda_i p_i` to every pixel, :math:`\alpha_i \sim N(0, std^2)`.
 
