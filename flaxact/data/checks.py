@@ -103,7 +103,7 @@ def checked_labels(array: object, label: str, count: int, num_classes: int) -> n
     return labels.astype(np.int32, copy=False)
 
 
-def check_range(labels: np.ndarray, label: str, num_classes: int) -> None:
+def check_range(labels: np.typing.ArrayLike, label: str, num_classes: int) -> None:
     """Check that labels (integers, any shape) are at least 0 and below the number of classes.
 
     Raises:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from flaxact import _own_code
@@ -89,7 +90,7 @@ def _saved_before_it_goes_on_elsewhere() -> Iterator[None]:
     outside = signal.getsignal(signal.SIGTERM)
     asked = []
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         if signal.getsignal(signal.SIGTERM) == outside and callable(theirs):
             theirs(number, frame)  # nothing is being trained that could be saved
         else:

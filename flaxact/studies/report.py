@@ -6,9 +6,9 @@ import contextlib
 import math
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flaxact.statistics import Interval
 from flaxact.stored.files import make_folder, remove_partial, write_whole
@@ -21,6 +21,10 @@ from flaxact.studies._times import REPORT, in_words, report_time
 from flaxact.studies.answer import answer
 from flaxact.studies.summary import Row
 from flaxact.training.folder.lock import InUseError, locked
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
 
 COLUMNS = (
     ("activation", ""),
@@ -79,7 +83,12 @@ def difference_table(results: Results) -> tuple[str, list[str], list[list[str]]]
     return _differences_heading(results), columns, rows
 
 
-def _write(folder: Path, results: Results, figures: dict[str, Any], began: float | None) -> None:
+def _write(
+    folder: Path,
+    results: Results,
+    figures: Mapping[str, tuple[Mapping[str, bytes], str]],
+    began: float | None,
+) -> None:
     make_folder(folder / "plots")
     for name, (images, _) in figures.items():
         for kind, image in images.items():
@@ -178,14 +187,14 @@ def layer_table(row: Row) -> tuple[list[str], list[list[str]]]:
 WHEN = ("initial", "final")
 
 
-def _inner(results: Results, row: Row) -> list[tuple[Any, str]]:
+def _inner(results: Results, row: Row) -> list[tuple[Markup, str]]:
     """What went on inside, in pictures."""
     from flaxact.studies import plots
 
     return _inlined((figure, caption) for caption, figure in plots.inner(results, row).items())
 
 
-def _inlined(figures: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
+def _inlined(figures: Iterable[tuple[Figure, str]]) -> list[tuple[Markup, str]]:
     from flaxact.figures import rendered
 
     return [(inline(rendered(figure, "svg").decode()), caption) for figure, caption in figures]
