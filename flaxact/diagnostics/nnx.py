@@ -40,7 +40,7 @@ def capture(module: nnx.Module, images: jax.Array, labels: jax.Array | None = No
     structure, params, state = nnx.split(module, nnx.Param, ...)
 
     def forward(params: nnx.State, added: nnx.State | None) -> tuple[jax.Array, tuple]:
-        copy: Any = nnx.merge(structure, params, state, copy=True)
+        copy = nnx.merge(structure, params, state, copy=True)
         # The narrower type first: a Perturbation is an Intermediate too.
         kinds = nnx.Perturbation, nnx.Intermediate
         run: Any = nnx.capture(lambda m, x: m(x), *kinds, init=added)

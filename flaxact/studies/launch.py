@@ -76,7 +76,7 @@ class ActivationJob:
             for _, text in train_activation(study, data, self.folder, self.activation):
                 print(text, flush=True)
 
-    def checkpoint(self) -> Any:
+    def checkpoint(self) -> object:
         """How submitit sends it again, when its time is over or the node is needed for others."""
         from submitit.helpers import DelayedSubmission  # type: ignore[import-not-found]
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from flax import linen as nn
     from matplotlib.figure import Figure
 
+    from flaxact.net import Variables
+
 MEASURES = (
     "pre_mean", "pre_variance", "mean", "variance", "mean_to_std", "zeros", "dead", "saturated_low",
     "saturated_high", "slope_second_moment", "gradient_norm",
@@ -125,7 +127,7 @@ def measure(
     @jax.transfer_guard("allow")  # which is for what happens in every step of a training
     def figures_of(cell: tuple[str, str, str], module: nn.Module) -> CellFigures:
         figures = []
-        variables: Any = None
+        variables: Variables = {}
         start = jax.jit(from_linen(module).init)
         for seed in probing.seeds:
             variables = start(jax.random.key(seed), images)

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flaxact.statistics import Interval
 from flaxact.stored.files import make_folder, remove_partial, write_whole
@@ -19,7 +19,7 @@ from flaxact.studies._provenance import provenance
 from flaxact.studies._records import Results, read_folder
 from flaxact.studies._times import REPORT, in_words, report_time
 from flaxact.studies.answer import answer
-from flaxact.studies.summary import Row
+from flaxact.studies.summary import LayerRow, Row
 from flaxact.training.folder.lock import InUseError, locked
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def layer_table(row: Row) -> tuple[list[str], list[list[str]]]:
     def measured(name: str) -> bool:
         return any(layer[f"{when}_{name}"] is not None for layer in layers for when in WHEN)
 
-    def both(layer: dict[str, Any], name: str, form: str) -> str:
+    def both(layer: LayerRow, name: str, form: str) -> str:
         values = (layer[f"{when}_{name}"] for when in WHEN)
         return " → ".join("–" if v is None else format(v, form) for v in values)
 

@@ -142,7 +142,7 @@ class Groups:
         """Test batches of one size, with a mask that is False for the padding of the last."""
         if isinstance(self.data, Streamed):
             parts = self.data.test.shard[1]
-            batches: Any = (
+            batches = (
                 put_rows(_filled(*batch, parts=parts), place, parts)
                 for batch in self.data.test_batches()
             )

@@ -184,10 +184,11 @@ def _traced(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[object, bool]
     return outputs, "conv_general_dilated" in str(traced)
 
 
-def _check_outputs(outputs: Any, data: Dataset | Streamed) -> None:
+def _check_outputs(outputs: object, data: Dataset | Streamed) -> None:
     """Raise if a net's outputs for 2 images are not logits for all classes of a data set."""
     shape = getattr(outputs, "shape", ())
-    if len(shape) != 2 or not jnp.issubdtype(outputs.dtype, jnp.floating):
+    dtype = getattr(outputs, "dtype", None)
+    if len(shape) != 2 or dtype is None or not jnp.issubdtype(dtype, jnp.floating):
         actual = jax.tree.map(lambda leaf: f"{leaf.dtype} {leaf.shape}", outputs)
         raise InputError(
             f"for 2 images the net returns {actual}; it must return floating logits (2, "

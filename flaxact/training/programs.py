@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -188,7 +188,7 @@ def _compiled_text(key: _Text) -> jax.stages.Compiled:
     return key.lowered.compile()
 
 
-def _member_shapes(plan: ProgramPlan) -> dict[str, Any]:
+def _member_shapes(plan: ProgramPlan) -> dict[str, object]:
     number = functools.partial(ShapeDtypeStruct, (plan.members,), sharding=plan.place.state)
     return {
         "seed": number(jnp.int32),

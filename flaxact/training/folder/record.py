@@ -80,7 +80,7 @@ class Result:
     epochs: tuple[EpochRow, ...]
     steps: Count
     diverged_at: tuple[int, ...]
-    environment: dict[str, Any]
+    environment: dict[str, object]
     files: dict[str, str | None] = field(default_factory=dict)
 
 

@@ -10,7 +10,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from types import TracebackType
+from typing import Unpack
 
 import jax
 import numpy as np
@@ -36,6 +37,16 @@ from flaxact.training.state import State, make_init, member_values
 
 STRIDE = 200  # steps between looks at the clock and at signals, where many are one program
 _log = logging.getLogger("flaxact")
+
+
+class RunOptions(LoopOptions, total=False):
+    """The keyword arguments of ``run`` but for ``model``."""
+
+    own_code: Mapping[str, str] | None
+    save_seconds: float
+    profile: bool
+    tensorboard: bool
+    watch: Callable[[Update], object] | None
 
 
 def run(  # noqa: PLR0913 (most are keywords with defaults)
@@ -167,8 +178,13 @@ class _Saved(contextlib.AbstractContextManager):
         self.last = time.monotonic()
         self.best = min(self.best, math.inf if metric is None else metric)
 
-    def __exit__(self, *error: Any) -> None:
-        self.store.__exit__(*error)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.store.__exit__(kind, error, traceback)
 
 
 def final_states(
