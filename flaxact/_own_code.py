@@ -12,8 +12,9 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from flaxact.errors import InputError
+from flaxact.errors import InputError, unknown
 
 OPTION = "--import"
 # Of what was imported, files by their absolute paths, so that jobs can do it too.
@@ -38,7 +39,7 @@ def imported(arguments: list[str]) -> list[str]:
     return arguments
 
 
-def load(name: str) -> None:
+def load(name: str) -> ModuleType:
     """Import a Python file, or a module by name from where ``python`` would find it.
 
     Raises:
@@ -48,12 +49,28 @@ def load(name: str) -> None:
         raise InputError(f"{OPTION} needs a Python file or a module, as in {OPTION} my.py")
     if name.endswith(".py") or "/" in name:
         path = Path(name).expanduser().absolute()
-        _guarded(name, path.parent, lambda: _from_file(path))
+        module = _guarded(name, path.parent, lambda: _from_file(path))
         name = str(path)
     else:
-        _guarded(name, Path.cwd(), lambda: importlib.import_module(name))
+        module = _guarded(name, Path.cwd(), lambda: importlib.import_module(name))
     if name not in names:
         names.append(name)
+    return module
+
+
+def definition(module: str, name: str) -> Callable[..., Any]:
+    """A class or function of a Python file or module.
+
+    Raises:
+      InputError: as ``load``; or the module has no such class or function.
+    """
+    loaded = vars(load(module))
+    classes = {key: value for key, value in loaded.items() if inspect.isclass(value)}
+    functions = {key: value for key, value in loaded.items() if inspect.isfunction(value)}
+    if name not in classes | functions:
+        public = [key for key in classes | functions if not key.startswith("_")]
+        raise unknown(f"class or function of {module}", name, public)
+    return (classes | functions)[name]
 
 
 def check_free(kind: str, name: str, new: Callable[..., object], old: object) -> None:
@@ -112,12 +129,12 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
-def _guarded(name: str, folder: Path, load: Callable[[], ModuleType]) -> None:
+def _guarded(name: str, folder: Path, load: Callable[[], ModuleType]) -> ModuleType:
     """Import a module, with its folder first in Python's search path."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
-        load()
+        return load()
     except InputError as error:
         if error.__traceback__ and (place := _place(error)):
             raise InputError(f"{place}: {error}") from None

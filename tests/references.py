@@ -127,6 +127,7 @@ REFERENCE = {
     "elu(alpha=0.5)": elu(mp.mpf("0.5")),
     "elu_leaky_relu": lambda x: x if x > 0 else (mp.expm1(x) + f(0.05) * x) / 2,
     "erf": mp.erf,
+    "exponential": exp,
     "felu": lambda x: x if x > 0 else 2 ** (x / mp.log(2)) - 1,
     "flexible_relu": lambda x: relu(x) - 1,
     "gcu": lambda x: x * mp.cos(x),

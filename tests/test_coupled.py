@@ -135,6 +135,7 @@ REFERENCE = {
     "softcapped_swiglu": softcapped(4, 25),
     "softcapped_swiglu(1.0, 0.5)": softcapped(1, 0.5),
     "softmax": lambda x: np.exp(x) / np.exp(x).sum(),
+    "softmin": lambda x: np.exp(-x) / np.exp(-x).sum(),
     "sparsemax": thresholded(1),
     "squared_reglu": gated(lambda b: relu(b) ** 2),
     "squash": squash,
@@ -382,5 +383,6 @@ def test_softmax_and_glu_are_those_of_torch():
         ("softmax", torch.softmax(given, -1)),
         ("log_softmax", torch.log_softmax(given, -1)),
         ("glu", torch.nn.functional.glu(given)),
+        ("softmin", torch.nn.functional.softmin(given, -1)),
     ):
         chex.assert_trees_all_close(getattr(fa, name)(x), theirs.numpy(), rtol=1e-6)

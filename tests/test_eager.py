@@ -131,6 +131,22 @@ def test_a_refusal_is_the_same_each_time():
             fa.elu(X, 1.0, alpha=1.0)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: fa.elu(x, alpha="a"),
+        lambda x: fa.elu(x, alpha=jnp.ones(4)),
+        lambda x: fa.glu(x),
+        lambda x: fa.get("glu")(x),
+    ],
+)
+def test_a_refusal_shows_no_frames_of_jax(wrong):
+    with pytest.raises(fa.InputError) as refusal:
+        wrong(jnp.ones(3))
+    assert not hasattr(refusal.value, "__notes__")
+    assert len(refusal.traceback) <= 5
+
+
 def test_switches_of_jax_have_their_way():
     wanted = fa.elu(X, 0.5)
     for switch in (

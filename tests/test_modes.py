@@ -175,11 +175,11 @@ def test_jet_gives_the_derivatives_that_jvp_gives(name):
 
 
 FAR = jnp.array([-jnp.inf, -jnp.finfo(jnp.float32).max, jnp.finfo(jnp.float32).max, jnp.inf])
-QUADRATIC = {"squared_relu", "star_relu", "xielu"}  # whose slope overflows itself
+STEEP = {"exponential", "squared_relu", "star_relu", "xielu"}  # whose slope overflows itself
 
 
 @pytest.mark.sampled(11)
-@pytest.mark.parametrize("name", sorted({*fa.names("pointwise")} - PERIODIC - QUADRATIC))
+@pytest.mark.parametrize("name", sorted({*fa.names("pointwise")} - PERIODIC - STEEP))
 def test_derivatives_of_two_orders_are_finite_at_the_ends(name):
     """By reverse mode over reverse mode, and times a number, as a loss multiplies them."""
     function = fa.get(name)

@@ -14,7 +14,7 @@ from flax import nnx
 import flaxact as fa
 from flaxact import models
 from flaxact import nnx as fnnx
-from flaxact.layers import LEARNED
+from flaxact.layers import LEARNED, decay_mask
 from flaxact.net import from_linen, from_nnx
 from flaxact.training.optimizers import labels, make_optimizer, make_schedule
 from flaxact.training.recipe import OPTIMIZERS, Recipe
@@ -400,6 +400,7 @@ def test_labels_and_decay_of_every_parameter_of_every_model(text):
     updates, _ = optimizer.update(zeros, optimizer.init(ones), ones)
     moved = jax.tree.map(lambda update: bool(np.any(update)), updates)
     assert moved == jax.tree.map(lambda label: label == "kernel", wanted)
+    assert decay_mask(shapes) == moved
 
 
 @pytest.mark.sampled(7)
@@ -407,6 +408,17 @@ def test_labels_and_decay_of_every_parameter_of_every_model(text):
 def test_nothing_that_an_activation_learns_decays(act):
     shapes, wanted = shapes_and_labels("small_net", act)
     assert labels(shapes) == wanted
+
+
+def test_a_plain_optimizer_of_optax_takes_the_mask():
+    params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}, "act": jnp.ones(())}
+    params["act1"] = {"activation": {"negative_slope": jnp.ones(2)}}
+    optimizer = optax.adamw(1.0, weight_decay=0.5, mask=decay_mask)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zeros, optimizer.init(params), params)
+    assert (updates["dense"]["kernel"] == -0.5).all()
+    updates["dense"].pop("kernel")
+    assert not any(jnp.any(leaf) for leaf in jax.tree.leaves(updates))
 
 
 class NNXNet(nnx.Module):
@@ -436,6 +448,9 @@ def test_nnx_states_are_labelled_and_trained_like_linen_ones(name):
     params = from_nnx(NNXNet).init(jax.random.key(0), jnp.zeros((2, 8, 8, 1)))["params"]
     found = dict(nnx.to_flat_state(labels(params)))
     assert {path: variable.get_raw_value() for path, variable in found.items()} == NNX_LABELS
+    mask = dict(nnx.to_flat_state(decay_mask(params)))
+    kernels = {path: label == "kernel" for path, label in NNX_LABELS.items()}
+    assert {path: variable.get_raw_value() for path, variable in mask.items()} == kernels
     recipe = Recipe(optimizer=name, weight_decay=0.1)
     optimizer = make_optimizer(recipe, 1, learning_rate=0.5, momentum=0.9)
     zeros = jax.tree.map(jnp.zeros_like, params)

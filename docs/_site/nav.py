@@ -6,6 +6,8 @@ SECTIONS = {
     "How-to": [
         "howto/own_activation",
         "howto/own_data",
+        "howto/own_model",
+        "howto/other_names",
         "howto/sites",
         "howto/nnx",
         "howto/weight_decay",

@@ -12,6 +12,7 @@ from flaxact.activations import _spec
 from flaxact.activations._define import activation
 from flaxact.activations._describe import cite, describe
 from flaxact.activations._get import bind, get
+from flaxact.activations._libraries import aliases
 from flaxact.activations._names import names
 from flaxact.activations._spec import Activation, Spec
 from flaxact.errors import hint, nearest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is fou
     from flaxact.activations.combinations import *  # noqa: F403
     from flaxact.activations.concatenated import *  # noqa: F403
     from flaxact.activations.dynamic import *  # noqa: F403
-    from flaxact.activations.exponential import *  # noqa: F403
+    from flaxact.activations.elu_variants import *  # noqa: F403
     from flaxact.activations.gelu_variants import *  # noqa: F403
     from flaxact.activations.glu_variants import *  # noqa: F403
     from flaxact.activations.kernel_shaping import *  # noqa: F403
@@ -63,7 +64,7 @@ __all__ = [  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    spec = _spec.catalogue.get(name)
+    spec = _spec.catalogue.get(name) or _spec.catalogue.get(aliases().get(name, ""))
     if spec is None or not spec.function.__module__.startswith(f"{__name__}."):
         close = None if name.startswith("_") else nearest(name, __all__)
         message = f"module {__name__!r} has no attribute {name!r}"

@@ -11,10 +11,12 @@ import unicodedata
 from collections.abc import Callable
 from typing import TypeGuard
 
-from flaxact._lazy import jax
+from flaxact._lazy import jax, np
 from flaxact.activations._get import get
+from flaxact.activations._libraries import aliases
 from flaxact.activations._spec import Activation, Spec, catalogue
 from flaxact.errors import InputError, hint, nearest
+from flaxact.quadrature import evaluate
 
 
 def describe(activation: str | Activation | Callable[..., jax.Array]) -> str:
@@ -36,8 +38,10 @@ def describe(activation: str | Activation | Callable[..., jax.Array]) -> str:
     """
     name = activation if is_bare_transform(activation) else str(get(activation))
     spec = _spec_of(activation)
-    rows = known(activation).items()
-    return "\n".join([f"{name}: {spec.summary}", *(f"  {k:<20} {v}" for k, v in rows)])
+    rows = known(activation)
+    if spec.near:
+        rows["differs by"] = _distances(get(activation))
+    return "\n".join([f"{name}: {spec.summary}", *(f"  {k:<20} {v}" for k, v in rows.items())])
 
 
 def known(activation: str | Activation | Callable[..., jax.Array]) -> dict[str, str]:
@@ -56,8 +60,9 @@ def known(activation: str | Activation | Callable[..., jax.Array]) -> dict[str, 
         spec = get(activation).spec
         facts = _facts(get(activation))
     rows = {"formula": spec.formula, **facts}
-    if spec.aliases:
-        rows["also called"] = ", ".join(spec.aliases)
+    elsewhere = (name for name, text in aliases().items() if text == spec.name != name)
+    if also := dict.fromkeys((*spec.aliases, *elsewhere)):
+        rows["also called"] = ", ".join(also)
     if spec.note:
         rows["note"] = spec.note
     if spec.source:
@@ -141,6 +146,17 @@ def _facts(activation: Activation) -> dict[str, str]:
     places = {"kinks at": activation.kinks, "jumps at": activation.jumps}
     facts["monotonic"] = "yes" if activation.monotonic else "no"
     return facts | {k: ", ".join(f"{p:g}" for p in v) or "none" for k, v in places.items()}
+
+
+def _distances(activation: Activation) -> str:
+    """The greatest difference from each function that is taken for it, between -10 and 10."""
+    texts = []
+    x = np.linspace(-10, 10, 40_001)
+    for other in map(get, activation.spec.near):
+        if other != activation:
+            gap = abs(evaluate(activation, x) - evaluate(other, x))
+            texts.append(f"{gap.max():.2g} from {other} (at {x[gap.argmax()]:.2f})")
+    return f"at most {', '.join(texts)}"
 
 
 def _signature(transform: Spec) -> dict[str, str]:

@@ -17,6 +17,7 @@ from flaxact._lazy import jax, np
 from flaxact.activations._check import check_domain, real_input, unwrapped
 from flaxact.activations._numerics import Function, Parts
 from flaxact.activations._spec import Activation, Spec
+from flaxact.errors import InputError
 from flaxact.spec_text import as_float, plain
 
 # The transformations that call a function as it is, where others trace it into a program.
@@ -30,8 +31,7 @@ def eager(spec: Spec, signature: inspect.Signature, traced: Function) -> Functio
     array: type | None = None  # of JAX, which is not imported before the first call
     program: Function = traced
 
-    @functools.wraps(traced)
-    def call(*args: object, **kwargs: object) -> jax.Array:
+    def compiled(args: tuple[object, ...], kwargs: dict[str, object]) -> jax.Array:
         nonlocal array, program
         if len(args) == 1 and not kwargs and type(args[0]) is array:
             return program(args[0])
@@ -49,6 +49,16 @@ def eager(spec: Spec, signature: inspect.Signature, traced: Function) -> Functio
             return program(x, **numbers)
         except jax.errors.JaxRuntimeError:  # a transfer guard lets no number through as an argument
             return traced(*args, **kwargs)
+
+    @functools.wraps(traced)
+    def call(*args: object, **kwargs: object) -> jax.Array:
+        try:
+            return compiled(args, kwargs)
+        except (
+            InputError
+        ) as error:  # without the frames of JAX and of tracing, and its note on them
+            error.__dict__.pop("__notes__", None)
+            raise error.with_traceback(None) from None
 
     return call
 

@@ -10,13 +10,23 @@ from typing import cast
 from flaxact import spec_text
 from flaxact._lazy import jax
 from flaxact.activations._check import check_domain, checked_number
+from flaxact.activations._libraries import aliases, check_ambiguous, library_text
 from flaxact.activations._spec import Activation, Hyperparameter, Spec, catalogue, takes_activation
 from flaxact.errors import InputError, hint, nearest, unknown
 from flaxact.spec_text import value_text
 
 
-def get(activation: str | Activation | Callable[..., jax.Array]) -> Activation:
+def get(
+    activation: str | Activation | Callable[..., jax.Array], *, library: str | None = None
+) -> Activation:
     """The activation that a name, a spec text, a function of flaxact or an ``Activation`` denotes.
+
+    Names of other libraries that have one meaning are known: ``get("gelu_new")``, ``get("relu2")``.
+
+    Args:
+      activation: a name, text, function or ``Activation``.
+      library: whose name it is: "transformers" (the values of ``hidden_act``), "torch", "keras",
+        "timm"; or "models", for the gate inside a model of transformers, by its ``model_type``.
 
     Raises:
       InputError: an unknown name or hyperparameter (the message names the nearest known one), a
@@ -27,7 +37,13 @@ def get(activation: str | Activation | Callable[..., jax.Array]) -> Activation:
     get('leaky_relu(negative_slope=0.2)')
     >>> get("swish")
     get('silu')
+    >>> get("gelu"), get("gelu", library="transformers")
+    (get('gelu'), get('gelu(approximate=False)'))
     """
+    if library is not None:
+        if not isinstance(activation, str):
+            raise InputError(f"with library={library!r} give a name, not {activation!r}")
+        activation = library_text(activation, library)
     if isinstance(activation, Activation):
         return activation
     if isinstance(activation, str):
@@ -57,14 +73,28 @@ def bind(
 
 
 def _from_call(call: spec_text.Call) -> Activation:
-    if call.name not in catalogue:
-        raise unknown("activation", call.name, catalogue)
+    spec = catalogue.get(call.name)
+    if spec is None:
+        return _from_alias(call)
 
     def value(v: spec_text.Value) -> Hyperparameter:
         return _from_call(v) if isinstance(v, spec_text.Call) else v
 
     kwargs = {k: value(v) for k, v in call.kwargs}
-    return bind_values(catalogue[call.name], tuple(map(value, call.args)), kwargs)
+    return bind_values(spec, tuple(map(value, call.args)), kwargs)
+
+
+def _from_alias(call: spec_text.Call) -> Activation:
+    """By the name that another library has for it."""
+    check_ambiguous(call.name)
+    if call.name not in aliases():
+        raise unknown("activation", call.name, [*catalogue, *aliases()])
+    target = spec_text.parse(aliases()[call.name])
+    if target.args or target.kwargs:
+        if call.args or call.kwargs:
+            raise InputError(f"{call.name} takes no hyperparameters; change those of {target}")
+        return _from_call(target)
+    return _from_call(spec_text.Call(target.name, call.args, call.kwargs))
 
 
 def bind_values(spec: Spec, args: Sequence[object], kwargs: Mapping[str, object]) -> Activation:

@@ -52,6 +52,7 @@ class Spec:
         output's.
       note: where libraries or papers disagree.
       aliases: further names.
+      near: spec texts of functions that are taken for it; ``describe`` computes the distances.
       surrogate: whether its derivative is a surrogate that differs from the slope of its values.
       fixed: for a transform: whether it takes only activations without learned parameters.
     """
@@ -66,6 +67,7 @@ class Spec:
     monotonic: bool | Callable[..., bool] = True
     smoothness: float | Callable[..., float] | None = None
     aliases: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
     unit: tuple[str, ...] = ()
     ordered: tuple[str, str] | None = None

@@ -8,7 +8,7 @@ from flaxact._lazy import jax, jnp
 from flaxact.activations._check import halves
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations.exponential import elu
+from flaxact.activations.elu_variants import elu
 from flaxact.activations.glu_variants import gate_facts
 from flaxact.activations.rectified import relu
 
@@ -18,7 +18,7 @@ INF = math.inf
 @activation(
     r"\max(a, 0) - \max(b, 0), \quad (a, b) = x",
     **gate_facts("godin2018dual"),
-    note="Another DReLU is the displaced ReLU, `displaced_relu` here.",
+    note="Other functions called DReLU: `displaced_relu`, and `drelu_glu` of TurboSparse.",
 )
 @keeps_input()
 def dual_relu(x: jax.Array, axis: int = -1) -> jax.Array:

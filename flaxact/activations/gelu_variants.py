@@ -33,7 +33,9 @@ def _gelu_argument(x: jax.Array) -> jax.Array:
     source="hendrycks2016gelu",
     range=lambda approximate: (-0.17004075 if approximate else -0.16997121, INF),
     monotonic=False,
-    note="The tanh form is the default in jax.nn, the exact one in PyTorch, TensorFlow and Keras.",
+    near=("gelu", "gelu(approximate=False)", "quick_gelu"),
+    note="The tanh form is the default here and in jax.nn, the exact one in PyTorch, TensorFlow, Keras, "
+    "timm and transformers: get('gelu', library='torch').",
 )
 @keeps_input(_gelu_slope)
 def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:

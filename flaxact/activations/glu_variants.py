@@ -12,7 +12,7 @@ from flaxact.activations._define import activation
 from flaxact.activations._get import get
 from flaxact.activations._grad import keeps_input
 from flaxact.activations._spec import Activation, Bounds
-from flaxact.activations.exponential import selu
+from flaxact.activations.elu_variants import selu
 from flaxact.activations.gelu_variants import gelu
 from flaxact.activations.rectified import relu, squared_relu
 from flaxact.activations.swish_variants import silu

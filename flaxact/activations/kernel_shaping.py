@@ -72,6 +72,7 @@ def _tailored_relu_slope(y: jax.Array, depth: int, eta: float) -> jax.Array:
     kinks=(0.0,),
     positive=("depth", "eta"),
     static=("eta",),
+    note="Its paper calls it TReLU; `trelu` is another.",
 )
 @keeps_output(_tailored_relu_slope)
 def tailored_relu(x: jax.Array, depth: int = 50, eta: float = 0.9) -> jax.Array:

@@ -47,7 +47,8 @@ def isrlu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     positive=("alpha",),
     learned=("alpha",),
     per_channel=True,
-    note="Other functions are called TReLU too: ReLU with a threshold, and a clip between two numbers.",
+    note="Other functions are called TReLU too: `tailored_relu`, ReLU with a threshold, and a clip "
+    "between two numbers.",
 )
 @keeps_output(
     lambda y, alpha: jnp.where(y > 0, 1, alpha * (1 - below_zero(y) ** 2)),

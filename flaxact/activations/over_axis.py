@@ -56,6 +56,21 @@ def softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> ja
     return _masked(_softmax, x, axis, where, beyond=0.0)
 
 
+@activation(r"e^{-x_i} / \sum_j e^{-x_j}", source="paszke2019pytorch", range=(0.0, 1.0), **_AXIS)
+def softmin(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
+    """Softmin: the softmax of the negative input, largest where the input is least.
+
+    Args:
+      x: the input.
+      axis: over which they sum to one; one, several or, with None, all.
+      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
+
+    >>> [round(float(y), 4) for y in softmin(jnp.array([0.0, 1.0]))]
+    [0.7311, 0.2689]
+    """
+    return _masked(_softmax, -x, axis, where, beyond=0.0)
+
+
 @activation(r"x_i - \log \sum_j e^{x_j}", source="bridle1990softmax", range=(-INF, 0.0), **_AXIS)
 def log_softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
     """Logarithm of softmax.

@@ -184,7 +184,7 @@ def shifted_relu(x: jax.Array) -> jax.Array:
     source="macedo2019drelu",
     range=lambda displacement: (-displacement, INF),
     kinks=lambda displacement: (-displacement,),
-    note="Another DReLU is Godin's dual ReLU, `dual_relu` here.",
+    note="Other functions called DReLU: Godin's `dual_relu`, and `drelu_glu` of TurboSparse.",
 )
 @keeps_output(lambda y, displacement: jnp.where(y > -displacement, 1, 0).astype(y.dtype))
 def displaced_relu(x: jax.Array, displacement: float = 0.05) -> jax.Array:
@@ -208,7 +208,8 @@ def displaced_relu(x: jax.Array, displacement: float = 0.05) -> jax.Array:
     learned=("bias",),
     per_channel=False,
     aliases=("frelu",),
-    note="The authors' code starts at -1, one a layer; Mishkin's rerun at -0.2, one a channel.",
+    note="The authors' code starts at -1, one a layer; Mishkin's rerun at -0.2, one a channel. Not the "
+    "funnel ReLU, called FReLU in vision, which is a maximum with a convolution.",
 )
 @keeps_sign(lambda y, above, bias, dx, db: jnp.where(above, dx, 0) + (0 if db is None else db))
 def flexible_relu(x: jax.Array, bias: float | jax.Array = -1.0) -> jax.Array:

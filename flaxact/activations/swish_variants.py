@@ -73,6 +73,7 @@ def swish_beta(x: jax.Array, beta: float = 1.0) -> jax.Array:
     range=(-0.16360983, INF),
     monotonic=False,
     aliases=("gelu_sigmoid",),
+    near=("gelu", "gelu(approximate=False)"),
 )
 @keeps_input(lambda x: _swish_slope(x, _QUICK))
 def quick_gelu(x: jax.Array) -> jax.Array:

@@ -123,7 +123,8 @@ def sparse_sigmoid(x: jax.Array) -> jax.Array:
     learned=("left", "left_slope", "right", "right_slope"),
     per_channel=True,
     note="Starts as the paper's: leaky ReLU with slope 0.2 below 0; its right threshold, set from the "
-    "data there, starts at 1 with slope 1. Not the shifted ReLU that the ELU paper calls SReLU.",
+    "data there, starts at 1 with slope 1. Not the shifted ReLU that the ELU "
+    "paper calls SReLU (`shifted_relu`), nor a soft one.",
 )
 @keeps_output(
     lambda y, left, left_slope, right, right_slope: jnp.where(

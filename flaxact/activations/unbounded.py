@@ -1,4 +1,4 @@
-"""Smooth and unbounded on both sides, with no gate: the identity, roots and logarithms."""
+"""Smooth and unbounded, with no gate: the identity, roots, logarithms, the exponential."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ def identity(x: jax.Array) -> jax.Array:
     [-1.0, 2.0]
     """
     return jnp.asarray(x)
+
+
+@activation("e^x", source="chollet2015keras", range=(0.0, INF), aliases=("exp",))
+@keeps_output(lambda y: y)
+def exponential(x: jax.Array) -> jax.Array:
+    """The exponential function, such as for a rate; it is infinite above 88.7 in float32.
+
+    >>> [round(float(y), 4) for y in exponential(jnp.array([-1.0, 2.0]))]
+    [0.3679, 7.3891]
+    """
+    return jnp.exp(x)
 
 
 def _bent_slope(y: jax.Array) -> jax.Array:

@@ -33,7 +33,8 @@ def list_names(*, where: str = "") -> None:
             print(f"  {spec.name:<26} {spec.summary}")
     listed = {
         "models": ", ".join(models.list_models()),
-        "data sets": f"{', '.join(data.names())}, and any image classification set of TFDS",
+        "data sets": f"{', '.join(data.names())}, any image classification set of TFDS, a folder of "
+        "images, or an npz file",
     }
     for title, names in listed.items():
         wrapped = textwrap.fill(

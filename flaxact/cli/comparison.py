@@ -38,10 +38,14 @@ class Comparison:
     """What is compared, and where.
 
     Attributes:
-      activations: Names or spec texts, such as relu "elu(alpha=0.5)" "centered(relu)".
-      model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)". With several models or
-        data sets, each pair is compared in a folder of its own, and activations are ranked over them.
-      dataset: mnist5k, or the name of a TFDS image classification set; one or several.
+      activations: Names or spec texts, such as relu "elu(alpha=0.5)" "centered(relu)". Ranges stand for
+        several: "elu(alpha=0..2:5)" for five values, "elu(alpha=0.01..10:4log)" for equal factors, and
+        "elu(alpha=0.5|1|2)" for these.
+      model: Name or spec text, such as "cuda_convnet(variant=18pct, width=0.5)", or package.module:Net
+        for a Linen module of your own. With several models or data sets, each pair is compared in a
+        folder of its own, and activations are ranked over them.
+      dataset: mnist5k, the name of a TFDS image classification set, a folder with a subfolder of images
+        per class, or an npz file; one or several.
       seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
       reference: The activation that the others are compared with; the first if not given.
       until_decided: Add seeds, up to so many in all, until every other activation is told apart from the
@@ -164,7 +168,7 @@ class Comparison:
 
     def rank(self, tasks: Sequence[Loaded]) -> None:
         """Write the page of ranks over several comparisons, if there are several."""
-        if len(tasks) > 1 and len(self.activations) > 1:
+        if len(tasks) > 1 and len(tasks[0].study.activations) > 1:
             rank([task.folder for task in tasks], self.reference, self.out)
 
 

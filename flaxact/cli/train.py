@@ -48,7 +48,8 @@ def train(
     Args:
       activation: Name or spec text.
       model: Name or spec text.
-      dataset: mnist5k, the name of a TFDS image classification set, or with --stream a folder of images.
+      dataset: mnist5k, the name of a TFDS image classification set, a folder with a subfolder of images
+        per class, or an npz file.
       recipe: TOML file; omitted fields take their defaults.
       option: Fields of the recipe, as "epochs=20" "optimizer='adamw'" "augment=['crop', 'flip']"; they
         override the file's.

@@ -66,13 +66,14 @@ def load(
 ) -> Dataset:
     """Load a data set as uint8 arrays.
 
-    ``mnist5k`` is part of the installation. Any other name is a TFDS image classification set. If
+    ``mnist5k`` is part of the installation. A path is a folder of images, as for ``from_folder``, or an
+    npz file, as for ``from_npz``. Any other name is a TFDS image classification set. If
     TFDS has prepared it, it is read from there without TensorFlow; the names in ``names()`` are
     otherwise downloaded and prepared. The images are decoded once into a cache beside the TFDS
     files, which later calls memory-map.
 
     Args:
-      name: of the data set; ``name/config`` for a set with configurations.
+      name: of the data set; ``name/config`` for a set with configurations; or a path.
       data_dir: the folder of TFDS's data sets; None for FLAXACT_DATA_DIR, or else TFDS's default.
       image_size: resize images to this height and width in pixels: scale the shorter side, then
         crop the center. Required if the images differ in size.
@@ -96,11 +97,43 @@ def load(
         if image_size not in (None, 28):
             raise InputError("mnist5k always has images of 28 pixels; omit the image size")
         return mnist5k()
+    folder = data_folder(data_dir)
+    if path := own_files(name, folder):
+        return _from_files(name, path, image_size)
     from flaxact.data.tfds import prepare, read
 
-    folder = data_folder(data_dir)
     version = prepared(name, folder) or prepare(name, folder)
     return read(name, version, image_size)
+
+
+def own_files(name: str, folder: Path) -> Path | None:
+    """The folder or npz file that a name is a path of; None for the name of a data set.
+
+    A name without ``/`` is that of a data set where there is one.
+
+    Raises:
+      InputError: it can only be a path, and nothing is there.
+    """
+    path = Path(name).expanduser()
+    is_path = name.startswith((".", "/", "~")) or name.endswith(("/", ".npz"))
+    if is_path and not path.exists():
+        siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+        close = nearest(path.name, [p.name for p in siblings])
+        raise InputError(f"there is no {name}{hint(close)} Give a folder of images, or an npz file")
+    is_known = name in SOURCES or prepared(name, folder)
+    return path if is_path or (name and path.is_dir() and not is_known) else None
+
+
+def _from_files(name: str, path: Path, image_size: int | None) -> Dataset:
+    if path.is_dir():
+        from flaxact.data.images import from_folder
+
+        return from_folder(name, image_size=image_size)
+    from flaxact.data.arrays import from_npz
+
+    if image_size is not None:
+        raise InputError(f"{name} has arrays of one size; omit the image size")
+    return from_npz(name)
 
 
 def _own(name: str, options: dict[str, object]) -> Dataset:
@@ -123,7 +156,7 @@ def check(name: str, *, data_dir: str | Path | None = None) -> None:
     if name in own or name == EMBEDDED:
         return
     folder = data_folder(data_dir)
-    if prepared(name, folder):
+    if own_files(name, folder) or prepared(name, folder):
         return
     if name in SOURCES:
         _check_reachable(name, folder)

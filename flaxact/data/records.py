@@ -63,7 +63,7 @@ def picture(source: Source, number: int) -> tuple[Image.Image, int]:
                     f"its label {label} is not below {len(source.class_names)}, the number of "
                     "classes"
                 )
-            return _eight_bits(image).convert(MODES[source.channels]), int(label)
+            return whole_range(image).convert(MODES[source.channels]), int(label)
     except Exception as error:  # of array_record, TFDS, Pillow: of any type
         raise InputError(
             f"cannot read {source.where(number)}: {_reason(error)}; {source.remedy()}", LONGEST
@@ -75,7 +75,7 @@ def is_gray(image: Image.Image) -> bool:
     return image.mode in GRAY or image.mode.startswith("I;16")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def whole_range(image: Image.Image) -> Image.Image:
     """Scale an image of 16 bits per pixel to 0 to 255, where Pillow would clip at 255."""
     if not image.mode.startswith("I"):
         return image
@@ -102,6 +102,35 @@ def resized(image: Image.Image, size: int) -> np.ndarray:
     top = (height - size) // 2
     left = (width - size) // 2
     return scaled[top : top + size, left : left + size]
+
+
+def gather(source: Source, name: str, image_size: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """All images of a source, uint8 (number, height, width, channels), and their labels.
+
+    Args:
+      source: of encoded images.
+      name: what messages call it.
+      image_size: side to which images are resized, in pixels; None if they have one size.
+
+    Raises:
+      InputError: no images, images that differ in size, or one that cannot be read.
+    """
+    images = None
+    labels = np.empty(len(source), np.int32)
+    for i in range(len(source)):
+        opened, labels[i] = picture(source, i)
+        image = pixels(opened) if image_size is None else resized(opened, image_size)
+        if images is None:
+            images = np.empty((len(source), *image.shape), np.uint8)
+        if image.shape != images.shape[1:]:
+            raise InputError(
+                f"the images of {name} differ in size ({images.shape[1:]} and {image.shape}); give an "
+                "image size in pixels to resize them"
+            )
+        images[i] = image
+    if images is None:
+        raise InputError(f"{name} has an empty split")
+    return images, labels
 
 
 class Records:

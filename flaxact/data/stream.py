@@ -113,7 +113,7 @@ class Stream:
     def _open(self) -> Iterator[HostBatch]:
         import grain
 
-        source = Batches(self._source, self.plan, self.shard, self._next)
+        source: Any = Batches(self._source, self.plan, self.shard, self._next)
         batches = grain.MapDataset.source(source)
         if not self._workers:
             return iter(batches.to_iter_dataset(grain.ReadOptions(THREADS, THREADS)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from flaxact import _packages
-from flaxact.data.records import Records, picture, pixels, resized
+from flaxact.data.records import Records, gather
 from flaxact.data.sets import Dataset, Split, array_digest, combined
 from flaxact.data.sources import SOURCES
 from flaxact.errors import InputError
@@ -88,30 +88,11 @@ def _decode(
     facts = {}
     for split in ("train", "test"):
         source = Records(name, prepared, split)
-        images, labels = _gather(source, image_size)
+        images, labels = gather(source, f"data set {name!r}", image_size)
         arrays[f"{split}_images"] = images
         arrays[f"{split}_labels"] = labels
         facts = {"num_classes": len(source.class_names), "class_names": source.class_names}
     return arrays, facts
-
-
-def _gather(source: Records, image_size: int | None) -> tuple[np.ndarray, np.ndarray]:
-    images = None
-    labels = np.empty(len(source), np.int32)
-    for i in range(len(source)):
-        opened, labels[i] = picture(source, i)
-        image = pixels(opened) if image_size is None else resized(opened, image_size)
-        if images is None:
-            images = np.empty((len(source), *image.shape), np.uint8)
-        if image.shape != images.shape[1:]:
-            raise InputError(
-                f"the images of data set {source.name!r} differ in size ({images.shape[1:]} and "
-                f"{image.shape}); give an image size in pixels to resize them"
-            )
-        images[i] = image
-    if images is None:
-        raise InputError(f"data set {source.name!r} has an empty split")
-    return images, labels
 
 
 def _save(place: Path, arrays: dict[str, np.ndarray], facts: dict[str, Json]) -> None:

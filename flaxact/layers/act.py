@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
+from flax import errors
 from flax import linen as nn
 
 from flaxact.activations import Activation, get
+from flaxact.errors import InputError
 
 LEARNED = (
     "activation"  # the name of an Act's parameter, and of the random stream that it draws from
@@ -32,6 +36,11 @@ class Act(nn.Module):
 
     act: Activation | str
 
+    def __post_init__(self):
+        if isinstance(self.act, CalledSite):
+            self.act = Activation(self.act.spec, self.act.changed)
+        super().__post_init__()
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Apply the activation to an array of any shape and floating dtype, channels last.
@@ -48,3 +57,34 @@ class Act(nn.Module):
         y = act(x, key=key, **learned, **self.variables.get(HYPERPARAMETERS, {}))
         self.sow("intermediates", "output", y)
         return y
+
+
+class CalledSite(Activation):
+    """An activation that is an ``Act`` where a Linen module calls it as a function.
+
+    So a net that calls ``self.act(x)`` in a compact method has sites that learn, draw and are probed.
+
+    >>> import jax.numpy as jnp
+    >>> act = get("prelu")
+    >>> net = nn.Sequential([CalledSite(act.spec, act.changed)])
+    >>> net.init(jax.random.key(0), jnp.ones(1))["params"]
+    {'Act_0': {'activation': {'negative_slope': Array([0.25], dtype=float32)}}}
+    """
+
+    def __call__(self, x: jax.Array, *, key: jax.Array | None = None, **parameters: Any):
+        """Apply it as an ``Act`` of the module that is being called, or outside of one as a function.
+
+        Raises:
+          InputError: the module calls it in a method without ``@nn.compact``.
+        """
+        if key is not None or parameters:
+            return super().__call__(x, key=key, **parameters)
+        try:
+            return Act(self)(x)
+        except errors.CallCompactUnboundModuleError:
+            return super().__call__(x)
+        except errors.AssignSubModuleError:
+            raise InputError(
+                f"the net calls {self} in a method without @nn.compact: make it one, or assign "
+                "flaxact.layers.Act(self.act) in setup"
+            ) from None

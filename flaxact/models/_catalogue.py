@@ -33,6 +33,9 @@ Fact = TypeVar("Fact")
 Argument = bool | int | float | str  # of a model's argument
 LITERALS = ("SOURCE", "INPUT", "FAMILY", "PRESETS", "CHOICES")
 own: dict[str, ModelEntry] = {}  # filled by @register
+paths: list[str] = []  # of models that were named as package.module:Net
+_PATH = re.compile(r"(?P<module>[\w./~-]+):(?P<name>\w+)\s*(?P<arguments>\(.*\))?\s*", re.DOTALL)
+_SHAPE = (32, 32, 3)  # of the images of a model of which nothing is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,13 +221,16 @@ def families() -> tuple[str, ...]:
 def parse(text: str) -> spec_text.Call:
     """The name and arguments of a model's spec text. Does not import jax.
 
+    ``package.module:Net``, or ``my.py:Net``, imports a Linen module class, or a function that returns a
+    Linen module, and registers it.
+
     Raises:
-      InputError: an unknown model, or a text that is not a spec.
+      InputError: an unknown model, a text that is not a spec, or as ``register``.
 
     >>> str(parse("cuda_convnet(variant=18pct)"))
     'cuda_convnet(variant=18pct)'
     """
-    call = spec_text.parse(text)
+    call = spec_text.parse(_by_name(text))
     if call.name not in entries():
         raise unknown("model", call.name, entries())
     if call.args:
@@ -234,9 +240,24 @@ def parse(text: str) -> spec_text.Call:
     return call
 
 
+def _by_name(text: str) -> str:
+    """A spec text with the model's name in place of its path; other texts are unchanged."""
+    path = _PATH.fullmatch(text)
+    if path is None:
+        return text
+    make = _own_code.definition(path["module"], path["name"])
+    if make not in [entry.make for entry in own.values()]:
+        register(input_shape=_SHAPE)(make)
+    if (where := f"{path['module']}:{path['name']}") not in paths:
+        paths.append(where)
+    name = next(name for name, entry in own.items() if entry.make is make)
+    return name + (path["arguments"] or "")
+
+
 def entry(text: str) -> ModelEntry:
     """The catalogue's entry for a model's spec text."""
-    return entries()[parse(text).name]
+    name = parse(text).name  # first, as it may register the model
+    return entries()[name]
 
 
 def family(text: str) -> str:

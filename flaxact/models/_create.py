@@ -87,7 +87,9 @@ def create_model(
     values = chosen_arguments(text, arguments)
     if num_classes is not None:
         values["num_classes"] = _checked(parse(text).name, "num_classes", num_classes, 10)
-    model = catalogued.loaded()(act=_acts(act), **values)
+    model = catalogued.loaded()(act=_applicable(_acts(act), catalogued), **values)
+    if catalogued.make is not None:
+        _check_linen(parse(text).name, model)
     if isinstance(act, Mapping):
         _check_patterns(parse(text).name, model, act, catalogued.input_shape)
     if api == "linen":
@@ -141,7 +143,8 @@ def sites(model: linen.Module, shape: tuple[int, int, int]) -> dict[str, tuple[i
     def outputs(key: jax.Array) -> VariableDict:
         images = jax.numpy.zeros((2, *shape), jax.numpy.uint8)
         variables = model.init(key, images)
-        return model.apply(variables, images, mutable=["intermediates"])[1]["intermediates"]
+        updates = model.apply(variables, images, mutable=["intermediates"])[1]
+        return updates["intermediates"] if updates else {}
 
     shapes = flatten_dict(jax.eval_shape(outputs, jax.random.key(0)))
     sown = cast("dict[tuple[str, ...], tuple[jax.ShapeDtypeStruct]]", shapes)
@@ -156,6 +159,25 @@ def _acts(act: Acts) -> Activation | Sites:
     if not act:
         raise InputError("a mapping of activations needs at least one pattern, such as '*'")
     return Sites(tuple((str(pattern), get(value)) for pattern, value in act.items()))
+
+
+def _applicable(act: Activation | Sites, catalogued: ModelEntry) -> Activation | Sites:
+    """For a net of a user's own, an activation that it may also call as a function."""
+    make = catalogued.make
+    if not isinstance(act, Activation) or make is None or hasattr(make, "activate"):
+        return act
+    from flaxact.layers.act import CalledSite
+
+    return CalledSite(act.spec, act.changed)
+
+
+def _check_linen(name: str, model: object) -> None:
+    from flax import linen
+
+    if not isinstance(model, linen.Module):
+        raise InputError(
+            f"the model {name!r} is a {type(model).__name__}; it must be a Linen module"
+        )
 
 
 def _check_patterns(

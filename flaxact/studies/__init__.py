@@ -8,6 +8,7 @@ from flaxact._lazy import attach
 from flaxact.studies.study import Study
 
 if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports matplotlib
+    from flaxact.studies._fit import check
     from flaxact.studies._folder import held
     from flaxact.studies._records import EpochRecord, Results, Run
     from flaxact.studies.kept import load_trained
@@ -15,7 +16,6 @@ if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports ma
     from flaxact.studies.report import write_report
     from flaxact.studies.runs import (
         Progress,
-        check,
         finished,
         grown,
         missing,

@@ -17,9 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from flaxact import _own_code
+from flaxact import _own_code, models
 from flaxact.data import Dataset, load
 from flaxact.errors import InputError
+from flaxact.models._catalogue import paths
 from flaxact.studies._folder import recover
 from flaxact.studies._results import check_options, write_results
 from flaxact.studies.runs import missing, train_activation
@@ -62,12 +63,12 @@ class ActivationJob:
     folder: Path
     activation: str
     data_dir: Path | None = None
-    own_code: tuple[str, ...] = ()  # files and modules that define what the study names
+    own_code: tuple[str, ...] = ()  # files, modules and paths of models that the study names
 
     def __call__(self) -> None:
         """Train what is missing of it."""
         for name in self.own_code:
-            _own_code.load(name)
+            models.parse(name) if ":" in name else _own_code.load(name)
         use_cores()
         study = self.study
         data = load(study.dataset, data_dir=self.data_dir, image_size=study.image_size)
@@ -187,7 +188,11 @@ def launch(
                 where = None if data_dir is None else data_dir.absolute()
                 job = submit(
                     ActivationJob(
-                        study, folder.absolute(), activation, where, own_code=tuple(_own_code.names)
+                        study,
+                        folder.absolute(),
+                        activation,
+                        where,
+                        own_code=(*_own_code.names, *paths),
                     )
                 )
                 sent.going[activation] = job

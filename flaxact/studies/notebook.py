@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ from flaxact import data as datasets
 from flaxact.data import Dataset
 from flaxact.progress import Bar, rich_table
 from flaxact.studies import report
+from flaxact.studies._fit import check
 from flaxact.studies._records import Results
-from flaxact.studies.runs import check, run
+from flaxact.studies.runs import run
 from flaxact.studies.study import Study, check_folder
 from flaxact.studies.together import read_together
 
@@ -33,7 +34,7 @@ def compare(
 
     Args:
       study: what to compare.
-      data: the data set that the study names; None loads it.
+      data: the data set, whose name becomes the study's; None loads the one that the study names.
       folder: where runs and the report are stored.
       command: how to do this again, for the report.
 
@@ -44,6 +45,8 @@ def compare(
     check_folder(folder)
     if data is None:
         data = datasets.load(study.dataset, image_size=study.image_size)
+    else:
+        study = replace(study, dataset=data.name)
     check(study, data)
     with Bar("epochs", lines=True) as bar:
         for progress in run(study, data, folder, command=command):

@@ -55,12 +55,13 @@ def write_report(folder: Path, results: Results | None = None) -> Path:
     """
     from flaxact.figures import rendered
     from flaxact.studies import plots
+    from flaxact.studies.sweep_plots import sweep_plots
 
     began = time.perf_counter() if results is None else None
     results = read_folder(folder) if results is None else results
     figures = {
         name: ({kind: rendered(figure, kind) for kind in ("svg", "png")}, caption)
-        for name, (figure, caption) in plots.all_plots(results).items()
+        for name, (figure, caption) in (plots.all_plots(results) | sweep_plots(results)).items()
     }
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(InUseError):  # a comparison is at work there, or calls this

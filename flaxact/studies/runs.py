@@ -21,7 +21,6 @@ from flaxact.studies._results import (
     described,
     grid,
     reported,
-    sizes_of,
     write_results,
 )
 from flaxact.studies.contrasts import decided
@@ -42,21 +41,6 @@ class Progress:
     done: int
     total: int
     text: str
-
-
-def check(study: Study, data: Dataset) -> None:
-    """Whether a study can run on this data, found out before any training.
-
-    Raises:
-      InputError: a batch larger than the training set, or a model that cannot be built.
-    """
-    count = len(data.train.labels)
-    if study.recipe.batch_size > count:
-        raise InputError(
-            f"a batch of {study.recipe.batch_size} is larger than the {count} training images of "
-            f"{data.name}; give at most {count}"
-        )
-    sizes_of(study, data)
 
 
 def _stored(study: Study, folder: Path) -> StoredRuns:

@@ -14,6 +14,7 @@ from flaxact import _own_code, models
 from flaxact.activations import Activation, get
 from flaxact.errors import InputError
 from flaxact.models._catalogue import entry
+from flaxact.studies.ranges import expanded
 from flaxact.studies.search import TUNING_SEED, Search
 from flaxact.training.recipe import Recipe
 
@@ -26,7 +27,7 @@ class Study:
     """Activations on the same model, data and seeds.
 
     Attributes:
-      activations: names or spec texts.
+      activations: names or spec texts; one with ranges, such as ``elu(alpha=0..1:5)``, stands for many.
       model: name or spec text.
       dataset: name.
       seeds: one run each; the same for every activation, so that differences are paired.
@@ -69,7 +70,7 @@ class Study:
             raise InputError("the number of seeds must be 1 or more")
         if not self.learning_rates:
             raise InputError("no learning rate given: give one or more")
-        names = tuple(str(get(a)) for a in self.activations)
+        names = tuple(str(get(a)) for given in self.activations for a in _each(given))
         for kind, values in (("activation", names), ("learning rate", self.learning_rates)):
             for value in values:
                 if values.count(value) > 1:
@@ -151,6 +152,10 @@ class Study:
             **recipe,
             **code,
         }
+
+
+def _each(activation: str | Activation) -> list[str] | list[Activation]:
+    return expanded(activation) if isinstance(activation, str) else [activation]
 
 
 def own_definitions(activation: str | Activation, model: str) -> Iterator[Callable[..., object]]:

@@ -137,7 +137,8 @@ def fixed_point(
     def growth(q: float) -> float:
         """Q(q) - q; 0 where only rounding is left of it."""
         x, weights = rule(0.0, math.sqrt(q), activation.breaks, splits=4)
-        second = float(weights @ evaluate(activation, x) ** 2)
+        with np.errstate(over="ignore"):  # of the exponential
+            second = float(weights @ evaluate(activation, x) ** 2)
         excess = weight_std**2 * second + bias_std**2 - q
         return excess if abs(excess) > 1e-13 * q else 0.0
 

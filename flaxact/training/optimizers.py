@@ -9,20 +9,16 @@ from typing import ParamSpec, TypeVar
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
-from jax.tree_util import keystr, tree_flatten_with_path
 from jax.typing import ArrayLike
 from optax.contrib import reduce_on_plateau
 
-from flaxact.layers import LEARNED
-from flaxact.nnx import ActivationParam
+from flaxact.layers.decay import decay_mask, labels
 from flaxact.training.recipe import Recipe
 
 # Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2; Chen et al. 2023, algorithm 2.
 BETA2 = {"adam": 0.999, "adamw": 0.999, "lion": 0.99}
 P = ParamSpec("P")
 Result = TypeVar("Result")
-OFFSETS = ("bias", "class_token", "positions")  # what is added to a layer's outputs
 
 
 def make_optimizer(
@@ -61,7 +57,9 @@ def make_optimizer(
     beta1 = 0.0 if momentum is None else momentum
     factor = make_schedule(recipe, steps_per_epoch)
     clip = _only_if(recipe.gradient_clip, optax.clip_by_global_norm)
-    decay = _only_if(recipe.weight_decay, lambda share: optax.add_decayed_weights(share, _decays))
+    decay = _only_if(
+        recipe.weight_decay, lambda share: optax.add_decayed_weights(share, decay_mask)
+    )
     rate = [optax.scale_by_learning_rate(lambda count: learning_rate * factor(count))]
     if recipe.schedule == "plateau":
         plateau = reduce_on_plateau(
@@ -123,50 +121,6 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[ArrayLike],
     if not warm:
         return schedule
     return lambda step: schedule(step) * jnp.minimum(1.0, (step + 1) / warm)
-
-
-def labels(params: optax.Params) -> optax.Params:
-    """Label every parameter of a net by its kind, in a tree of the same structure.
-
-    - "kernel": weights, and any other unnamed parameter with two axes or more;
-    - "bias": what is added to a layer's outputs;
-    - "norm": scales and biases of normalization layers, norms of weight-normalized kernels, gains;
-    - "activation": parameters that an ``Act`` learns. Weight decay would pull them towards zero,
-      for example PReLU towards ReLU (He et al. 2015, §2.1).
-
-    >>> labels({"conv": {"kernel": 0.0, "bias": 0.0}, "norm": {"scale": 1.0, "bias": 0.0}})
-    {'conv': {'bias': 'bias', 'kernel': 'kernel'}, 'norm': {'bias': 'norm', 'scale': 'norm'}}
-    >>> labels({"act1": {"activation": {"negative_slope": 0.25}}})
-    {'act1': {'activation': {'negative_slope': 'activation'}}}
-    """
-    nodes, _ = tree_flatten_with_path(params, is_leaf=lambda node: isinstance(node, nnx.Variable))
-    leaves, structure = jax.tree.flatten(params)
-    names = [tuple(keystr((key,), simple=True) for key in path) for path, _ in nodes]
-    kinds = [
-        _label(path, node, getattr(leaf, "ndim", 0))
-        for path, (_, node), leaf in zip(names, nodes, leaves, strict=True)
-    ]
-    # A normalization has no kernel, so nor has its bias one beside it.
-    with_kernel = {path[:-1] for path, label in zip(names, kinds, strict=True) if label == "kernel"}
-    for i, path in enumerate(names):
-        if path[-1:] == ("bias",) and kinds[i] == "bias" and path[:-1] not in with_kernel:
-            kinds[i] = "norm"
-    return jax.tree.unflatten(structure, kinds)
-
-
-def _label(path: tuple[str, ...], node: object, axes: int) -> str:
-    name = path[-1] if path else ""
-    if LEARNED in path or isinstance(node, ActivationParam):
-        return "activation"
-    if name == "scale" or name.startswith("gain"):
-        return "norm"
-    if name in OFFSETS:
-        return "bias"
-    return "kernel" if name == "kernel" or axes >= 2 else "bias"
-
-
-def _decays(params: optax.Params) -> optax.Params:
-    return jax.tree.map(lambda label: label == "kernel", labels(params))
 
 
 def _biases_doubled(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:

@@ -111,7 +111,7 @@ def mpelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array 
     learned=("alpha",),
     per_channel=True,
     note="2^(x / log 2) is e^x, meant to be quicker by bit operations; here it is ELU with a learned "
-    "alpha.",
+    "alpha. The FELU of caffenet-benchmark is another: ELU and a learned bias.",
 )
 @keeps_output(
     lambda y, alpha: jnp.where(y > 0, 1, y + alpha),
