@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import optax
 from flax import nnx
 from jax.tree_util import keystr, tree_flatten_with_path
 
