@@ -13,7 +13,7 @@ import functools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import jax
 import numpy as np
@@ -27,7 +27,7 @@ from flaxact.net import Net
 from flaxact.training.group import arrays_of, stacked
 from flaxact.training.members import Member
 from flaxact.training.placement import Division
-from flaxact.training.prepare import prepare
+from flaxact.training.prepare import LoopOptions, prepare
 from flaxact.training.recipe import Recipe
 from flaxact.training.state import State
 
@@ -154,28 +154,14 @@ def _few(values: np.ndarray) -> str:
     return f"[{', '.join(texts + ['...'] * (len(values) > len(texts)))}]"
 
 
-class LoopOptions(TypedDict, total=False):
-    """The keyword arguments of ``updates`` but for ``start``."""
-
-    loop: str | None
-    chunk: int | None
-    devices: Sequence[Any] | None
-    split: Division | None
-    steps_per_update: int | None
-
-
-class UpdateOptions(LoopOptions, total=False):
-    """The keyword arguments of ``updates``."""
-
-    start: Start | None
-
-
 def train(
     net: Net,
     recipe: Recipe,
     data: Dataset | Streamed,
     members: Sequence[Member | int],
-    **options: Unpack[UpdateOptions],
+    *,
+    start: Start | None = None,
+    **options: Unpack[LoopOptions],
 ) -> Iterator[Epoch]:
     """Train a net's members together; yields once before the first epoch and once after each.
 
@@ -189,7 +175,8 @@ def train(
       data: the training and test data.
       members: one training run each; an integer stands for a member with that seed. ``grid`` makes
         the members of a sweep.
-      options: the keyword arguments of ``updates``.
+      start: where to resume; None for the beginning.
+      options: the other keyword arguments of ``updates``.
 
     Yields:
       Epochs 0 to ``recipe.epochs``. Training ends earlier when the recipe's target error or time
@@ -198,7 +185,7 @@ def train(
     Raises:
       InputError: as ``updates``.
     """
-    for update in updates(net, recipe, data, members, **options):
+    for update in updates(net, recipe, data, members, start=start, **options):
         if update.epoch is not None:
             yield update.epoch
 

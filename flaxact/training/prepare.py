@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +30,18 @@ from flaxact.training.programs import (
 )
 from flaxact.training.recipe import Recipe
 
-ImageShape = tuple[tuple[int, ...], str]  # and dtype
+ShapeAndDtype = tuple[tuple[int, ...], str]
 LOOPS = ("scan", "dispatch")
+
+
+class LoopOptions(TypedDict, total=False):
+    """How ``updates`` arranges a training: the keyword arguments that it has beside ``start``."""
+
+    loop: str | None
+    chunk: int | None
+    devices: Sequence[Any] | None
+    split: Division | None
+    steps_per_update: int | None
 
 
 def prepare(
@@ -132,7 +142,7 @@ def _checked(
 
 def _loaded(
     recipe: Recipe, data: Dataset | Streamed
-) -> tuple[Dataset | Streamed, Sample, ImageShape, int]:
+) -> tuple[Dataset | Streamed, Sample, ShapeAndDtype, int]:
     """The preprocessed data, a sample of images and labels, a test image's shape, steps per epoch."""
     if isinstance(data, Streamed):
         data.check(recipe)

@@ -22,15 +22,15 @@ from flaxact.training.recipe import Recipe
 
 Metrics = dict[str, jax.Array]
 Tree = TypeVar("Tree")  # of arrays
-Number = jax.Array | np.number
+Scalar = jax.Array | np.number
 
 
 class MemberValues(TypedDict):
     """What distinguishes a member of a group, as arrays."""
 
-    seed: Number
-    rates: dict[str, Number]
-    hyperparameters: dict[str, Number]
+    seed: Scalar
+    rates: dict[str, Scalar]
+    hyperparameters: dict[str, Scalar]
 
 
 Seed = int | jax.Array | np.integer | MemberValues
@@ -114,7 +114,7 @@ def member_values(member: Member, recipe: Recipe) -> MemberValues:
     }
 
 
-def _with_hyperparameters(variables: Variables, values: Mapping[str, Number]) -> Variables:
+def _with_hyperparameters(variables: Variables, values: Mapping[str, Scalar]) -> Variables:
     sites = flatten_dict(variables.get(HYPERPARAMETERS, {}))
     swept = {path[-1] for path in sites}
     for name in values:

@@ -9,7 +9,6 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np
 
 from flaxact._lazy import listing
 from flaxact.errors import InputError
-from flaxact.stored.files import Json
 from flaxact.training.folder import orbax_store
 from flaxact.training.folder.orbax_store import Arrays
 
@@ -85,7 +83,7 @@ class Checkpoints:
         }
 
     def save(
-        self, step: int, arrays: Arrays, facts: Mapping[str, Json], *, metric: float | None = None
+        self, step: int, arrays: Arrays, facts: dict[str, Any], *, metric: float | None = None
     ) -> None:
         """Write a checkpoint; returns once the previous save has ended and the arrays are copied.
 

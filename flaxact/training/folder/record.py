@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,44 +23,13 @@ from flaxact.net import Net
 from flaxact.stored import files
 from flaxact.stored.environment import environment
 from flaxact.stored.files import DamagedError, Json, finite
-from flaxact.stored.schema import Count, Number, Positive, read_record, unexpected
+from flaxact.stored.schema import Count, read_record, unexpected
+from flaxact.training.folder.rows import METRICS, EpochRow, MetricsRow
 from flaxact.training.loop import Update
 from flaxact.training.members import Member
 from flaxact.training.recipe import Recipe
 
-METRICS = ("train_loss", "train_error", "test_loss", "test_error")
 _log = logging.getLogger("flaxact")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRow:
-    """A line of ``metrics.jsonl``: lists over members, with None for values that are not finite."""
-
-    epoch: Count
-    step: Count
-    train_loss: tuple[Number | None, ...]
-    train_error: tuple[Number | None, ...]
-    test_loss: tuple[Number | None, ...]
-    test_error: tuple[Number | None, ...]
-    diverged_at: tuple[int, ...]
-    seconds: Positive
-    elapsed: Positive
-    compile_seconds: Positive
-
-
-class MetricsRow(TypedDict):
-    """An epoch as JSON: lists over members, with None for values that are not finite."""
-
-    epoch: int
-    step: int
-    train_loss: list[float | None]
-    train_error: list[float | None]
-    test_loss: list[float | None]
-    test_error: list[float | None]
-    diverged_at: list[int]
-    seconds: float
-    elapsed: float
-    compile_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

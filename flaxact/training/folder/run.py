@@ -29,9 +29,10 @@ from flaxact.training.folder.lock import locked
 from flaxact.training.folder.observers import Trace, tensorboard_writer
 from flaxact.training.folder.record import MetricsRow, mean
 from flaxact.training.group import states_of
-from flaxact.training.loop import Epoch, LoopOptions, Start, Update, updates
+from flaxact.training.loop import Epoch, Start, Update, updates
 from flaxact.training.members import Member, as_members
 from flaxact.training.placement import Place
+from flaxact.training.prepare import LoopOptions
 from flaxact.training.recipe import Recipe
 from flaxact.training.state import State, make_init, member_values
 
