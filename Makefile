@@ -1,7 +1,7 @@
 # Two commands do it all on a fresh machine: `make compare` and `make test`. Each makes .venv,
 # installs into it (with uv where there is one, else venv and pip) and runs.
 # `make test` has every activation, model and reproduction, with a sample of the longer tests;
-# `make test-all` has the rest of them too; `make slow` has the tests that take minutes each.
+# `make test-all` has the rest of them and the check of types; `make slow` has the tests that take minutes each.
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
@@ -10,7 +10,7 @@ BIN := .venv/bin
 # What `make compare` runs: COMPARE="relu gelu --dataset cifar10" replaces it.
 COMPARE ?= relu tanh leaky_relu elu "centered(relu)" identity
 
-.PHONY: compare test test-all thorough lint slow docs lock clean
+.PHONY: compare test test-all thorough lint types slow docs lock clean
 
 compare: .venv/installed
 	$(BIN)/flaxact compare $(COMPARE)
@@ -18,7 +18,7 @@ compare: .venv/installed
 test: .venv/installed-tests lint
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-all: test thorough
+test-all: test types thorough
 
 # What `make test` leaves out.
 thorough: .venv/installed-tests
@@ -28,6 +28,8 @@ lint: .venv/installed-tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
+
+types: .venv/installed-tests
 	$(BIN)/pyright
 
 slow: .venv/installed-tests

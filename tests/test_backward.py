@@ -2,10 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import flaxact as fa
 from benchmarks.backward import compiled, compiled_convolutions
+from tests.quick import jit
 
 LAYERS = 12
 # Monotone, and yet the input is kept beside the output, for the reason given.
@@ -60,6 +62,31 @@ def test_exact_derivatives_keep_the_input(name):
     exact = fa.bind(name, exact_derivative=True)
     kept = compiled(exact, rows=1024, width=256, layers=LAYERS)[1]
     assert 1.5 < kept <= 2.05 + 2 / LAYERS
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in fa.activations.names()
+        if "exact_derivative" in fa.get(name).spec.hyperparameters
+    ],
+)
+def test_float64_keeps_the_digits_of_derivatives(name):
+    activation = fa.get(name)
+    if activation.learned or activation.spec.is_transform:
+        pytest.skip("its derivative is that of its plain form, with arrays")
+    with jax.enable_x64(True):
+        x = jnp.array([-40.0, -20, -3, -0.1, 0, 0.1, 3, 20, 40])
+        default = jit(jax.vmap(jax.grad(activation)))(x)
+        exact = jit(jax.vmap(jax.grad(fa.bind(name, exact_derivative=True))))(x)
+    np.testing.assert_array_equal(default, exact)
+
+
+def test_the_tail_of_elu_in_float64():
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(jax.grad(fa.elu)(-40.0), np.exp(-40.0), rtol=1e-14)
+        np.testing.assert_allclose(jax.grad(fa.tanh)(25.0), np.cosh(25.0) ** -2.0, rtol=1e-13)
 
 
 def test_exact_derivatives_are_needed_in_half_precision():

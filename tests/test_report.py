@@ -17,7 +17,7 @@ from flaxact import figures, studies
 from flaxact.diagnostics import pictures
 from flaxact.diagnostics.probe import DEFAULT
 from flaxact.stored.schema import decode
-from flaxact.studies import learned, plots, summary
+from flaxact.studies import inner_plots, learned, plots, summary
 from flaxact.studies._records import Results, read_results
 from flaxact.studies.answer import answer
 from flaxact.studies.report import write_report
@@ -200,7 +200,7 @@ def test_one_page_that_loads_nothing(report):
     words = " ".join(page.words)
     for said in ("relu", "0.01 (lowest tried)", "95%", "7,522", "flaxact compare <relu> & tanh"):
         assert said in words
-    inner = 3 * (len(plots.INNER) + 1)  # an activation: heat maps and ridgelines
+    inner = 3 * (len(inner_plots.INNER) + 1)  # an activation: heat maps and ridgelines
     assert page.tags.count("svg") == 6 + inner + 1  # and of what was learned
     pictures = re.findall("<svg.*?</svg>", text, re.S)
     assert not [

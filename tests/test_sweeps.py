@@ -7,7 +7,7 @@ import pytest
 from test_report import record, results, written
 
 import flaxact as fa
-from flaxact.studies import Study, plots
+from flaxact.studies import Study, inner_plots, plots
 from flaxact.studies.ranges import expanded
 from flaxact.studies.sweep_plots import curve, heat_map, sweep_plots
 from flaxact.studies.sweeps import sweeps
@@ -125,7 +125,7 @@ def test_the_curve_shows_means_bands_and_what_diverged():
 
 def test_the_heat_map_has_the_error_of_every_pair(tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "all_plots", lambda results: {})  # they take long to draw
-    monkeypatch.setattr(plots, "inner", lambda results, row: {})
+    monkeypatch.setattr(inner_plots, "inner", lambda row: {})
     found = results(levels("scaled(elu(alpha=1|2|4), output=2|3)"), rates=(0.1,))
     folder = written(tmp_path, found)
     assert (folder / "plots" / "sweep_1.svg").exists()

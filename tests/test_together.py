@@ -9,7 +9,7 @@ import flaxact as fa
 from flaxact import studies
 from flaxact.cli import main
 from flaxact.statistics import compare_paired
-from flaxact.studies import plots, report
+from flaxact.studies import inner_plots, plots, report
 from flaxact.studies.contrasts import points
 from flaxact.studies.diff import changes, sentences
 from flaxact.studies.together import read_together
@@ -72,7 +72,7 @@ def test_folders_that_are_not_comparable(folder, change, said):
 
 def test_the_report_of_several_folders(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plots, "all_plots", lambda results: {})  # they take long to draw
-    monkeypatch.setattr(plots, "inner", lambda results, row: {})
+    monkeypatch.setattr(inner_plots, "inner", lambda row: {})
     names = [str(folder(name, levels)) for name, levels in (("a", A), ("b", B))]
     out = tmp_path / "out"
     assert main(["report", *names, "--out", str(out)]) == 0

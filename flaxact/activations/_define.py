@@ -114,8 +114,8 @@ def activation(
 _GIVEN = ("name", "function", "formula", "source", "range", "hyperparameters", "verify")
 _OPTIONS_SAY = {
     "per_channel": "whether each channel learns its own, or all share one; the value is the same.",
-    "exact_derivative": "the derivative from the input, with all its digits, not from the output, of "
-    "which the backward pass need keep no copy.",
+    "exact_derivative": "the derivative from the input, with all its digits, as always in float64; not "
+    "from the output, of which the backward pass need keep no copy.",
 }
 
 

@@ -37,8 +37,8 @@ def keeps_output(
     ``when(**hyperparameters)`` says whether the output determines the derivative; if not, the input
     is kept. Each of the following is the derivative in terms of the input, for a special case:
 
-    - ``exact``, if rounding removes from the output what the derivative needs: the function takes
-      ``exact_derivative=True`` to use it.
+    - ``exact``, if rounding removes from the output what the derivative needs: it is used in float64,
+      and in other dtypes with ``exact_derivative=True``.
     - ``narrow``, if the output overflows in float16 and float8 and the derivative does not: it is
       used for these dtypes.
     - ``arrays``, for hyperparameters that are arrays, if there is no ``exact`` and JAX's own
@@ -95,6 +95,7 @@ def _lean(
     @functools.wraps(function)
     def call(x: jax.Array, *args: object, **kwargs: object) -> jax.Array:
         exactly = exact is not None and kwargs.pop("exact_derivative", False)
+        exactly = exactly or (exact is not None and x.dtype == np.float64)
         call_arguments = signature.bind(x, *args, **kwargs)
         call_arguments.apply_defaults()
         x, *values = call_arguments.arguments.values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import tyro
@@ -37,7 +38,11 @@ def _one_by_one(tasks: Sequence[Loaded]) -> Iterator[Loaded]:
             said = f"{number} of {len(tasks)}: {task}, in {task.folder}"
             console.print(said, soft_wrap=True, highlight=False)
         with studies.held(task.folder):
-            yield task
+            study = task.study
+            if study.budget != "epochs":
+                with console.status(f"measuring {study.budget}"):
+                    study = studies.with_budget(study, task.data, task.folder)
+            yield replace(task, study=study)
 
 
 def _compare(task: Loaded) -> None:

@@ -61,6 +61,8 @@ class Comparison:
         validation images that are not evaluated; then the seeds are trained at the best rate only, and
         rates beyond an edge are tried where the best is there. grid: every seed at every rate, judged by
         training error.
+      budget: What is equal for all activations. epochs, which are equal steps too; flops or time: the
+        reference is trained for the given epochs, and the others for as many as cost the same.
       momentum: Of SGD; 0.9 where the recipe does not say.
       schedule: Of the learning rate: constant, cosine, plateau or steps, which divides by 10 after 80%
         and again after 90%; constant where the recipe does not say.
@@ -86,6 +88,7 @@ class Comparison:
     batch_size: int | None = None
     learning_rate: tuple[float, ...] = ()
     search: Literal["halving", "grid"] = "halving"
+    budget: Literal["epochs", "flops", "time"] = "epochs"
     momentum: float | None = None
     schedule: str | None = None
     target_error: float = 0.1
@@ -106,6 +109,10 @@ class Comparison:
         from flaxact.studies.study import Study
         from flaxact.training.recipe import Recipe, fields_in
 
+        if not self.activations:
+            raise InputError(
+                "no activations to compare: name one or more before the options, as in compare relu tanh"
+            )
         options = fields_in("\n".join(self.option))
         flags = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name) is not None}
         given = {*flags, *(["learning_rate"] if self.learning_rate else [])}
@@ -132,6 +139,7 @@ class Comparison:
                 keep_params=self.keep_params,
                 reference=self.reference,
                 until_decided=self.until_decided,
+                budget=self.budget,
             )
             for model in _named("model", self.model)
             for dataset in _named("data set", self.dataset)

@@ -88,7 +88,7 @@ def diff(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path]) 
 
     Args:
       first: Where flaxact compare has written.
-      second: Likewise.
+      second: Another such folder.
     """
     from flaxact.progress import print_table
     from flaxact.studies import diff as difference

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports ma
     from flaxact.studies._fit import check
     from flaxact.studies._folder import held
     from flaxact.studies._records import EpochRecord, Results, Run
+    from flaxact.studies.budgets import with_budget
     from flaxact.studies.kept import load_trained
     from flaxact.studies.notebook import compare, read_results, show_report, table
     from flaxact.studies.report import write_report
@@ -27,6 +28,6 @@ if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports ma
 __all__ = [
     "EpochRecord", "Progress", "Results", "Run", "Study", "check", "compare", "finished", "grown",
     "held", "load_trained", "missing", "read_results", "resumption", "run", "run_held", "show_report",
-    "table", "write_report",
+    "table", "with_budget", "write_report",
 ]  # fmt: skip
 __getattr__, __dir__ = attach(__name__)

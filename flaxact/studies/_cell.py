@@ -50,6 +50,7 @@ def run_cell(
     those in ``stored`` are stored; None for all.
     """
     module = _module(study, data, activation)
+    recipe = study.recipe_of(activation)
     net = from_linen(module)
     configs = [
         study.config(activation, m.learning_rate or 0.0, m.seed, data.digest) for m in members
@@ -57,14 +58,14 @@ def run_cell(
     cell = folder / "cells" / identity({"runs": [identity(config) for config in configs]})
     name = f"{study.model} with {activation}"
     measures = (*DEFAULT, input_quantiles)
-    probed = few(preprocessed(study.recipe.preprocess, data).train, PROBE_IMAGES)
-    images = as_seen(study.recipe, probed.images)
+    probed = few(preprocessed(recipe.preprocess, data).train, PROBE_IMAGES)
+    images = as_seen(recipe, probed.images)
     recorder = Recorder(cell / "probes.jsonl", module, images, probed.labels, measures=measures)
     began = time.perf_counter()
     starting = None
     training = 0.0
     for epoch in train_in_folder(
-        net, study.recipe, data, members, folder=cell, model=name, watch=recorder
+        net, recipe, data, members, folder=cell, model=name, watch=recorder
     ):
         starting = time.perf_counter() - began if starting is None else starting
         training += epoch.seconds
@@ -90,7 +91,7 @@ def run_cell(
     }
     files: Iterator[tuple[str, bytes]] = iter(())
     if study.keep_params:
-        states = final_states(cell, net, study.recipe, data, members=members)
+        states = final_states(cell, net, recipe, data, members=members)
         trained = jax.device_get(states.variables)
         members_own = (
             (name, jax.tree.map(operator.itemgetter(i), trained)) for name, i in chosen.items()

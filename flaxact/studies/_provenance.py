@@ -30,6 +30,7 @@ def provenance(results: Results) -> list[tuple[str, str]]:
             "weights, and sees the same batches and augmentations",
         ),
         *([("tuning", _tuning(results))] if study.search else []),
+        *([("budget", budget(results))] if study.budget != "epochs" else []),
         (
             "timing",
             f"{', '.join(map(str, at_once))} run(s) of a cell, the time of their epoch "
@@ -64,6 +65,24 @@ def _tuning(results: Results) -> str:
         f"by two rates, at most {space.widenings} times: the same rule for every activation. Epochs "
         f"trained: {summary.listed(cost)}"
     )
+
+
+MEASURED = {
+    "flops": "FLOPs of a training step, as XLA counts them before it optimizes the program, with a "
+    "transcendental function as one",
+    "time": "time of a training step, measured side by side with the reference's, one net on one device",
+}
+
+
+def budget(results: Results) -> str:
+    """How many epochs each activation was trained for, and what share of the budget that is."""
+    study = results.study
+    texts = []
+    for name, epochs in study.epochs_of.items():
+        cost = study.costs.get(name, 1.0)
+        share = epochs * cost / study.epochs
+        texts.append(f"{name} {epochs} epochs at a cost of {cost:.2f}, {share:.0%} of the budget")
+    return f"{MEASURED[study.budget]}; rounded to whole epochs: {summary.listed(texts)}"
 
 
 def _recipe(results: Results) -> str:

@@ -92,7 +92,16 @@ def described(study: Study) -> dict[str, Any]:
     described = asdict(study)
     recipe = study.recipe.changed()
     del recipe["learning_rate"]
-    return recipe | described | {"recipe": recipe, "best_rates": dict(study.best_rates)}
+    return (
+        recipe
+        | described
+        | {
+            "recipe": recipe,
+            "best_rates": dict(study.best_rates),
+            "epochs_of": dict(study.epochs_of),
+            "costs": dict(study.costs),
+        }
+    )
 
 
 def _tuned(study: Study, data: Dataset, folder: Path) -> dict[str, Json]:
@@ -113,7 +122,7 @@ def _tuned(study: Study, data: Dataset, folder: Path) -> dict[str, Json]:
 # In these the studies of one folder may differ: the runs of all are kept.
 MAY_DIFFER = (
     "activations", "seeds", "learning_rates", "target_error", "keep_params", "reference",
-    "until_decided", "search", "best_rates",
+    "until_decided", "search", "best_rates", "epochs_of", "costs",
 )  # fmt: skip
 
 
@@ -149,7 +158,7 @@ def _options(described: Mapping[str, Any]) -> dict[str, Json]:
     """Of a study's description what has to be the same in a folder, without what is as by default."""
     flat = {k: v for k, v in described.items() if k not in (*MAY_DIFFER, "recipe")}
     options = json.loads(json.dumps(flat | dict(described.get("recipe", {}))))
-    defaults = json.loads(json.dumps({"image_size": None} | vars(Recipe())))
+    defaults = json.loads(json.dumps({"image_size": None, "budget": "epochs"} | vars(Recipe())))
     return {k: v for k, v in options.items() if k not in defaults or v != defaults[k]}
 
 

@@ -30,6 +30,7 @@ def settings(results: Results) -> dict[str, Json]:
         ),
         "image_size": study.image_size,
         "learning_rates": study.learning_rates,
+        "budget": study.budget,
         "search": None if study.search is None else asdict(study.search),
         **recipe,
     }

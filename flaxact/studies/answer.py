@@ -18,7 +18,11 @@ def answer(results: Results) -> list[str]:
         return ["No run has finished yet."]
     seeds = len(results.study.seeds)
     of = f"{seeds} seed{'s' * (seeds > 1)}"
-    sentences = [_speed(found, f"{100 * target:g}%", of)]
+    kinds = {"flops": "FLOPs", "time": "time"}
+    equal = kinds.get(results.study.budget)
+    epochs = [f"{name} {count}" for name, count in results.study.epochs_of.items()]
+    sentences = [f"Trained at equal {equal}, in epochs: {listed(epochs)}."] if equal else []
+    sentences += [_speed(found, f"{100 * target:g}%", of)]
     tested = [row for row in found if row.test_error is not None]
     if tested:
         sentences.append(_accuracy(results, tested, of))

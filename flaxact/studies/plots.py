@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flaxact import figures
-from flaxact._lazy import np
 from flaxact.figures import INK, PAPER, WIDTH, Style, percent
 from flaxact.studies import contrasts, summary
 from flaxact.studies._records import Chosen, Results
@@ -160,43 +159,6 @@ def layers(results: Results) -> Figure:
     return figure
 
 
-INNER = ("mean_to_std", "zeros", "saturated_high", "slope_second_moment", "gradient_norm")
-
-
-def inner(results: Results, row: Row) -> dict[str, Figure]:
-    """By caption: measures layer by epoch, and the inputs of each site, of a row's first seed."""
-    from flaxact.diagnostics import measures, pictures
-
-    first = row.runs[0]
-    found = {}
-    rows = [
-        {
-            "epoch": probe.epoch,
-            "sites": {
-                site: {name: [value] for name, value in measures.items()}
-                for site, measures in probe.sites.items()
-            },
-        }
-        for probe in first.probes
-    ]
-    for name in INNER:
-        values = [m.get(name) for probe in first.probes for m in probe.sites.values()]
-        if any(values):  # not nothing but None and zeros
-            caption = f"By layer and epoch: {measures.summary(name)}"
-            found[caption] = pictures.layers_by_epoch(rows, name)
-    inputs = {
-        site: [v for v in values if v is not None]
-        for site, values in first.inputs.items()
-        if None not in values
-    }
-    if inputs:
-        levels = measures.LEVELS
-        even = np.linspace(levels[0], levels[-1], 2000)
-        spread = {site: np.interp(even, levels, values) for site, values in inputs.items()}
-        found["Inputs of every activation after the last epoch."] = pictures.ridgelines(spread)
-    return found
-
-
 def _layer_panel(axes: Axes, results: Results, row: Row, name: str) -> None:
     style = _style(results, row.activation)
     for when, face, dash in (
@@ -242,7 +204,8 @@ def _curves(results: Results, metric: str, label: str, target: float | None) -> 
             fontsize=8,
             color=INK,
         )
-    axes.set_xlim(-0.04 * results.study.epochs, 1.04 * results.study.epochs)
+    last = max([results.study.epochs, *results.study.epochs_of.values()])
+    axes.set_xlim(-0.04 * last, 1.04 * last)
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     figures.error_axis(axes, label)

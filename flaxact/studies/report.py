@@ -135,7 +135,7 @@ def _epochs_to(results: Results, row: Row) -> str:
     reached = sorted(row.epochs_to)
     seeds = len(row.runs)
     if not reached:
-        return f"not in {results.study.epochs}"
+        return f"not in {results.study.epochs_of.get(row.activation, results.study.epochs)}"
     text = f"{statistics.median(reached):.1f}"
     if len(reached) > 1:
         text += f" ({reached[0]:.1f}–{reached[-1]:.1f})"
@@ -188,11 +188,11 @@ def layer_table(row: Row) -> tuple[list[str], list[list[str]]]:
 WHEN = ("initial", "final")
 
 
-def _inner(results: Results, row: Row) -> list[tuple[Markup, str]]:
+def _inner(row: Row) -> list[tuple[Markup, str]]:
     """What went on inside, in pictures."""
-    from flaxact.studies import plots
+    from flaxact.studies import inner_plots
 
-    return _inlined((figure, caption) for caption, figure in plots.inner(results, row).items())
+    return _inlined((figure, caption) for caption, figure in inner_plots.inner(row).items())
 
 
 def _inlined(figures: Iterable[tuple[Figure, str]]) -> list[tuple[Markup, str]]:
@@ -227,7 +227,7 @@ def _html(results: Results, pictures: dict[str, tuple[str, str]]) -> str:
         difference_titles=contrasts.titles(results),
         differences=[contrasts.cells(contrast) for contrast in contrasts.to_reference(results)],
         pictures=[(name, inline(svg), caption) for name, (svg, caption) in pictures.items()],
-        layers=[(row.activation, *layer_table(row), _inner(results, row)) for row in rows],
+        layers=[(row.activation, *layer_table(row), _inner(row)) for row in rows],
         learned_titles=learned.TITLES,
         learned=[
             (row.activation, found, _inlined(learned.figures(row)))

@@ -23,6 +23,7 @@ from flaxact.studies._results import (
     reported,
     write_results,
 )
+from flaxact.studies.budgets import with_budget
 from flaxact.studies.contrasts import decided
 from flaxact.studies.search import TUNING_SEED, budget
 from flaxact.studies.study import Study, identity
@@ -159,6 +160,7 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
 def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iterator[Progress]:
     """As ``run``, in a folder that the caller holds."""
     check_options(study, folder)
+    study = with_budget(study, data, folder)
     while True:
         yield from _train_missing(study, data, folder, command)
         if study.until_decided is None or not _wants_more_seeds(study, read_results(folder / PATH)):
@@ -228,10 +230,9 @@ def _searches(known: Study, activation: str) -> bool:
 
 def _epochs_left(known: Study, activation: str, cells: Sequence[Cell]) -> int:
     """How many epochs are to be trained for an activation; a grid that is widened takes more."""
-    epochs = known.recipe.epochs
+    epochs = known.recipe_of(activation).epochs
     if _searches(known, activation):
-        assert known.search is not None
-        return budget(known.search) + len(known.seeds) * epochs
+        return budget(known.search_of(activation)) + len(known.seeds) * epochs
     return sum(len(cell.members) for cell in cells) * epochs
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from flaxact import _own_code, models
 from flaxact.activations import Activation, get
-from flaxact.errors import InputError
+from flaxact.errors import InputError, unknown
 from flaxact.models._catalogue import entry
 from flaxact.studies.ranges import expanded
-from flaxact.studies.search import TUNING_SEED, Search
+from flaxact.studies.search import TUNING_SEED, Search, halving
 from flaxact.training.recipe import Recipe
 
 Config = dict[str, Any]
+BUDGETS = ("epochs", "flops", "time")
 FORMAT = 2  # part of a run's identity; another where runs of old are not to be kept
 
 
@@ -42,6 +43,11 @@ class Study:
       search: how each activation's learning rate is chosen before the seeds are trained, on a seed and
         images of its own; None for every seed at every one of ``learning_rates``.
       best_rates: of activations whose search has ended; ``flaxact.studies.run`` fills it in.
+      budget: what is equal for all activations: ``epochs``, ``flops`` or ``time`` of training. With the
+        last two the reference is trained for the recipe's epochs, and the others for as many as cost the
+        same, in the search too.
+      epochs_of: by activation; ``flaxact.studies.run`` fills it in.
+      costs: by activation, of a training step over that of the reference; likewise.
 
     Raises:
       InputError: an unknown name, a repeated activation, or a value out of its range.
@@ -60,6 +66,9 @@ class Study:
     until_decided: int | None = None
     search: Search | None = None
     best_rates: tuple[tuple[str, float], ...] = ()
+    budget: str = "epochs"
+    epochs_of: tuple[tuple[str, int], ...] = ()
+    costs: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self):
         if not self.activations:
@@ -79,6 +88,8 @@ class Study:
         object.__setattr__(self, "model", str(models.parse(self.model)))
         self._check_comparisons()
         self._check_search(self.search)
+        if self.budget not in BUDGETS:
+            raise unknown("budget", self.budget, BUDGETS)
         for rate in self.learning_rates:
             replace(self.recipe, learning_rate=rate)
 
@@ -115,6 +126,27 @@ class Study:
                 f"seed {TUNING_SEED} chooses the learning rate and is not evaluated: leave it out"
             )
 
+    def recipe_of(self, activation: str) -> Recipe:
+        """The recipe with the epochs of an activation; what it states in epochs is scaled."""
+        epochs = dict(self.epochs_of).get(activation, self.recipe.epochs)
+        if epochs == self.recipe.epochs:
+            return self.recipe
+        factor = epochs / self.recipe.epochs
+        return replace(
+            self.recipe,
+            epochs=epochs,
+            milestones=tuple(factor * milestone for milestone in self.recipe.milestones),
+            warmup_epochs=factor * self.recipe.warmup_epochs,
+        )
+
+    def search_of(self, activation: str) -> Search:
+        """The search for an activation's learning rate, which ends after its epochs."""
+        assert self.search is not None
+        epochs = self.recipe_of(activation).epochs
+        if epochs == self.search.epochs:
+            return self.search
+        return replace(halving(self.search.rates, epochs), widenings=self.search.widenings)
+
     def with_more_seeds(self, count: int) -> Study:
         """With the next seeds added, at most ``until_decided`` in all."""
         most = len(self.seeds) + count
@@ -139,7 +171,7 @@ class Study:
         Where an activation or the model is a user's own, its source is part of it: changed, it is
         trained anew.
         """
-        recipe = self.recipe.changed() | {"learning_rate": learning_rate}
+        recipe = self.recipe_of(activation).changed() | {"learning_rate": learning_rate}
         own = list(own_definitions(activation, self.model))
         code = {"own_code": _own_code.digest(own)} if own else {}
         return {

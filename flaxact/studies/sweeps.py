@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,10 +76,10 @@ def _short(text: str) -> str:
 
 def _known(text: str) -> Activation | spec_text.Call:
     """An activation; of one that is not defined here its text, without the defaults."""
-    try:
-        return get(text)
-    except InputError:
-        return spec_text.parse(text)
+    for read in (get, spec_text.parse):
+        with contextlib.suppress(InputError):
+            return read(text)
+    return spec_text.Call(text)
 
 
 def _numbers(activation: Activation | spec_text.Call) -> tuple[str, dict[str, float]]:

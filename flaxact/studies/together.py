@@ -46,6 +46,8 @@ def _joined(one: Results, other: Results, names: tuple[Path, Path]) -> Results:
         reference=one.study.reference or other.study.reference,
         until_decided=max(most, default=None),
         best_rates={**other.study.best_rates, **one.study.best_rates},
+        epochs_of={**other.study.epochs_of, **one.study.epochs_of},
+        costs={**other.study.costs, **one.study.costs},
     )
     return replace(
         one,

@@ -66,7 +66,11 @@ def tuning_config(study: Study, activation: str, digest: str) -> Config:
     assert study.search is not None
     config = study.config(activation, 0.0, TUNING_SEED, digest)
     del config["learning_rate"]
-    return config | {"search": asdict(study.search), "held_out": HELD_OUT, "tuning": FORMAT}
+    return config | {
+        "search": asdict(study.search_of(activation)),
+        "held_out": HELD_OUT,
+        "tuning": FORMAT,
+    }
 
 
 def _path(folder: Path, config: Config) -> Path:
@@ -119,6 +123,7 @@ def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator
     """
     assert study.search is not None
     config = tuning_config(study, activation, data.digest)
+    space = study.search_of(activation)
     scores = {
         (rate, epochs): tuple(score)
         for rate, epochs, score in stored_search(study, activation, data.digest, folder).get(
@@ -137,7 +142,7 @@ def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator
     tuned = None
     while tuned is None:
         try:
-            tuned = search(study.search, known)
+            tuned = search(space, known)
         except _UntrainedError as asked:
             for epoch in trainer.train(asked.rates, asked.epochs):
                 if starting is None:
@@ -179,7 +184,9 @@ class _Trainer:
         self, study: Study, data: Dataset, activation: str, scores: dict[tuple[float, int], Score]
     ):
         module = models.create_model(study.model, activation, num_classes=data.num_classes)
-        self.net, self.recipe, self.data = from_linen(module), study.recipe, data
+        self.net = from_linen(module)
+        self.recipe = study.recipe_of(activation)
+        self.data = data
         self.scores = scores
         self.states: dict[
             float, tuple[int, int, dict[str, np.ndarray]]
