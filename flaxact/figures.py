@@ -27,8 +27,10 @@ WIDTH = 4.8  # inches of a figure whose text is still read where a phone's scree
 _ROW = 0.19  # inches of a line of a legend
 _LETTER = 5.6  # points of a legend's letter, in the widest of the fonts that readers have
 
+Style = dict[str, Any]  # keyword arguments of matplotlib's ``plot``
 
-def style(number: int) -> dict[str, Any]:
+
+def style(number: int) -> Style:
     """The style of curve number ``i`` in a plot; 64 curves all differ in color or marker.
 
     Any eight in a row differ in color. Curves of the same color differ in marker, and mostly in

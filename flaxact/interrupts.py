@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 STOPPED = "flaxact: stopped; the same command goes on from what is done"
 CODE = 130
@@ -24,7 +23,7 @@ def begin() -> None:
         signal.signal(signal.SIGINT, _end)
 
 
-def _end(*_: Any) -> None:
+def _end(*_: object) -> None:
     shown_again = "\x1b[?25h" if os.isatty(2) else ""  # the cursor, which a spinner hides
     with contextlib.suppress(OSError):
         os.write(2, f"{shown_again}{STOPPED}\n".encode())
@@ -45,7 +44,7 @@ def raised() -> Iterator[None]:
             signal.signal(signal.SIGINT, _end)
 
 
-def _raise(number: int, _: Any) -> None:
+def _raise(number: int, _: object) -> None:
     _came.append(number)
     raise KeyboardInterrupt
 

@@ -214,7 +214,7 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Net:
     def apply(
         variables: Variables, images: jax.Array, *, train: bool, key: jax.Array
     ) -> tuple[jax.Array, Variables]:
-        module: Any = nnx.merge(structure, variables["params"], variables["rest"], copy=True)
+        module = nnx.merge(structure, variables["params"], variables["rest"], copy=True)
         module.train() if train else module.eval()
         logits = module(images)
         _, rest = nnx.split(module, nnx.Param, ...)[1:]

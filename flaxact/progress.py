@@ -44,7 +44,7 @@ class _Cell:
             self.shown_at = time.perf_counter()
             self.handle.update(self._drawn(done, total, text))
 
-    def _drawn(self, done: int, total: int, text: str) -> Any:
+    def _drawn(self, done: int, total: int, text: str) -> object:
         from IPython.display import HTML
 
         elapsed = _minutes(time.perf_counter() - self.began)
@@ -165,7 +165,7 @@ class Shown:
         self.bar = Bar("steps")
         self.recipe = recipe
         self.members = members
-        self.first: Any = None
+        self.first: tuple[int, float] | None = None
 
     def __enter__(self) -> Shown:
         self.bar.__enter__()

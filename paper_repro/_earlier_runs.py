@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
+from flaxact.reproduction.papers import StoredResults
 from flaxact.reproduction.tuning import TriedRate, Tuned, error_score
 
 IOFFE_STEPS = 333  # per epoch; not stored then
 
 
-def clevert2015(results: dict[str, Any]) -> dict[str, Any]:
+def clevert2015(results: StoredResults) -> StoredResults:
     """The searches of part two by rates and errors."""
     if "tuned" in results["shift"]["relu"]:
         return results
@@ -25,7 +25,7 @@ def clevert2015(results: dict[str, Any]) -> dict[str, Any]:
     return {**results, "shift": shift}
 
 
-def cost(results: dict[str, Any]) -> dict[str, Any]:
+def cost(results: StoredResults) -> StoredResults:
     """Seconds by program, some of which had other names; the gradient was timed without the value."""
     if "seconds" in results:
         return results
@@ -37,7 +37,7 @@ def cost(results: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds}
 
 
-def glorot2011(results: dict[str, Any]) -> dict[str, Any]:
+def glorot2011(results: StoredResults) -> StoredResults:
     """The searches by rates and errors; runs with a penalty under another name, and without a score."""
     if "penalised" not in results:
         return results
@@ -48,12 +48,12 @@ def glorot2011(results: dict[str, Any]) -> dict[str, Any]:
     return {**results, "trained": trained, "swept": results["penalised"]}
 
 
-def ioffe2015(results: dict[str, Any]) -> dict[str, Any]:
+def ioffe2015(results: StoredResults) -> StoredResults:
     """The searches by rates and errors; runs at the best and at small weights side by side."""
     if "sweep" not in results:
         return results
-    searched: dict[str, Any] = {}
-    pair: dict[str, Any] = {}
+    searched: dict[str, object] = {}
+    pair: dict[str, object] = {}
     for norm, sweep in results["sweep"].items():
         _, best = results["chosen"]["best"][norm]
         searched[norm] = {
@@ -72,7 +72,7 @@ def ioffe2015(results: dict[str, Any]) -> dict[str, Any]:
     return {"searched": searched, "chosen": results["chosen"], "runs": runs, "pair": pair}
 
 
-def mishkin2016(results: dict[str, Any]) -> dict[str, Any]:
+def mishkin2016(results: StoredResults) -> StoredResults:
     """An accuracy of exactly 0 stands for a run that has diverged."""
     accuracy = {
         row: [[value or None for value in seed] for seed in seeds]
@@ -81,7 +81,7 @@ def mishkin2016(results: dict[str, Any]) -> dict[str, Any]:
     return {"accuracy": accuracy}
 
 
-def _tuned(best: float, rates: Sequence[float], errors: Sequence[float]) -> dict[str, Any]:
+def _tuned(best: float, rates: Sequence[float], errors: Sequence[float]) -> dict[str, object]:
     """A search without rungs."""
     tried = (
         TriedRate(rate=rate, score=error_score(error))

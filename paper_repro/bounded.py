@@ -41,7 +41,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,6 +62,10 @@ from flaxact.statistics import Interval, geometric_interval
 from flaxact.stored.schema import decode
 from flaxact.theory import variance_map
 from flaxact.training import Member, Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SOURCE = ""
 CAPS = (1, 2, 4, 6)
@@ -295,7 +299,7 @@ class Trainer:
 
     def run(
         self, cap: float, precision: str, member: Member, epochs: int, *, tuning: bool = False
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """One training, as ``Errors``."""
         settings = self.settings
         data = with_validation(self.data, settings.images, settings.validation, tuning=tuning)
@@ -400,7 +404,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Second moments by layer; largest stable rates by seed; validation error over the rate."""
     drawing, (left, right) = figure(11, 4, 2)
     _draw_limits(left, results)
@@ -408,7 +412,7 @@ def figures(results: Results) -> dict[str, Any]:
     return {"Second moments by layer": _moments_figure(results), "Rates": drawing}
 
 
-def _moments_figure(results: Results) -> Any:
+def _moments_figure(results: Results) -> Figure:
     drawing, axes = figure(5.5, 3.6)
     for act, color, marker in zip(DEEP, COLORS, MARKERS, strict=False):
         squares = np.array(results.moments[act])
@@ -422,7 +426,7 @@ def _moments_figure(results: Results) -> Any:
     return drawing
 
 
-def _draw_limits(axes: Any, results: Results) -> None:
+def _draw_limits(axes: Axes, results: Results) -> None:
     for precision, color, marker in zip(PRECISIONS, COLORS, MARKERS, strict=False):
         for place, name in enumerate(NAMES):
             largest = limits(results.rows[f"{precision}/{name}"])
@@ -437,7 +441,7 @@ def _draw_limits(axes: Any, results: Results) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def _draw_searches(axes: Any, results: Results) -> None:
+def _draw_searches(axes: Axes, results: Results) -> None:
     for name, color, marker in zip(NAMES, COLORS, MARKERS, strict=False):
         tuned = results.rows[f"float32/{name}"].tuned
         draw_search(axes, tuned, f"-{marker}", color=color, lw=1.2, ms=4, label=NAMES[name])

@@ -42,7 +42,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -51,7 +51,7 @@ from flaxact.data import Dataset, few
 from flaxact.diagnostics import Site
 from flaxact.figures import COLORS, figure, percent
 from flaxact.models import create_model
-from flaxact.net import from_linen
+from flaxact.net import Net, from_linen
 from flaxact.reproduction.cells import errors_by_rate, mean_cell, rate_cell, share_cell
 from flaxact.reproduction.claim import Claim, Published, Table, format_interval
 from flaxact.reproduction.comparisons import (
@@ -78,6 +78,9 @@ from flaxact.stored.schema import decode
 from flaxact.training import Recipe, grid
 
 from . import _earlier_runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "clevert2015elu"
 upgraded = _earlier_runs.clevert2015
@@ -267,7 +270,7 @@ def study(settings: Settings, workspace: Workspace) -> Results:
     return Results(means=dict(zip(MEANS, means, strict=True)), shift=shift)
 
 
-def _means(name: str, settings: Settings, workspace: Workspace) -> dict[str, Any]:
+def _means(name: str, settings: Settings, workspace: Workspace) -> dict[str, object]:
     """The runs of an activation of part one, as ``MeansRuns``."""
     data = workspace.data(settings.dataset)
     module = create_model(settings.model, MEANS[name], num_classes=data.num_classes)
@@ -318,7 +321,7 @@ class _Shift:
         runs = self.workspace.cached(label, evaluate)
         return decode(ShiftRuns, {**runs, "tuned": asdict(tuned)})
 
-    def evaluate(self, label: str, rate: float) -> dict[str, Any]:
+    def evaluate(self, label: str, rate: float) -> dict[str, object]:
         """The evaluated runs, as ``ShiftRuns``."""
         data = self.data(tuning=False)
         members = grid(range(self.settings.shift_seeds), [rate])
@@ -326,7 +329,7 @@ class _Shift:
         lines = self.workspace.train_lines(label, net, recipe, data, members=members)
         return {name: by_member(lines, name, digits=5) for name in ("train_loss", "test_error")}
 
-    def parts(self, data: Dataset) -> tuple[Any, Recipe]:
+    def parts(self, data: Dataset) -> tuple[Net, Recipe]:
         """The net, and how it is trained."""
         spec = SHIFTS[self.activation]
         epochs = self.settings.shift_epochs
@@ -411,7 +414,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """The paper's figure 2, and test errors of the two ReLUs."""
     drawing, (left, middle, right) = figure(13, 4, 3)
     for (name, runs), color in zip(results.means.items(), COLORS, strict=False):

@@ -35,7 +35,7 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +53,12 @@ from flaxact.training import Member, Recipe, make_init, make_step, member_values
 
 from . import _earlier_runs
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Program = Callable[..., object]
+Call = tuple[Program, tuple]  # a program and its arguments
 SOURCE = "clevert2015elu"
 upgraded = _earlier_runs.cost
 EXPONENTIAL = ("elu", "tanh", "sigmoid")
@@ -180,7 +186,9 @@ def study(settings: Settings, workspace: Workspace) -> Results:
     return Results(seconds=seconds)
 
 
-def _alone(program: Callable[[str], Any], size: int, settings: Settings) -> dict[str, list[float]]:
+def _alone(
+    program: Callable[[str], Program], size: int, settings: Settings
+) -> dict[str, list[float]]:
     x = jax.random.normal(jax.random.key(0), (size,))
     return _timed({name: (program(name), (x,)) for name in settings.names}, settings.rounds)
 
@@ -191,11 +199,11 @@ def _steps(model: str, settings: Settings, workspace: Workspace) -> dict[str, li
     return _timed(calls, settings.rounds)
 
 
-def _value(name: str) -> Callable[..., Any]:
+def _value(name: str) -> Program:
     return jax.jit(get(name))
 
 
-def _value_and_gradient(name: str) -> Callable[..., Any]:
+def _value_and_gradient(name: str) -> Program:
     """Both are returned: of what is not returned, XLA computes nothing."""
 
     def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -205,7 +213,7 @@ def _value_and_gradient(name: str) -> Callable[..., Any]:
     return jax.jit(both)
 
 
-def _step(model: str, name: str, settings: Settings, data: Dataset) -> tuple[Any, tuple[Any, ...]]:
+def _step(model: str, name: str, settings: Settings, data: Dataset) -> Call:
     recipe = Recipe(epochs=1, batch_size=settings.batch_size)
     net = from_linen(create_model(model, name))
     state = jax.jit(make_init(net, recipe))(member_values(Member(0), recipe), data.train.images)
@@ -213,7 +221,7 @@ def _step(model: str, name: str, settings: Settings, data: Dataset) -> tuple[Any
     return jax.jit(make_step(net, recipe, 1)), (state, batch)
 
 
-def _timed(calls: dict[str, tuple[Any, tuple[Any, ...]]], rounds: int) -> dict[str, list[float]]:
+def _timed(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
     """Seconds per call, by name and round; the order in a round is random."""
     for program, arguments in calls.values():  # compile
         jax.block_until_ready(program(*arguments))
@@ -278,11 +286,11 @@ def _label(title: str) -> str:
     return title.replace("step, ", "training step, ")
 
 
-def _time(seconds: Any) -> str:
+def _time(seconds: float) -> str:
     return f"{1e6 * seconds:.3g} µs" if seconds < 1e-3 else f"{1e3 * seconds:.3g} ms"
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Medians and intervals of the ratios: alone on the left, in a training step on the right."""
     drawing, (left, right) = figure(10.5, 4.4, 2)
     by_title = results.seconds.items()
@@ -300,7 +308,7 @@ def figures(results: Results) -> dict[str, Any]:
     return {"Time by activation": drawing}
 
 
-def _draw(axes: Any, programs: dict[str, Seconds]) -> None:
+def _draw(axes: Axes, programs: dict[str, Seconds]) -> None:
     names = [name for name in next(iter(programs.values())) if name != "relu"]
     for place, (title, seconds) in enumerate(programs.items()):
         ratios = [_ratio(seconds, name) for name in names]

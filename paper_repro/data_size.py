@@ -43,9 +43,9 @@ from __future__ import annotations
 import functools
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -59,6 +59,9 @@ from flaxact.reproduction.race_pages import epochs_text, search_table
 from flaxact.reproduction.tuning import Search
 from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval, geometric_interval, mixed_slope
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = ""
 RANDOM = "random labels"
@@ -238,7 +241,7 @@ def _pair(
     return pair
 
 
-def _race(settings: Settings, workspace: Workspace, name: str, load: Any) -> Race:
+def _race(settings: Settings, workspace: Workspace, name: str, load: Callable[[], Dataset]) -> Race:
     return Race(
         name=name,
         workspace=workspace,
@@ -332,7 +335,7 @@ def tables(results: Results) -> list[Table]:
     return [Table.of_cells(title, lines), search_table(results.cells)]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """The ratio against the number of images: a point per draw, the fit, and the controls."""
     drawing, axes = figure(7.0, 4.2)
     points = results.points()

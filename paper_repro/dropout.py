@@ -47,16 +47,17 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from flaxact.data import Dataset
 from flaxact.diagnostics import Site
 from flaxact.diagnostics.probe import make_probe
-from flaxact.figures import COLORS, INK, MARKERS, figure, percent
+from flaxact.figures import COLORS, INK, MARKERS, Style, figure, percent
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.reproduction.cells import errors_by_rate, rate_cell, share_cell
@@ -70,6 +71,10 @@ from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval
 from flaxact.stored.schema import decode
 from flaxact.training import Member, Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SOURCE = ""
 NAMES = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid"}
@@ -267,7 +272,7 @@ class Trainer:
         self.workspace.log(f"{act}, dropout {dropout}, rate {member.learning_rate:g}: {error}")
         return error
 
-    def evaluate(self, act: str, dropout: str, member: Member) -> dict[str, Any]:
+    def evaluate(self, act: str, dropout: str, member: Member) -> dict[str, object]:
         """An evaluated run, as ``Run``."""
         trained = self._train(act, dropout, member, None)
         images = self._split(tuning=True).test.images[: self.settings.probed]
@@ -300,7 +305,7 @@ class Trainer:
         settings = self.settings
         return with_validation(self.data, settings.images, settings.validation, tuning=tuning)
 
-    def _module(self, act: str, dropout: str) -> Any:
+    def _module(self, act: str, dropout: str) -> nn.Module:
         model = self.settings.model.format(dropout=f"{float(dropout):.2f}")
         return create_model(model, act, num_classes=self.data.num_classes)
 
@@ -316,7 +321,7 @@ def units(site: Site) -> jax.Array:
 
 
 @functools.cache
-def _probe(module: Any) -> Any:
+def _probe(module: nn.Module) -> jax.stages.Wrapped:
     return jax.jit(make_probe(module, ("dead", "saturated_low", "saturated_high", units)))
 
 
@@ -387,7 +392,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Test error over dropout by activation; validation error over the rate; shares of units."""
     drawing, (left, middle, right) = figure(12, 4, 3)
     for act, color, marker in zip(NAMES, COLORS, MARKERS, strict=False):
@@ -416,7 +421,7 @@ def figures(results: Results) -> dict[str, Any]:
     return {"Dropout": drawing}
 
 
-def _draw_seeds(axes: Any, by_dropout: list[list[float | None]], label: str, style: Any) -> None:
+def _draw_seeds(axes: Axes, by_dropout: list[list[float | None]], label: str, style: Style) -> None:
     """A point per seed and dropout, and the line of the means."""
     means = []
     for dropout, values in zip(DROPOUTS, by_dropout, strict=True):

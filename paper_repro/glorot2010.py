@@ -47,11 +47,12 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from flaxact.data import few
 from flaxact.diagnostics import Site
@@ -64,6 +65,9 @@ from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval, geometric_interval, mean_interval
 from flaxact.theory import chi_1
 from flaxact.training import Recipe, grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "glorot2010understanding"
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
@@ -276,25 +280,27 @@ def gradient_size(site: Site) -> jax.Array:
     return scale * jnp.sqrt(jnp.mean((site.gradient / scale) ** 2))
 
 
-def _net(act: str, weights: str, settings: Settings) -> Any:
+def _net(act: str, weights: str, settings: Settings) -> nn.Module:
     drawn = f"std={SMALL_STD}" if weights == "small" else f"kernel_init={weights}"
     shape = f"depth={settings.depth}, hidden={settings.width}"
     return create_model(f"mlp_bn(norm=none, {shape}, {drawn})", act)
 
 
 @functools.cache
-def _program(act: str, settings: Settings) -> Any:
+def _program(act: str, settings: Settings) -> jax.stages.Wrapped:
     """Measures a net; how its weights were drawn makes no difference to the program."""
     measures = ("pre_second_moment", gradient_size)
     return jax.jit(make_probe(_net(act, "small", settings), measures))
 
 
-def _probes(weights: str, settings: Settings, workspace: Workspace) -> dict[str, list[Any]]:
+def _probes(
+    weights: str, settings: Settings, workspace: Workspace
+) -> dict[str, list[dict[str, list[float]]]]:
     """By activation and seed: the gradient's size and the second moment of the inputs, by layer."""
     batch = few(workspace.data(settings.dataset).train, settings.images)
     draw = jax.jit(_net("relu", weights, settings).init)
     programs = {act: _program(act, settings) for act in ACTIVATIONS}
-    layers: dict[str, list[Any]] = {act: [] for act in ACTIVATIONS}
+    layers: dict[str, list[dict[str, list[float]]]] = {act: [] for act in ACTIVATIONS}
     for seed in range(settings.seeds):
         variables = draw(jax.random.key(seed), batch.images)
         for act, measure in programs.items():
@@ -406,7 +412,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Gradients by layer beside theory, one panel per kind of weights; saturated shares in training."""
     gradients, panels = figure(11, 3.9, 3)
     for panel, (weights, drawn) in zip(panels, WEIGHTS.items(), strict=True):
@@ -426,7 +432,7 @@ def figures(results: Results) -> dict[str, Any]:
     return {"Gradients by layer": gradients, "Saturation": _saturation(results)}
 
 
-def _saturation(results: Results) -> Any:
+def _saturation(results: Results) -> Figure:
     drawing, axes = figure(6, 3.6)
     shares = np.array(results.saturated)  # (epochs, layers, seeds)
     epochs = np.arange(len(shares))

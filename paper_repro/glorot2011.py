@@ -44,10 +44,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from flaxact.data import Dataset, few
 from flaxact.diagnostics import probe
@@ -67,6 +68,9 @@ from flaxact.stored.schema import decode
 from flaxact.training import Member, Recipe, grid
 
 from . import _earlier_runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "glorot2011deep"
 upgraded = _earlier_runs.glorot2011
@@ -269,7 +273,7 @@ def _initial(settings: Settings, workspace: Workspace) -> list[list[float]]:
     images = few(workspace.data(settings.dataset).train, 1000).images
     shares = []
     for seed in range(settings.initial_seeds):
-        variables = module.init(jax.random.key(seed), images[:1])
+        variables = dict(module.init(jax.random.key(seed), images[:1]))
         sites = probe(module, variables, images, measures=["zeros"])
         shares.append([site["zeros"] for site in sites.values()])
     return shares
@@ -320,7 +324,7 @@ class _Net:
         )
         return [*curve.clean_errors, *([None] if curve.has_diverged else [])]
 
-    def evaluate(self, label: str, rate: float) -> dict[str, Any]:
+    def evaluate(self, label: str, rate: float) -> dict[str, object]:
         """The evaluated runs, as ``Runs``: errors from epoch 1, zeros before and after training."""
         module, recipe = self.parts(self.settings.epochs)
         data = self.data(tuning=False)
@@ -336,7 +340,7 @@ class _Net:
             "zeros": zeros[[0, -1]].transpose(2, 0, 1).round(4).tolist(),
         }
 
-    def parts(self, epochs: int) -> tuple[Any, Recipe]:
+    def parts(self, epochs: int) -> tuple[nn.Module, Recipe]:
         """The module, and how it is trained."""
         module = create_model(f"mlp_glorot(width={self.settings.width})", self.activation)
         batch_size = self.settings.batch_size
@@ -416,7 +420,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Test error by epoch; test error over sparsity, one dot per net."""
     drawing, (left, right) = figure(10, 4, 2)
     for (name, runs), color in zip(results.trained.items(), COLORS, strict=False):

@@ -42,7 +42,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -67,6 +67,10 @@ from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval, mean_interval
 from flaxact.stored.schema import decode
 from flaxact.training import Member, Recipe
+from flaxact.training.loop import Update
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "he2015delving"
 VGG_B = {  # conv2 to conv10: filters, and of those the layers and √(2/n̂) as printed
@@ -271,9 +275,12 @@ def _backward(settings: Settings) -> list[float]:
     @jax.jit
     def ratio(key: jax.Array) -> jax.Array:
         images = 100 * jax.random.normal(key, (8, 4, 4, 3))
-        sites: Any = capture(model, dict(model.init(key, images)), images, labels).sites
-        first, last = (jnp.mean(sites[name].gradient ** 2) for name in ("act1", "act10"))
-        return jnp.sqrt(last / first)
+        sites = capture(model, dict(model.init(key, images)), images, labels).sites
+        first = sites["act1"].gradient
+        last = sites["act10"].gradient
+        assert first is not None
+        assert last is not None
+        return jnp.sqrt(jnp.mean(last**2) / jnp.mean(first**2))
 
     return [float(ratio(key)) for key in jax.random.split(jax.random.key(0), settings.draws)]
 
@@ -339,7 +346,8 @@ class _Trainer:
         return preprocess(["standardize"], data)
 
 
-def _loss(update: Any) -> float | None:
+def _loss(update: Update) -> float | None:
+    assert update.epoch is not None
     return rounded(update.epoch.train_loss[0])
 
 
@@ -350,7 +358,7 @@ def _slopes(kind: str, settings: Settings, workspace: Workspace) -> list[list[fl
     net = from_linen(create_model(spec, KINDS[kind], num_classes=data.num_classes, dropout=0.0))
     recipe = Recipe(epochs=settings.prelu_epochs, batch_size=32, learning_rate=0.01, momentum=0.9)
 
-    def means(update: Any) -> list[float]:
+    def means(update: Update) -> list[float]:
         params = only_variables(update.states())["params"]
         layers = (params[f"act{n}"]["activation"]["negative_slope"] for n in range(1, 5))
         return [round(float(np.mean(slopes)), 5) for slopes in layers]
@@ -422,7 +430,7 @@ def _loss_cell(tried: TriedRate) -> str:
     return f"{tried.rate:g}: {'diverged' if has_diverged else f'{loss:.3f}'} (epoch {tried.epochs})"
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Loss by epoch at the best rates, and slopes by layer."""
     drawing, (left, right) = figure(9, 3.8, 2)
     styles = zip(results.losses.items(), COLORS, ("-", "--", "-."), strict=False)

@@ -45,12 +45,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flaxact.data import Dataset, Split
-from flaxact.figures import COLORS, INK, MARKERS, figure
+from flaxact.figures import COLORS, INK, MARKERS, Style, figure
 from flaxact.models import create_model
 from flaxact.net import from_linen
 from flaxact.reproduction.cells import rate_cell
@@ -62,6 +62,9 @@ from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval, mean_interval
 from flaxact.stored.schema import decode
 from flaxact.training import Member, Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "mishkin2016systematic"
 GRADIENT = 1e-7  # the largest entry that the minimum of the linear model may have
@@ -264,7 +267,7 @@ def _data(settings: Settings, workspace: Workspace) -> Dataset:
     return replace(data, train=train, test=train)
 
 
-def _linear(train: Split) -> dict[str, Any]:
+def _linear(train: Split) -> dict[str, object]:
     """The minimum of the cross-entropy of multinomial logistic regression.
 
     Raises:
@@ -366,11 +369,11 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Training loss by epoch, a line per seed; and by rate, of the search."""
     drawing, (left, right) = figure(9.5, 3.8, 2)
     for place, (name, row) in enumerate(results.nets.items()):
-        style: dict[str, Any] = {"color": COLORS[place], "linewidth": 1, "marker": MARKERS[place]}
+        style: Style = {"color": COLORS[place], "linewidth": 1, "marker": MARKERS[place]}
         for seed, losses in enumerate(row.losses):
             known = [math.nan if loss is None else loss for loss in losses[1:]]
             label = NETS[name].label if seed == 0 else None

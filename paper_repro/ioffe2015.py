@@ -48,11 +48,12 @@ import functools
 import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from flaxact.data import few
 from flaxact.diagnostics import Site
@@ -76,6 +77,9 @@ from flaxact.stored.schema import decode
 from flaxact.training import Recipe, grid
 
 from . import _earlier_runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "ioffe2015batch"
 upgraded = _earlier_runs.ioffe2015
@@ -251,16 +255,16 @@ class Results:
 
 def study(settings: Settings, workspace: Workspace) -> Results:
     """The searches, by net and weights; both comparisons of the first pair; the second pair."""
-    searched: dict[str, Any] = {norm: {} for norm in NORMS}
-    pair: dict[str, Any] = {}
+    searched: dict[str, dict[str, Tuned]] = {norm: {} for norm in NORMS}
+    pair: dict[str, CaffeRuns] = {}
     for norm in NORMS:
         for std in settings.stds:
             search = functools.partial(_search, norm, std, settings, workspace)
             searched[norm][f"{std:g}"] = workspace.attempt(search)
         pair[norm] = workspace.attempt(functools.partial(_pair, norm, settings, workspace))
     workspace.check_complete()
-    chosen: dict[str, Any] = {"best": {}, "small": {}}
-    runs: dict[str, Any] = {"best": {}, "small": {}}
+    chosen: dict[str, dict[str, tuple[float, float]]] = {"best": {}, "small": {}}
+    runs: dict[str, dict] = {"best": {}, "small": {}}
     for norm, choices in searched.items():
         best = min(choices, key=lambda std: choices[std].best_score)
         for which, std in (("best", best), ("small", next(iter(choices)))):
@@ -293,17 +297,17 @@ def _train_score(curve: Curve, *, first: int) -> Score:
     return error_score(None if curve.has_diverged else round(float(errors.mean()), 5))
 
 
-def _module(norm: str, std: float, settings: Settings) -> Any:
+def _module(norm: str, std: float, settings: Settings) -> nn.Module:
     return create_model(f"mlp_bn({settings.model}std={std}, norm={norm})", "sigmoid")
 
 
 def _drifting(
     norm: str, std: str, settings: Settings, workspace: Workspace, *, rate: float
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Evaluated runs of the first pair, as ``Runs``."""
     label = f"final-{norm}-{std}-{rate:g}"
 
-    def compute() -> dict[str, Any]:
+    def compute() -> dict[str, object]:
         data = workspace.data(settings.dataset, settings.images)
         module = _module(norm, float(std), settings)
         recipe = Recipe(settings.epochs, batch_size=60, momentum=0.0)
@@ -334,7 +338,7 @@ def _pair(norm: str, settings: Settings, workspace: Workspace) -> CaffeRuns:
     recipe = Recipe(settings.pair_epochs, settings.pair_batch_size)
     data = functools.partial(workspace.data, settings.pair_dataset, settings.pair_images)
 
-    def evaluate(label: str, rate: float) -> list[Any]:
+    def evaluate(label: str, rate: float) -> list[list[float | None]]:
         members = grid(range(settings.pair_seeds), [rate])
         tested = data(settings.pair_test)
         lines = workspace.train_lines(label, net, recipe, tested, members=members)
@@ -418,7 +422,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """The paper's figure 1: test accuracy, and the percentiles of a typical unit."""
     drawing, (left, *panels) = figure(13, 4, 3)
     best = results.runs["best"]

@@ -42,7 +42,7 @@ import functools
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +66,9 @@ from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval, mean_interval
 from flaxact.stored.schema import decode
 from flaxact.training import Member, Recipe, train
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "clevert2015elu"
 ROWS = {
@@ -303,10 +306,10 @@ def _row(settings: Settings, workspace: Workspace, net: str, row: str) -> Row:
 
 def _run(
     settings: Settings, workspace: Workspace, net: str, row: str, member: Member
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """One training, as ``Run``."""
     data, validation = drawn_by_seed(workspace, settings, member.seed)
-    module: Any = WatchedNet(
+    module = WatchedNet(
         get(ROWS[row]),
         num_classes=data.num_classes,
         width=settings.width,
@@ -324,7 +327,7 @@ def _run(
     tested = validation if tuning else few(data.test, settings.test)
     probed = few(data.train, settings.probed).images
     shifts: dict[str, dict[str, float | None]] = {}
-    errors: dict[str, Any] = {"error": None, "train_error": None, "diverged_at": -1}
+    errors: dict[str, float | None] = {"error": None, "train_error": None, "diverged_at": -1}
     watched = replace(data, test=few(data.train, 100))  # after every epoch; decides nothing
     for epoch in train(from_linen(module), recipe, watched, [member]):
         errors["diverged_at"] = int(epoch.diverged_at[0])
@@ -342,7 +345,7 @@ def _run(
 
 
 def _shift(
-    module: nn.Module, variables: Variables, images: Any, *, train: bool
+    module: nn.Module, variables: Variables, images: np.ndarray, *, train: bool
 ) -> dict[str, float | None]:
     """By layer, the bias shift of what it is given."""
     sites = probe(module, variables, images, measures=("mean_to_std",), train=train)
@@ -409,7 +412,7 @@ def _shift_table(results: Results) -> Table:
     return Table(title, ("net", "row", "when", *LAYERS), tuple(lines))
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Per net the test errors of the five rows, by row and by the bias shift after training."""
     return {
         f"Errors in {NETS[net]}": _picture(results, net)
@@ -418,7 +421,7 @@ def figures(results: Results) -> dict[str, Any]:
     }
 
 
-def _picture(results: Results, net: str) -> Any:
+def _picture(results: Results, net: str) -> Figure:
     rows = results.nets[net]
     drawing, (left, right) = figure(11, 4.2, 2)
     for position, (name, color, marker) in enumerate(zip(ROWS, COLORS, MARKERS, strict=False)):

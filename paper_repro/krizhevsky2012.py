@@ -65,7 +65,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flaxact.figures import COLORS, INK, figure, percent
 from flaxact.reproduction.claim import UNKNOWN, Claim, Published, Table, format_interval
@@ -75,6 +75,9 @@ from flaxact.reproduction.race_pages import layers_figure, race_table, search_fi
 from flaxact.reproduction.tuning import Search, Tuned
 from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval, geometric_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "krizhevsky2012alexnet"
 MAIN = "80sec"
@@ -393,7 +396,7 @@ def tables(results: Results) -> list[Table]:
     return [*nets, search_table(results.groups), targets]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """The paper's figure; the ratio by target; the search; gradients and saturation by layer."""
     rows = results.groups[MAIN]
     drawings = {"Training error": _training_error(rows, results.target)}
@@ -406,7 +409,7 @@ def figures(results: Results) -> dict[str, Any]:
     return drawings
 
 
-def _training_error(rows: Mapping[str, TunedCurves], target: float) -> Any:
+def _training_error(rows: Mapping[str, TunedCurves], target: float) -> Figure:
     drawing, axes = figure(7.5, 4.2)
     for row, color in zip(PAIR, COLORS, strict=False):
         seeds = rows[row].seeds
@@ -429,7 +432,7 @@ def _training_error(rows: Mapping[str, TunedCurves], target: float) -> Any:
     return drawing
 
 
-def _ratio_by_target(results: Results) -> Any:
+def _ratio_by_target(results: Results) -> Figure:
     drawing, axes = figure(6, 3.6)
     by_target = {target: results.over_relu("tanh", target=target) for target in TARGETS}
     known = {target: each for target, each in by_target.items() if math.isfinite(each.mean)}

@@ -46,18 +46,19 @@ import functools
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from flaxact.data import Dataset, few, preprocess
 from flaxact.diagnostics import capture
-from flaxact.figures import COLORS, MARKERS, figure
+from flaxact.figures import COLORS, MARKERS, Style, figure
 from flaxact.models import create_model
-from flaxact.net import Net, from_linen
+from flaxact.net import Net, Variables, from_linen
 from flaxact.reproduction.cells import mean_cell
 from flaxact.reproduction.claim import Claim, Table, format_interval
 from flaxact.reproduction.comparisons import paired_ratio, speedup
@@ -71,6 +72,10 @@ from flaxact.statistics import Interval, crossing, geometric_interval, mean_inte
 from flaxact.stored.schema import decode
 from flaxact.theory.descent import linear_layer
 from flaxact.training import Member, Recipe
+from flaxact.training.loop import Update
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Record = dict[str, Any]  # numbers by name
 SOURCE = "lecun1998efficient"
@@ -185,7 +190,7 @@ SCALES = {
 class Row(TunedCurves):
     """The nets of an activation; by seed, the layers of nets that are trained at one rate for all."""
 
-    layers: dict[str, Any]  # "shift" by seed and epoch, "last" by seed and layer
+    layers: dict[str, list]  # "shift" by seed and epoch, "last" by seed and layer
 
     def by_seed(self, key: str) -> list[float]:
         """The geometric mean of a number over layers, of each seed."""
@@ -232,7 +237,7 @@ def _gaussian(settings: Settings) -> list[Record]:
     return units
 
 
-def _pixels(workspace: Workspace, settings: Settings) -> list[list[dict[str, Any]]]:
+def _pixels(workspace: Workspace, settings: Settings) -> list[list[Record]]:
     """By part of the images, a row for each way to prepare the pixels."""
     data = workspace.data(settings.dataset, settings.digits)
     parts = []
@@ -295,7 +300,7 @@ class _Trainer:
         shifts = []
         last = []
 
-        def observe(update: Any) -> list[Record]:
+        def observe(update: Update) -> list[Record]:
             return _layers(self._model, only_variables(update.states()), images)
 
         for seed in range(self.settings.seeds):
@@ -306,11 +311,27 @@ class _Trainer:
             last.append(curve.observed[-1])
         return {"shift": shifts, "last": last}
 
-    def _record(self, member: Member, run: str, *, epochs: int, **options: Any) -> Curve:
+    def _record(
+        self,
+        member: Member,
+        run: str,
+        *,
+        epochs: int,
+        observe: Callable[[Update], object] | None = None,
+        until: Callable[[Curve], bool] = lambda curve: False,
+    ) -> Curve:
         folder = self.workspace.scratch / self.label / run
         recipe = Recipe(epochs=epochs, batch_size=100, momentum=0.0)
-        options |= {"member": member, "folder": folder, "windows": WINDOWS}
-        return record_curve(self._net, recipe, self._data, **options)
+        return record_curve(
+            self._net,
+            recipe,
+            self._data,
+            member=member,
+            folder=folder,
+            windows=WINDOWS,
+            observe=observe,
+            until=until,
+        )
 
     @functools.cached_property
     def _data(self) -> Dataset:
@@ -319,7 +340,7 @@ class _Trainer:
         return replace(data, test=few(data.test, 100))  # the clean pass is not used
 
     @functools.cached_property
-    def _model(self) -> Any:
+    def _model(self) -> nn.Module:
         spec = f"mlp_elu(depth={self.settings.depth}, hidden={self.settings.hidden})"
         return create_model(spec, self.act, num_classes=10, kernel_init="variance_preserving")
 
@@ -333,7 +354,7 @@ def _has_reached(curve: Curve) -> bool:
     return math.isfinite(crossing(curve.running(), TARGET).high)
 
 
-def _layers(model: Any, variables: Any, images: Any) -> list[dict[str, float]]:
+def _layers(model: nn.Module, variables: Variables, images: np.ndarray) -> list[dict[str, float]]:
     """Of each hidden layer's living units: κ, λmax and mean² over the trace, mean over deviation."""
     layers = []
     for site in capture(model, variables, jnp.asarray(images)).sites.values():
@@ -426,12 +447,12 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Bias shift by epoch of nets trained alike, and epochs to the target by rate."""
     drawing, (left, right) = figure(9, 3.9, 2)
     nets = results.nets.items()
     for place, ((act, row), color, marker) in enumerate(zip(nets, COLORS, MARKERS, strict=False)):
-        style: dict[str, Any] = {"color": color, "marker": marker, "markersize": 4}
+        style: Style = {"color": color, "marker": marker, "markersize": 4}
         left.plot(np.mean(row.layers["shift"], 0), label=act, **style)
         assert row.tuned is not None
         epochs = epochs_by_rate(row.tuned)

@@ -42,7 +42,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,9 @@ from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval, mean_interval, share_interval
 from flaxact.stored.schema import decode
 from flaxact.theory import born_dead_bound
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "lu2020dying"
 DEPTH = 10
@@ -301,17 +304,20 @@ def _born_dead(width: int, depths: Sequence[int], draws: int) -> list[float]:
     return [born_dead(width, depth, draws) for depth in depths]
 
 
-def _learn(act: str, width: int, nets: int, settings: Settings) -> dict[str, Any]:
+def _learn(act: str, width: int, nets: int, settings: Settings) -> dict[str, object]:
     """By net: whether it is born dead; its outputs' spread, mean and error after training."""
     net = Narrow(act, width)
     # The middles of equal cells, over which |x| has the mean that it has over the interval.
     x = (2 * (jnp.arange(settings.points) + 0.5) / settings.points - 1)[:, None] * HALF
     optimizer = optax.adam(settings.learning_rate)
 
-    def loss(params: Any) -> jax.Array:
-        return jnp.mean((net.apply({"params": params}, x) - jnp.abs(x)) ** 2)  # type: ignore[operator]
+    def outputs(params: optax.Params) -> jax.Array:
+        return cast("jax.Array", net.apply({"params": params}, x))  # type: ignore[dict-item]
 
-    def step(carried: Any, _: None) -> tuple[Any, None]:
+    def loss(params: optax.Params) -> jax.Array:
+        return jnp.mean((outputs(params) - jnp.abs(x)) ** 2)
+
+    def step(carried: tuple, _: None) -> tuple[tuple, None]:
         params, state = carried
         updates, state = optimizer.update(jax.grad(loss)(params), state)
         return (optax.apply_updates(params, updates), state), None
@@ -320,9 +326,9 @@ def _learn(act: str, width: int, nets: int, settings: Settings) -> dict[str, Any
     @jax.vmap
     def learn(key: jax.Array) -> tuple[jax.Array, ...]:
         params = net.init(key, x)["params"]
-        start: Any = net.apply({"params": params}, x)
+        start = outputs(params)
         (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), None, settings.steps)
-        end: Any = net.apply({"params": params}, x)
+        end = outputs(params)
         return jnp.ptp(start) == 0, jnp.std(end), jnp.mean(end), loss(params)
 
     born, spread, mean, error = learn(jax.random.split(jax.random.key(0), nets))
@@ -394,7 +400,7 @@ def _percent(share: Interval | None) -> str:
     return format_interval(share, percent=True)
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Shares over depth beside the bound, and how much trained nets' outputs vary."""
     drawing, (left, right) = figure(10, 4, 2)
     depths = results.depths

@@ -41,11 +41,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import rankdata
 
+from flaxact.data import Dataset
+from flaxact.data.streamed import Streamed
 from flaxact.figures import COLORS, INK, figure
 from flaxact.models import create_model
 from flaxact.net import from_linen
@@ -54,8 +56,13 @@ from flaxact.reproduction.comparisons import Curves, jackknife_interval
 from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval, mean_interval
 from flaxact.training import Recipe
+from flaxact.training.folder.run import RunOptions
 
 from . import _earlier_runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SOURCE = "mishkin2016systematic"
 upgraded = _earlier_runs.mishkin2016
@@ -299,7 +306,7 @@ def study(settings: Settings, workspace: Workspace) -> Results:
             f"caffenet128({arguments})", row.activation, num_classes=data.num_classes
         )
         piece = name.replace(", ", "-").replace(" ", "-")
-        options = {} if settings.images else {"save_seconds": 600.0}
+        options: RunOptions = {} if settings.images else {"save_seconds": 600.0}
         members = range(settings.seeds)
         net = from_linen(module)
         lines = workspace.train(piece, net, recipe, data, members=members, **options)
@@ -311,7 +318,7 @@ def study(settings: Settings, workspace: Workspace) -> Results:
     return Results(accuracy=accuracy)
 
 
-def _data(settings: Settings, workspace: Workspace) -> Any:
+def _data(settings: Settings, workspace: Workspace) -> Dataset | Streamed:
     if settings.images:
         return workspace.data(settings.dataset, *settings.images)
     return workspace.stream(
@@ -407,7 +414,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Differences from ReLU: published on the left, ours on the right, each with its own axis."""
     rows = [row for row in results.accuracy if row != "relu"]
     rows.sort(key=lambda row: (not math.isnan(ROWS[row].published), ROWS[row].published))
@@ -435,7 +442,7 @@ def figures(results: Results) -> dict[str, Any]:
     return {"Accuracy": drawing}
 
 
-def _draw_ours(axes: Any, place: int, results: Results, row: str) -> None:
+def _draw_ours(axes: Axes, place: int, results: Results, row: str) -> None:
     """Seeds, mean and interval; where runs diverged, how many, and no interval."""
     values, relu = results.last(row, "relu")
     known = (values - relu)[np.isfinite(values - relu)]

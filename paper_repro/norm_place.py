@@ -33,7 +33,7 @@ import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -51,6 +51,9 @@ from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Interval
 from flaxact.stored.schema import decode
 from flaxact.training import Member, Recipe, train
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Key = tuple[str, str, str]  # activation, place, affine
 SOURCE = "mishkin2016systematic"
@@ -221,7 +224,7 @@ def _row(settings: Settings, workspace: Workspace, key: Key) -> Row:
     return Row(tuned=tuned, runs=tuple(decode(FinalErrors, stored) for stored in runs))
 
 
-def _run(settings: Settings, workspace: Workspace, net: Net, member: Member) -> dict[str, Any]:
+def _run(settings: Settings, workspace: Workspace, net: Net, member: Member) -> dict[str, object]:
     """One training, as ``FinalErrors``."""
     data, validation = drawn_by_seed(workspace, settings, member.seed)
     recipe = Recipe(
@@ -313,14 +316,14 @@ def _activations(results: Results) -> list[str]:
     return [name for name in ACTIVATIONS if f"{name}, before, plain" in results.rows]
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """What the place after the activation saves, by activation, and the search for the rates."""
     if not any(row.runs for row in results.rows.values()):
         return {}
     return {"Place of the norm": _places(results), "Search": _search(results)}
 
 
-def _places(results: Results) -> Any:
+def _places(results: Results) -> Figure:
     drawing, axes = figure(7.5, 4.2)
     names = [name for name in _activations(results) if results.row((name, "before", "plain")).runs]
     for number, affine in enumerate(AFFINE):
@@ -346,7 +349,7 @@ def _places(results: Results) -> Any:
     return drawing
 
 
-def _search(results: Results) -> Any:
+def _search(results: Results) -> Figure:
     names = _activations(results)
     drawing, panels = figure(3 * len(names) + 0.5, 3.4, len(names))
     for axes, name in zip(np.atleast_1d(panels), names, strict=True):

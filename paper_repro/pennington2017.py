@@ -51,7 +51,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -76,6 +76,9 @@ from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Crossing, Interval, crossing, difference_interval, mean_interval
 from flaxact.stored.schema import decode
 from flaxact.training import Member, Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "pennington2017isometry"
 ISOMETRY = "tanh, orthogonal"
@@ -281,7 +284,7 @@ class _Trainer:
         last = points[-1][1] if points and not curve.has_diverged else None
         return 1, 1.0 if last is None else last
 
-    def _evaluate(self, member: Member) -> dict[str, Any]:
+    def _evaluate(self, member: Member) -> dict[str, object]:
         return asdict(self._record(member, self.settings.epochs, stops=False))
 
     def _record(self, member: Member, epochs: int, *, stops: bool) -> Curve:
@@ -405,7 +408,7 @@ def _rate_cell(tried: TriedRate) -> str:
     return f"{tried.rate:g}: {reached}"
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Singular values from large to small, training error by step, and the search for the rates."""
     drawing, (left, middle, right) = figure(12.5, 4.2, 3)
     for place, (name, color, marker) in enumerate(zip(NETS, COLORS, MARKERS, strict=False)):

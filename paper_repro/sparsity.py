@@ -44,10 +44,11 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from flaxact.data import Split, few
 from flaxact.diagnostics.probe import make_probe
@@ -74,6 +75,10 @@ from flaxact.reproduction.tuning import (
 from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Crossing, Interval, crossing, mean_interval
 from flaxact.training import Member, Recipe
+from flaxact.training.loop import Update
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SOURCE = "xu2015empirical"
 ROWS = {
@@ -277,7 +282,9 @@ class Trainer:
             computations[f"{run}-to-{epochs}"] = compute
         return [Curve.from_json(value) for value in self.workspace.cached_all(computations)]
 
-    def record(self, run: str, member: Member, epochs: int, *, to_target: bool) -> dict[str, Any]:
+    def record(
+        self, run: str, member: Member, epochs: int, *, to_target: bool
+    ) -> dict[str, object]:
         """One curve, to a number of epochs, or to the target once ``settings.epochs`` have passed."""
         settings = self.settings
         data, validation = drawn_by_seed(self.workspace, settings, member.seed)
@@ -309,15 +316,17 @@ class Trainer:
 
 
 @functools.lru_cache(maxsize=8)
-def _probe(module: Any) -> Any:
+def _probe(module: nn.Module) -> jax.stages.Wrapped:
     return jax.jit(make_probe(module, MEASURES))
 
 
-def _observer(module: Any, tested: Split, probed: int, epochs: int) -> Callable[[Any], Any]:
+def _observer(
+    module: nn.Module, tested: Split, probed: int, epochs: int
+) -> Callable[[Update], object]:
     """After so many epochs: the error on test images, and the sparseness of every site."""
 
-    def observe(update: Any) -> dict[str, Any] | None:
-        if update.epoch.number != epochs:
+    def observe(update: Update) -> dict[str, object] | None:
+        if update.epoch is None or update.epoch.number != epochs:
             return None
         variables = only_variables(update.states())
         error = error_on(from_linen(module), variables, tested)
@@ -417,7 +426,7 @@ def _speed_cell(tried: TriedRate) -> str:
     return f"{tried.rate:g}: {reached}"
 
 
-def figures(results: Results) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
     """Training error by epoch; test error by sparseness."""
     if not all(row.error for row in results.rows.values()):
         return {}

@@ -64,7 +64,7 @@ def gate_and_value(
     return (first, second) if gate_first else (second, first)
 
 
-def _product_range(activation: Activation, value_activation: Activation, **_: Any) -> Bounds:
+def _product_range(activation: Activation, value_activation: Activation, **_: object) -> Bounds:
     ends = [a * b if a and b else 0.0 for a in activation.range for b in value_activation.range]
     return min(ends), max(ends)
 

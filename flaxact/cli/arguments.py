@@ -71,7 +71,7 @@ def _gathered(arguments: list[str]) -> list[str]:
     """The arguments with all values of an option that takes several, and is given twice, after one."""
     function = COMMANDS.get(arguments[0]) if arguments else None
     several = [name for name, kind in _options(function) if kind is tuple] if function else []
-    groups: dict[Any, list[str]] = {}
+    groups: dict[str | int | None, list[str]] = {}
     last = None
     for place, word in enumerate(arguments):
         name = word.partition("=")[0]
@@ -100,7 +100,7 @@ def _check_options(arguments: list[str]) -> None:
             raise unknown(f"option of {arguments[0]}", option, allowed)
 
 
-def _options(function: Callable[..., None]) -> Iterator[tuple[str, Any]]:
+def _options(function: Callable[..., None]) -> Iterator[tuple[str, object]]:
     """The options of a command as they are written, with their types: of a dataclass, its fields."""
     for parameter in inspect.signature(function, eval_str=True).parameters.values():
         kind = get_origin(parameter.annotation) or parameter.annotation

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flaxact.cli.train import command
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def probe(
@@ -73,7 +76,7 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def _probed(title: str, measures: tuple[str, ...], rows: list[tuple[str, list[str]]]) -> Any:
+def _probed(title: str, measures: tuple[str, ...], rows: list[tuple[str, list[str]]]) -> Table:
     from rich.box import SIMPLE
     from rich.table import Table
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tyro
 
 from flaxact.errors import InputError
+
+if TYPE_CHECKING:
+    from flaxact.studies import Results
 
 
 def show_report(
@@ -69,7 +72,7 @@ def _report_together(folders: Sequence[Path], out: Path) -> None:
     print(f"The report: {path}")
 
 
-def _print_tables(results: Any) -> None:
+def _print_tables(results: Results) -> None:
     from flaxact.progress import print_table
     from flaxact.studies.report import difference_table, table
 

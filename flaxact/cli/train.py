@@ -5,12 +5,17 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from flaxact import _own_code, interrupts
 from flaxact.errors import InputError
+
+if TYPE_CHECKING:
+    from flaxact.data import Dataset, Stream
+    from flaxact.data.streamed import Streamed
+    from flaxact.training import Recipe
 
 
 def train(
@@ -146,8 +151,8 @@ def begin(coordinator: str | None, processes: int | None, process: int | None) -
 
 
 def _data(
-    dataset: str, recipe: Any, size: int | None, workers: int | None, data_dir: Path | None
-) -> Any:
+    dataset: str, recipe: Recipe, size: int | None, workers: int | None, data_dir: Path | None
+) -> Dataset | Streamed:
     """A data set in memory, or for a number of workers one that is read while it is trained on."""
     from flaxact import data
 
@@ -162,7 +167,7 @@ def _data(
 
     ahead = jax.device_put if jax.device_count() == 1 else None
 
-    def stream(split: str, batch_size: int) -> Any:
+    def stream(split: str, batch_size: int) -> Stream:
         return data.open_stream(
             dataset,
             split=split,

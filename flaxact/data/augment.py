@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.data.options import Entry, Limits, bound
@@ -36,20 +35,22 @@ class Augmentation(Entry):
     """
 
     shape: Callable[..., ImageShape]
-    fit: Callable[..., dict[str, Any]] | None = None
+    fit: Callable[..., dict[str, Hashable]] | None = None
 
 
 def each_image(
     *,
     limits: Limits | None = None,
     shape: Callable[..., ImageShape] = lambda image, **options: image,
-    fit: Callable[..., dict[str, Any]] | None = None,
+    fit: Callable[..., dict[str, Hashable]] | None = None,
 ) -> Callable[[Callable[..., jax.Array]], Callable[..., jax.Array]]:
     """Register a function of a key and one image (height, width, channels), mapped over batches."""
 
     def register(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         @functools.wraps(function)
-        def batched(key: jax.Array, images: jax.Array, *args: Any, **options: Any) -> jax.Array:
+        def batched(
+            key: jax.Array, images: jax.Array, *args: object, **options: object
+        ) -> jax.Array:
             def augment_image(key: jax.Array, image: jax.Array) -> jax.Array:
                 return function(key, image, *args, **options)
 
@@ -71,7 +72,7 @@ class Augment:
     Hashable and compared by value, so that equal ones share one trace.
     """
 
-    steps: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = ()
+    steps: tuple[tuple[str, tuple[tuple[str, Hashable], ...]], ...] = ()
 
     def __call__(self, key: jax.Array, images: jax.Array) -> jax.Array:
         """Augment images (batch, height, width, channels)."""
@@ -81,7 +82,7 @@ class Augment:
         return images
 
 
-def augmentation(texts: Sequence[str], images: Any) -> Augment:
+def augmentation(texts: Sequence[str], images: jax.Array | np.ndarray) -> Augment:
     """The composition of the augmentations that spec texts name, in their order.
 
     Args:
@@ -227,7 +228,7 @@ def cutout(key: jax.Array, image: jax.Array, size: int = 16) -> jax.Array:
     return jnp.where(square[..., None], 0, image)
 
 
-def color_components(images: Any) -> dict[str, Any]:
+def color_components(images: np.ndarray) -> dict[str, Hashable]:
     """Eigenvalues and eigenvectors of the covariance of the channels over all pixels.
 
     For uint8 images the eigenvalues are those of pixels scaled to 0 to 1, times 255. The paper
@@ -253,7 +254,12 @@ def color_components(images: Any) -> dict[str, Any]:
 
 @each_image(limits={"std": NOT_NEGATIVE}, fit=color_components)
 def pca_noise(
-    key: jax.Array, image: jax.Array, std: float = 0.1, *, values: Any, vectors: Any
+    key: jax.Array,
+    image: jax.Array,
+    std: float = 0.1,
+    *,
+    values: jax.Array | np.ndarray,
+    vectors: jax.Array | np.ndarray,
 ) -> jax.Array:
     r"""Add :math:`\sum_i \alpha_i \lambda_i p_i` to every pixel, :math:`\alpha_i \sim N(0, std^2)`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import SupportsIndex
 
 import numpy as np
 from PIL import Image
@@ -52,7 +52,7 @@ class Batches:
     def __len__(self) -> int:
         return ENDLESS
 
-    def __getitem__(self, number: Any) -> HostBatch:
+    def __getitem__(self, number: SupportsIndex) -> HostBatch:
         plan = self.plan
         (index, processes) = self.shard
         rows = plan.batch_size // processes

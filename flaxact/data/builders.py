@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,14 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         folder = Path(self.data_dir).parents[1]  # of the name and the version in it
         return fetch(SOURCES[self.name], downloads(folder, self.name))
 
-    def _of(self, features: dict[str, Any]) -> tfds.core.DatasetInfo:
+    def _of(self, features: Mapping[str, tfds.features.FeatureConnector]) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "label"),
         )
 
-    def _generate_examples(self, examples: Iterator[tuple[Any, dict]]) -> Iterator:
+    def _generate_examples(self, examples: Iterator[tuple[int | str, dict]]) -> Iterator:
         yield from examples
 
 
@@ -67,7 +67,7 @@ class Mnist(_Builder, skip_registration=True):
         image = tfds.features.Image(shape=(28, 28, 1))
         return self._of({"image": image, "label": tfds.features.ClassLabel(num_classes=10)})
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+    def _split_generators(self, dl_manager: object) -> dict[str, Iterator]:
         files = self._files()
         return {
             split: self._generate_examples(_idx_examples(files, stem))
@@ -93,7 +93,7 @@ class Cifar10(_Builder, skip_registration=True):
             }
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+    def _split_generators(self, dl_manager: object) -> dict[str, Iterator]:
         (archive,) = self._files().values()
         batches = [f"data_batch_{i}.bin" for i in range(1, 6)]
         return {
@@ -117,7 +117,7 @@ class Cifar100(_Builder, skip_registration=True):
             }
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+    def _split_generators(self, dl_manager: object) -> dict[str, Iterator]:
         (archive,) = self._files().values()
         features: Any = self.info.features
         for feature, file in (("label", "fine"), ("coarse_label", "coarse")):
@@ -137,7 +137,7 @@ BUILDERS = {
 }  # fmt: skip
 
 
-def _idx_examples(files: dict[str, Path], stem: str) -> Iterator[tuple[int, dict]]:
+def _idx_examples(files: dict[str, Path], stem: str) -> Iterator[tuple[int | str, dict]]:
     def read(name: str, skip: int) -> np.ndarray:
         return np.frombuffer(gzip.decompress(files[name].read_bytes()), np.uint8, offset=skip)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
 
 from flaxact._lazy import jnp, np
 from flaxact.errors import InputError
 
 
-def checked_images(array: Any, label: str, *, preprocessed: bool = False) -> np.ndarray:
+def checked_images(array: object, label: str, *, preprocessed: bool = False) -> np.ndarray:
     """Check images; returns them as uint8 or float32 (number, height, width, channels).
 
     Args:
@@ -74,7 +73,7 @@ def _floats(images: np.ndarray, label: str, preprocessed: bool) -> np.ndarray:
     return images
 
 
-def checked_labels(array: Any, label: str, count: int, num_classes: int) -> np.ndarray:
+def checked_labels(array: object, label: str, count: int, num_classes: int) -> np.ndarray:
     """Check labels; returns them as int32 (number,).
 
     Args:
@@ -104,7 +103,7 @@ def checked_labels(array: Any, label: str, count: int, num_classes: int) -> np.n
     return labels.astype(np.int32, copy=False)
 
 
-def check_range(labels: Any, label: str, num_classes: int) -> None:
+def check_range(labels: np.typing.ArrayLike, label: str, num_classes: int) -> None:
     """Check that labels (integers, any shape) are at least 0 and below the number of classes.
 
     Raises:
@@ -122,7 +121,7 @@ def check_range(labels: Any, label: str, num_classes: int) -> None:
         )
 
 
-def checked_count(value: Any, name: str) -> int:
+def checked_count(value: object, name: str) -> int:
     """Check a positive integer; returns it as an ``int``.
 
     Raises:
@@ -133,7 +132,7 @@ def checked_count(value: Any, name: str) -> int:
     return int(value)
 
 
-def _array(value: Any, label: str) -> np.ndarray:
+def _array(value: object, label: str) -> np.ndarray:
     if isinstance(value, np.ndarray):  # one that is memory-mapped stays so
         return value
     try:

@@ -12,6 +12,7 @@ from flaxact import spec_text
 from flaxact.errors import InputError, unknown
 
 Limits = Mapping[str, tuple[float, float]]  # the least and the greatest value of an option
+Option = bool | int | float
 TYPES = {"bool": bool, "int": int, "float": float}
 
 
@@ -33,7 +34,7 @@ class Entry:
 E = TypeVar("E", bound=Entry)
 
 
-def bound(kind: str, text: str, catalogue: Mapping[str, E]) -> tuple[E, dict[str, Any]]:
+def bound(kind: str, text: str, catalogue: Mapping[str, E]) -> tuple[E, dict[str, Option]]:
     """The entry that a spec text names, and the value of every option.
 
     Raises:
@@ -57,7 +58,7 @@ def bound(kind: str, text: str, catalogue: Mapping[str, E]) -> tuple[E, dict[str
     return entry, {name: _value(text, entry, name, values) for name in names}
 
 
-def _value(text: str, entry: Entry, name: str, values: dict[str, Any]) -> Any:
+def _value(text: str, entry: Entry, name: str, values: Mapping[str, spec_text.Value]) -> Option:
     parameter = entry.options[name]
     value = values.get(name, parameter.default)
     if value is inspect.Parameter.empty:
@@ -77,7 +78,7 @@ def _usage(entry: Entry) -> str:
     return f"write {entry.name}({', '.join(arguments)})"
 
 
-def written(name: str, options: Mapping[str, Any]) -> str:
+def written(name: str, options: Mapping[str, Option]) -> str:
     """The spec text of a name with its options.
 
     >>> written("crop", {"padding": 4})

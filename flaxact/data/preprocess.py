@@ -12,13 +12,13 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from flaxact._lazy import np
 from flaxact.data.options import Entry, Limits, bound, written
 from flaxact.data.sets import Dataset, Split, combined
 
-Apply = Callable[[Any], Any]  # images to images of the same shape, in float32 or float64
+# From images to images of the same shape, in float32 or float64.
+Apply = Callable[["np.ndarray"], "np.ndarray"]
 catalogue: dict[str, Entry] = {}  # by name; filled by @preprocessing
 NOT_NEGATIVE = (0.0, math.inf)
 POSITIVE = (5e-324, math.inf)
@@ -75,19 +75,19 @@ def preprocess(texts: Sequence[str], data: Dataset) -> Dataset:
     return result
 
 
-def _parts(images: Any) -> Iterator[Any]:
+def _parts(images: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(images), BATCH):
         yield images[start : start + BATCH]
 
 
-def _means(images: Any, function: Callable[[Any], Any]) -> Any:
+def _means(images: np.ndarray, function: Apply) -> np.ndarray:
     """The mean of ``function(images)`` over all images, summed in float64."""
     total = sum(function(np.asarray(part, np.float64)).sum(0) for part in _parts(images))
-    return total / len(images)
+    return np.asarray(total / len(images))
 
 
 @preprocessing({})
-def standardize(train: Any) -> Apply:
+def standardize(train: np.ndarray) -> Apply:
     """Shift and scale each channel to mean 0 and standard deviation 1 over all training pixels.
 
     A constant channel becomes 0.
@@ -99,14 +99,14 @@ def standardize(train: Any) -> Apply:
 
 
 @preprocessing({"std": POSITIVE})
-def rescale(train: Any, mean: float = 127.5, std: float = 127.5) -> Apply:
+def rescale(train: np.ndarray, mean: float = 127.5, std: float = 127.5) -> Apply:
     """``(x - mean) / std`` with fixed numbers; the default maps pixels to -1 to 1."""
     del train
     return lambda images: (images - mean) / std
 
 
 @preprocessing({})
-def per_pixel_mean(train: Any) -> Apply:
+def per_pixel_mean(train: np.ndarray) -> Apply:
     """Subtract the mean training image, as in cuda-convnet (Krizhevsky 2012, §2)."""
     mean = _means(train, lambda x: x)
     return lambda images: images - mean
@@ -114,7 +114,7 @@ def per_pixel_mean(train: Any) -> Apply:
 
 @preprocessing({"scale": POSITIVE, "bias": NOT_NEGATIVE, "epsilon": POSITIVE})
 def gcn(
-    train: Any,
+    train: np.ndarray,
     scale: float = 1.0,
     bias: float = 0.0,
     epsilon: float = 1e-8,
@@ -129,7 +129,7 @@ def gcn(
     """
     del train
 
-    def apply(images: Any) -> Any:
+    def apply(images: np.ndarray) -> np.ndarray:
         centered = images.astype(np.float64) - images.mean((1, 2, 3), np.float64, keepdims=True)
         total = np.sum if norm else np.mean
         contrast = np.sqrt(bias + total(centered**2, (1, 2, 3), keepdims=True))
@@ -139,7 +139,7 @@ def gcn(
 
 
 @preprocessing({"epsilon": NOT_NEGATIVE})
-def zca(train: Any, epsilon: float = 0.1) -> Apply:
+def zca(train: np.ndarray, epsilon: float = 0.1) -> Apply:
     r"""ZCA whitening: :math:`(x - \mu) V (\Lambda + \epsilon)^{-1/2} V^T` over all pixels.
 
     :math:`\mu` is the mean image and :math:`V \Lambda V^T` the covariance of the training images,
@@ -161,7 +161,7 @@ def zca(train: Any, epsilon: float = 0.1) -> Apply:
     gains[has_variance] = 1 / np.sqrt(np.maximum(values[has_variance], 0) + epsilon)
     matrix = (vectors * gains) @ vectors.T
 
-    def apply(images: Any) -> Any:
+    def apply(images: np.ndarray) -> np.ndarray:
         centered = images.reshape(len(images), -1) - mean
         return (centered @ matrix).reshape(images.shape)
 

@@ -6,6 +6,7 @@ import bisect
 import hashlib
 import io
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -239,7 +240,7 @@ class Records:
         return hashlib.sha256("\n".join((self.prepared.name, *files)).encode()).hexdigest()
 
 
-def _split(name: str, split: str, splits: Any) -> str:
+def _split(name: str, split: str, splits: Mapping[str, object]) -> str:
     candidates = ("test", "validation") if split == "test" else (split,)
     for candidate in candidates:
         if candidate in splits:
@@ -252,7 +253,7 @@ def _split(name: str, split: str, splits: Any) -> str:
     )
 
 
-def _features(name: str, features: Any, tfds: Any) -> tuple[str, str]:
+def _features(name: str, features: Mapping[str, object], tfds: Any) -> tuple[str, str]:
     """The keys of the image feature and of its class label."""
     pair = []
     for kind, usual in ((tfds.features.Image, "image"), (tfds.features.ClassLabel, "label")):

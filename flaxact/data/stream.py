@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from flaxact.data.catalogue import EMBEDDED, check, data_folder, own, prepared
 from flaxact.data.folder import Folder
 from flaxact.data.records import Records, Source
 from flaxact.errors import InputError
+from flaxact.stored.files import Json
 
 AHEAD = 2  # batches that ``put`` has been called on before they are asked for
 THREADS = 4  # that read where there are no worker processes
@@ -43,6 +44,13 @@ def _begin_worker(index: int, count: int) -> None:
             os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+class StreamState(TypedDict):
+    """The position of a stream as JSON: the next batch's number, and what identifies the stream."""
+
+    batch: int
+    of: dict[str, Json]
 
 
 class Stream:
@@ -65,7 +73,7 @@ class Stream:
         *,
         workers: int = 0,
         shard: tuple[int, int] = (0, 1),
-        put: Callable[[HostBatch], Any] | None = None,
+        put: Callable[[HostBatch], object] | None = None,
     ):
         self.plan = plan
         self.length = len(source)
@@ -77,8 +85,8 @@ class Stream:
         self._workers = workers
         self.shard = shard
         self._put = put
-        self._iterator: Any = None
-        self._ahead: deque[Any] = deque()
+        self._iterator: Iterator[HostBatch] | None = None
+        self._ahead: deque[object] = deque()
         self._next = 0
 
     def __next__(self) -> Any:
@@ -102,7 +110,7 @@ class Stream:
             yield next(self)
 
     @_packages.explained()
-    def _open(self) -> Any:
+    def _open(self) -> Iterator[HostBatch]:
         import grain
 
         source: Any = Batches(self._source, self.plan, self.shard, self._next)
@@ -120,13 +128,13 @@ class Stream:
         options = grain.MultiprocessingOptions(self._workers, per_worker_buffer_size=2)
         return iter(read.mp_prefetch(options, _begin_worker))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StreamState:
         """The position as a JSON value: the number of the next batch, and what identifies the stream."""
         plan = dataclasses.asdict(self.plan)
         plan["scale"] = plan["scale"] and list(plan["scale"])
         return {"batch": self._next, "of": {"data": self._source.digest(), **plan}}
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: StreamState) -> None:
         """Resume at a state of a stream of the same data, with any number of workers and processes.
 
         Raises:
@@ -150,7 +158,7 @@ class Stream:
     def close(self) -> None:
         """End the worker processes; the next batch starts them again."""
         if self._iterator is not None:
-            self._iterator.close()
+            self._iterator.close()  # type: ignore[attr-defined]
         self._iterator = None
         self._ahead.clear()
 
@@ -166,7 +174,7 @@ def open_stream(
     workers: int = 0,
     shard: tuple[int, int] = (0, 1),
     scale: tuple[float, float] | None = (0.08, 1.0),
-    put: Callable[[HostBatch], Any] | None = None,
+    put: Callable[[HostBatch], object] | None = None,
     data_dir: str | Path | None = None,
 ) -> Stream:
     """Read a TFDS set or a folder of images batch by batch.

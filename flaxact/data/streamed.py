@@ -11,6 +11,7 @@ from flaxact.data.sets import check_alike
 from flaxact.errors import InputError
 
 if TYPE_CHECKING:
+    from flaxact.data.batches import HostBatch
     from flaxact.data.stream import Stream
 
 SAMPLE = 1024  # images from which a net takes their mean
@@ -68,7 +69,7 @@ class Streamed:
                 "a stream cannot be preprocessed, which would need all of its images at once"
             )
 
-    def sample(self) -> tuple[Any, Any]:
+    def sample(self) -> tuple[np.ndarray, np.ndarray]:
         """Images and labels of the first batches; the stream's position does not change."""
         at = self.train.state()
         batches = []
@@ -80,6 +81,6 @@ class Streamed:
         images, labels = (np.concatenate([np.asarray(b[i]) for b in batches]) for i in (0, 1))
         return images, labels.astype(np.int32)
 
-    def test_batches(self) -> Iterator[Any]:
+    def test_batches(self) -> Iterator[HostBatch]:
         """Batches of images, labels and a mask."""
         return iter(self.test)

@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from flaxact.data.records import Records, gather
 from flaxact.data.sets import Dataset, Split, array_digest, combined
 from flaxact.data.sources import SOURCES
 from flaxact.errors import InputError
+from flaxact.stored.files import Json
 
 CACHE = "flaxact-1"  # the number goes up when what a cache holds changes
 FILES = ("train_images", "train_labels", "test_images", "test_labels")
@@ -83,7 +83,7 @@ def _writable(folder: Path) -> bool:
 
 def _decode(
     name: str, prepared: Path, image_size: int | None
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+) -> tuple[dict[str, np.ndarray], dict[str, Json]]:
     arrays = {}
     facts = {}
     for split in ("train", "test"):
@@ -95,7 +95,7 @@ def _decode(
     return arrays, facts
 
 
-def _save(place: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+def _save(place: Path, arrays: dict[str, np.ndarray], facts: dict[str, Json]) -> None:
     """Write a cache under a temporary name and rename it, so that it is never incomplete."""
     partial = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:

@@ -6,11 +6,10 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from flaxact._lazy import jax, jnp
 from flaxact.data.augment import ImageShape, augmented_shape, cropped_shape
-from flaxact.data.options import Entry, Limits, bound
+from flaxact.data.options import Entry, Limits, Option, bound
 from flaxact.errors import InputError
 
 catalogue: dict[str, View] = {}  # by name; filled by @view
@@ -43,7 +42,7 @@ class Views:
     """A function ``images -> (views, batch, height, width, channels)``; hashable, compared by value."""
 
     name: str = ""
-    options: tuple[tuple[str, Any], ...] = ()
+    options: tuple[tuple[str, Option], ...] = ()
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """The views of images (batch, height, width, channels)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ class Captured:
     """All sites by name, in call order, the logits, and the gradients of the parameters (or None)."""
 
     sites: dict[str, Site]
-    gradients: Any
+    gradients: Variables | None
     logits: jax.Array
 
 
@@ -78,7 +78,7 @@ def capture(
     images = images.astype(jnp.float32)
     order: dict[str, int] = {}  # sites in the order of the data, with the number of their uses
 
-    def forward(params: Any, added: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
+    def forward(params: Variables, added: dict[str, jax.Array]) -> tuple[jax.Array, tuple]:
         order.clear()
 
         def watch(next_fun, args, kwargs, context):
@@ -127,11 +127,10 @@ def capture(
     return Captured(joined, gradients, logits)
 
 
-def _by_use(sown: Any, order: dict[str, int]) -> dict[str, tuple]:
+def _by_use(sown: Variables, order: dict[str, int]) -> dict[str, tuple]:
     """The sown values by site and number of use."""
-    by_site: dict[str, Any] = {
-        "/".join(path[:-1]): uses for path, uses in flatten_dict(sown).items()
-    }
+    flat = cast("dict[tuple[str, ...], tuple]", flatten_dict(sown))
+    by_site = {"/".join(path[:-1]): uses for path, uses in flat.items()}
     for site in {**order, **by_site}:
         if len(by_site.get(site, ())) != order.get(site):
             raise InputError(
@@ -156,7 +155,7 @@ def check_labels(labels: jax.Array, logits: jax.Array) -> None:
         check_range(labels, "the", logits.shape[-1])
 
 
-def derivative(act: Activation, x: jax.Array, learned: dict[str, Any]) -> jax.Array | None:
+def derivative(act: Activation, x: jax.Array, learned: Variables) -> jax.Array | None:
     """The derivative of a pointwise activation at every value; None for any other activation."""
     if act.spec.coupled or any(inner.spec.coupled for inner in act.inner.values()):
         return None

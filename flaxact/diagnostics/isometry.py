@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ import numpy as np
 from flaxact._lazy import listing
 from flaxact.activations import get
 from flaxact.errors import InputError
-from flaxact.net import Net, Variables
+from flaxact.net import Images, Net, Variables
 from flaxact.quadrature import evaluate, rule
 from flaxact.theory import edge_of_chaos, fixed_point
 
@@ -80,7 +79,7 @@ class DeepNet:
     def classifier(self, classes: int = 10) -> Net:
         """The net with a Gaussian first layer, for inputs of mean square 1, and a layer of logits."""
 
-        def init(key: jax.Array, images: Any) -> Variables:
+        def init(key: jax.Array, images: Images) -> Variables:
             inputs = math.prod(images.shape[1:])
             (key, own) = jax.random.split(key)
             normals = jax.random.normal(own, (inputs + classes, self.width))
@@ -131,7 +130,7 @@ def critical(
     return DeepNet(act, depth, width, orthogonal, weight_std=weight_std, bias_std=bias_std, q=q)
 
 
-def resolution(singular_values: Any) -> float:
+def resolution(singular_values: np.typing.ArrayLike) -> float:
     """The smallest singular value of a float32 matrix that exceeds rounding noise.
 
     For smaller ones only this bound is known. It is the largest singular value times the number of
@@ -144,7 +143,7 @@ def resolution(singular_values: Any) -> float:
     return float(values.max() * len(values) * np.finfo(np.float32).eps)
 
 
-def relative_variance(singular_values: Any) -> float:
+def relative_variance(singular_values: np.typing.ArrayLike) -> float:
     """The variance of the squared singular values over their squared mean; 0 for a scaled isometry.
 
     >>> relative_variance([3.0, 3.0]), relative_variance([2.0**0.5, 0.0])

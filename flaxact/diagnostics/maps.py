@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +18,8 @@ __dir__ = listing(__name__)
 
 
 def measured_correlation_map(
-    activation: str | Activation | Callable[..., Any],
-    correlations: Any,
+    activation: str | Activation | Callable[..., jax.Array],
+    correlations: np.typing.ArrayLike,
     width: int = 2000,
     depth: int = 20,
     seed: int = 0,
@@ -63,7 +62,9 @@ def measured_correlation_map(
 
 
 def iterated_correlation_map(
-    activation: str | Activation | Callable[..., Any], correlations: Any, depth: int = 20
+    activation: str | Activation | Callable[..., jax.Array],
+    correlations: np.typing.ArrayLike,
+    depth: int = 20,
 ) -> np.ndarray:
     """The values of ``measured_correlation_map`` in theory, for infinite width: (depth, n)."""
     by_layer = [np.asarray(correlations, np.float64)]
@@ -74,7 +75,7 @@ def iterated_correlation_map(
 
 
 def measured_second_moments(
-    activation: str | Activation | Callable[..., Any],
+    activation: str | Activation | Callable[..., jax.Array],
     weight_std: float,
     width: int = 2000,
     depth: int = 20,

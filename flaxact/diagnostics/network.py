@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import optax
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
 
 from flaxact._lazy import listing
 from flaxact.activations import Activation, get
@@ -23,7 +24,13 @@ from flaxact.quadrature import evaluate
 from flaxact.training import Recipe
 from flaxact.training.optimizers import make_optimizer
 
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
 __dir__ = listing(__name__)
+
+Params = TypeVar("Params")  # a tree of arrays
+Product = Callable[[np.ndarray], np.ndarray | jax.Array]  # of a matrix with a vector
 
 
 def jacobian_singular_values(
@@ -77,7 +84,7 @@ def jacobian_singular_values(
     return np.sort(np.asarray(values))[::-1]
 
 
-def sharpness(loss: Callable[[Any], jax.Array], params: Any, count: int = 1) -> np.ndarray:
+def sharpness(loss: Callable[[Params], jax.Array], params: Params, count: int = 1) -> np.ndarray:
     """The largest eigenvalues of a loss's Hessian, in descending order.
 
     Computed by Lanczos iterations without forming the Hessian.
@@ -109,7 +116,9 @@ def sharpness(loss: Callable[[Any], jax.Array], params: Any, count: int = 1) -> 
     return np.sort(np.asarray(values))[::-1]
 
 
-def _operator(shape: tuple[int, int], dtype: Any, forward: Any, back: Any) -> Any:
+def _operator(
+    shape: tuple[int, int], dtype: np.dtype, forward: Product, back: Product
+) -> LinearOperator:
     from scipy.sparse.linalg import LinearOperator
 
     products = {
@@ -120,7 +129,7 @@ def _operator(shape: tuple[int, int], dtype: Any, forward: Any, back: Any) -> An
 
 
 def linear_regions(
-    module: nn.Module, variables: Variables, start: Any, end: Any, points: int = 1000
+    module: nn.Module, variables: Variables, start: ArrayLike, end: ArrayLike, points: int = 1000
 ) -> int:
     """Count the linear regions of a net on the line from one image to another.
 
@@ -156,7 +165,9 @@ def linear_regions(
     return 1 + int(moved(variables, line).sum())
 
 
-def _activations(module: nn.Module, variables: Variables, images: Any) -> dict[str, Activation]:
+def _activations(
+    module: nn.Module, variables: Variables, images: ArrayLike
+) -> dict[str, Activation]:
     """The activation at each site."""
     by_site: dict[str, Activation] = {}
 
@@ -182,7 +193,7 @@ def _breaks(activation: Activation) -> tuple[float, ...]:
     return activation.breaks
 
 
-def opposite_pairs(kernel: Any) -> np.ndarray:
+def opposite_pairs(kernel: ArrayLike) -> np.ndarray:
     """For each filter, the cosine with its most opposite filter (Shang et al. 2016, §2).
 
     Compare with random filters: the first layers of trained ReLU nets have pairs of nearly opposite
@@ -210,8 +221,8 @@ def opposite_pairs(kernel: Any) -> np.ndarray:
 def parameter_figures(
     module: nn.Module,
     variables: Variables,
-    images: Any,
-    labels: Any,
+    images: ArrayLike,
+    labels: ArrayLike,
     recipe: Recipe,
     *,
     steps_per_epoch: int = 1000,
@@ -235,12 +246,16 @@ def parameter_figures(
     )
 
     @jax.jit
-    def norms(variables: Variables, images: jax.Array, labels: jax.Array) -> Any:
-        found = capture(module, variables, images, labels)
+    def norms(
+        variables: Variables, images: jax.Array, labels: jax.Array
+    ) -> list[dict[str, jax.Array]]:
+        captured = capture(module, variables, images, labels)
         params = variables["params"]
-        loss = optax.softmax_cross_entropy_with_integer_labels(found.logits, labels).mean()
-        steps, _ = optimizer.update(found.gradients, optimizer.init(params), params, value=loss)
-        return [jax.tree.map(jnp.linalg.norm, _flat(t)) for t in (params, found.gradients, steps)]
+        loss = optax.softmax_cross_entropy_with_integer_labels(captured.logits, labels).mean()
+        grads = captured.gradients
+        assert grads is not None  # as there are labels
+        steps, _ = optimizer.update(grads, optimizer.init(params), params, value=loss)
+        return [jax.tree.map(jnp.linalg.norm, _flat(tree)) for tree in (params, grads, steps)]
 
     weights, gradients, steps = norms(variables, jnp.asarray(images), jnp.asarray(labels))
     figures = {}
@@ -254,5 +269,5 @@ def parameter_figures(
     return figures
 
 
-def _flat(tree: Any) -> dict[str, jax.Array]:
+def _flat(tree: optax.Params) -> dict[str, jax.Array]:
     return {k: jnp.ravel(v) for k, v in flatten_dict(tree, sep="/").items()}  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.typing import ArrayLike
 
 from flaxact._lazy import listing
 from flaxact._packages import check_nnx_capture
@@ -38,8 +39,8 @@ def capture(module: nnx.Module, images: jax.Array, labels: jax.Array | None = No
     check_nnx_capture()
     structure, params, state = nnx.split(module, nnx.Param, ...)
 
-    def forward(params: Any, added: Any) -> tuple[jax.Array, Any]:
-        copy: Any = nnx.merge(structure, params, state, copy=True)
+    def forward(params: nnx.State, added: nnx.State | None) -> tuple[jax.Array, tuple]:
+        copy = nnx.merge(structure, params, state, copy=True)
         # The narrower type first: a Perturbation is an Intermediate too.
         kinds = nnx.Perturbation, nnx.Intermediate
         run: Any = nnx.capture(lambda m, x: m(x), *kinds, init=added)
@@ -68,8 +69,8 @@ def capture(module: nnx.Module, images: jax.Array, labels: jax.Array | None = No
 
 def probe(
     module: nnx.Module,
-    images: Any,
-    labels: Any = None,
+    images: ArrayLike,
+    labels: ArrayLike | None = None,
     measures: Sequence[str | Measure] = DEFAULT,
 ) -> Figures:
     """Like ``flaxact.diagnostics.probe``, for a module whose activations are ``flaxact.nnx.Act``.
@@ -94,13 +95,15 @@ def probe(
     }
 
 
-def _at(tree: Any, path: tuple[Any, ...]) -> Any:
+def _at(tree: Any, path: tuple[object, ...]) -> Any:
     for key in path:
         tree = tree.get(key, {})
     return tree
 
 
-def _site(act: Act, inputs: Any, outputs: Any, gradient: jax.Array | None) -> Site:
+def _site(
+    act: Act, inputs: Sequence[jax.Array], outputs: Sequence[jax.Array], gradient: jax.Array | None
+) -> Site:
     learned = values(act.learned)
     own_gradient = gradient if len(inputs) == 1 else None
     pairs = zip(inputs, outputs, strict=True)

@@ -14,6 +14,8 @@ from flaxact.figures import COLORS, INK, MARKERS, WIDTH, figure
 from flaxact.quadrature import evaluate
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 from flaxact._lazy import listing
 
@@ -50,7 +52,7 @@ def layers_by_epoch(rows: Sequence[Mapping[str, Any]], measure: str, member: int
     return fig
 
 
-def _shading(values: np.ndarray) -> Any:
+def _shading(values: np.ndarray) -> Normalize:
     """A log scale for values that span more than a factor of 20, with 0 left blank; else linear."""
     from matplotlib.colors import LogNorm, Normalize
 
@@ -62,7 +64,9 @@ def _shading(values: np.ndarray) -> Any:
     return Normalize(finite.min(), finite.max())
 
 
-def ridgelines(values: Mapping[str, Any], label: str = "input of the activation") -> Figure:
+def ridgelines(
+    values: Mapping[str, np.typing.ArrayLike], label: str = "input of the activation"
+) -> Figure:
     """Histograms of each site's values, stacked with the first site on top.
 
     Args:
@@ -118,7 +122,7 @@ def predicted_and_measured(
     return fig
 
 
-def _finish(figure: Figure, axes: Any, sites: Sequence[str], measure: str) -> None:
+def _finish(figure: Figure, axes: Axes, sites: Sequence[str], measure: str) -> None:
     """Axes and legend of a plot of a measure over sites."""
     figures.site_axis(axes, sites)
     axes.set_ylabel(measure_label(measure))
@@ -202,7 +206,7 @@ def card(activation: str | Activation, low: float = -4.0, high: float = 4.0) -> 
     act = get(activation)
     x = np.linspace(low, high, 801)
 
-    def derivative(function: Callable[..., Any]) -> Callable[..., Any]:
+    def derivative(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         return lambda x: jax.jvp(function, (x,), (jnp.ones_like(x),))[1]
 
     functions = (act, derivative(act), derivative(derivative(act)))

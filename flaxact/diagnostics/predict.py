@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax.typing import VariableDict
+from jax.typing import ArrayLike
 
 from flaxact._lazy import listing
 from flaxact.activations import Activation, get
@@ -29,7 +31,7 @@ MeanAndSquare = tuple[float, float]  # mean and second moment
 
 
 def predict_layer_moments(
-    module: nn.Module, variables: Variables, images: Any
+    module: nn.Module, variables: Variables, images: ArrayLike
 ) -> tuple[Figures, Figures]:
     r"""Predicted and measured moments of every site's inputs and outputs, in the order of the data.
 
@@ -72,10 +74,10 @@ class _Call:
 
     site: str
     layer: nn.Module
-    variables: Any
+    variables: VariableDict
     x: jax.Array
     y: jax.Array
-    rest: tuple[Any, Any]
+    rest: tuple[tuple, dict]
 
     def again(self, x: jax.Array) -> jax.Array:
         return jnp.asarray(self.layer.apply(self.variables, x, *self.rest[0], **self.rest[1]))
@@ -85,7 +87,12 @@ def _calls(module: nn.Module, variables: Variables, images: jax.Array) -> list[_
     """The calls of layers from one array to another, in order."""
     calls: list[_Call] = []
 
-    def watch(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
+    def watch(
+        next_fun: Callable[..., object],
+        args: tuple,
+        kwargs: dict,
+        context: nn.module.InterceptorContext,
+    ) -> object:
         y = next_fun(*args, **kwargs)
         layer = context.module
         if context.method_name == "__call__" and args and isinstance(y, jax.Array) and layer.path:
@@ -159,7 +166,7 @@ class _Walk:
         return float(jnp.mean(a) * mean + jnp.mean(b)), float(squares)
 
 
-def _normalized(variables: Variables) -> MeanAndSquare:
+def _normalized(variables: VariableDict) -> MeanAndSquare:
     params = variables.get("params", {})
     scale = params.get("scale", jnp.ones(1))
     bias = params.get("bias", jnp.zeros(1))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.typing import ArrayLike
 
 from flaxact.data.checks import check_range
 from flaxact.diagnostics.capture import capture
@@ -20,14 +20,15 @@ DEFAULT = (
     "mean", "variance", "mean_to_std", "zeros", "dead", "saturated_low", "saturated_high",
     "slope_second_moment", "gradient_norm",
 )  # fmt: skip
+ByMeasure = dict[str, dict[str, jax.Array]]  # arrays by site and measure
 Figures = dict[str, dict[str, float]]
 
 
 def probe(
     module: nn.Module,
     variables: Variables,
-    images: Any,
-    labels: Any = None,
+    images: ArrayLike,
+    labels: ArrayLike | None = None,
     measures: Sequence[str | Measure] = DEFAULT,
     *,
     train: bool = False,
@@ -67,27 +68,28 @@ def probe(
     return {site: {k: float(v) for k, v in rows[site].items()} for site in sites}
 
 
-def batch(images: Any, labels: Any) -> tuple[jax.Array, jax.Array | None]:
+def batch(images: ArrayLike, labels: ArrayLike | None) -> tuple[jax.Array, jax.Array | None]:
     """Images and labels as arrays, checked to be finite numbers.
 
     Raises:
       InputError: they are not.
     """
-    arrays = []
-    for name, value in (("images", images), ("labels", labels)):
-        array = value if value is None or isinstance(value, jax.Array) else np.asarray(value)
-        if isinstance(array, np.ndarray) and array.dtype.kind in "OSU":
-            raise InputError(f"the {name} are of dtype {array.dtype}; give numbers")
-        arrays.append(jax.device_put(array))  # None stays so
-    images, labels = arrays
-    if jnp.issubdtype(images.dtype, jnp.inexact) and not np.isfinite(jax.device_get(images)).all():
+    pixels = _numbers("images", images)
+    if jnp.issubdtype(pixels.dtype, jnp.inexact) and not np.isfinite(jax.device_get(pixels)).all():
         raise InputError("the images hold values that are not finite")
-    return images, labels
+    return pixels, None if labels is None else _numbers("labels", labels)
+
+
+def _numbers(name: str, value: ArrayLike) -> jax.Array:
+    array = value if isinstance(value, jax.Array) else np.asarray(value)
+    if isinstance(array, np.ndarray) and array.dtype.kind in "OSU":
+        raise InputError(f"the {name} are of dtype {array.dtype}; give numbers")
+    return jax.device_put(array)
 
 
 def make_probe(
     module: nn.Module, measures: Sequence[str | Measure] = DEFAULT, *, train: bool = False
-) -> Callable[[Variables, jax.Array, jax.Array | None], dict[str, dict[str, jax.Array]]]:
+) -> Callable[[Variables, jax.Array, jax.Array | None], ByMeasure]:
     """``measure(variables, images, labels) -> {site: {measure: array}}``; pure, for jit, vmap or scan.
 
     Measures of the catalogue are scalars.
@@ -108,14 +110,14 @@ def make_probe(
 @cached_by_module(maxsize=16)
 def _program(
     module: nn.Module, measures: tuple[str | Measure, ...], train: bool
-) -> tuple[Any, list[str], list[int]]:
+) -> tuple[jax.stages.Wrapped, list[str], list[int]]:
     """The compiled probe; once traced, also the sites' names and the number of classes."""
     functions = chosen(measures)
     sites = []
     classes = []
 
     @jax.jit
-    def measured(variables: Variables, images: jax.Array, labels: jax.Array | None) -> Any:
+    def measured(variables: Variables, images: jax.Array, labels: jax.Array | None) -> ByMeasure:
         key = jax.random.key(0) if train else None
         captured = capture(module, variables, images, labels, train=train, key=key)
         sites[:] = captured.sites  # in the order of the data, which a dictionary loses in JAX

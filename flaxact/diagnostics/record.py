@@ -6,18 +6,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import jax
 import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
+from jax.typing import ArrayLike
 
 from flaxact._lazy import listing
 from flaxact.diagnostics.measures import Measure
-from flaxact.diagnostics.probe import DEFAULT, batch, make_probe
+from flaxact.diagnostics.probe import DEFAULT, ByMeasure, batch, make_probe
 from flaxact.errors import InputError
 from flaxact.layers import LEARNED
+from flaxact.net import Variables
 from flaxact.stored.files import (
     append_line,
     finite,
@@ -58,8 +60,8 @@ class Recorder:
         self,
         file: Path,
         module: nn.Module,
-        images: Any,
-        labels: Any = None,
+        images: ArrayLike,
+        labels: ArrayLike | None = None,
         *,
         measures: Sequence[str | Measure] = DEFAULT,
         steps: int | None = None,
@@ -72,7 +74,9 @@ class Recorder:
         measure = make_probe(module, measures)
         self._order: list[str] = []
 
-        def measure_member(variables: Any, images: Any, labels: Any) -> Any:
+        def measure_member(
+            variables: Variables, images: jax.Array, labels: jax.Array | None
+        ) -> tuple[ByMeasure, dict[str, ByMeasure]]:
             by_site = measure(variables, images, labels)
             self._order[:] = by_site
             return by_site, learned(variables.get("params", {}))
@@ -103,7 +107,7 @@ class Recorder:
         append_line(self.file, row)
         self.done.add(update.step)
 
-    def _measured(self, groups: list[Any]) -> Any:
+    def _measured(self, groups: list[Variables]) -> tuple[ByMeasure, dict[str, ByMeasure]]:
         """By site and measure, (members, ...), where the first group is: compiled once."""
         with jax.transfer_guard("allow"):
             if len(groups) > 1:
@@ -125,17 +129,26 @@ class Recorder:
         self.done = {at for at, _ in earlier}
 
 
+class ProbeRow(TypedDict):
+    """A row as JSON: by site and measure a list over members, of numbers or of nested lists."""
+
+    step: int
+    seconds: float
+    sites: dict[str, dict[str, list]]
+    learned: NotRequired[dict[str, dict[str, dict[str, list[float | None]]]]]
+
+
 @dataclass(frozen=True)
 class Probed:
     """A row of a recording: by site and measure a list over members."""
 
     step: Count
     seconds: Positive
-    sites: dict[str, dict[str, tuple[Any, ...]]]
-    learned: dict[str, dict[str, dict[str, tuple[Any, ...]]]] = field(default_factory=dict)
+    sites: dict[str, dict[str, tuple[object, ...]]]
+    learned: dict[str, dict[str, dict[str, tuple[object, ...]]]] = field(default_factory=dict)
 
 
-def learned(params: Any) -> dict[str, dict[str, dict[str, jax.Array]]]:
+def learned(params: Variables) -> dict[str, dict[str, dict[str, jax.Array]]]:
     """The "mean", "min" and "max" over channels of every learned activation parameter, by site and name.
 
     >>> statistics = learned({"act1": {"activation": {"alpha": jax.numpy.array([1.0, 3.0])}}})
@@ -143,7 +156,7 @@ def learned(params: Any) -> dict[str, dict[str, dict[str, jax.Array]]]:
     {'mean': 2.0, 'min': 1.0, 'max': 3.0}
     """
     by_site: dict[str, dict[str, dict[str, jax.Array]]] = {}
-    leaves: dict[tuple[str, ...], Any] = flatten_dict(params)
+    leaves = cast("dict[tuple[str, ...], jax.Array]", flatten_dict(params))
     for path, values in leaves.items():
         if LEARNED in path[:-1] and values.size:
             at = path.index(LEARNED)
@@ -154,7 +167,7 @@ def learned(params: Any) -> dict[str, dict[str, dict[str, jax.Array]]]:
     return by_site
 
 
-def read(file: Path) -> list[dict[str, Any]]:
+def read(file: Path) -> list[ProbeRow]:
     """Read the rows that a ``Recorder`` has written.
 
     Raises:
@@ -166,7 +179,7 @@ def read(file: Path) -> list[dict[str, Any]]:
         raise InputError(f"there is no recording {file}") from None
 
 
-def _rows(lines: Sequence[bytes], file: Path) -> list[dict[str, Any]]:
+def _rows(lines: Sequence[bytes], file: Path) -> list[ProbeRow]:
     rows = []
     for number, line in enumerate(lines, 1):
         rows.append(from_json(line, f"{file}, line {number}"))
@@ -174,5 +187,5 @@ def _rows(lines: Sequence[bytes], file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _listed(values: Any) -> list[Any]:
+def _listed(values: ArrayLike) -> list:
     return [_listed(v) if np.ndim(v) else finite(v) for v in np.asarray(values)]

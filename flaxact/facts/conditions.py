@@ -84,7 +84,7 @@ def _wrong_fact(name: str, yes_or_no: Collection[str], numbers: Collection[str])
     return unknown("fact", name, [*yes_or_no, *numbers])
 
 
-def holds(node: ast.expr, fact: Callable[[str], Any]) -> Any:  # noqa: C901, PLR0911
+def holds(node: ast.expr, fact: Callable[[str], float | None]) -> Any:  # noqa: C901, PLR0911
     """The value of a parsed condition, None if it is unknown; facts are looked up only as needed.
 
     Args:

@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
 
 from flaxact.activations import Activation, get, names
 from flaxact.facts import conditions
@@ -74,7 +73,7 @@ def select(where: str) -> tuple[str, ...]:
     return tuple(filter(meets, names()))
 
 
-def fact(activation: Activation, name: str) -> Any:
+def fact(activation: Activation, name: str) -> float | None:
     """A fact of an activation by its name in a condition; None where there is none of a coupled one.
 
     >>> fact(get("relu"), "zeros"), fact(get("softmax"), "zeros"), fact(get("softmax"), "coupled")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from flaxact._lazy import jax, jnp, np
 from flaxact.activations import Activation, get  # noqa: F401 (get is for the examples)
 from flaxact.quadrature import crossings, evaluate
 from flaxact.theory import Moments, fixed_point, gaussian_moments, lends_slope
+
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr
 
 _FAR = 1e6
 _TRANSCENDENTAL = {
@@ -155,7 +158,7 @@ def transcendentals(activation: Activation) -> int:
     return _count(jax.make_jaxpr(activation)(shape).jaxpr)
 
 
-def _count(jaxpr: Any) -> int:
+def _count(jaxpr: Jaxpr) -> int:
     total = 0
     needed = {v for v in jaxpr.outvars if not hasattr(v, "val")}
     for equation in reversed(jaxpr.eqns):
@@ -170,13 +173,13 @@ def _count(jaxpr: Any) -> int:
     return total
 
 
-def _program(value: Any) -> Any:
+def _program(value: object) -> Jaxpr | None:
     """The jaxpr in a parameter of an equation, or None."""
     value = getattr(value, "jaxpr", value)
-    return value if hasattr(value, "eqns") else None
+    return cast("Jaxpr", value) if hasattr(value, "eqns") else None
 
 
-def _is_program(value: Any) -> bool:
+def _is_program(value: object) -> bool:
     return _program(value) is not None
 
 

@@ -26,6 +26,7 @@ from flaxact.gallery.card import plain
 from flaxact.gallery.measured import measured
 from flaxact.gallery.plots import plots
 from flaxact.gallery.sampling import CORRELATIONS, LIMIT, Sampled, sample
+from flaxact.stored.files import Json
 
 MARK = "<!-- Made by flaxact.gallery.explorer; replaced without asking. -->"
 FILE = "index.html"
@@ -109,7 +110,7 @@ def page(entries: Iterable[Activation], results: Path | None = None) -> str:
     )
 
 
-def encoded(sampled: Sampled) -> tuple[dict[str, Any], bytes]:
+def encoded(sampled: Sampled) -> tuple[dict[str, Json], bytes]:
     """What ``decode`` of logic.js takes: numbers about the arrays, and the arrays as bytes.
 
     Edges and moments are float32. Curves and C-maps are whole numbers of 16 bits, -32768 for nan, as
@@ -144,7 +145,7 @@ def _planes(values: np.ndarray) -> bytes:
     return (steps & 255).astype(np.uint8).tobytes() + (steps >> 8).astype(np.uint8).tobytes()
 
 
-def _entry(entry: Activation) -> dict[str, Any]:
+def _entry(entry: Activation) -> dict[str, Json]:
     converter = importlib.import_module("latex2mathml.converter")
     spec = entry.spec
     facts = known(entry)
@@ -163,7 +164,7 @@ def _entry(entry: Activation) -> dict[str, Any]:
     }
 
 
-def _cells(entry: Activation) -> dict[str, Any]:
+def _cells(entry: Activation) -> dict[str, Json]:
     return {column: _as_json(fact(entry, name)) for name, column, _ in COLUMNS}
 
 
@@ -178,7 +179,7 @@ def _reason(entry: Activation) -> str:
     return ""
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: Any) -> Json:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value.item() if isinstance(value, np.generic) else value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, cast, get_args, get_type_hints
 
 from flaxact._lazy import np
 from flaxact.activations import Activation, bind
@@ -82,7 +83,7 @@ def _is_affordable(over: list[Axis]) -> bool:
     return math.prod(len(a.values) for a in over) <= _MOST_NODES and programs <= _MOST_PROGRAMS
 
 
-def bound(activation: Activation, values: dict[str, Any]) -> Activation | None:
+def bound(activation: Activation, values: Mapping[str, object]) -> Activation | None:
     """The activation with these hyperparameters; None where it refuses them."""
     try:
         entry = bind(activation, **values)
@@ -115,7 +116,7 @@ def _numbers(
     Steps of -1 and 1 lead to a quarter of a scale and four times it, and as far on either side of any
     other number. A share has the whole interval.
     """
-    default = float(activation.hyperparameters[name])
+    default = float(cast("float", activation.hyperparameters[name]))
     middle = len(steps) // 2
     steps = np.where(np.arange(len(steps)) == middle, 0.0, steps)
     if name in activation.spec.unit:
@@ -127,7 +128,7 @@ def _numbers(
     return "linear", (default + max(1.0, 2 * abs(default)) * steps).tolist()
 
 
-def _choices(activation: Activation, name: str, default: Any) -> list[Any]:
+def _choices(activation: Activation, name: str, default: object) -> list:
     if isinstance(default, bool):
         return [False, True]
     if isinstance(default, int):

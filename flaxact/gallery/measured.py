@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 _SIZE = "1,000,000"
 
@@ -48,7 +47,7 @@ def measured(results: Path | None) -> tuple[list[dict[str, str]], dict[str, dict
     return columns, cells
 
 
-def _rows(results: Path | None, file: str) -> list[dict[str, Any]]:
+def _rows(results: Path | None, file: str) -> list[dict[str, str]]:
     """The rows of every Markdown table whose first column is called activation."""
     path = None if results is None else results / file
     if path is None or not path.is_file():

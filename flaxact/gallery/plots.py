@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from flaxact.stored.files import Json
+
 # Bokeh is of the extra "explorer": imported by name, so that type checks pass without it.
 _DASHES = ("solid", "dashed", "dotted")
 _WIDTHS = (2.6, 2.0, 2.0)
 
 
-def plots() -> list[dict[str, Any]]:
+def plots() -> list[dict[str, Json]]:
     """Two items for ``Bokeh.embed.embed_item``: of the curves, and of the C-map.
 
     The page finds by name what it fills: ``lines-0`` to ``lines-2`` and ``maps`` (columns ``xs``, ``ys``,

@@ -7,7 +7,6 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from flaxact._lazy import jax, jnp, np
 from flaxact._packages import enable_x64
@@ -244,7 +243,7 @@ def _error(
     return float(np.max(difference, where=inside, initial=0))
 
 
-def _middle(axis: Axis, place: int) -> Any:
+def _middle(axis: Axis, place: int) -> object:
     if axis.scale == "choice":
         return axis.values[place]
     low, high = axis.values[place : place + 2]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
+import optax
 from flax import nnx
 from jax.tree_util import keystr, tree_flatten_with_path
 
@@ -14,7 +13,7 @@ from flaxact.nnx import ActivationParam
 OFFSETS = ("bias", "class_token", "positions")  # what is added to a layer's outputs
 
 
-def decay_mask(params: Any) -> Any:
+def decay_mask(params: optax.Params) -> optax.Params:
     """The parameters that weight decay applies to: the kernels; for ``mask=`` of an optax optimizer.
 
     Biases, normalizations and what activations learn are left out, as in ``flaxact.training``: decay
@@ -35,7 +34,7 @@ def decay_mask(params: Any) -> Any:
     return jax.tree.map(lambda label: label == "kernel", labels(params))
 
 
-def labels(params: Any) -> Any:
+def labels(params: optax.Params) -> optax.Params:
     """Label every parameter of a net by its kind, in a tree of the same structure.
 
     - "kernel": weights, and any other unnamed parameter with two axes or more;
@@ -64,7 +63,7 @@ def labels(params: Any) -> Any:
     return jax.tree.unflatten(structure, kinds)
 
 
-def _label(path: tuple[str, ...], node: Any, axes: int) -> str:
+def _label(path: tuple[str, ...], node: object, axes: int) -> str:
     name = path[-1] if path else ""
     if LEARNED in path or isinstance(node, ActivationParam):
         return "activation"

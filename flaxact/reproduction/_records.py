@@ -23,7 +23,7 @@ class Piece:
     """
 
     seconds: Positive
-    environment: dict[str, Any]
+    environment: dict[str, object]
     value: Any
     data: dict[str, str] = field(default_factory=dict)
 

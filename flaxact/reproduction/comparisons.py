@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,12 @@ def last_values(curves: Curves) -> list[float | None]:
 
 
 def by_member(
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
     key: str,
     *,
     diverged: float | None = None,
     digits: int | None = None,
-) -> list[list[Any]]:
+) -> list[list[float | None]]:
     """A metric's curve of every member, from the lines of a training, without epoch 0.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from flaxact.data import Dataset
 from flaxact.net import Net
 from flaxact.reproduction.tuning import TUNING_SEED, Score, Search, Tuned, tune
 from flaxact.reproduction.workspace import Workspace
-from flaxact.stored.files import finite
+from flaxact.stored.files import Json, finite
 from flaxact.stored.schema import decode
 from flaxact.training.folder.checkpoints import Checkpoints, restore
 from flaxact.training.folder.interrupt import STOPPED, stopping
@@ -50,7 +50,7 @@ class Curve:
     seconds: float = 0.0
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Curve:
+    def from_json(cls, value: Mapping[str, Json]) -> Curve:
         """The curve that ``dataclasses.asdict`` and JSON have stored."""
         return decode(cls, value, "a stored curve")
 
@@ -100,7 +100,7 @@ def record_curve(
     folder: Path,
     windows: int = 4,
     until: Callable[[Curve], bool] = lambda curve: False,
-    observe: Callable[[Update], Any] | None = None,
+    observe: Callable[[Update], object] | None = None,
     save_seconds: float = SAVE_SECONDS,
 ) -> Curve:
     """Train one member and record its error several times per epoch.
@@ -176,7 +176,7 @@ def tune_by_curves(
     workspace: Workspace,
     label: str,
     space: Search,
-    value: Callable[[Curve], Any],
+    value: Callable[[Curve], object],
     *,
     net: Net,
     recipe: Recipe,
@@ -201,7 +201,7 @@ def tune_by_curves(
       UnavailableError: as ``Workspace.cached_all``.
     """
 
-    def validate(member: Member, epochs: int) -> Any:
+    def validate(member: Member, epochs: int) -> object:
         folder = workspace.scratch / f"{label}/rate-{member.learning_rate:g}"
         shorter = dataclasses.replace(recipe, epochs=epochs)
         return value(record_curve(net, shorter, load(), member=member, folder=folder, windows=1))
@@ -231,7 +231,7 @@ def _extended(curve: Curve, update: Update, total: float, before: float) -> tupl
     return curve, 0.0 if update.epoch is not None else total
 
 
-def _after_epoch(curve: Curve, update: Update, observe: Callable[[Update], Any] | None) -> Curve:
+def _after_epoch(curve: Curve, update: Update, observe: Callable[[Update], object] | None) -> Curve:
     assert update.epoch is not None
     if observe is not None:
         curve = dataclasses.replace(curve, observed=(*curve.observed, observe(update)))

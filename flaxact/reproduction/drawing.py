@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flaxact.reproduction.tuning import Tuned
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def draw_band(
-    axes: Any,
+    axes: Axes,
     curves: Sequence[Sequence[float | None]],
     *,
     color: str,
@@ -33,7 +36,7 @@ def draw_band(
     axes.plot(epochs, np.median(values, 0), color=color, **options)
 
 
-def draw_search(axes: Any, tuned: Tuned | None, style: str, **options: Any) -> None:
+def draw_search(axes: Axes, tuned: Tuned | None, style: str, **options: Any) -> None:
     """Draw the score over the rate, for the rates that have one; draws nothing without a search.
 
     Args:

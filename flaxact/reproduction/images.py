@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -84,5 +83,5 @@ def drawn_by_seed(workspace: Workspace, settings: DrawnImages, seed: int) -> tup
     return replace(data, train=cut(train), test=cut(data.test)), cut(held_out)
 
 
-def _part(split: Split, indices: Any) -> Split:
+def _part(split: Split, indices: np.ndarray | slice) -> Split:
     return Split(split.images[indices], split.labels[indices])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from flaxact.activations._describe import references
 from flaxact.errors import InputError
@@ -19,8 +18,8 @@ from flaxact.reproduction.claim import (
     format_interval,
     judge,
 )
-from flaxact.reproduction.papers import Paper, results_of
-from flaxact.stored.files import DIGEST
+from flaxact.reproduction.papers import Paper, StoredResults, results_of
+from flaxact.stored.files import DIGEST, Json
 from flaxact.stored.markdown import markdown_table
 
 ABOUT = {
@@ -37,7 +36,7 @@ def title(paper: Paper) -> str:
     return (inspect.getdoc(paper) or "").split("\n")[0].rstrip(".")
 
 
-def paper_page(paper: Paper, stored: Mapping[str, Any], figures: Mapping[str, str]) -> str:
+def paper_page(paper: Paper, stored: StoredResults, figures: Mapping[str, str]) -> str:
     """The page of a paper at a scale.
 
     Args:
@@ -63,7 +62,7 @@ def paper_page(paper: Paper, stored: Mapping[str, Any], figures: Mapping[str, st
     return "\n\n".join(parts) + "\n"
 
 
-def judge_paper(paper: Paper, stored: Mapping[str, Any]) -> dict[str, Judged]:
+def judge_paper(paper: Paper, stored: StoredResults) -> dict[str, Judged]:
     """Every claim of a paper with its outcome, from the JSON that ``reproduce`` wrote.
 
     Raises:
@@ -98,7 +97,7 @@ def _titled(table: Table) -> str:
     return f"## {table.title}\n\n{markdown_table(table.header, table.rows)}"
 
 
-def _claims(paper: Paper, stored: Mapping[str, Any]) -> str:
+def _claims(paper: Paper, stored: StoredResults) -> str:
     """The table of claims, and what the kinds in it mean."""
     judged = judge_paper(paper, stored).values()
     rows = tuple(claim_cells(each) for each in judged)
@@ -149,7 +148,7 @@ def _missing(names: Sequence[str]) -> str:
     return f"**Not complete.** {len(names)} pieces that the next step needs are not stored yet: {some}."
 
 
-def _run(stored: Mapping[str, Any]) -> str:
+def _run(stored: StoredResults) -> str:
     about = stored["environment"]
     packages = ("flaxact", "jax", "flax", "optax", "python")
     versions = ", ".join(f"{package} {about[package]}" for package in packages)
@@ -160,6 +159,6 @@ def _run(stored: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _settings(settings: Mapping[str, Any]) -> str:
+def _settings(settings: Mapping[str, Json]) -> str:
     rows = [(f"`{name}`", f"{value}") for name, value in settings.items() if name != "reduced"]
     return _titled(Table("Settings", ("setting", "value"), tuple(rows)))

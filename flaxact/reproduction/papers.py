@@ -28,6 +28,9 @@ SUMMARY = "summary"  # the module of a package that is no paper
 SCALES = ("smoke", "reduced", "full")
 
 
+StoredResults = Mapping[str, Any]  # what ``reproduce`` wrote, as JSON
+
+
 class Paper(Protocol):
     """The interface of a paper's module.
 
@@ -47,7 +50,7 @@ class Paper(Protocol):
     SOURCE: str
     CLAIMS: Sequence[Claim]
     SCALES: Mapping[str, Any]
-    Results: type[Any]
+    Results: type
 
     def study(self, settings: Any, workspace: Workspace) -> Any:
         """Compute the ``Results``.
@@ -105,7 +108,7 @@ def load(name: str) -> Paper:
     return cast(Paper, module)
 
 
-def results_of(paper: Paper, stored: Mapping[str, Any]) -> Any:
+def results_of(paper: Paper, stored: StoredResults) -> Any:
     """The results of a paper, from the JSON that ``reproduce`` wrote.
 
     Raises:

@@ -11,7 +11,8 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+
+from flax import linen as nn
 
 from flaxact.data import Dataset, few
 from flaxact.models import create_model
@@ -24,6 +25,7 @@ from flaxact.reproduction.workspace import Workspace
 from flaxact.statistics import Crossing, Interval, crossing
 from flaxact.stored.files import finite
 from flaxact.training import Member, Recipe
+from flaxact.training.loop import Update
 
 MEASURES = ("gradient_norm", "zeros", "dead", "saturated_low", "saturated_high", "mean_to_std")
 
@@ -121,7 +123,7 @@ class Race:
 
     def _record(
         self, run: str, entry: RaceEntry, member: Member, *, epochs: int, evaluation: bool
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         name, _, options = self.model.removesuffix(")").partition("(")
         options = ", ".join(text for text in (options, entry.options) if text)
         module = create_model(f"{name}({options})", entry.activation)
@@ -149,7 +151,9 @@ def file_name(label: str) -> str:
     return label.replace(", ", "-").replace(" ", "-").replace("/", "_")
 
 
-def _observer(module: Any, data: Dataset, count: int) -> Callable[[Any], dict[str, Any]]:
+def _observer(
+    module: nn.Module, data: Dataset, count: int
+) -> Callable[[Update], dict[str, object]]:
     """Measures by layer, and how opposite the filters of the first layer are."""
     import jax
 
@@ -159,7 +163,7 @@ def _observer(module: Any, data: Dataset, count: int) -> Callable[[Any], dict[st
     probed = few(data.test, count)
     measure = jax.jit(make_probe(module, MEASURES))
 
-    def observe(update: Any) -> dict[str, Any]:
+    def observe(update: Update) -> dict[str, object]:
         variables = only_variables(update.states())
         sites = jax.device_get(measure(variables, probed.images, probed.labels))
         first = jax.tree.leaves(variables["params"]["conv1"]["kernel"])[0]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flaxact.figures import COLORS, figure, percent
 from flaxact.reproduction.claim import Table, format_interval
 from flaxact.reproduction.race import TunedCurves, epochs_ratio
 from flaxact.reproduction.tuning import TUNING_SEED, TriedRate, Tuned, parabola_optimum
 from flaxact.statistics import Crossing, mean_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100, 150)  # of epochs
 
@@ -88,7 +91,7 @@ def epochs_by_rate(tuned: Tuned) -> dict[float, float]:
     return {tried.rate: tried.score[1] for tried in tuned.rates if not tried.score[0]}
 
 
-def search_figure(rows: Mapping[str, TunedCurves], target: float) -> Any:
+def search_figure(rows: Mapping[str, TunedCurves], target: float) -> Figure:
     """Epochs to the target by learning rate on the tuning seed, a line per row.
 
     A triangle stands where a rate was dropped: it needs more epochs than that.
@@ -116,7 +119,7 @@ def search_figure(rows: Mapping[str, TunedCurves], target: float) -> Any:
     return drawing
 
 
-def layers_figure(pair: Mapping[str, TunedCurves]) -> Any:
+def layers_figure(pair: Mapping[str, TunedCurves]) -> Figure:
     """Mean over seeds of the gradient's length and of the share of saturated inputs, by epoch.
 
     Args:

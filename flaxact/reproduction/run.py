@@ -12,7 +12,7 @@ from typing import Any
 from flaxact.errors import InputError, unknown
 from flaxact.reproduction import papers
 from flaxact.reproduction._records import read_reproduction
-from flaxact.reproduction.papers import Paper
+from flaxact.reproduction.papers import Paper, StoredResults
 from flaxact.reproduction.workspace import Workspace, run_environment
 from flaxact.stored.files import make_folder, sealed, write_json, write_whole
 
@@ -72,7 +72,9 @@ def reproduce(
     return write_page(name, scale, out)
 
 
-def _study(paper: Paper, settings: Any, workspace: Workspace) -> tuple[dict[str, Any], Workspace]:
+def _study(
+    paper: Paper, settings: object, workspace: Workspace
+) -> tuple[dict[str, Any], Workspace]:
     """The results of a study, after every piece that is to be computed is stored."""
     while True:
         workspace = replace(workspace, seconds=0.0, missing=[], computed=0, data_notes={})
@@ -111,7 +113,7 @@ def write_page(name: str, scale: str, out: Path) -> Path:
     return page
 
 
-def stored_results(name: str, scale: str, out: Path) -> dict[str, Any]:
+def stored_results(name: str, scale: str, out: Path) -> StoredResults:
     """The results that ``reproduce`` has written.
 
     Raises:

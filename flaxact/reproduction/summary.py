@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flaxact.errors import InputError
 from flaxact.reproduction import papers
@@ -22,17 +22,21 @@ from flaxact.reproduction.answer import (
     parse_claim_name,
 )
 from flaxact.reproduction.page import CLAIM_HEADER, claim_cells, judge_paper, title
+from flaxact.reproduction.papers import StoredResults
 from flaxact.reproduction.run import stored_results
 from flaxact.stored.files import make_folder, write_whole
 from flaxact.stored.markdown import markdown_table
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SUMMARY_FILE = "README.md"  # so that GitHub shows it with the folder
 FOREST_FILE = "answer.svg"
 LARGEST = 100.0  # ratio that the forest plot shows
-StoredReproductions = Mapping[str, dict[str, Any]]  # what ``reproduce`` wrote, by run
+StoredReproductions = Mapping[str, StoredResults]  # what ``reproduce`` wrote, by run
 
 
-def stored_runs(out: Path) -> dict[str, dict[str, Any]]:
+def stored_runs(out: Path) -> dict[str, StoredResults]:
     """The results of ``reproduce`` by run: "paper@scale", and "paper" for the largest stored scale.
 
     Smoke runs are left out.
@@ -175,7 +179,7 @@ def _runs(stored: StoredReproductions, judged_runs: JudgedRuns) -> str:
     return markdown_table(header, rows)
 
 
-def forest_plot(ratios: Sequence[Ratio], judged_runs: JudgedRuns) -> Any:
+def forest_plot(ratios: Sequence[Ratio], judged_runs: JudgedRuns) -> Figure | None:
     """A line per ratio with its interval, the published value as a diamond; None without intervals."""
     from flaxact.figures import COLORS, INK, figure
 

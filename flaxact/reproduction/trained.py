@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import SupportsFloat
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ from flaxact.data import Dataset, Split
 from flaxact.net import Net, Variables
 from flaxact.stored.files import finite
 from flaxact.training import Member, Recipe, make_evaluate, train
+from flaxact.training.state import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def train_one(net: Net, recipe: Recipe, data: Dataset, member: Member) -> Traine
     )
 
 
-def only_variables(states: Any) -> Variables:
+def only_variables(states: State) -> Variables:
     """The variables of the only member of stacked states."""
     return jax.tree.map(lambda leaf: leaf[0], states.variables)
 
@@ -76,12 +77,12 @@ def error_on(net: Net, variables: Variables, split: Split, batch_size: int = 500
     return round(wrong / count, 5)
 
 
-def rounded(value: Any, digits: int = 5) -> float | None:
+def rounded(value: SupportsFloat, digits: int = 5) -> float | None:
     """A number for JSON; None if a run has diverged."""
     number = finite(float(value))
     return None if number is None else round(number, digits)
 
 
 @functools.lru_cache(maxsize=8)
-def _evaluation(net: Net) -> Any:
+def _evaluation(net: Net) -> jax.stages.Wrapped:
     return jax.jit(make_evaluate(net))

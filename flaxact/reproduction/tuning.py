@@ -62,7 +62,7 @@ def tune(
     workspace: Workspace,
     piece: str,
     space: Search,
-    validate: Callable[[Member, int], Any],
+    validate: Callable[[Member, int], object],
     *,
     score: Callable[[Any], Score] = error_score,
     seed: int = TUNING_SEED,
@@ -101,7 +101,7 @@ def tune_in_two_pieces(
     settings: OneRung,
     *,
     score: Callable[[Member, int], Score],
-    evaluate: Callable[[Member], Any],
+    evaluate: Callable[[Member], object],
 ) -> dict[str, Any]:
     """Search a learning rate on the tuning seed, and train evaluation seeds at the best one.
 
@@ -133,7 +133,7 @@ def repeat(
     workspace: Workspace,
     piece: str,
     members: Iterable[Member],
-    evaluate: Callable[[Member], Any],
+    evaluate: Callable[[Member], object],
 ) -> list[Any]:
     """Train members, each as a stored piece; returns their stored results.
 
@@ -157,8 +157,8 @@ def tune_then_repeat(
     space: Search,
     seeds: Sequence[int],
     *,
-    validate: Callable[[Member, int], Any],
-    evaluate: Callable[[Member], Any],
+    validate: Callable[[Member, int], object],
+    evaluate: Callable[[Member], object],
     score: Callable[[Any], Score] = error_score,
 ) -> tuple[Tuned | None, list[Any]]:
     """Search a learning rate, and train evaluation seeds at the best one.

@@ -9,13 +9,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from flaxact.data.sets import Dataset, few
 from flaxact.reproduction._records import read_piece
 from flaxact.stored.environment import commit, environment
-from flaxact.stored.files import make_folder, sealed, write_whole
+from flaxact.stored.files import Json, make_folder, sealed, write_whole
 from flaxact.training.folder.lock import InUseError, locked
+
+if TYPE_CHECKING:
+    import numpy as np
+    from flax import linen as nn
+
+    from flaxact.data.streamed import Streamed
+    from flaxact.diagnostics.measures import Measure
+    from flaxact.diagnostics.record import ProbeRow
+    from flaxact.net import Net
+    from flaxact.training.folder.record import MetricsRow
+    from flaxact.training.folder.run import RunOptions
+    from flaxact.training.loop import Epoch
+    from flaxact.training.members import Member
+    from flaxact.training.recipe import Recipe
 
 
 class UnavailableError(Exception):
@@ -62,7 +76,7 @@ class Workspace:
         self.data_notes[name] = dataset.note
         return replace(dataset, train=few(dataset.train, train), test=few(dataset.test, test))
 
-    def stream(self, name: str, *, batch_size: int, image_size: int, workers: int) -> Any:
+    def stream(self, name: str, *, batch_size: int, image_size: int, workers: int) -> Streamed:
         """A data set that is read while it is trained on; a new one begins at its start.
 
         Args:
@@ -89,7 +103,7 @@ class Workspace:
         )
         return Streamed(name, train, test)
 
-    def cached(self, name: str, compute: Callable[[], Any]) -> Any:
+    def cached(self, name: str, compute: Callable[[], object]) -> Any:
         """What ``compute`` returns, as JSON has it; read from ``folder/name.json`` once it is stored.
 
         Raises:
@@ -97,7 +111,7 @@ class Workspace:
         """
         return self.cached_all({name: compute})[0]
 
-    def cached_all(self, computations: Mapping[str, Callable[[], Any]]) -> list[Any]:
+    def cached_all(self, computations: Mapping[str, Callable[[], object]]) -> list[Any]:
         """Several pieces that do not depend on each other, in the order of their names.
 
         Raises:
@@ -133,8 +147,15 @@ class Workspace:
             raise UnavailableError(", ".join(self.missing))
 
     def train(
-        self, name: str, net: Any, recipe: Any, data: Any, *, members: Sequence[Any], **options: Any
-    ) -> list[dict[str, Any]]:
+        self,
+        name: str,
+        net: Net,
+        recipe: Recipe,
+        data: Dataset | Streamed,
+        *,
+        members: Sequence[Member | int],
+        **options: Unpack[RunOptions],
+    ) -> list[MetricsRow]:
         """Train as one piece, in ``scratch/name``, as ``flaxact.training.run`` does.
 
         Returns:
@@ -148,13 +169,13 @@ class Workspace:
     def train_lines(
         self,
         label: str,
-        net: Any,
-        recipe: Any,
-        data: Any,
+        net: Net,
+        recipe: Recipe,
+        data: Dataset | Streamed,
         *,
-        members: Sequence[Any],
-        **options: Any,
-    ) -> list[dict[str, Any]]:
+        members: Sequence[Member | int],
+        **options: Unpack[RunOptions],
+    ) -> list[MetricsRow]:
         """As ``train``, within a piece: what it returns is not stored."""
         from flaxact.training import rows_of, run
 
@@ -166,14 +187,14 @@ class Workspace:
     def train_probed(
         self,
         label: str,
-        module: Any,
-        recipe: Any,
-        data: Any,
+        module: nn.Module,
+        recipe: Recipe,
+        data: Dataset | Streamed,
         *,
-        members: Sequence[Any],
-        images: Any,
-        measures: Sequence[Any],
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        members: Sequence[Member | int],
+        images: np.ndarray,
+        measures: Sequence[str | Measure],
+    ) -> tuple[list[MetricsRow], list[ProbeRow]]:
         """As ``train_lines``, and the net is probed before training and after each epoch.
 
         Args:
@@ -200,7 +221,7 @@ class Workspace:
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
-    def _store(self, name: str, compute: Callable[[], Any]) -> None:
+    def _store(self, name: str, compute: Callable[[], object]) -> None:
         path = self._path(name)
         make_folder(path.parent)
         start = time.perf_counter()
@@ -216,20 +237,20 @@ class Workspace:
         self.computed += 1
         self.log(f"{name}: {seconds:.0f} s")
 
-    def _read(self, name: str) -> Any:
+    def _read(self, name: str) -> object:
         piece = read_piece(self._path(name))
         self.seconds += piece.seconds
         self.data_notes |= piece.data
         return piece.value
 
 
-def _errors(epoch: Any) -> str:
+def _errors(epoch: Epoch) -> str:
     errors = epoch.train_error if epoch.number else epoch.test_error
     listed = ", ".join(f"{error:.1%}" for error in errors[:8])
     return f"{'training' if epoch.number else 'test'} error {listed}{' …' * (len(errors) > 8)}"
 
 
-def run_environment() -> dict[str, Any]:
+def run_environment() -> dict[str, Json]:
     """Versions, machine, commit and date."""
     import jax
 

@@ -9,14 +9,16 @@ import math
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat, Union
 
 from flaxact.errors import InputError
 
 DIGEST = "sha256"  # the field of a stored record that holds the digest of the others
 _PARTIAL = ".partial"
+# A value that JSON can hold.
+Json = Union[bool, int, float, str, Sequence["Json"], Mapping[str, "Json"], None]  # noqa: UP007
 _DELETING = (
     "deleting-"  # a folder is renamed before it is deleted, so that half of it is never read
 )
@@ -68,12 +70,12 @@ def move(path: Path, place: Path) -> None:
         raise InputError(f"cannot write {place}: {why(error)}") from None
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a value as JSON, atomically as ``write_whole``."""
     write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
-def append_line(path: Path, value: Any) -> None:
+def append_line(path: Path, value: object) -> None:
     """Append a value as a line of JSON.
 
     Raises:
@@ -154,18 +156,18 @@ def from_json(content: bytes, place: object) -> Any:
         raise DamagedError(f"{place}: expected JSON ({error})") from None
 
 
-def digest(value: Any) -> str:
+def digest(value: object) -> str:
     """SHA-256 of a value's JSON, independent of white space and of the order of names."""
     same = json.loads(json.dumps(value))  # names are texts, tuples lists
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
-def sealed(record: dict[str, Any]) -> dict[str, Any]:
+def sealed(record: Mapping[str, object]) -> dict[str, object]:
     """A record with the digest of its contents as its last field."""
     return {**record, DIGEST: digest(record)}
 
 
-def check_seal(record: Any, place: object) -> None:
+def check_seal(record: object, place: object) -> None:
     """Check a record against its digest; a record without one passes.
 
     Raises:
@@ -198,6 +200,6 @@ def why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def finite(value: Any) -> float | None:
+def finite(value: SupportsFloat) -> float | None:
     """A number for JSON: None if it is not finite."""
     return float(value) if math.isfinite(value) else None

@@ -57,12 +57,12 @@ def read_record(kind: type[Record], path: Path) -> Record:
     return decode(kind, read_json(path), path)
 
 
-def decode(kind: type[Record], value: Any, path: object = "") -> Record:
+def decode(kind: type[Record], value: object, path: object = "") -> Record:
     """A dataclass from a JSON value or the result of ``dataclasses.asdict``; ignores unknown fields.
 
-    Fields may be ``bool``, ``int``, ``float``, ``str``, ``Any``, tuples of one type, dictionaries
-    with string keys, other dataclasses, one of these ``| None``, and numbers ``Annotated`` with a
-    ``Range``.
+    Fields may be ``bool``, ``int``, ``float``, ``str``, ``object`` (any JSON value), tuples of one
+    type, dictionaries with string keys, other dataclasses, one of these ``| None``, and numbers
+    ``Annotated`` with a ``Range``.
 
     Raises:
       DamagedError: the value does not match; the message names the path, the place in the value and
@@ -82,13 +82,13 @@ def decode(kind: type[Record], value: Any, path: object = "") -> Record:
     return _decoded(kind, value, (str(path), ""))
 
 
-def unexpected(path: object, place: str, expected: str, value: Any) -> DamagedError:
+def unexpected(path: object, place: str, expected: str, value: object) -> DamagedError:
     """An error for an unexpected value at a place in a file."""
     where = ", ".join(part for part in (str(path), place.removeprefix(".")) if part)
     return DamagedError(f"{where}: expected {expected}, not {_short_text(value)}")
 
 
-def _decoded(kind: Any, value: Any, at: tuple[str, str]) -> Any:
+def _decoded(kind: Any, value: object, at: tuple[str, str]) -> Any:
     origin = typing.get_origin(kind)
     parts = typing.get_args(kind)
     if origin is Annotated:
@@ -105,20 +105,20 @@ def _decoded(kind: Any, value: Any, at: tuple[str, str]) -> Any:
         return {_checked(str, k, at): _decoded(parts[1], v, _below(at, f".{k}")) for k, v in items}
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, _checked(dict, value, at), at)
-    return value if kind is Any else _checked(kind, value, at)
+    return value if kind in (Any, object) else _checked(kind, value, at)
 
 
 def _below(at: tuple[str, str], place: str) -> tuple[str, str]:
     return at[0], at[1] + place
 
 
-def _within(value: Any, range_: Range, at: tuple[str, str]) -> Any:
-    if value is not None and not range_.low <= value <= range_.high:
+def _within(value: object, range_: Range, at: tuple[str, str]) -> object:
+    if isinstance(value, int | float) and not range_.low <= value <= range_.high:
         raise unexpected(*at, str(range_), value)
     return value
 
 
-def _dataclass(kind: Any, value: dict[str, Any], at: tuple[str, str]) -> Any:
+def _dataclass(kind: Any, value: dict[str, object], at: tuple[str, str]) -> object:
     fields = {}
     for name, hint, required in _fields(kind):
         if name in value:
@@ -129,7 +129,7 @@ def _dataclass(kind: Any, value: dict[str, Any], at: tuple[str, str]) -> Any:
 
 
 @functools.cache
-def _fields(kind: Any) -> list[tuple[str, Any, bool]]:
+def _fields(kind: type) -> list[tuple[str, object, bool]]:
     hints = typing.get_type_hints(kind, include_extras=True)
     nothing = dataclasses.MISSING
     return [
@@ -138,7 +138,7 @@ def _fields(kind: Any) -> list[tuple[str, Any, bool]]:
     ]
 
 
-def _checked(kind: type, value: Any, at: tuple[str, str]) -> Any:
+def _checked(kind: type, value: object, at: tuple[str, str]) -> Any:
     if kind is float and type(value) is int and abs(value) < 2**1023:
         value = float(value)
     fits = type(value) is kind
@@ -151,7 +151,7 @@ def _checked(kind: type, value: Any, at: tuple[str, str]) -> Any:
     return value
 
 
-def _short_text(value: Any) -> str:
+def _short_text(value: object) -> str:
     """A value in a few words."""
     if isinstance(value, dict | list):
         return f"{_NAMES[type(value)]} ({len(value)})"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -15,8 +15,9 @@ from flaxact import models
 from flaxact.data import Dataset, few
 from flaxact.diagnostics.measures import input_quantiles
 from flaxact.diagnostics.probe import DEFAULT
-from flaxact.diagnostics.record import Recorder, read
+from flaxact.diagnostics.record import ProbeRow, Recorder, read
 from flaxact.net import from_linen
+from flaxact.stored.files import Json
 from flaxact.studies._folder import publish_cell
 from flaxact.studies._records import Trained
 from flaxact.studies._times import add_times
@@ -24,8 +25,12 @@ from flaxact.studies.kept import packed
 from flaxact.studies.study import Study, identity
 from flaxact.training import Epoch, Member, final_states, rows_of
 from flaxact.training import run as train_in_folder
+from flaxact.training.folder.record import MetricsRow
 from flaxact.training.prepare import preprocessed
 from flaxact.training.state import as_seen
+
+if TYPE_CHECKING:
+    from flax import linen as nn
 
 METRICS = ("train_error", "train_loss", "test_error", "test_loss")
 PROBE_IMAGES = 256  # of the training set, the same for every run, at every epoch
@@ -95,7 +100,7 @@ def run_cell(
     publish_cell(folder, cell, runs, files)
 
 
-def _run(rows: list[dict[str, Any]], probes: list[dict[str, Any]], i: int) -> dict[str, Any]:
+def _run(rows: Sequence[MetricsRow], probes: Sequence[ProbeRow], i: int) -> dict[str, Json]:
     """What is stored of one member."""
     epochs = [_row(row, i) for row in rows[1:]]
     diverged = [row["epoch"] for row in epochs if row["train_loss"] is None]
@@ -113,17 +118,17 @@ def _run(rows: list[dict[str, Any]], probes: list[dict[str, Any]], i: int) -> di
     }
 
 
-def _module(study: Study, data: Dataset, activation: str) -> Any:
+def _module(study: Study, data: Dataset, activation: str) -> nn.Module:
     return models.create_model(study.model, activation, num_classes=data.num_classes)
 
 
-def _row(row: dict[str, Any], i: int) -> dict[str, Any]:
+def _row(row: MetricsRow, i: int) -> dict[str, Json]:
     """An epoch of one member."""
     metrics = {name: row[name][i] for name in METRICS}
     return {"epoch": row["epoch"], **metrics, "seconds": row["seconds"] / len(row["test_loss"])}
 
 
-def _probe(row: dict[str, Any], epoch: int, i: int) -> dict[str, Any]:
+def _probe(row: ProbeRow, epoch: int, i: int) -> dict[str, Json]:
     """A probe of one member."""
     sites = {
         site: {name: _short(measures[name][i]) for name in DEFAULT}

@@ -6,7 +6,6 @@ import csv
 import io
 import statistics
 from collections.abc import Iterable
-from typing import Any
 
 from flaxact.statistics import first_crossing
 from flaxact.studies import _frames, learned, summary
@@ -36,7 +35,7 @@ def by_epoch(results: Results) -> str:
     return _lines(rows[0] if rows else [], [row.values() for row in rows])
 
 
-def _lines(titles: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+def _lines(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(titles)

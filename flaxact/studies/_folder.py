@@ -11,12 +11,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from flaxact.stored import files
-from flaxact.stored.files import DIGEST, DamagedError
+from flaxact.stored.files import DIGEST, DamagedError, Json
 from flaxact.stored.schema import unexpected
 from flaxact.studies import _records
 from flaxact.studies._records import FORMAT, Run, Trained
@@ -54,7 +53,7 @@ def recover(folder: Path) -> None:
 def publish_cell(
     folder: Path,
     cell: Path,
-    runs: dict[str, dict[str, Any]],
+    runs: Mapping[str, dict[str, Json]],
     variables: Iterable[tuple[str, bytes]] = (),
 ) -> None:
     """Store the results of a cell, by identity: all at once, and then each at its place.
@@ -98,7 +97,7 @@ def publish(folder: Path, cell: Path) -> None:
     files.remove_folder(cell)
 
 
-def _finished_cell(path: Path) -> dict[str, dict[str, Any]]:
+def _finished_cell(path: Path) -> dict[str, dict[str, Json]]:
     """The runs of a finished cell by identity."""
     try:
         value = files.read_json(path)
@@ -125,7 +124,7 @@ class StoredRuns:
         self.folder = folder
         self.losses = list[str]()
         self._with_variables = with_variables
-        self._cells: dict[str, dict[str, Any]] = {}
+        self._cells: dict[str, dict[str, Json]] = {}
         for path in folder.glob(f"cells/*/{_CELL}"):
             with contextlib.suppress(DamagedError):
                 self._cells |= _finished_cell(path)
@@ -144,7 +143,7 @@ class StoredRuns:
         found = self._read(config)
         return () if found is None else found[1].members
 
-    def fields(self, config: Config) -> dict[str, Any]:
+    def fields(self, config: Config) -> dict[str, Json]:
         """What ``results.json`` has of a stored run."""
         found = self._read(config)
         assert found is not None
@@ -152,7 +151,7 @@ class StoredRuns:
         run = {name: value for name, value in found[0].items() if name not in left_out}
         return {"id": identity(config), "config": config, **run}
 
-    def _read(self, config: Config) -> tuple[dict[str, Any], Run] | None:
+    def _read(self, config: Config) -> tuple[dict[str, Json], Run] | None:
         name = identity(config)
         path = self.folder / "runs" / name / "result.json"
         try:

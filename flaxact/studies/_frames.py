@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flaxact import _packages
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flaxact.studies._records import Results, Run
 
 
-def epoch_rows(results: Results) -> list[dict[str, Any]]:
+def epoch_rows(results: Results) -> list[dict[str, object]]:
     """One row per run and epoch."""
     return [{**key, **row} for run, key in _keyed(results) for row in _epochs(run)]
 
@@ -35,14 +35,14 @@ def by_site(results: Results) -> DataFrame:
     )
 
 
-def _keyed(results: Results) -> Iterator[tuple[Run, dict[str, Any]]]:
+def _keyed(results: Results) -> Iterator[tuple[Run, dict[str, object]]]:
     """Every run, and the columns that say which one it is."""
     for run in results.runs:
         names = ("activation", "learning_rate", "seed")
         yield run, {"run": run.id, **{name: run.config[name] for name in names}}
 
 
-def _epochs(run: Run) -> Iterator[dict[str, Any]]:
+def _epochs(run: Run) -> Iterator[dict[str, object]]:
     """The metrics of every epoch; of epoch 0, before training, only the test's are known."""
     lost = {"diverged": False}
     if run.untrained is not None:
@@ -54,7 +54,7 @@ def _epochs(run: Run) -> Iterator[dict[str, Any]]:
 
 
 @_packages.explained()
-def _frame(rows: list[dict[str, Any]]) -> DataFrame:
+def _frame(rows: list[dict[str, object]]) -> DataFrame:
     import pandas as pd
 
     frame = pd.DataFrame(rows)

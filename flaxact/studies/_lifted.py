@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from flaxact.stored.files import Json
 from flaxact.stored.schema import Number, Share, decode, unexpected
 
 MEASURED = ("mean", "variance", "zeros")
@@ -57,8 +58,8 @@ def lifted(value: dict[str, Any], path: Path, measures: tuple[str, ...]) -> dict
     return {**value, "runs": runs}
 
 
-def _probes(run: _Run, place: str, path: Path, measures: tuple[str, ...]) -> list[dict[str, Any]]:
-    by_time: dict[str, dict[str, Any]] = {"initial": {}, "final": {}}
+def _probes(run: _Run, place: str, path: Path, measures: tuple[str, ...]) -> list[dict[str, Json]]:
+    by_time: dict[str, dict[str, Json]] = {"initial": {}, "final": {}}
     for layer in run.layers:
         if layer.when not in by_time:
             raise unexpected(path, place, "initial or final layers", layer.when)

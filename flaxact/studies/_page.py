@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flaxact.figures import GRID, INK, PAPER
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
-def page(template: str, **values: Any) -> str:
+
+def page(template: str, **values: object) -> str:
     """A template filled in; what is not said is an error."""
     import jinja2
 
@@ -24,7 +27,7 @@ def page(template: str, **values: Any) -> str:
 OF_PAGE = {INK: "--ink", "#000000": "--ink", GRID: "--line", PAPER: "--paper"}
 
 
-def inline(svg: str) -> Any:
+def inline(svg: str) -> Markup:
     """An SVG for inside a page, which has a prologue of its own; matplotlib has escaped its text."""
     from markupsafe import Markup
 

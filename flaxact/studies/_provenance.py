@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flaxact.studies import summary
 from flaxact.studies._records import Results
 from flaxact.studies._times import in_words
@@ -104,5 +102,5 @@ def _recipe(results: Results) -> str:
     return ", ".join(words)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,10 +177,10 @@ def read_results(path: Path) -> Results:
       InputError: they are of another flaxact; or not such results, or not those that were stored.
     """
     value = files.read_json(path)
-    _check_format(value, path)
-    if value.get("format") == 1:
-        value = lifted(value, path, MEASURES)
-    results = decode(Results, value, path)
+    fields = _checked_format(value, path)
+    if fields.get("format") == 1:
+        fields = lifted(fields, path, MEASURES)
+    results = decode(Results, fields, path)
     _check_study(results, path)
     for i, run in enumerate(results.runs):
         _check_run(run, path, f"runs[{i}]", every_epoch=results.format > 1)
@@ -202,7 +203,7 @@ def read_folder(folder: Path) -> Results:
         raise InputError(f"no results.json in {str(folder)!r}: {advice}") from None
 
 
-def decode_run(value: Any, path: Path, config: dict[str, Any]) -> Run:
+def decode_run(value: object, path: Path, config: Mapping[str, object]) -> Run:
     """A run's record.
 
     Args:
@@ -213,9 +214,9 @@ def decode_run(value: Any, path: Path, config: dict[str, Any]) -> Run:
     Raises:
       InputError: it is of another flaxact; or not such a record, or not the one that was stored.
     """
-    _check_format(value, path)
-    files.check_seal(value, path)
-    held = {"config": config, **value}
+    fields = _checked_format(value, path)
+    files.check_seal(fields, path)
+    held = {"config": config, **fields}
     if files.digest(held["config"]) != files.digest(config):
         raise unexpected(path, "config", "that of its folder", held["config"])
     run = decode(Run, {name: of for name, of in held.items() if name != DIGEST}, path)
@@ -223,7 +224,7 @@ def decode_run(value: Any, path: Path, config: dict[str, Any]) -> Run:
     return run
 
 
-def _check_format(value: Any, path: Path) -> None:
+def _checked_format(value: object, path: Path) -> dict[str, Any]:
     """Whether it is of a format that is read, with what that format has; a run's first had no number."""
     if not isinstance(value, dict):
         raise unexpected(path, "", "names with values", value)
@@ -236,6 +237,7 @@ def _check_format(value: Any, path: Path) -> None:
         )
     if stored == FORMAT and DIGEST not in value:
         raise unexpected(path, "", f"a field {DIGEST!r}", value)
+    return value
 
 
 def _check_study(results: Results, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from flaxact.data import shape as shape_of
 from flaxact.errors import InputError
 from flaxact.net import from_linen
 from flaxact.stored.environment import environment
-from flaxact.stored.files import DamagedError, finite, read_json, sealed, write_json
+from flaxact.stored.files import DamagedError, Json, finite, read_json, sealed, write_json
 from flaxact.studies._folder import StoredRuns, is_config
 from flaxact.studies._records import FORMAT, read_results
 from flaxact.studies._times import REPORT, read_times
@@ -104,7 +104,7 @@ def described(study: Study) -> dict[str, Any]:
     )
 
 
-def _tuned(study: Study, data: Dataset, folder: Path) -> dict[str, Any]:
+def _tuned(study: Study, data: Dataset, folder: Path) -> dict[str, Json]:
     """The outcome of each search that has ended."""
     tuned = {}
     for activation, _ in study.best_rates:
@@ -154,7 +154,7 @@ def check_options(study: Study, folder: Path) -> None:
         )
 
 
-def _options(described: dict[str, Any]) -> dict[str, Any]:
+def _options(described: Mapping[str, Any]) -> dict[str, Json]:
     """Of a study's description what has to be the same in a folder, without what is as by default."""
     flat = {k: v for k, v in described.items() if k not in (*MAY_DIFFER, "recipe")}
     options = json.loads(json.dumps(flat | dict(described.get("recipe", {}))))
@@ -162,7 +162,7 @@ def _options(described: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in options.items() if k not in defaults or v != defaults[k]}
 
 
-def _said(options: dict[str, Any], name: str) -> str:
+def _said(options: Mapping[str, Json], name: str) -> str:
     return json.dumps(options.get(name, getattr(Recipe(), name, None)))
 
 
@@ -181,7 +181,7 @@ def sizes_of(study: Study, data: Dataset) -> dict[str, int]:
     return sizes
 
 
-def _facts(name: str) -> dict[str, Any]:
+def _facts(name: str) -> dict[str, Json]:
     activation = get(name)
     return {
         "formula": activation.spec.formula,

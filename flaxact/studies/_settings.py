@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
 
+from flaxact.stored.files import Json
 from flaxact.studies._records import Results
 from flaxact.training.recipe import Recipe
 
@@ -13,7 +13,7 @@ UNKNOWN = "unknown"
 OF_RECIPE = ("epochs", "batch_size", "momentum", "schedule")
 
 
-def settings(results: Results) -> dict[str, Any]:
+def settings(results: Results) -> dict[str, Json]:
     """What the outcome depends on, other than activations and seeds; as JSON has it.
 
     ``images`` is a digest of the data. ``learning_rates`` are those of the grid, and ``search`` is how
@@ -37,7 +37,7 @@ def settings(results: Results) -> dict[str, Any]:
     return json.loads(json.dumps(values))
 
 
-def differing(one: Results, other: Results) -> dict[str, tuple[Any, Any]]:
+def differing(one: Results, other: Results) -> dict[str, tuple[Json, Json]]:
     """The settings in which two comparisons differ, with both values; where both are known."""
     was = settings(one)
     now = settings(other)
@@ -45,7 +45,7 @@ def differing(one: Results, other: Results) -> dict[str, tuple[Any, Any]]:
     return {name: (was[name], now[name]) for name in names if UNKNOWN not in (was[name], now[name])}
 
 
-def as_text(value: Any) -> str:
+def as_text(value: Json) -> str:
     """A value of a setting as text.
 
     >>> as_text({"rates": [0.1, 0.2], "epochs": 3}), as_text(None)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flaxact._lazy import np
 from flaxact.errors import InputError
@@ -19,8 +19,10 @@ from flaxact.studies._records import Results, Run, read_folder
 if TYPE_CHECKING:
     from flax import linen as nn
 
+    from flaxact.net import Variables
 
-def packed(variables: dict[str, Any]) -> bytes:
+
+def packed(variables: Variables) -> bytes:
     """Variables as the bytes of an npz file, by path."""
     from flax.traverse_util import flatten_dict
 
@@ -30,7 +32,7 @@ def packed(variables: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def read_variables(path: Path, digest: str) -> dict[str, Any]:
+def read_variables(path: Path, digest: str) -> Variables:
     """The variables that a file keeps.
 
     Args:
@@ -61,7 +63,7 @@ def load_trained(
     *,
     seed: int | None = None,
     learning_rate: float | None = None,
-) -> tuple[nn.Module, dict[str, Any]]:
+) -> tuple[nn.Module, Variables]:
     """The model of a run that ``flaxact compare --keep-params`` trained, and its variables.
 
     They are ready for ``model.apply(variables, images, train=False)``, with images as pixels from 0 to

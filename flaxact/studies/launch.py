@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from flaxact import _own_code, models
@@ -76,7 +77,7 @@ class ActivationJob:
             for _, text in train_activation(study, data, self.folder, self.activation):
                 print(text, flush=True)
 
-    def checkpoint(self) -> Any:
+    def checkpoint(self) -> object:
         """How submitit sends it again, when its time is over or the node is needed for others."""
         from submitit.helpers import DelayedSubmission  # type: ignore[import-not-found]
 
@@ -90,7 +91,7 @@ def _saved_before_it_goes_on_elsewhere() -> Iterator[None]:
     outside = signal.getsignal(signal.SIGTERM)
     asked = []
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         if signal.getsignal(signal.SIGTERM) == outside and callable(theirs):
             theirs(number, frame)  # nothing is being trained that could be saved
         else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flaxact.figures import COLORS, INK, PAPER, WIDTH, figure, site_axis
 from flaxact.studies._records import Probe, Results, Run, Spread
@@ -14,6 +14,7 @@ from flaxact.studies.summary import Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Column = Callable[[Run], float | None]  # from a run to its value
 TITLES = ["site", "parameter", "start", "end", "lowest", "highest"]
 
 
@@ -67,7 +68,9 @@ def _spread(probe: Probe, site: str, parameter: str) -> Spread | None:
     return probe.learned.get(site, {}).get(parameter)
 
 
-def _over(function: Any, spreads: Sequence[Spread | None], name: str) -> float | None:
+def _over(
+    function: Callable[[Sequence[float]], float], spreads: Sequence[Spread | None], name: str
+) -> float | None:
     values = [getattr(spread, name, None) for spread in spreads]
     known = [value for value in values if value is not None]
     return function(known) if known else None
@@ -85,10 +88,10 @@ def cells(row: Row) -> list[list[str]]:
     ]
 
 
-def columns(results: Results) -> list[tuple[str, Any]]:
+def columns(results: Results) -> list[tuple[str, Column]]:
     """Columns of results.csv: of each a name, and a function from a run to its value."""
 
-    def column(site: str, parameter: str, place: int, name: str) -> Any:
+    def column(site: str, parameter: str, place: int, name: str) -> Column:
         return lambda run: getattr(_spread(run.probes[place], site, parameter), name, None)
 
     places = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flaxact import figures
-from flaxact.figures import INK, PAPER, WIDTH, percent
+from flaxact.figures import INK, PAPER, WIDTH, Style, percent
 from flaxact.studies import contrasts, summary
 from flaxact.studies._records import Chosen, Results
 from flaxact.studies.summary import Row
@@ -119,7 +119,7 @@ def learning_rates(results: Results) -> Figure:
     return figure
 
 
-def _search_curve(axes: Axes, outcome: Chosen, style: dict[str, Any], label: str) -> None:
+def _search_curve(axes: Axes, outcome: Chosen, style: Style, label: str) -> None:
     """A search's errors: those that reached the end on a line, those that were dropped before as dots."""
     longest = max(rate.epochs for rate in outcome.rates)
     finite = [
@@ -213,7 +213,7 @@ def _curves(results: Results, metric: str, label: str, target: float | None) -> 
     return figure
 
 
-def _style(results: Results, activation: str) -> dict[str, Any]:
+def _style(results: Results, activation: str) -> Style:
     return figures.style(results.study.activations.index(activation))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flaxact import models
 from flaxact.activations import get
@@ -15,6 +16,13 @@ from flaxact.errors import InputError
 from flaxact.stored.files import finite, write_json, write_whole
 from flaxact.studies._page import inline, page
 from flaxact.studies.study import check_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from flax import linen as nn
+    from matplotlib.figure import Figure
+
+    from flaxact.net import Variables
 
 MEASURES = (
     "pre_mean", "pre_variance", "mean", "variance", "mean_to_std", "zeros", "dead", "saturated_low",
@@ -74,16 +82,16 @@ class Probing:
                     yield activation, init, norm
 
 
-def build(probing: Probing, activation: str, init: str, norm: str, num_classes: int) -> Any:
+def build(probing: Probing, activation: str, init: str, norm: str, num_classes: int) -> nn.Module:
     """The model of a cell.
 
     Raises:
       InputError: what the model cannot be built with.
     """
-    chosen: dict[str, Any] = {} if norm == "paper" else {"norm": norm}
-    return models.create_model(
-        probing.model, activation, num_classes=num_classes, kernel_init=init, **chosen
+    create = functools.partial(
+        models.create_model, probing.model, activation, num_classes=num_classes, kernel_init=init
     )
+    return create() if norm == "paper" else create(norm=norm)
 
 
 def measure(
@@ -117,9 +125,9 @@ def measure(
         jax.eval_shape(from_linen(modules[cell]).init, key, images)
 
     @jax.transfer_guard("allow")  # which is for what happens in every step of a training
-    def figures_of(cell: tuple[str, str, str], module: Any) -> CellFigures:
+    def figures_of(cell: tuple[str, str, str], module: nn.Module) -> CellFigures:
         figures = []
-        variables: Any = None
+        variables: Variables = {}
         start = jax.jit(from_linen(module).init)
         for seed in probing.seeds:
             variables = start(jax.random.key(seed), images)
@@ -200,13 +208,13 @@ def _finite(figures: dict[str, dict[str, float]]) -> dict[str, dict[str, float |
     return {site: {k: finite(v) for k, v in found.items()} for site, found in figures.items()}
 
 
-def _sample(values: Any) -> Any:
+def _sample(values: np.ndarray) -> np.ndarray:
     """At most 20,000 of them, at equal distances."""
     flat = values.ravel()
     return flat[:: max(1, len(flat) // 20_000)]
 
 
-def _drawn(cells: Sequence[CellFigures]) -> Iterator[tuple[Any, str]]:
+def _drawn(cells: Sequence[CellFigures]) -> Iterator[tuple[Figure, str]]:
     from flaxact.diagnostics import pictures
     from flaxact.diagnostics.measures import summary
 

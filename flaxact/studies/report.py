@@ -6,9 +6,9 @@ import contextlib
 import math
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flaxact.statistics import Interval
 from flaxact.stored.files import make_folder, remove_partial, write_whole
@@ -19,8 +19,12 @@ from flaxact.studies._provenance import provenance
 from flaxact.studies._records import Results, read_folder
 from flaxact.studies._times import REPORT, in_words, report_time
 from flaxact.studies.answer import answer
-from flaxact.studies.summary import Row
+from flaxact.studies.summary import LayerRow, Row
 from flaxact.training.folder.lock import InUseError, locked
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
 
 COLUMNS = (
     ("activation", ""),
@@ -80,7 +84,12 @@ def difference_table(results: Results) -> tuple[str, list[str], list[list[str]]]
     return _differences_heading(results), columns, rows
 
 
-def _write(folder: Path, results: Results, figures: dict[str, Any], began: float | None) -> None:
+def _write(
+    folder: Path,
+    results: Results,
+    figures: Mapping[str, tuple[Mapping[str, bytes], str]],
+    began: float | None,
+) -> None:
     make_folder(folder / "plots")
     for name, (images, _) in figures.items():
         for kind, image in images.items():
@@ -165,7 +174,7 @@ def layer_table(row: Row) -> tuple[list[str], list[list[str]]]:
     def measured(name: str) -> bool:
         return any(layer[f"{when}_{name}"] is not None for layer in layers for when in WHEN)
 
-    def both(layer: dict[str, Any], name: str, form: str) -> str:
+    def both(layer: LayerRow, name: str, form: str) -> str:
         values = (layer[f"{when}_{name}"] for when in WHEN)
         return " → ".join("–" if v is None else format(v, form) for v in values)
 
@@ -179,14 +188,14 @@ def layer_table(row: Row) -> tuple[list[str], list[list[str]]]:
 WHEN = ("initial", "final")
 
 
-def _inner(row: Row) -> list[tuple[Any, str]]:
+def _inner(row: Row) -> list[tuple[Markup, str]]:
     """What went on inside, in pictures."""
     from flaxact.studies import inner_plots
 
     return _inlined((figure, caption) for caption, figure in inner_plots.inner(row).items())
 
 
-def _inlined(figures: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
+def _inlined(figures: Iterable[tuple[Figure, str]]) -> list[tuple[Markup, str]]:
     from flaxact.figures import rendered
 
     return [(inline(rendered(figure, "svg").decode()), caption) for figure, caption in figures]

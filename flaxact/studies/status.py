@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
 
 from flaxact.stored.files import DamagedError, read_json
 from flaxact.studies import summary
@@ -58,7 +57,7 @@ def _trainings(folder: Path) -> list[str]:
             )
     for path in sorted(folder.glob("tuning/*.json")):
         with contextlib.suppress(DamagedError, FileNotFoundError, KeyError, TypeError):
-            value: Any = read_json(path)
+            value = read_json(path)
             if value["tuned"] is None:
                 epochs = max(row[1] for row in value["scores"])
                 activation = value["config"]["activation"]

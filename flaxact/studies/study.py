@@ -190,7 +190,7 @@ def _each(activation: str | Activation) -> list[str] | list[Activation]:
     return expanded(activation) if isinstance(activation, str) else [activation]
 
 
-def own_definitions(activation: str | Activation, model: str) -> Iterator[Callable[..., Any]]:
+def own_definitions(activation: str | Activation, model: str) -> Iterator[Callable[..., object]]:
     """What a user has defined of an activation, of those it is made of, and of a model."""
     chosen = get(activation)
     if not chosen.spec.ours:

@@ -146,12 +146,15 @@ def _edge(results: Results, activation: str, chosen: float) -> str:
     return {min(rates): "lowest", max(rates): "highest"}.get(chosen, "")
 
 
-def layer_rows(row: Row) -> list[dict[str, Any]]:
+LayerRow = dict[str, Any]  # "site", and numbers by name
+
+
+def layer_rows(row: Row) -> list[LayerRow]:
     """The figures of every site of a row's runs, averaged over seeds: before and after training."""
     sites = list(dict.fromkeys(site for run in row.runs for site in run.probes[0].sites))
     found = []
     for site in sites:
-        entry: dict[str, Any] = {"site": site}
+        entry: LayerRow = {"site": site}
         for when, place in (("initial", 0), ("final", -1)):
             for figure in ("mean", "variance", "mean_to_std", "zeros", "gradient_norm"):
                 entry[f"{when}_{figure}"] = _average(row.runs, site, place, figure)

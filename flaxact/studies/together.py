@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from flaxact.errors import InputError
 from flaxact.studies._origin_records import Environment
@@ -92,7 +92,10 @@ def errors(run: Run) -> list[tuple[float | None, float | None]]:
     return [(epoch.train_error, epoch.test_error) for epoch in run.epochs]
 
 
-def _union(one: Iterable[Any], other: Iterable[Any]) -> tuple[Any, ...]:
+Item = TypeVar("Item")
+
+
+def _union(one: Iterable[Item], other: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(dict.fromkeys([*one, *other]))
 
 

@@ -155,7 +155,11 @@ def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator
 
 
 def _store(
-    folder: Path, config: Config, scores: dict[Any, Score], tuned: Tuned | None, seconds: float
+    folder: Path,
+    config: Config,
+    scores: dict[tuple[float, int], Score],
+    tuned: Tuned | None,
+    seconds: float,
 ) -> None:
     rows = [[rate, epochs, list(score)] for (rate, epochs), score in scores.items()]
     value = {
@@ -176,13 +180,17 @@ class _Trainer:
     there are fewer. So the search and the seeds share one compiled program.
     """
 
-    def __init__(self, study: Study, data: Dataset, activation: str, scores: dict[Any, Score]):
+    def __init__(
+        self, study: Study, data: Dataset, activation: str, scores: dict[tuple[float, int], Score]
+    ):
         module = models.create_model(study.model, activation, num_classes=data.num_classes)
         self.net = from_linen(module)
         self.recipe = study.recipe_of(activation)
         self.data = data
         self.scores = scores
-        self.states: dict[float, tuple[int, int, dict[str, Any]]] = {}  # epochs, step, arrays
+        self.states: dict[
+            float, tuple[int, int, dict[str, np.ndarray]]
+        ] = {}  # epochs, step, arrays
         self.seconds = 0.0
         self.at_once = None if jax.default_backend() == "cpu" else len(study.seeds)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 from flax import linen
@@ -12,11 +11,11 @@ from flax import linen
 from flaxact.activations import Activation, bind, get
 from flaxact.errors import InputError
 from flaxact.layers import Act
-from flaxact.net import Net
+from flaxact.net import Images, Net
 from flaxact.training.members import Member
 
 
-def check_swept(net: Net, members: Sequence[Member], sample: Any) -> None:
+def check_swept(net: Net, members: Sequence[Member], sample: Images) -> None:
     """Raise if a member's hyperparameter is outside the domain of an activation, as ``bind`` does.
 
     Args:
@@ -48,8 +47,11 @@ def _activations(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[Activati
     activations: dict[Activation, None] = {}
 
     def watch(
-        next_fun: Any, args: Any, kwargs: Any, context: linen.module.InterceptorContext
-    ) -> Any:
+        next_fun: Callable[..., object],
+        args: tuple,
+        kwargs: dict,
+        context: linen.module.InterceptorContext,
+    ) -> object:
         if isinstance(context.module, Act) and context.method_name == "__call__":
             activations.setdefault(get(context.module.act))
         return next_fun(*args, **kwargs)

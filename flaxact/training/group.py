@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import keystr, tree_flatten_with_path
+from jax.tree_util import KeyPath, keystr, tree_flatten_with_path
 
 from flaxact.data import Dataset, Split
 from flaxact.data.streamed import Streamed
@@ -25,6 +25,9 @@ from flaxact.training.placement import Place, put, put_rows
 from flaxact.training.programs import EVALUATION_BATCH, Loop, Programs
 from flaxact.training.recipe import Recipe
 from flaxact.training.state import State, member_values
+
+HostArray = jax.Array | np.ndarray
+Sample = tuple[HostArray, HostArray]  # images and labels
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,7 +58,7 @@ class Groups:
     loop: Loop
     data: Dataset | Streamed
     recipe: Recipe
-    sample: Any
+    sample: Sample
     steps: int
     compile_seconds: float
     states: list[State] = field(default_factory=list)
@@ -90,6 +93,7 @@ class Groups:
                 arguments = (put(np.int32(many), group.place.shared), *self._train(group.place))
             else:
                 if step % self.steps == 0 or i not in self._orders:
+                    assert group.programs.order is not None  # for this loop
                     self._orders[i] = group.programs.order(self.states[i])
                 arguments = (*self._train(group.place), self._orders[i])
             self.states[i] = group.programs.advance(self.states[i], *arguments)
@@ -119,7 +123,7 @@ class Groups:
         return {}
 
     @functools.cached_property
-    def _placed(self) -> dict[Any, Any]:
+    def _placed(self) -> dict[object, Any]:
         return {}
 
     def _train(self, place: Place) -> tuple[jax.Array, jax.Array]:
@@ -134,11 +138,11 @@ class Groups:
             return self.data.test.length
         return len(self.data.test.labels)
 
-    def _test(self, place: Place) -> Iterator[Any]:
+    def _test(self, place: Place) -> Iterator[tuple[Sample, jax.Array]]:
         """Test batches of one size, with a mask that is False for the padding of the last."""
         if isinstance(self.data, Streamed):
             parts = self.data.test.shard[1]
-            batches: Any = (
+            batches = (
                 put_rows(_filled(*batch, parts=parts), place, parts)
                 for batch in self.data.test_batches()
             )
@@ -152,11 +156,11 @@ class Groups:
 
 
 def _filled(
-    images: Any, labels: Any, mask: Any = None, parts: int = 1
+    images: HostArray, labels: HostArray, mask: HostArray | None = None, parts: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     fill = EVALUATION_BATCH // parts - len(labels)
-    mask = np.ones(len(labels), bool) if mask is None else np.asarray(mask)
-    arrays = np.asarray(images), np.asarray(labels, np.int32), mask
+    real = np.ones(len(labels), bool) if mask is None else np.asarray(mask)
+    arrays = np.asarray(images), np.asarray(labels, np.int32), real
     padded = [np.pad(a, [(0, fill)] + [(0, 0)] * (a.ndim - 1)) for a in arrays]
     return padded[0], padded[1], padded[2]
 
@@ -177,8 +181,8 @@ def arrays_of(states: Sequence[State]) -> dict[str, np.ndarray]:
 
 
 def states_of(
-    arrays: dict[str, np.ndarray], shapes: Sequence[Any], places: Sequence[Place]
-) -> list[Any]:
+    arrays: dict[str, np.ndarray], shapes: Sequence[State], places: Sequence[Place]
+) -> list[State]:
     """The groups' states from their arrays; the inverse of ``arrays_of``.
 
     Args:
@@ -200,7 +204,9 @@ def states_of(
     return states
 
 
-def _placed(arrays: dict[str, np.ndarray], name: str, leaf: Any, rows: slice, place: Place) -> Any:
+def _placed(
+    arrays: dict[str, np.ndarray], name: str, leaf: jax.Array, rows: slice, place: Place
+) -> jax.Array:
     is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     data = jax.eval_shape(jax.random.key_data, leaf) if is_key else leaf
     array = arrays[name][rows] if name in arrays else None
@@ -222,9 +228,9 @@ def stacked(states: Sequence[State]) -> State:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *moved)
 
 
-def _data(leaf: Any) -> Any:
+def _data(leaf: jax.Array) -> jax.Array:
     return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
 
-def _name(path: Any) -> str:
+def _name(path: KeyPath) -> str:
     return keystr(path, simple=True, separator="/")

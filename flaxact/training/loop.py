@@ -13,7 +13,7 @@ import functools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import jax
 import numpy as np
@@ -27,12 +27,14 @@ from flaxact.net import Net
 from flaxact.training.group import arrays_of, stacked
 from flaxact.training.members import Member
 from flaxact.training.placement import Division
-from flaxact.training.prepare import prepare
+from flaxact.training.prepare import LoopOptions, prepare
 from flaxact.training.recipe import Recipe
 from flaxact.training.state import State
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from flaxact.data.stream import StreamState
 
 IN_FLIGHT = 8  # steps that are dispatched before the first of them is waited for
 
@@ -105,7 +107,7 @@ class Start:
     step: int
     seconds: float = 0.0
     elapsed: float = 0.0
-    stream: dict[str, Any] | None = None
+    stream: StreamState | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -129,7 +131,7 @@ class Update:
     elapsed: float
     compile_seconds: float
     epoch: Epoch | None
-    stream: dict[str, Any] | None
+    stream: StreamState | None
     groups: list[State]
 
     def states(self) -> State:
@@ -157,7 +159,9 @@ def train(
     recipe: Recipe,
     data: Dataset | Streamed,
     members: Sequence[Member | int],
-    **options: Any,
+    *,
+    start: Start | None = None,
+    **options: Unpack[LoopOptions],
 ) -> Iterator[Epoch]:
     """Train a net's members together; yields once before the first epoch and once after each.
 
@@ -171,7 +175,8 @@ def train(
       data: the training and test data.
       members: one training run each; an integer stands for a member with that seed. ``grid`` makes
         the members of a sweep.
-      options: the keyword arguments of ``updates``.
+      start: where to resume; None for the beginning.
+      options: the other keyword arguments of ``updates``.
 
     Yields:
       Epochs 0 to ``recipe.epochs``. Training ends earlier when the recipe's target error or time
@@ -180,7 +185,7 @@ def train(
     Raises:
       InputError: as ``updates``.
     """
-    for update in updates(net, recipe, data, members, **options):
+    for update in updates(net, recipe, data, members, start=start, **options):
         if update.epoch is not None:
             yield update.epoch
 

@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
 
 from flaxact.errors import InputError
 from flaxact.spec_text import checked
+from flaxact.stored.files import Json
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Member:
         """The names of its hyperparameters."""
         return tuple(name for name, _ in self.hyperparameters)
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Json]:
         """The fields as JSON values, without those left to the recipe."""
         fields = {k: v for k, v in vars(self).items() if v is not None and v != ()}
         if self.hyperparameters:
@@ -61,7 +61,7 @@ class Member:
         return fields
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: object) -> float:
     """A value as a Python float, which JSON can hold."""
     number = checked(f"{name} must be {{}}", value, float)
     if not math.isfinite(number):

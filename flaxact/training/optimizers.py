@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from optax.contrib import reduce_on_plateau
 
 from flaxact.layers.decay import decay_mask, labels
@@ -16,10 +17,12 @@ from flaxact.training.recipe import Recipe
 
 # Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2; Chen et al. 2023, algorithm 2.
 BETA2 = {"adam": 0.999, "adamw": 0.999, "lion": 0.99}
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
 def make_optimizer(
-    recipe: Recipe, steps_per_epoch: int, *, learning_rate: Any, momentum: Any
+    recipe: Recipe, steps_per_epoch: int, *, learning_rate: ArrayLike, momentum: ArrayLike | None
 ) -> optax.GradientTransformationExtraArgs:
     """The optimizer of a recipe, with the learning rate and momentum given as arguments.
 
@@ -91,9 +94,9 @@ def _of_any_promotion(
     """Run optax under standard promotion, even if the user has set JAX to strict promotion."""
     chain = optax.with_extra_args_support(chain)
 
-    def within(function: Callable[..., Any]) -> Callable[..., Any]:
+    def within(function: Callable[P, Result]) -> Callable[P, Result]:
         @functools.wraps(function)
-        def call(*args: Any, **options: Any) -> Any:
+        def call(*args: P.args, **options: P.kwargs) -> Result:
             with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
                 return function(*args, **options)
 
@@ -102,7 +105,7 @@ def _of_any_promotion(
     return optax.GradientTransformationExtraArgs(within(chain.init), within(chain.update))
 
 
-def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[Any], jax.Array]:
+def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[ArrayLike], jax.Array]:
     """``factor(step)``, which multiplies the learning rate; constant 1 for "plateau".
 
     Warm-up rises linearly to 1 over the first steps and multiplies the schedule.
@@ -120,9 +123,12 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[Any], jax.A
     return lambda step: schedule(step) * jnp.minimum(1.0, (step + 1) / warm)
 
 
-def _biases_doubled(updates: Any, params: Any) -> Any:
+def _biases_doubled(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
+    assert params is not None  # by make_optimizer
     return jax.tree.map(lambda u, label: 2 * u if label == "bias" else u, updates, labels(params))
 
 
-def _only_if(value: Any, make: Callable[[Any], Any]) -> list[Any]:
+def _only_if(
+    value: float | None, make: Callable[[float], optax.GradientTransformation]
+) -> list[optax.GradientTransformation]:
     return [make(value)] if value else []

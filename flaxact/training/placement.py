@@ -17,6 +17,7 @@ from jax.sharding import (
     Sharding,
     SingleDeviceSharding,
 )
+from jax.typing import ArrayLike
 
 from flaxact._lazy import listing
 from flaxact._packages import allow_vmapped_convolutions_on_meshes
@@ -114,10 +115,10 @@ def _most(count: int, parts: Sequence[int]) -> int:
     return next(n for n in range(count, 0, -1) if all(part % n == 0 for part in parts))
 
 
-def put(tree: Any, sharding: Sharding) -> Any:
+def put(tree: object, sharding: Sharding) -> Any:
     """Place host arrays that every process holds; each process copies the parts of its own devices."""
 
-    def place(leaf: Any) -> jax.Array:
+    def place(leaf: ArrayLike) -> jax.Array:
         if jax.process_count() == 1:
             return jax.device_put(leaf, sharding)
         leaf = np.asarray(leaf)
@@ -126,7 +127,7 @@ def put(tree: Any, sharding: Sharding) -> Any:
     return jax.tree.map(place, tree)
 
 
-def put_rows(tree: Any, place: Place, parts: int) -> Any:
+def put_rows(tree: object, place: Place, parts: int) -> Any:
     """Place a batch from the host: the whole batch, or this process's rows, one of ``parts`` parts."""
     if parts == 1:
         return put(tree, place.rows)
@@ -138,10 +139,10 @@ def put_rows(tree: Any, place: Place, parts: int) -> Any:
     )
 
 
-def gathered(tree: Any, rows: int) -> Any:
+def gathered(tree: object, rows: int) -> Any:
     """Whole batches on the host, assembled from every process's parts of ``rows`` rows each."""
 
-    def gather(leaf: Any) -> np.ndarray:
+    def gather(leaf: np.ndarray) -> np.ndarray:
         parts = np.asarray(multihost_utils.process_allgather(leaf))
         parts = parts.reshape(len(parts), -1, rows, *leaf.shape[1:]).swapaxes(0, 1)
         return parts.reshape(-1, *leaf.shape[1:])

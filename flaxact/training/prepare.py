@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,9 @@ from flaxact.data import Dataset, augmentation, preprocess, views
 from flaxact.data import shape as shape_of
 from flaxact.data.streamed import Streamed
 from flaxact.errors import InputError, unknown
-from flaxact.net import Net
+from flaxact.net import Net, Variables
 from flaxact.training._swept import check_swept
-from flaxact.training.group import Group, Groups
+from flaxact.training.group import Group, Groups, Sample
 from flaxact.training.members import Member, as_members
 from flaxact.training.placement import Division, Place, gathered, places
 from flaxact.training.programs import (
@@ -30,7 +30,18 @@ from flaxact.training.programs import (
 )
 from flaxact.training.recipe import Recipe
 
+ShapeAndDtype = tuple[tuple[int, ...], str]
 LOOPS = ("scan", "dispatch")
+
+
+class LoopOptions(TypedDict, total=False):
+    """How ``updates`` arranges a training: the keyword arguments that it has beside ``start``."""
+
+    loop: str | None
+    chunk: int | None
+    devices: Sequence[Any] | None
+    split: Division | None
+    steps_per_update: int | None
 
 
 def prepare(
@@ -129,7 +140,9 @@ def _checked(
     return next(iter(names))
 
 
-def _loaded(recipe: Recipe, data: Dataset | Streamed) -> tuple[Any, Any, Any, int]:
+def _loaded(
+    recipe: Recipe, data: Dataset | Streamed
+) -> tuple[Dataset | Streamed, Sample, ShapeAndDtype, int]:
     """The preprocessed data, a sample of images and labels, a test image's shape, steps per epoch."""
     if isinstance(data, Streamed):
         data.check(recipe)
@@ -167,24 +180,25 @@ def preprocessed(texts: tuple[str, ...], data: Dataset) -> Dataset:
 
 
 @functools.lru_cache(maxsize=64)
-def _traced(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[Any, bool]:
+def _traced(net: Net, shape: tuple[int, ...], dtype: str) -> tuple[object, bool]:
     """The shape and dtype of a net's outputs for 2 images, and whether it has a convolution."""
     images = jax.ShapeDtypeStruct((2, *shape), jnp.dtype(dtype))
     inputs = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(net.init, key, images)
 
-    def logits(variables: Any, images: jax.Array, key: jax.Array) -> Any:
+    def logits(variables: Variables, images: jax.Array, key: jax.Array) -> jax.Array:
         return net.apply(variables, images, train=False, key=key)[0]
 
     traced, outputs = jax.make_jaxpr(logits, return_shape=True)(variables, inputs, key)
     return outputs, "conv_general_dilated" in str(traced)
 
 
-def _check_outputs(outputs: Any, data: Dataset | Streamed) -> None:
+def _check_outputs(outputs: object, data: Dataset | Streamed) -> None:
     """Raise if a net's outputs for 2 images are not logits for all classes of a data set."""
     shape = getattr(outputs, "shape", ())
-    if len(shape) != 2 or not jnp.issubdtype(outputs.dtype, jnp.floating):
+    dtype = getattr(outputs, "dtype", None)
+    if len(shape) != 2 or dtype is None or not jnp.issubdtype(dtype, jnp.floating):
         actual = jax.tree.map(lambda leaf: f"{leaf.dtype} {leaf.shape}", outputs)
         raise InputError(
             f"for 2 images the net returns {actual}; it must return floating logits (2, "
@@ -197,7 +211,7 @@ def _check_outputs(outputs: Any, data: Dataset | Streamed) -> None:
         )
 
 
-def _size(count: int, chunk: int | None, programs: Any, place: Place) -> int:
+def _size(count: int, chunk: int | None, programs: Callable[[int], Programs], place: Place) -> int:
     """How many members one program trains: ``chunk``, or all, halved until they fit into memory."""
     devices = count // place.state.shard_shape((count,))[0]  # that members are divided among
     size = min(chunk or count, count)

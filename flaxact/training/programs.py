@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from flaxact.data.views import Views
 from flaxact.net import Net
 from flaxact.training.placement import Place
 from flaxact.training.recipe import Recipe
-from flaxact.training.state import State, make_init, only_member, over_members
+from flaxact.training.state import State, Tree, make_init, only_member, over_members
 from flaxact.training.step import make_evaluate, make_order, make_step
 
 Loop = Literal["scan", "dispatch", "stream"]
@@ -39,7 +39,7 @@ class Programs:
     """
 
     init: Callable[..., State]
-    order: Callable[..., jax.Array]
+    order: Callable[..., jax.Array] | None
     advance: Callable[..., State]
     evaluate: Callable[..., dict[str, jax.Array]]
     state: State
@@ -47,7 +47,7 @@ class Programs:
     memory: int
 
 
-def switches() -> tuple[Any, ...]:
+def switches() -> tuple[object, ...]:
     """The current values of the JAX options that change what is compiled."""
     names = (
         "jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion",
@@ -75,7 +75,7 @@ class ProgramPlan:
     augment: Augment
     views: Views
     place: Place
-    switches: tuple[Any, ...] = field(default_factory=switches)
+    switches: tuple[object, ...] = field(default_factory=switches)
 
 
 def plan_recipe(recipe: Recipe) -> Recipe:
@@ -127,7 +127,9 @@ def compiled(plan: ProgramPlan) -> Programs:
     )
 
 
-def _advance(plan: ProgramPlan, images, labels, state, shared) -> tuple[Any, Any, tuple]:
+def _advance(
+    plan: ProgramPlan, images, labels, state, shared
+) -> tuple[jax.stages.Compiled | None, jax.stages.Wrapped, tuple]:
     """The compiled epoch order, the training function, and the shapes of its arguments."""
     count = plan.images[0][0]
     place = plan.place
@@ -160,7 +162,7 @@ def _advance(plan: ProgramPlan, images, labels, state, shared) -> tuple[Any, Any
     return of_member, jit(over_members(step_of_epoch)), (images, labels, batches)
 
 
-def _compiled_once(lowered: Any, place: Place) -> Any:
+def _compiled_once(lowered: jax.stages.Lowered, place: Place) -> jax.stages.Compiled:
     """A lowered program, compiled; the one that is there already if its text is the same.
 
     The initial weights and the order of the batches do not depend on the activation: of many nets that
@@ -176,17 +178,17 @@ def _compiled_once(lowered: Any, place: Place) -> Any:
 class _Text:
     """A lowered program, equal to others with the same text."""
 
-    lowered: Any = field(compare=False)
+    lowered: jax.stages.Lowered = field(compare=False)
     text: str = field(repr=False)
-    call: Any
+    call: tuple
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled_text(key: _Text) -> Any:
+def _compiled_text(key: _Text) -> jax.stages.Compiled:
     return key.lowered.compile()
 
 
-def _member_shapes(plan: ProgramPlan) -> dict[str, Any]:
+def _member_shapes(plan: ProgramPlan) -> dict[str, object]:
     number = functools.partial(ShapeDtypeStruct, (plan.members,), sharding=plan.place.state)
     return {
         "seed": number(jnp.int32),
@@ -195,17 +197,17 @@ def _member_shapes(plan: ProgramPlan) -> dict[str, Any]:
     }
 
 
-def _constrain(batch: Any, place: Place) -> Any:
+def _constrain(batch: Tree, place: Place) -> Tree:
     return batch if place.batch is None else lax.with_sharding_constraint(batch, place.batch)
 
 
-def _constrained(function: Callable[..., Any], place: Place, skip: int) -> Callable[..., Any]:
+def _constrained(function: Callable[..., Tree], place: Place, skip: int) -> Callable[..., Tree]:
     return lambda *arguments: function(
         *arguments[:skip], *(_constrain(argument, place) for argument in arguments[skip:])
     )
 
 
-def _memory(program: Any) -> int:
+def _memory(program: jax.stages.Compiled) -> int:
     memory = program.memory_analysis()
     if memory is None:
         return 0

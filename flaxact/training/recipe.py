@@ -133,7 +133,7 @@ class Recipe:
         lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items()]
         return "\n".join(lines) + "\n"
 
-    def changed(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, FieldValue]:
         """The first six fields, and every other field that differs from its default.
 
         Runs are identified by these, so a field that is added later does not change the names of
@@ -172,7 +172,8 @@ def fields_in(*texts: str) -> dict[str, Any]:
     return fields
 
 
-_Range = tuple[Callable[[Any], bool], str]
+FieldValue = str | float | tuple[str | float, ...] | None
+_Range = tuple[Callable[..., bool], str]
 _ABOVE_0: _Range = (lambda x: 0 < x < math.inf, "above 0")
 _FROM_0: _Range = (lambda x: 0 <= x < math.inf, "0 or more")
 _FROM_1: _Range = (lambda x: x >= 1, "1 or more")

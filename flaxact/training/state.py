@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,25 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from flaxact.data.views import shape
 from flaxact.errors import InputError, unknown
 from flaxact.layers import HYPERPARAMETERS
-from flaxact.net import Net, Variables
+from flaxact.net import Images, Net, Variables
 from flaxact.training.members import Member
 from flaxact.training.optimizers import make_optimizer
 from flaxact.training.recipe import Recipe
 
 Metrics = dict[str, jax.Array]
+Tree = TypeVar("Tree")  # of arrays
+Scalar = jax.Array | np.number
+
+
+class MemberValues(TypedDict):
+    """What distinguishes a member of a group, as arrays."""
+
+    seed: Scalar
+    rates: dict[str, Scalar]
+    hyperparameters: dict[str, Scalar]
+
+
+Seed = int | jax.Array | np.integer | MemberValues
 
 
 @jax.tree_util.register_dataclass
@@ -44,36 +57,37 @@ class State:
 
     step: jax.Array
     variables: Variables = field(repr=False)
-    opt_state: Any = field(repr=False)
+    opt_state: optax.OptState = field(repr=False)
     key: jax.Array = field(repr=False)
     rates: dict[str, jax.Array]
     totals: Metrics
     diverged_at: jax.Array
 
 
-def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
+def make_init(net: Net, recipe: Recipe) -> Callable[[Seed, Images], State]:
     """``init(seed, images) -> State``; equal seeds give equal weights and equal batch order.
 
     ``init`` also accepts what ``member_values`` returns in place of the seed.
     """
 
-    def init(seed: Any, images: Any) -> State:
-        member: dict[str, Any] = (
+    def init(seed: Seed, images: Images) -> State:
+        member: MemberValues = (
             seed
             if isinstance(seed, dict)
-            else member_values(Member(), recipe) | {"seed": jnp.asarray(seed, jnp.int32)}
+            else {**member_values(Member(), recipe), "seed": jnp.asarray(seed, jnp.int32)}
         )
         weights_key, key = jax.random.split(jax.random.key(member["seed"]))
         variables = net.init(weights_key, as_seen(recipe, images))
         variables = _with_hyperparameters(variables, member["hyperparameters"])
-        opt_state = state_optimizer(recipe, 1, member["rates"]).init(variables["params"])
+        rates = cast("dict[str, jax.Array]", member["rates"])
+        opt_state = state_optimizer(recipe, 1, rates).init(variables["params"])
         totals = {name: jnp.zeros((), jnp.float32) for name in ("loss", "error")}
         return State(
             step=jnp.zeros((), jnp.int32),
             variables=variables,
             opt_state=opt_state,
             key=key,
-            rates=member["rates"],
+            rates=rates,
             totals=totals,
             diverged_at=jnp.full((), -1, jnp.int32),
         )
@@ -81,7 +95,7 @@ def make_init(net: Net, recipe: Recipe) -> Callable[[Any, Any], State]:
     return init
 
 
-def as_seen(recipe: Recipe, images: Any) -> Any:
+def as_seen(recipe: Recipe, images: Images) -> Images:
     """The center of the images, cropped to the size that augmentation and views give the net."""
     height, width, _ = shape(recipe.augment, recipe.views, images.shape[1:])
     top = (images.shape[1] - height) // 2
@@ -89,7 +103,7 @@ def as_seen(recipe: Recipe, images: Any) -> Any:
     return images[:, top : top + height, left : left + width]
 
 
-def member_values(member: Member, recipe: Recipe) -> dict[str, Any]:
+def member_values(member: Member, recipe: Recipe) -> MemberValues:
     """A member's values as arrays; the recipe's where the member has none."""
     rates = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum}
     own = {name: getattr(member, name) for name in rates if getattr(member, name) is not None}
@@ -100,7 +114,7 @@ def member_values(member: Member, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _with_hyperparameters(variables: Variables, values: dict[str, Any]) -> Variables:
+def _with_hyperparameters(variables: Variables, values: Mapping[str, Scalar]) -> Variables:
     sites = flatten_dict(variables.get(HYPERPARAMETERS, {}))
     swept = {path[-1] for path in sites}
     for name in values:
@@ -126,7 +140,7 @@ def state_optimizer(
     )
 
 
-def over_members(function: Callable[..., Any]) -> Callable[..., Any]:
+def over_members(function: Callable[..., Tree]) -> Callable[..., Tree]:
     """``function(state, *shared)`` of one member, applied to every member of a group's state.
 
     The group's leaves and the results have a leading axis of members. Several members are vmapped.
@@ -134,7 +148,7 @@ def over_members(function: Callable[..., Any]) -> Callable[..., Any]:
     XLA compiles convolutions with vmapped kernels badly on the CPU.
     """
 
-    def of_group(group: Any, *shared: Any) -> Any:
+    def of_group(group: State | Variables, *shared: object) -> Tree:
         if len(jax.tree.leaves(group)[0]) > 1:
             return jax.vmap(function, (0, *[None] * len(shared)))(group, *shared)
         result = function(only_member(group), *shared)
@@ -143,6 +157,6 @@ def over_members(function: Callable[..., Any]) -> Callable[..., Any]:
     return of_group
 
 
-def only_member(group: Any) -> Any:
+def only_member(group: Tree) -> Tree:
     """The state of a group with one member, without the axis of members."""
     return jax.tree.map(lambda leaf: leaf[0], group)

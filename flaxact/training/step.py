@@ -6,7 +6,6 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +17,10 @@ from flaxact.errors import InputError
 from flaxact.layers import HYPERPARAMETERS
 from flaxact.net import Net, Variables
 from flaxact.training.recipe import Recipe
-from flaxact.training.state import Metrics, State, state_optimizer
+from flaxact.training.state import Metrics, State, Tree, state_optimizer
 
 Batch = tuple[jax.Array, jax.Array]
+LossAux = tuple[jax.Array, Variables]  # error, variables after the pass
 
 
 def make_order(recipe: Recipe, count: int) -> Callable[[State], jax.Array]:
@@ -86,9 +86,11 @@ def make_step(
     return step
 
 
-def _make_loss(net: Net, recipe: Recipe, augment: Augment | None) -> Callable[..., Any]:
+def _make_loss(
+    net: Net, recipe: Recipe, augment: Augment | None
+) -> Callable[[Variables, State, Batch], tuple[jax.Array, LossAux]]:
     """``loss(params, state, batch) -> (loss, (error, variables))``."""
-    capture: dict[str, Any] = {}
+    capture: dict[str, bool] = {}
     if recipe.activation_l1:
         if "capture" not in inspect.signature(net.apply).parameters:
             raise InputError(
@@ -97,7 +99,7 @@ def _make_loss(net: Net, recipe: Recipe, augment: Augment | None) -> Callable[..
             )
         capture = {"capture": True}
 
-    def loss_fn(params: Any, state: State, batch: Batch) -> tuple[jax.Array, Any]:
+    def loss_fn(params: Variables, state: State, batch: Batch) -> tuple[jax.Array, LossAux]:
         (images, labels) = batch
         key = jax.random.fold_in(state.key, 1)
         key = jax.random.fold_in(key, state.step)
@@ -148,7 +150,7 @@ def make_evaluate(
 
 
 def _apply(
-    net: Net, recipe: Recipe, variables: Variables, images: jax.Array, **arguments: Any
+    net: Net, recipe: Recipe, variables: Variables, images: jax.Array, **arguments: object
 ) -> tuple[jax.Array, Variables]:
     """Apply the net in the recipe's precision; logits and changed variables keep their own dtypes."""
     if recipe.precision == "float32":
@@ -167,7 +169,7 @@ def _apply(
     return logits.astype(jnp.float32), back
 
 
-def _cast(dtype: Callable[[Any], Any], tree: Any) -> Any:
+def _cast(dtype: Callable[[jax.Array], jnp.dtype], tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: leaf.astype(dtype(leaf)), tree)
 
 
@@ -180,7 +182,7 @@ def _cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> ja
     return optax.softmax_cross_entropy(logits, targets)
 
 
-def _finite(variables: Variables, opt_state: Any) -> jax.Array:
+def _finite(variables: Variables, opt_state: optax.OptState) -> jax.Array:
     """Whether a step's gradients and new state are finite.
 
     A single sum checks all of them in one pass over memory. Scalars of the optimizer may start as
@@ -195,6 +197,6 @@ def _finite(variables: Variables, opt_state: Any) -> jax.Array:
     return jnp.isfinite(sum(sums, jnp.zeros(())))
 
 
-def _select(first: jax.Array, new: Any, old: Any) -> Any:
+def _select(first: jax.Array, new: Tree, old: Tree) -> Tree:
     """The new tree or the old one, leaf by leaf, in the old dtypes. Random keys are allowed."""
     return jax.tree.map(lambda n, o: jnp.where(first, n.astype(o.dtype), o), new, old)

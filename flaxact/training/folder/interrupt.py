@@ -6,8 +6,7 @@ import contextlib
 import itertools
 import signal
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import jax
 from jax.experimental import multihost_utils
@@ -16,7 +15,7 @@ STOPPED = 128 + signal.SIGTERM  # the exit code that a shell reports of a proces
 
 
 @contextlib.contextmanager
-def stopping() -> Iterator[Any]:
+def stopping() -> Iterator[Callable[[int], bool]]:
     """A function ``stop(step) -> bool``: whether any process of the run has received SIGTERM."""
     if jax.process_count() > 1:
         # JAX takes the signal, and has the processes agree on a call that none has made yet. It is told

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from flaxact.errors import InputError
-from flaxact.training.folder.record import METRICS
+from flaxact.training.folder.record import METRICS, MetricsRow
 from flaxact.training.loop import Update
 from flaxact.training.members import Member
 
@@ -35,14 +34,16 @@ class Trace(contextlib.AbstractContextManager):
             jax.block_until_ready(update.groups)
             self.__exit__()
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.on:
             jax.profiler.stop_trace()
             self.on = False
 
 
 @contextlib.contextmanager
-def tensorboard_writer(folder: Path, members: list[Member]) -> Iterator[Any]:
+def tensorboard_writer(
+    folder: Path, members: list[Member]
+) -> Iterator[Callable[[MetricsRow], None]]:
     """A function that writes a row of metrics to TensorBoard, with one curve per member."""
     try:
         from tensorboardX import SummaryWriter  # type: ignore[import-not-found]
@@ -53,7 +54,7 @@ def tensorboard_writer(folder: Path, members: list[Member]) -> Iterator[Any]:
     names = [", ".join(f"{k} {v}" for k, v in member.described().items()) for member in members]
     writers = [SummaryWriter(str(folder / "tensorboard" / name)) for name in names]
 
-    def write(row: dict[str, Any]) -> None:
+    def write(row: MetricsRow) -> None:
         for i, writer in enumerate(writers):
             for name in METRICS:
                 if row[name][i] is not None:

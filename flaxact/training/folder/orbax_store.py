@@ -16,13 +16,14 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flaxact.errors import InputError
+from flaxact.stored.files import Json
 
 Arrays = dict[str, np.ndarray]
 
@@ -31,7 +32,7 @@ _ALIGNMENT = 64  # bytes; XLA then takes a restored array without another copy
 
 
 def pack(
-    step: int, arrays: Arrays, facts: dict[str, Any], metric: float | None
+    step: int, arrays: Arrays, facts: Mapping[str, Json], metric: float | None
 ) -> tuple[str, np.ndarray]:
     """A JSON document that describes the arrays, and a copy of their bytes."""
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
@@ -147,7 +148,7 @@ def _alone() -> Any:
     return context
 
 
-def _unpack(index: list[list[Any]], packed: np.ndarray) -> Arrays:
+def _unpack(index: Sequence[tuple[str, str, Sequence[int]]], packed: np.ndarray) -> Arrays:
     arrays = {}
     start = 0
     for name, type_name, shape in index:

@@ -22,30 +22,14 @@ from flaxact.errors import InputError
 from flaxact.net import Net
 from flaxact.stored import files
 from flaxact.stored.environment import environment
-from flaxact.stored.files import DamagedError, finite
-from flaxact.stored.schema import Count, Number, Positive, read_record, unexpected
+from flaxact.stored.files import DamagedError, Json, finite
+from flaxact.stored.schema import Count, read_record, unexpected
+from flaxact.training.folder.rows import METRICS, EpochRow, MetricsRow
 from flaxact.training.loop import Update
 from flaxact.training.members import Member
 from flaxact.training.recipe import Recipe
 
-METRICS = ("train_loss", "train_error", "test_loss", "test_error")
 _log = logging.getLogger("flaxact")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRow:
-    """A line of ``metrics.jsonl``: lists over members, with None for values that are not finite."""
-
-    epoch: Count
-    step: Count
-    train_loss: tuple[Number | None, ...]
-    train_error: tuple[Number | None, ...]
-    test_loss: tuple[Number | None, ...]
-    test_error: tuple[Number | None, ...]
-    diverged_at: tuple[int, ...]
-    seconds: Positive
-    elapsed: Positive
-    compile_seconds: Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +49,7 @@ class Result:
     epochs: tuple[EpochRow, ...]
     steps: Count
     diverged_at: tuple[int, ...]
-    environment: dict[str, Any]
+    environment: dict[str, object]
     files: dict[str, str | None] = field(default_factory=dict)
 
 
@@ -89,7 +73,7 @@ def read_result(folder: Path) -> Result:
     return result
 
 
-def rows_of(folder: Path) -> list[dict[str, Any]]:
+def rows_of(folder: Path) -> list[MetricsRow]:
     """The epochs of a finished run as JSON values, from epoch 0 on.
 
     Raises:
@@ -106,7 +90,7 @@ def configuration(
     members: list[Member],
     model: str,
     own_code: Mapping[str, str],
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Everything that the outcome depends on, as JSON values."""
     if isinstance(data, Dataset):
         shape = data.train.images.shape[1:]
@@ -133,7 +117,7 @@ def configuration(
     return json.loads(json.dumps(config))
 
 
-def check_configuration(folder: Path, config: dict[str, Any]) -> None:
+def check_configuration(folder: Path, config: Mapping[str, Json]) -> None:
     """Raise if a folder holds a run of another configuration.
 
     Raises:
@@ -171,31 +155,34 @@ def check_configuration(folder: Path, config: dict[str, Any]) -> None:
         )
 
 
-def _changed(there: Any, config: Any) -> list[str]:
+def _changed(stored: object, current: object) -> list[str]:
     """The names under which two mappings differ."""
-    there = there if isinstance(there, dict) else {}
-    config = config or {}
-    return [name for name in {**there, **config} if there.get(name) != config.get(name)]
+    old = stored if isinstance(stored, dict) else {}
+    new = current if isinstance(current, dict) else {}
+    return [name for name in {**old, **new} if old.get(name) != new.get(name)]
 
 
-def _value_text(config: dict[str, Any], name: str) -> str:
+def _value_text(config: Mapping[str, Json], name: str) -> str:
     return json.dumps(config[name]) if name in config else "the default"
 
 
-def row(update: Update) -> dict[str, Any]:
+def row(update: Update) -> MetricsRow:
     """An update as a line of ``metrics.jsonl``: lists over members, None for what is not finite."""
     epoch = update.epoch
     assert epoch is not None
-    metrics = {name: [finite(value) for value in getattr(epoch, name)] for name in METRICS}
-    return {
-        "epoch": epoch.number,
-        "step": update.step,
-        **metrics,
-        "diverged_at": [int(step) for step in epoch.diverged_at],
-        "seconds": round(epoch.seconds, 6),
-        "elapsed": round(update.elapsed, 6),
-        "compile_seconds": round(update.compile_seconds, 6),
-    }
+    columns = {name: [finite(value) for value in getattr(epoch, name)] for name in METRICS}
+    return MetricsRow(
+        epoch=epoch.number,
+        step=update.step,
+        train_loss=columns["train_loss"],
+        train_error=columns["train_error"],
+        test_loss=columns["test_loss"],
+        test_error=columns["test_error"],
+        diverged_at=[int(step) for step in epoch.diverged_at],
+        seconds=round(epoch.seconds, 6),
+        elapsed=round(update.elapsed, 6),
+        compile_seconds=round(update.compile_seconds, 6),
+    )
 
 
 def mean(values: np.ndarray) -> float:
@@ -206,8 +193,8 @@ def mean(values: np.ndarray) -> float:
 
 def write_result(
     folder: Path,
-    config: dict[str, Any],
-    rows: list[dict[str, Any]],
+    config: Mapping[str, Json],
+    rows: Sequence[MetricsRow],
     update: Update,
     recorded: Sequence[str],
 ) -> None:
@@ -232,19 +219,19 @@ def write_result(
     )
 
 
-def write_begin(folder: Path, config: dict[str, Any], recipe: Recipe) -> None:
+def write_begin(folder: Path, config: Mapping[str, Json], recipe: Recipe) -> None:
     """Write the files that identify the run, before it starts."""
     files.write_json(folder / "config.json", config)
     files.write_whole(folder / "recipe.toml", recipe.to_toml().encode())
 
 
-def write_rows(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_rows(folder: Path, rows: Sequence[MetricsRow]) -> None:
     """Write ``metrics.jsonl``, replacing an earlier one."""
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     files.write_whole(folder / "metrics.jsonl", lines.encode())
 
 
-def is_finished(folder: Path, config: dict[str, Any], recipe: Recipe) -> bool:
+def is_finished(folder: Path, config: Mapping[str, Json], recipe: Recipe) -> bool:
     """Whether a run has a result and all records that it was stored with.
 
     A warning names each record that was lost or changed. Records that follow from the result are
@@ -269,7 +256,7 @@ def is_finished(folder: Path, config: dict[str, Any], recipe: Recipe) -> bool:
     return not {*lost} - {"config.json", "recipe.toml", "metrics.jsonl"}
 
 
-def recorded_by(watch: Any, folder: Path) -> list[str]:
+def recorded_by(watch: object, folder: Path) -> list[str]:
     """The names of the files in a run's folder that a watch appends to."""
     file = getattr(watch, "file", None)
     if isinstance(file, Path) and file.parent.absolute() == folder.absolute():
@@ -277,15 +264,15 @@ def recorded_by(watch: Any, folder: Path) -> list[str]:
     return []
 
 
-def measured(folder: Path, recorded: Sequence[str]) -> dict[str, list[Any]]:
+def measured(folder: Path, recorded: Sequence[str]) -> dict[str, tuple[int, str | None]]:
     """The length in bytes and the digest of each recording, by name, for a checkpoint."""
     contents = {name: folder / name for name in recorded if (folder / name).exists()}
     return {
-        name: [path.stat().st_size, files.digest_of_file(path)] for name, path in contents.items()
+        name: (path.stat().st_size, files.digest_of_file(path)) for name, path in contents.items()
     }
 
 
-def cut(folder: Path, recorded: dict[str, list[Any]]) -> bool:
+def cut(folder: Path, recorded: dict[str, tuple[int, str | None]]) -> bool:
     """Truncate recordings to their length at a checkpoint; returns whether all were intact."""
     for name, (size, stored) in recorded.items():
         try:

@@ -10,7 +10,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Unpack
 
 import jax
 import numpy as np
@@ -26,16 +27,27 @@ from flaxact.training.folder.checkpoints import Checkpoints, restore
 from flaxact.training.folder.interrupt import STOPPED, stopping
 from flaxact.training.folder.lock import locked
 from flaxact.training.folder.observers import Trace, tensorboard_writer
-from flaxact.training.folder.record import mean
+from flaxact.training.folder.record import MetricsRow, mean
 from flaxact.training.group import states_of
 from flaxact.training.loop import Epoch, Start, Update, updates
 from flaxact.training.members import Member, as_members
 from flaxact.training.placement import Place
+from flaxact.training.prepare import LoopOptions
 from flaxact.training.recipe import Recipe
 from flaxact.training.state import State, make_init, member_values
 
 STRIDE = 200  # steps between looks at the clock and at signals, where many are one program
 _log = logging.getLogger("flaxact")
+
+
+class RunOptions(LoopOptions, total=False):
+    """The keyword arguments of ``run`` but for ``model``."""
+
+    own_code: Mapping[str, str] | None
+    save_seconds: float
+    profile: bool
+    tensorboard: bool
+    watch: Callable[[Update], object] | None
 
 
 def run(  # noqa: PLR0913 (most are keywords with defaults)
@@ -51,7 +63,7 @@ def run(  # noqa: PLR0913 (most are keywords with defaults)
     profile: bool = False,
     tensorboard: bool = False,
     watch: Callable[[Update], object] | None = None,
-    **options: Any,
+    **options: Unpack[LoopOptions],
 ) -> Iterator[Epoch]:
     """Train like ``train`` in a folder from which the run can be resumed.
 
@@ -107,7 +119,7 @@ def run(  # noqa: PLR0913 (most are keywords with defaults)
         recorded = record.recorded_by(watch, folder)
         saved = stack.enter_context(_Saved(folder, save_seconds, recorded))
         watch = watch or (lambda update: None)
-        options = {"steps_per_update": STRIDE, **options}
+        options.setdefault("steps_per_update", STRIDE)
         update = None
         for update in updates(net, recipe, data, runs, start=start, **options):
             trace.step(update)
@@ -138,7 +150,7 @@ class _Saved(contextlib.AbstractContextManager):
         self.last = time.monotonic()
         self.best = math.inf
 
-    def consider(self, update: Update, rows: list[dict[str, Any]]) -> None:
+    def consider(self, update: Update, rows: list[MetricsRow]) -> None:
         """Save if a checkpoint is due; raises the error of an earlier save."""
         self.store.check()
         if jax.process_count() > 1:  # clocks differ, and all have to save the same step
@@ -148,12 +160,12 @@ class _Saved(contextlib.AbstractContextManager):
         if due or (update.epoch is not None and mean(update.epoch.test_error) < self.best):
             self._save(update, rows)
 
-    def save(self, update: Update, rows: list[dict[str, Any]]) -> None:
+    def save(self, update: Update, rows: list[MetricsRow]) -> None:
         """Save now and wait until it is on disk."""
         self._save(update, rows)
         self.store.wait()
 
-    def _save(self, update: Update, rows: list[dict[str, Any]]) -> None:
+    def _save(self, update: Update, rows: list[MetricsRow]) -> None:
         metric = None if update.epoch is None else mean(update.epoch.test_error)
         facts = {
             "rows": rows,
@@ -167,8 +179,13 @@ class _Saved(contextlib.AbstractContextManager):
         self.last = time.monotonic()
         self.best = min(self.best, math.inf if metric is None else metric)
 
-    def __exit__(self, *error: Any) -> None:
-        self.store.__exit__(*error)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.store.__exit__(kind, error, traceback)
 
 
 def final_states(
@@ -197,7 +214,7 @@ def final_states(
     return states_of(checkpoint.arrays, [shapes], [Place(at, at)])[0]
 
 
-def _start(folder: Path, first: bool) -> tuple[Start | None, list[dict[str, Any]]]:
+def _start(folder: Path, first: bool) -> tuple[Start | None, list[MetricsRow]]:
     """The point to resume from and the rows up to it; later rows are dropped and written again."""
     checkpoint = restore(folder / "checkpoints")
     if checkpoint and first and not record.cut(folder, checkpoint.facts.get("recorded", {})):
