@@ -104,6 +104,16 @@ def tailored_slope(depth, eta):
     return mp.findroot(reached, (mp.mpf("0.3"), mp.mpf("0.5")), solver="secant")
 
 
+# Mean 0 and variance 1 of the output for a standard Gaussian input, by quadrature.
+def serlu_scales():
+    half = [-60, -10, -3, 0]
+    bump = mp.quad(lambda x: x * mp.exp(x) * mp.npdf(x), half)
+    square = mp.quad(lambda x: (x * mp.exp(x)) ** 2 * mp.npdf(x), half)
+    alpha = -mp.npdf(0) / bump
+    return alpha, 1 / mp.sqrt(mp.mpf(1) / 2 + alpha**2 * square)
+
+
+SERLU_ALPHA, SERLU_SCALE = serlu_scales()
 TAILORED = tailored_slope(50, f(0.9))
 REFERENCE = {
     "absolute": abs,
@@ -118,10 +128,15 @@ REFERENCE = {
     "celu(alpha=0.5)": lambda x: x if x > 0 else mp.expm1(2 * x) / 2,
     "complementary_log_log": lambda x: 1 - exp(-exp(x)) if x > 0 else -mp.expm1(-exp(x)),
     "cosine": mp.cos,
+    "derf": lambda x: mp.erf(x / 2),
+    "derf(alpha=2, shift=-0.5, gamma=-1.5, beta=0.25)": lambda x: (
+        mp.mpf("0.25") - mp.mpf("1.5") * mp.erf(2 * x - mp.mpf("0.5"))
+    ),
     "displaced_relu": lambda x: max(x, -f(0.05)),
     "dyt": lambda x: mp.tanh(x / 2),
     "e_swish": lambda x: f(1.25) * x * sigmoid(x),
     "elastic_relu": relu,
+    "elish": lambda x: (x if x > 0 else mp.expm1(x)) * sigmoid(x),
     "elliot": lambda x: x / (1 + abs(x)) / 2 + mp.mpf(1) / 2,
     "elu": elu(1),
     "elu(alpha=0.5)": elu(mp.mpf("0.5")),
@@ -176,6 +191,7 @@ REFERENCE = {
     "rrelu": lambda x: x if x > 0 else x / mp.mpf("5.5"),
     "rrelu_slope": lambda x: x if x > 0 else x * 11 / 48,
     "selu": lambda x: SELU_SCALE * (x if x > 0 else SELU_ALPHA * mp.expm1(x)),
+    "serlu": lambda x: SERLU_SCALE * (x if x > 0 else SERLU_ALPHA * x * exp(x)),
     "serf": lambda x: x * mp.erf(softplus(x)),
     "shifted_relu": lambda x: max(x, -ONE),
     "shifted_softplus": lambda x: softplus(x) - mp.log(2),
@@ -185,6 +201,8 @@ REFERENCE = {
     "siren": lambda x: mp.sin(30 * x),
     "smish": tanh_gate(lambda x: mp.log1p(sigmoid(x))),
     "snake": lambda x: x + mp.sin(x) ** 2,
+    "snake_beta": lambda x: x + mp.sin(x) ** 2,
+    "snake_beta(frequency=0.5, divisor=0.25)": lambda x: x + 4 * mp.sin(x / 2) ** 2,
     "soft_exponential": lambda x: x,
     "soft_exponential(0.5)": soft_exponential(mp.mpf("0.5")),
     "soft_shrink": lambda x: mp.sign(x) * relu(abs(x) - mp.mpf("0.5")),
@@ -192,6 +210,7 @@ REFERENCE = {
     "softsign": lambda x: x / (1 + abs(x)),
     "sparse_sigmoid": lambda x: clip(ZERO, mp.mpf(2))(x + 1) / 2,
     "sparse_plus": lambda x: x if x > 1 else relu(x + 1) ** 2 / 4,
+    "sparse_plus(beta=0.25)": lambda x: x if x > 0.25 else relu(x + mp.mpf("0.25")) ** 2,
     "spline": lambda x: x * sigmoid(x),
     "sqrt_softplus": lambda x: mp.sqrt(softplus(x)),
     "squared_relu": lambda x: relu(x) ** 2,
@@ -210,6 +229,8 @@ REFERENCE = {
     "threshold": relu,
     "threshold(1, -2)": lambda x: x if x > 1 else mp.mpf(-2),
     "thresholded_relu": lambda x: x if x > 1 else ZERO,
+    "tlu": relu,
+    "tlu(threshold=-0.5)": lambda x: max(x, mp.mpf("-0.5")),
     "trelu": lambda x: x if x > 0 else mp.tanh(x),
     "very_leaky_relu": leaky(f(1 / 3)),
     "xielu": xielu,

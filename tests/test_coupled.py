@@ -33,6 +33,10 @@ def gated(gate):
     return lambda x: x[: len(x) // 2] * gate(x[len(x) // 2 :])
 
 
+def gaussian_topk(x, sparsity=0.95):
+    return relu(x - x.mean() - x.std() * special.ndtri(sparsity))
+
+
 def thresholded(power):
     """The values max(x - t, 0)^power with the t, found by bisection, at which their sum is one."""
 
@@ -120,6 +124,8 @@ REFERENCE = {
     "entmax15": thresholded(2),
     "geglu": gated(lambda b: b * sigmoid(2 * np.sqrt(2 / np.pi) * (b + 0.044715 * b**3))),
     "geglu(approximate=False)": gated(lambda b: b * special.ndtr(b)),
+    "gaussian_topk": gaussian_topk,
+    "gaussian_topk(sparsity=0.25)": functools.partial(gaussian_topk, sparsity=0.25),
     "glu": gated(sigmoid),
     "k_winners": k_winners,
     "k_winners(density=1)": lambda x: x,
@@ -135,6 +141,7 @@ REFERENCE = {
     "softcapped_swiglu": softcapped(4, 25),
     "softcapped_swiglu(1.0, 0.5)": softcapped(1, 0.5),
     "softmax": lambda x: np.exp(x) / np.exp(x).sum(),
+    "softmax1": lambda x: np.exp(x) / (1 + np.exp(x).sum()),
     "softmin": lambda x: np.exp(-x) / np.exp(-x).sum(),
     "sparsemax": thresholded(1),
     "squared_reglu": gated(lambda b: relu(b) ** 2),

@@ -128,3 +128,9 @@ def sech_squared(x: jax.Array) -> jax.Array:
     """1 - tanh² without cancellation."""
     e = jnp.exp(2 * minus_abs(x))
     return 4 * e / ((1 + e) * (1 + e))
+
+
+def largest(x: jax.Array, axis: int) -> jax.Array:
+    """The largest size along the axis, a constant to differentiation; its inverse is normal too."""
+    most = float(1 / jnp.finfo(x.dtype).tiny)
+    return jax.lax.stop_gradient(jnp.minimum(jnp.max(abs(x), axis, keepdims=True, initial=0), most))

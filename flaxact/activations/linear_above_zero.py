@@ -12,6 +12,22 @@ from flaxact.activations._numerics import below_zero, hypotenuse, sech_squared, 
 INF = math.inf
 
 
+def _normal_below(mean: float) -> float:
+    """The share below 0 of a Gaussian with this mean and variance 1."""
+    return math.erfc(mean / math.sqrt(2)) / 2
+
+
+def _normal_density(x: float) -> float:
+    return math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+
+# Zhang & Li 2018: output mean 0 and variance 1 for a standard Gaussian input; about 2.904 and 1.079.
+_SERLU_ALPHA = _normal_density(0) / math.exp(0.5) / (_normal_density(1) - _normal_below(1))
+_SERLU_SCALE = (
+    0.5 + _SERLU_ALPHA**2 * math.exp(2) * (5 * _normal_below(2) - 2 * _normal_density(2))
+) ** -0.5
+
+
 @activation(
     r"x \text{ if } x > 0 \text{ else } x \,/ \sqrt{1 + \alpha x^2}",
     source="carlile2017isrlu",
@@ -96,3 +112,27 @@ def nelu(x: jax.Array, alpha: float = 0.2) -> jax.Array:
     """
     below = jnp.clip(x, -1e19, 0)
     return jnp.where(x > 0, x, -alpha / (1 + below * below))
+
+
+def _serlu_slope(x: jax.Array) -> jax.Array:
+    below = jnp.maximum(below_zero(x), -1e3)  # below, it is 0 in float64 too
+    return _SERLU_SCALE * jnp.where(x >= 0, 1, _SERLU_ALPHA * (1 + below) * jnp.exp(below))
+
+
+@activation(
+    r"\lambda x \text{ if } x \geq 0 \text{ else } \lambda \alpha\,x\,e^x",
+    source="zhang2018serlu",
+    range=(-_SERLU_SCALE * _SERLU_ALPHA / math.e, INF),
+    kinks=(0.0,),
+    monotonic=False,
+    note="The scales 1.0786 and 2.9043 are computed: they give mean 0 and variance 1.",
+)
+@keeps_input(_serlu_slope)
+def serlu(x: jax.Array) -> jax.Array:
+    """Scaled exponentially regularized linear unit: SELU with a bump below zero, where it vanishes.
+
+    >>> [round(float(y), 4) for y in serlu(jnp.array([-1.0, 2.0]))]
+    [-1.1524, 2.1572]
+    """
+    below = jnp.maximum(below_zero(x), -1e3)
+    return _SERLU_SCALE * jnp.where(x >= 0, x, _SERLU_ALPHA * below * jnp.exp(below))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output_whole
-from flaxact.activations._numerics import along_last, finite, square_root
+from flaxact.activations._numerics import along_last, finite, largest, square_root
 from flaxact.activations._spec import Axes, Learned
 
 INF = math.inf
@@ -54,6 +54,33 @@ def softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> ja
     [0.2689, 0.7311]
     """
     return _masked(_softmax, x, axis, where, beyond=0.0)
+
+
+@keeps_output_whole(lambda y, dx, axis: y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
+def _softmax1(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    top = jnp.max(x, axis, keepdims=True, initial=0)
+    exponentials = jnp.exp(x - top)
+    return exponentials / (jnp.exp(-top) + jnp.sum(exponentials, axis, keepdims=True))
+
+
+@activation(
+    r"e^{x_i} / \bigl(1 + \sum_j e^{x_j}\bigr)",
+    source="miller2023attention",
+    range=(0.0, 1.0),
+    **_AXIS,
+)
+def softmax1(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
+    """Softmax with one more input of 0, whose share is left out: attention that may attend to nothing.
+
+    Args:
+      x: the input.
+      axis: over which they sum to less than one; one, several or, with None, all.
+      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
+
+    >>> [round(float(y), 4) for y in softmax1(jnp.array([0.0, 1.0]))]
+    [0.2119, 0.5761]
+    """
+    return _masked(_softmax1, x, axis, where, beyond=0.0)
 
 
 @activation(r"e^{-x_i} / \sum_j e^{-x_j}", source="paszke2019pytorch", range=(0.0, 1.0), **_AXIS)
@@ -188,16 +215,10 @@ def squash(x: jax.Array, axis: int = -1) -> jax.Array:
     """
     # In units of the largest, if that is above one, whose square might overflow.
     x = finite(x)
-    scale = jnp.maximum(_largest(x, axis), 1)
+    scale = jnp.maximum(largest(x, axis), 1)
     x = x / scale
     square = jnp.sum(x * x, axis, keepdims=True)
     return x * (square_root(square) / (1 / scale / scale + square))
-
-
-def _largest(x: jax.Array, axis: int) -> jax.Array:
-    """The largest size along the axis, a constant to differentiation; its inverse is normal too."""
-    most = float(1 / jnp.finfo(x.dtype).tiny)
-    return jax.lax.stop_gradient(jnp.minimum(jnp.max(abs(x), axis, keepdims=True, initial=0), most))
 
 
 def _polynorm_initial(key: jax.Array | None, width: int, axis: int) -> dict[str, jax.Array]:
@@ -233,7 +254,7 @@ def polynorm(
     """
     # Powers of the input over its largest: the norm takes the scale away, and cubes stay in range.
     x = finite(x)
-    scale = _largest(x, axis)
+    scale = largest(x, axis)
     x = x / jnp.where(scale > 0, scale, 1)
     total = bias
     for i in (1, 2, 3):

@@ -155,3 +155,36 @@ def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     """
     wave = _waves(frequency, finite(x))[0]
     return x + wave * wave / _near(frequency)
+
+
+def _snake_beta_slope(x: jax.Array, frequency: Frequency, divisor: Frequency) -> jax.Array:
+    sin, cos = _waves(frequency, finite(x))
+    return 1 + 2 * _near(frequency) / _near(divisor) * sin * cos
+
+
+@activation(
+    r"x + \frac{1}{b} \sin^2(a x)",
+    source="lee2023bigvgan",
+    range=(-INF, INF),
+    monotonic=lambda frequency, divisor: frequency <= divisor,
+    learned=("frequency", "divisor"),
+    per_channel=True,
+    exact=("frequency",),
+    positive=("frequency", "divisor"),
+    note="BigVGAN and its followers learn the logarithms of both and add 1e-9 to the divisor: give "
+    "frequency=exp(a), divisor=exp(b).",
+)
+@keeps_input(_snake_beta_slope)
+def snake_beta(x: jax.Array, frequency: float = 1.0, divisor: float = 1.0) -> jax.Array:
+    """Snake whose periodic part has a size of its own, as in vocoders for speech and music.
+
+    Args:
+      x: the input.
+      frequency: :math:`a`, positive; learned, or a number.
+      divisor: :math:`b`, positive; learned, or a number.
+
+    >>> [round(float(y), 4) for y in snake_beta(jnp.array([-1.0, 2.0]), divisor=2.0)]
+    [-0.646, 2.4134]
+    """
+    wave = _waves(frequency, finite(x))[0]
+    return x + wave * wave / _near(divisor)

@@ -201,6 +201,28 @@ def displaced_relu(x: jax.Array, displacement: float = 0.05) -> jax.Array:
 
 
 @activation(
+    r"\max(x, \tau)",
+    source="singh2020frn",
+    range=lambda threshold: (threshold, INF),
+    kinks=lambda threshold: (threshold,),
+    learned=("threshold",),
+    per_channel=True,
+)
+@keeps_output(lambda y, threshold: jnp.where(y > threshold, 1, 0).astype(y.dtype))
+def tlu(x: jax.Array, threshold: float = 0.0) -> jax.Array:
+    r"""Thresholded linear unit, ReLU with a learned least value; goes with filter response normalization.
+
+    Args:
+      x: the input.
+      threshold: :math:`\tau`, the least value; learned, or a number.
+
+    >>> [round(float(y), 4) for y in tlu(jnp.array([-3.0, 2.0]), -0.5)]
+    [-0.5, 2.0]
+    """
+    return jnp.where(x <= threshold, threshold, x)
+
+
+@activation(
     r"\max(x, 0) + b",
     source="qiu2018frelu",
     range=lambda bias: (bias, INF),

@@ -121,17 +121,25 @@ def squareplus(x: jax.Array, b: float = 4.0) -> jax.Array:
 
 
 @activation(
-    r"x \text{ if } x > 1 \text{ else } \tfrac{1}{4} \max(x + 1, 0)^2",
-    source="jax2018github",
+    r"x \text{ if } x > \beta \text{ else } \tfrac{1}{4 \beta} \max(x + \beta, 0)^2",
+    source="shamir2020smelu",
     range=(0.0, INF),
     smoothness=1,
+    positive=("beta",),
+    aliases=("smelu",),
+    note="jax.nn and Keras have it with beta 1, under this name; the source calls it SmeLU.",
 )
-@keeps_output(lambda y: jnp.where(y >= 1, 1, square_root(y)))
-def sparse_plus(x: jax.Array) -> jax.Array:
-    """Sparse plus: a quadratic bend between -1 and 1, exactly 0 and exactly x outside it.
+@keeps_output(lambda y, beta: jnp.where(y >= beta, 1, square_root(y / beta)))
+def sparse_plus(x: jax.Array, *, beta: float = 1.0) -> jax.Array:
+    r"""Sparse plus, or smooth ReLU: a quadratic bend, exactly 0 and exactly x outside it.
+
+    Args:
+      x: the input.
+      beta: positive, half the width of the bend, which lies between :math:`-\beta` and :math:`\beta`.
 
     >>> [round(float(y), 4) for y in sparse_plus(jnp.array([-1.0, 0.0, 2.0]))]
     [0.0, 0.25, 2.0]
     """
-    bend = (x + 1) * (x + 1) / 4
-    return jnp.where(x >= 1, x, jnp.where(x <= -1, 0, bend))
+    inside = abs(x) < beta
+    shifted = jnp.where(inside, x, 0) + beta
+    return jnp.where(inside, shifted * shifted / (4 * beta), jnp.where(x < 0, 0, x))

@@ -7,7 +7,14 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import finite, lifted, settled_sigmoid, sigmoids
+from flaxact.activations._numerics import (
+    below_zero,
+    expm1,
+    finite,
+    lifted,
+    settled_sigmoid,
+    sigmoids,
+)
 
 INF = math.inf
 _QUICK = 1.702  # Hendrycks & Gimpel 2016, §2
@@ -217,3 +224,26 @@ def _bsilu_minimum(alpha: float) -> float:
     for _ in range(60):
         x = x - (x + alpha + 1 + math.exp(x)) / (1 + math.exp(x))
     return (x + alpha) / (1 + math.exp(-x)) - alpha / 2
+
+
+def _elish_slope(x: jax.Array) -> jax.Array:
+    below = below_zero(x)
+    gate, rest = sigmoids(below)
+    return jnp.where(x > 0, _silu_slope(x), gate * (jnp.exp(below) + expm1(below) * rest))
+
+
+@activation(
+    r"\frac{x}{1 + e^{-x}} \text{ if } x > 0 \text{ else } \frac{e^x - 1}{1 + e^{-x}}",
+    source="basirat2018quest",
+    range=(-((math.sqrt(2) - 1) ** 2), INF),
+    smoothness=1,
+    monotonic=False,
+)
+@keeps_input(_elish_slope)
+def elish(x: jax.Array) -> jax.Array:
+    """Exponential linear squashing: silu above zero, ELU times the sigmoid below.
+
+    >>> [round(float(y), 4) for y in elish(jnp.array([-1.0, 2.0]))]
+    [-0.17, 1.7616]
+    """
+    return jnp.where(x > 0, x, expm1(below_zero(x))) * jax.nn.sigmoid(x)

@@ -102,6 +102,51 @@ def dyt(
 
 
 @activation(
+    r"\gamma\,\mathrm{erf}(\alpha x + s) + \beta",
+    source="chen2025derf",
+    range=lambda alpha, shift, gamma, beta: (beta - abs(gamma), beta + abs(gamma)),
+    monotonic=lambda alpha, shift, gamma, beta: alpha * gamma >= 0,
+    positive=("alpha",),
+    learned=("alpha", "shift", "gamma", "beta"),
+    initial=lambda key, width, alpha, shift, gamma, beta: {
+        "alpha": jnp.float32(alpha),
+        "shift": jnp.float32(shift),
+        "gamma": jnp.full((width,), gamma, jnp.float32),
+        "beta": jnp.full((width,), beta, jnp.float32),
+    },
+    aliases=("dynamic_erf",),
+)
+@keeps_output(
+    lambda y, alpha, shift, gamma, beta: gamma * alpha * _erf_slope((y - beta) / gamma),
+    when=lambda alpha, shift, gamma, beta: gamma != 0,
+    exact=lambda x, alpha, shift, gamma, beta: gamma * alpha * _erf_exact(alpha * x + shift),
+)
+def derf(
+    x: jax.Array,
+    alpha: float | jax.Array = 0.5,
+    shift: float | jax.Array = 0.0,
+    gamma: float | jax.Array = 1.0,
+    beta: float | jax.Array = 0.0,
+) -> jax.Array:
+    r"""Dynamic erf (Derf), which takes the place of a normalization layer.
+
+    The steepness and the shift of the input are one for the layer, scale and shift of the output are
+    one for each channel.
+
+    Args:
+      x: the input.
+      alpha: the steepness, positive.
+      shift: :math:`s`, added to the scaled input.
+      gamma: the scale.
+      beta: added to the output.
+
+    >>> [round(float(y), 4) for y in derf(jnp.array([-1.0, 2.0]))]
+    [-0.5205, 0.8427]
+    """
+    return gamma * error_function(alpha * settled(x, alpha) + shift) + beta
+
+
+@activation(
     r"\tanh x \text{ if } x > 0 \text{ else } p \tanh x",
     source="xu2016revise",
     range=lambda penalty: (-penalty, 1.0),
@@ -221,10 +266,14 @@ def _erf_slope(y: jax.Array) -> jax.Array:
     return jnp.where(inside, 2 / math.sqrt(math.pi) * jnp.exp(-x * x), 0)
 
 
+def _erf_exact(x: jax.Array) -> jax.Array:
+    return 2 / math.sqrt(math.pi) * jnp.exp(-(jnp.clip(x, -30, 30) ** 2))
+
+
 @activation(r"\mathrm{erf}(x)", source="kunc2024survey", range=(-1.0, 1.0))
 @keeps_output(
     _erf_slope,
-    exact=lambda x: 2 / math.sqrt(math.pi) * jnp.exp(-(jnp.clip(x, -30, 30) ** 2)),
+    exact=_erf_exact,
 )
 def erf(x: jax.Array) -> jax.Array:
     """Error function.

@@ -8,6 +8,7 @@ from flaxact._lazy import jax, jnp
 from flaxact.activations._check import check_divisible
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
+from flaxact.activations._numerics import finite, largest, square_root
 from flaxact.errors import InputError
 
 INF = math.inf
@@ -140,3 +141,35 @@ def k_winners(x: jax.Array, density: float = 0.25, axis: int = -1) -> jax.Array:
         index = jnp.broadcast_to(index, (*moved.shape[:-1], 1))
         least = jnp.take_along_axis(jnp.sort(moved, -1), index, -1)
     return jnp.moveaxis(jnp.where(moved < least, 0, moved), -1, axis)
+
+
+@activation(
+    r"\max(x - \mu - \sigma\,\Phi^{-1}(p), 0), \quad \mu, \sigma \text{ mean and deviation of } x",
+    source="huggingface2026transformers",
+    range=(0.0, INF),
+    positive=("sparsity",),
+    unit=("sparsity",),
+    note="Gemma 3n has it before GELU, with sparsity 0.95, in its first ten layers.",
+    **_AXIS,
+)
+@keeps_input()
+def gaussian_topk(x: jax.Array, sparsity: float = 0.95, axis: int = -1) -> jax.Array:
+    r"""ReLU above a threshold that a given share of the channels does not reach, if they are Gaussian.
+
+    Args:
+      x: the input.
+      sparsity: :math:`p`, the share of the outputs that is zero for a Gaussian input.
+      axis: the channels.
+
+    >>> [round(float(y), 4) for y in gaussian_topk(jnp.array([2.0, -3.0, 1.0, 4.0]), 0.75)]
+    [0.0, 0.0, 0.0, 1.2804]
+    """
+    x = finite(x)
+    size = largest(x, axis)
+    scale = size / jnp.clip(size, 1e-15, 1e15)  # so that no square overflows or vanishes
+    z = x / jnp.where(scale > 0, scale, 1)
+    mean = jnp.mean(z, axis, keepdims=True)
+    deviation = square_root(jnp.mean((z - mean) ** 2, axis, keepdims=True))
+    quantile = jnp.minimum(jax.scipy.special.ndtri(jnp.asarray(sparsity, x.dtype)), 40)
+    threshold = scale * (mean + deviation * quantile)
+    return jnp.where(x <= threshold, 0, x - threshold)
