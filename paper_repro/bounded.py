@@ -187,8 +187,9 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """A run's errors by epoch; None once it has diverged. The tuning seed is tested on validation
-    images.
+    """A run's errors by epoch; None once it has diverged.
+
+    The tuning seed is tested on validation images.
     """
 
     train_error: tuple[float | None, ...]
