@@ -1,4 +1,4 @@
-"""What is shown while something trains, and at its end: on a terminal, in a notebook, or in a log."""
+"""Progress bars and tables for a terminal, a notebook or a log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Cell:
         self.handle: Any = display(self._drawn(0, 1, "starting"), display_id=True)
 
     def show(self, done: int, total: int, text: str) -> None:
-        """Draw it anew, at most five times a second."""
+        """Draw the bar again, at most five times per second."""
         if time.perf_counter() - self.shown_at > 0.2 or done == total:
             self.shown_at = time.perf_counter()
             self.handle.update(self._drawn(done, total, text))
@@ -56,11 +56,11 @@ class _Cell:
 
 
 class Bar:
-    """How much is done, of how much, how long it took and will take, and a text.
+    """A progress bar: done, total, elapsed and remaining time, and a text.
 
     Args:
-      unit: of what is done.
-      lines: whether each new text is a line where there is no terminal, as in a log; else nothing is.
+      unit: the unit of progress, such as steps.
+      lines: whether each new text is printed as a line if there is no terminal, as in a log.
     """
 
     def __init__(self, unit: str, *, lines: bool = False):
@@ -119,7 +119,7 @@ class Bar:
         console.print(f"{done}/{total} {self.unit}: {text}", soft_wrap=True, highlight=False)
 
     def show(self, done: int, total: int, text: str) -> None:
-        """Bring it up to date; raises an interrupt that was caught on its way."""
+        """Update the bar; raises an interrupt that was caught before."""
         interrupts.check()
         if self.live:
             self.progress.update(self.task, completed=done, total=total, description=text)
@@ -143,7 +143,7 @@ def _minutes(seconds: float) -> str:
 
 
 def rich_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table for rich to print and for a notebook to show."""
+    """A rich table, for a terminal or a notebook."""
     table = Table(*titles, box=SIMPLE, pad_edge=False)
     for row in rows:
         table.add_row(*row)
@@ -151,7 +151,7 @@ def rich_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on the standard output, not cut where that is no terminal."""
+    """Print a table to standard output; without a terminal it is not cut to the width."""
     output = Console()
     if not output.is_terminal:
         output.width = 1000
@@ -159,7 +159,7 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 class Shown:
-    """A run: steps and images a second in a bar, and a line an epoch."""
+    """The display of a training: a bar with steps and images per second, and one line per epoch."""
 
     def __init__(self, recipe: Any, members: int):
         self.bar = Bar("steps")
@@ -175,7 +175,7 @@ class Shown:
         self.bar.__exit__()
 
     def step(self, update: Any) -> None:
-        """A step has been done, or many."""
+        """Show one or more finished steps."""
         if self.first is None:
             self.first = update.step, update.elapsed
             console.print(f"compiled in {update.compile_seconds:.1f} s")
@@ -186,7 +186,7 @@ class Shown:
         self.bar.show(update.step, update.steps_per_epoch * self.recipe.epochs, text)
 
     def epoch(self, epoch: Any) -> None:
-        """An epoch has ended: a line, of the member with the least test error."""
+        """Print a line for a finished epoch, with the member of lowest test error."""
         lost = int((epoch.diverged_at >= 0).sum())
         if lost == self.members:
             said = "every member has diverged"

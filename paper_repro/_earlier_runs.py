@@ -15,7 +15,7 @@ IOFFE_STEPS = 333  # per epoch; not stored then
 
 
 def clevert2015(results: StoredResults) -> StoredResults:
-    """The searches of part two by rates and errors."""
+    """Convert results with the searches of part two as rates and errors."""
     if "tuned" in results["shift"]["relu"]:
         return results
     shift = {}
@@ -73,7 +73,7 @@ def ioffe2015(results: StoredResults) -> StoredResults:
 
 
 def mishkin2016(results: StoredResults) -> StoredResults:
-    """An accuracy of exactly 0 stands for a run that has diverged."""
+    """Convert results in which an accuracy of exactly 0 stands for a diverged run."""
     accuracy = {
         row: [[value or None for value in seed] for seed in seeds]
         for row, seeds in results["accuracy"].items()

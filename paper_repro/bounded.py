@@ -187,7 +187,10 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """A run's errors by epoch; None once it has diverged. With the tuning seed the test is validation."""
+    """A run's errors by epoch; None once it has diverged.
+
+    The tuning seed is tested on validation images.
+    """
 
     train_error: tuple[float | None, ...]
     test_error: tuple[float | None, ...]
@@ -195,7 +198,7 @@ class Errors:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """An activation in one precision.
+    """The results of an activation in one precision.
 
     Attributes:
       ladders: by seed and rate in ascending order, the rate and the training error at its end.
@@ -210,7 +213,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Of part one, and of part two by precision and activation.
+    """The results of part one, and of part two by precision and activation.
 
     Attributes:
       moments: by activation, seed and layer, the mean square of the outputs.
@@ -224,7 +227,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """Second moments by layer; stable rates, searches and errors."""
+    """Measure second moments by layer; find stable rates; search rates and evaluate."""
     moments = workspace.cached("second-moments", functools.partial(_moments, settings))
     trainer = Trainer(settings, workspace)
     rows = {
@@ -253,13 +256,13 @@ def _moments(settings: Settings) -> dict[str, list[list[float]]]:
 
 @dataclass(frozen=True, eq=False)
 class Trainer:
-    """Trains capped copies of ReLU; the cap is a value in the program, so that one compilation serves."""
+    """Trains capped copies of ReLU; the cap is an argument of the program, so that it compiles once."""
 
     settings: Settings
     workspace: Workspace
 
     def row(self, name: str, precision: str) -> Row:
-        """All that is stored of one activation in one precision."""
+        """The stored results of one activation in one precision."""
         label = f"{precision}/{name}"
         epochs = self.settings.search.epochs
         seeds = range(1, self.settings.seeds + 1)
@@ -314,7 +317,7 @@ class Trainer:
 
     @functools.cached_property
     def data(self) -> Dataset:
-        """All training images, and the test images."""
+        """All training and test images."""
         return self.workspace.data(self.settings.dataset, None, self.settings.test)
 
 
@@ -323,7 +326,7 @@ def _is_stable(error: float | None) -> bool:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     growth = {
         act: geometric_interval([[seed[-1] / seed[0] for seed in seeds]], [1.0])
         for act, seeds in results.moments.items()
@@ -355,7 +358,7 @@ def _expected(act: str, depth: int) -> list[float]:
 
 
 def limits(row: Row) -> list[float | None]:
-    """By seed, the largest stable rate; None where no rate, or every rate, was stable."""
+    """The largest stable rate, by seed; None if no rate, or every rate, was stable."""
     largest: list[float | None] = []
     for ladder in row.ladders:
         stable = [rate for rate, error in ladder if rate is not None and _is_stable(error)]

@@ -137,7 +137,7 @@ CLAIMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Sizes of part one, and from ``shift_dataset`` on of part two.
+    """Sizes of part one; the fields from ``shift_dataset`` on are for part two.
 
     Attributes:
       reduced: what differs from the published size.
@@ -226,7 +226,7 @@ def unit_means(site: Site) -> jax.Array:
 
 @dataclass(frozen=True, kw_only=True)
 class MeansRuns:
-    """Runs of part one: medians over units of their means, from epoch 0 on; the others from 1 on."""
+    """Runs of part one: medians over units of mean outputs from epoch 0 on, and errors from 1 on."""
 
     medians: tuple[tuple[float, ...], ...]
     train_error: Curves
@@ -235,7 +235,7 @@ class MeansRuns:
 
     @property
     def times(self) -> list[Crossing]:
-        """By seed, the epochs to the target; the mean over an epoch is dated at its middle."""
+        """The epochs to the target, by seed; the mean over an epoch is dated at its middle."""
         return [
             crossing([(epoch + 0.5, error) for epoch, error in enumerate(curve)], TARGET)
             for curve in self.train_error
@@ -244,7 +244,7 @@ class MeansRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class ShiftRuns:
-    """The search for a rate of part two, and the evaluated runs."""
+    """The search for the rate and the evaluated runs of part two."""
 
     tuned: Tuned
     train_loss: Curves
@@ -253,14 +253,14 @@ class ShiftRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Both parts, by activation."""
+    """The results of both parts, by activation."""
 
     means: dict[str, MeansRuns]
     shift: dict[str, ShiftRuns]
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """By activation: medians and curves of part one; the search and the curves of part two."""
+    """Train part one; search rates and train part two; for every activation."""
     computations = {
         f"means-{name}": functools.partial(_means, name, settings, workspace) for name in MEANS
     }
@@ -346,7 +346,7 @@ class _Shift:
         return from_linen(module), recipe
 
     def data(self, *, tuning: bool) -> Dataset:
-        """The images that are not held out; for tuning, those held out stand for the test images."""
+        """The data without the held-out images; for tuning, these replace the test images."""
         settings = self.settings
         data = self.workspace.data(settings.shift_dataset, None, settings.shift_test)
         return with_validation(
@@ -360,7 +360,7 @@ def _score(curve: Curve) -> Score:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     means = results.means
     medians = {name: np.array(runs.medians)[:, 1:] for name, runs in means.items()}
     sizes = {name: np.abs(values) for name, values in medians.items()}
@@ -381,7 +381,7 @@ def measured(results: Results) -> dict[str, Interval]:
 
 
 def tables(results: Results) -> list[Table]:
-    """Medians and epochs of part one; errors of part two."""
+    """The tables of medians and epochs of part one, and of errors of part two."""
     means = []
     for name, runs in results.means.items():
         medians = np.array(runs.medians)

@@ -161,7 +161,7 @@ Seconds = dict[str, tuple[float, ...]]  # by activation and round
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Seconds of every round, by program and activation."""
+    """The seconds of every round, by program and activation."""
 
     seconds: dict[str, Seconds]
 
@@ -172,7 +172,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """Alone by size and kind of program; training steps by net."""
+    """Time activations alone by size and kind of program, and training steps by net."""
     seconds = {}
     for size in settings.sizes:
         for kind, program in (("value", _value), (BOTH, _value_and_gradient)):
@@ -246,7 +246,7 @@ def _ratio(seconds: Seconds, name: str) -> Interval:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """By claim."""
+    """The measured quantity of each claim."""
     steps = {kind: results.seconds[f"step, {kind}"] for kind in KINDS}
     alone = [times for title, times in results.seconds.items() if title.startswith(GRADIENTS)]
     return {
@@ -261,7 +261,7 @@ def measured(results: Results) -> dict[str, Interval]:
 
 
 def tables(results: Results) -> list[Table]:
-    """Every ratio, ReLU's time, and the share of a step."""
+    """The tables of ratios, ReLU's time and the share of a training step."""
     rows = []
     for title, seconds in results.seconds.items():
         relu = seconds["relu"]
@@ -291,7 +291,7 @@ def _time(seconds: float) -> str:
 
 
 def figures(results: Results) -> dict[str, Figure]:
-    """Medians and intervals of the ratios: alone on the left, in a training step on the right."""
+    """Medians and intervals of the ratios: activations alone on the left, training steps on the right."""
     drawing, (left, right) = figure(10.5, 4.4, 2)
     by_title = results.seconds.items()
     alone = {title: times for title, times in by_title if not title.startswith("step")}

@@ -158,14 +158,14 @@ Pair = dict[str, TunedCurves]  # ReLU and tanh
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Pairs by cell: "images/draw", or the name of a control."""
+    """Results of the pair of nets by cell, named "images/draw" or by a control."""
 
     target: float
     cells: dict[str, Pair]
     control_size: int
 
     def log_ratios(self, name: str) -> list[float]:
-        """Of a cell, by seed; empty if a seed is missing or has not reached the target."""
+        """The log ratios of a cell by seed; empty if a seed is missing or missed the target."""
         cell = self.cells.get(name, EMPTY)
         pairs = list(
             zip(cell["tanh"].times(self.target), cell["relu"].times(self.target), strict=False)
@@ -189,7 +189,7 @@ EMPTY: Pair = {name: TunedCurves() for name in FIRST_RATE}
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """By cell (size and draw, or control) and activation: the search, and the curves of the seeds."""
+    """Search rates and train the seeds, for each cell (size and draw, or control) and activation."""
     cells: dict[str, Pair] = {}
     best = dict(FIRST_RATE)
     for count, draws in settings.sizes:
@@ -300,7 +300,7 @@ def _fit(results: Results) -> tuple[Interval, float] | None:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The exponent, and the two controls; not a number while they have not been run."""
+    """The exponent and the two controls; nan if they have not been run."""
     fit = _fit(results)
     ratios, true_ratios = (
         [math.exp(log) for log in results.log_ratios(name)]

@@ -211,14 +211,14 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """An activation with one dropout: the search for its rate, None while not complete, and its runs."""
+    """The results of an activation with one dropout: its search (None until complete) and its runs."""
 
     tuned: Tuned | None
     runs: tuple[Run, ...]
 
     @property
     def errors(self) -> list[float | None]:
-        """By seed, the test error after the last epoch."""
+        """The test error after the last epoch, by seed."""
         return [run.test_error[-1] for run in self.runs]
 
     @property
@@ -228,20 +228,20 @@ class Row:
         return bool(errors) and statistics.fmean(errors) < CHANCE - 0.02
 
     def shares(self, of: str) -> list[float | None]:
-        """By seed, the share of "dead" units or of "saturated" inputs."""
+        """The share of "dead" units or of "saturated" inputs, by seed."""
         return [getattr(run, of) for run in self.runs]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Rows by "activation/dropout", and how many epochs they were trained for."""
+    """Rows by "activation/dropout", and their number of epochs."""
 
     epochs: int
     rows: dict[str, Row]
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """By activation and dropout: the search for the rate, test errors, dead and saturated units."""
+    """Search rates and evaluate, for every activation and dropout."""
     trainer = Trainer(settings, workspace)
     rows = {f"{act}/{dropout}": trainer.row(act, dropout) for act in NAMES for dropout in DROPOUTS}
     return Results(epochs=settings.search.epochs, rows=rows)
@@ -255,7 +255,7 @@ class Trainer:
     workspace: Workspace
 
     def row(self, act: str, dropout: str) -> Row:
-        """All that is stored of one activation with one dropout."""
+        """The stored results of one activation with one dropout."""
         tuned, runs = tune_then_repeat(
             self.workspace,
             f"{act}/dropout-{dropout}",
@@ -273,7 +273,7 @@ class Trainer:
         return error
 
     def evaluate(self, act: str, dropout: str, member: Member) -> dict[str, object]:
-        """An evaluated run, as ``Run``."""
+        """Train one evaluated run, as ``Run``."""
         trained = self._train(act, dropout, member, None)
         images = self._split(tuning=True).test.images[: self.settings.probed]
         measure = _probe(self._module(act, dropout))
@@ -311,7 +311,7 @@ class Trainer:
 
     @functools.cached_property
     def data(self) -> Dataset:
-        """All training images, and the test images."""
+        """All training and test images."""
         return self.workspace.data(self.settings.dataset, None, self.settings.test)
 
 
@@ -326,7 +326,7 @@ def _probe(module: nn.Module) -> jax.stages.Wrapped:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims; those of an activation that learned nothing are unknown."""
+    """The measured quantity of each claim; unknown for an activation that learned nothing."""
     rows = results.rows
     errors = {label: row.errors for label, row in rows.items()}
 

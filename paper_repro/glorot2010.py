@@ -230,7 +230,7 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """One random net: by layer, the gradient's size and the second moment of the inputs."""
+    """The gradient's size and the second moment of the inputs of one random net, by layer."""
 
     gradient: tuple[float, ...]
     second_moment: tuple[float, ...]
@@ -243,7 +243,7 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Of both parts.
+    """The results of both parts.
 
     Attributes:
       width: of the nets of part one.
@@ -256,12 +256,12 @@ class Results:
     saturated: tuple[tuple[tuple[float, ...], ...], ...]
 
     def ratios(self, act: str, weights: str) -> list[float]:
-        """By seed, the gradient at the first hidden layer over that at the last."""
+        """The gradient at the first hidden layer over that at the last, by seed."""
         return [probe.ratio for probe in self.probes[weights][act]]
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """Gradients and second moments of random nets; saturated shares in training."""
+    """Measure gradients and second moments of random nets, and saturated shares in training."""
     probes = {
         weights: workspace.cached(
             f"probes-{weights}", functools.partial(_probes, weights, settings, workspace)
@@ -316,7 +316,7 @@ def _probes(
 
 
 def flat(site: Site) -> jax.Array:
-    """Share of inputs at which sigmoid is flat."""
+    """The share of inputs at which the sigmoid is flat."""
     assert site.slope is not None
     return jnp.mean(site.slope < FLAT)
 
@@ -338,7 +338,7 @@ def _saturated(settings: Settings, workspace: Workspace) -> list[list[list[float
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     keys = {claim.key for claim in CLAIMS}
     of_ratios = {}
     of_theory = {}

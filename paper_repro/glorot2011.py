@@ -224,17 +224,17 @@ class Runs:
 
     @property
     def errors(self) -> list[float | None]:
-        """By seed, the test error over the last third of the epochs."""
+        """The test error over the last third of the epochs, by seed."""
         return [_late(curve) for curve in self.test_error]
 
     @property
     def sparsity(self) -> list[float]:
-        """By seed, the share of zeros after training, over layers."""
+        """The share of zeros after training, over layers, by seed."""
         return [statistics.fmean(after) for _, after in self.zeros]
 
     @property
     def learned(self) -> list[float | None]:
-        """By seed, the test error at the first epoch whose training error is at most LEARNED."""
+        """The test error at the first epoch whose training error is at most LEARNED, by seed."""
         firsts = []
         for train, test in zip(self.train_error, self.test_error, strict=True):
             pairs = zip(train, test, strict=True)
@@ -244,7 +244,7 @@ class Runs:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Zeros at initialization by seed and layer; runs by activation, and of ReLU by penalty."""
+    """Zeros at initialization by seed and layer; runs by activation; runs of ReLU by penalty."""
 
     initial: tuple[tuple[float, ...], ...]
     trained: dict[str, Runs]
@@ -252,7 +252,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """Zeros at initialization; by activation and by penalty, the tuning and the evaluated runs."""
+    """Measure zeros at initialization; tune and evaluate by activation and by penalty."""
     compute = functools.partial(_initial, settings, workspace)
     initial = workspace.attempt(lambda: workspace.cached("initial", compute))
     nets = {name: _Net(name, 0.0, settings, workspace) for name in ACTIVATIONS}
@@ -347,7 +347,7 @@ class _Net:
         return module, Recipe(epochs, batch_size, momentum=0.0, activation_l1=self.penalty)
 
     def data(self, *, tuning: bool) -> Dataset:
-        """The images that are not held out; for tuning, those held out stand for the test images."""
+        """The data without the held-out images; for tuning, these replace the test images."""
         settings = self.settings
         data = self.workspace.data(settings.dataset, None, settings.test)
         return with_validation(data, settings.images, settings.validation, tuning=tuning)
@@ -364,7 +364,7 @@ def _late(curve: Sequence[float | None]) -> float | None:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     relu, tanh, softplus = (results.trained[name] for name in ACTIVATIONS)
     mild = [runs.errors for runs in results.swept if statistics.fmean(runs.sparsity) <= SPARSE]
     worst = [
@@ -391,7 +391,7 @@ def measured(results: Results) -> dict[str, Interval]:
 
 
 def tables(results: Results) -> list[Table]:
-    """Errors and zeros by activation; both by penalty."""
+    """The tables of errors and zeros, by activation and by penalty."""
     trained = [
         {
             "activation": name,

@@ -229,20 +229,20 @@ class Stack(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """Of a deep net, the search for its rate, and training losses by seed and epoch."""
+    """The search for a deep net's rate, and its training losses by seed and epoch."""
 
     tuned: Tuned
     seeds: tuple[tuple[float | None, ...], ...]
 
     @property
     def last(self) -> list[float]:
-        """The losses of the last epoch, of the seeds that did not diverge."""
+        """The losses of the last epoch; diverged seeds are left out."""
         return [seed[-1] for seed in self.seeds if seed[-1] is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What the study measures."""
+    """The results of the study."""
 
     backward: tuple[float, ...]  # by draw, how many times conv2's gradient that at conv10 is
     layer: dict[str, tuple[float, ...]]  # by weights and draw, the factor of the deviation
@@ -251,7 +251,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """Gradients, factors per layer; the search for the rates and the losses by seed; slopes by seed."""
+    """Measure gradients and factors per layer; search rates; train deep nets and PReLU nets."""
     backward = workspace.cached("backward", functools.partial(_backward, settings))
     layer = {
         name: workspace.cached(f"layer-{name}", functools.partial(_layer, weight_std, settings))
@@ -310,7 +310,7 @@ class _Trainer:
         return decode(Losses, stored)
 
     def score(self, member: Member, epochs: int) -> Score:
-        """Of the last loss."""
+        """The score of a run's last loss."""
         last = self.train(member, epochs)[-1]
         return (1, 0.0) if last is None else (0, last)
 
@@ -332,7 +332,7 @@ class _Trainer:
 
     @functools.cached_property
     def net(self) -> Net:
-        """Compiled programs of one net serve all its members."""
+        """The net; its compiled programs serve all members."""
         settings = self.settings
         depth = settings.less_deep if self.name == SHALLOWER else settings.deep
         weights = he() if self.name == HE else xavier()
@@ -352,7 +352,7 @@ def _loss(update: Update) -> float | None:
 
 
 def _slopes(kind: str, settings: Settings, workspace: Workspace) -> list[list[float]]:
-    """By seed, the mean slope of each layer."""
+    """The mean slope of each layer, by seed."""
     data = workspace.data(settings.dataset, settings.prelu_train, 1000)
     spec = f"small_net(width={settings.prelu_width})"
     net = from_linen(create_model(spec, KINDS[kind], num_classes=data.num_classes, dropout=0.0))
@@ -371,7 +371,7 @@ def _slopes(kind: str, settings: Settings, workspace: Workspace) -> list[list[fl
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     stds = {filters: math.sqrt(2 / (9 * filters)) for filters in VGG_B}
     off = max(abs(stds[filters] - printed) for filters, (_, printed) in VGG_B.items())
     factor = math.prod((stds[n] / 0.01) ** layers for n, (layers, _) in VGG_B.items())

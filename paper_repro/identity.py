@@ -185,7 +185,7 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True)
 class Row(Tuned):
-    """A net: its search, and by seed and epoch the loss over all training images."""
+    """The results of a net: its search, and the loss over all training images by seed and epoch."""
 
     losses: tuple[tuple[float | None, ...], ...]
 
@@ -204,7 +204,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """The minimum of the linear model; by net, the search and the training loss of every seed."""
+    """Find the minimum of the linear model; search rates and train every seed of each net."""
     minimum = workspace.cached("linear", lambda: _linear(_data(settings, workspace).train))
     nets = {name: _evaluated(name, settings, workspace) for name in NETS}
     return Results(linear=minimum, nets=nets)
@@ -326,7 +326,7 @@ def _negative(interval: Interval) -> Interval:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     return {
         "never_below": _negative(_below(results, "identity")),
         "relu": _below(results, "relu"),
@@ -370,7 +370,7 @@ def tables(results: Results) -> list[Table]:
 
 
 def figures(results: Results) -> dict[str, Figure]:
-    """Training loss by epoch, a line per seed; and by rate, of the search."""
+    """Training loss by epoch, one line per seed; and the search's loss by rate."""
     drawing, (left, right) = figure(9.5, 3.8, 2)
     for place, (name, row) in enumerate(results.nets.items()):
         style: Style = {"color": COLORS[place], "linewidth": 1, "marker": MARKERS[place]}

@@ -147,7 +147,7 @@ CLAIMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Sizes of the first pair, and from ``pair_dataset`` on of the second.
+    """Sizes of the first pair; the fields from ``pair_dataset`` on are for the second.
 
     Attributes:
       model: options of ``mlp_bn``, without weights and norm.
@@ -245,7 +245,7 @@ class CaffeRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """All by norm; what is chosen, weights and their rate, and the runs also for "best" and "small"."""
+    """The results by norm. The chosen weights and rates, and the runs, are also by "best" and "small"."""
 
     searched: dict[str, dict[str, Tuned]]
     chosen: dict[str, dict[str, tuple[float, ...]]]
@@ -254,7 +254,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """The searches, by net and weights; both comparisons of the first pair; the second pair."""
+    """Search rates by net and weights; run both comparisons of the first pair, and the second pair."""
     searched: dict[str, dict[str, Tuned]] = {norm: {} for norm in NORMS}
     pair: dict[str, CaffeRuns] = {}
     for norm in NORMS:
@@ -363,7 +363,7 @@ def _pair(norm: str, settings: Settings, workspace: Workspace) -> CaffeRuns:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     best = results.runs["best"]
     pair = results.pair
     drift = paired_ratio(*(best[norm].drift for norm in NORMS))

@@ -208,7 +208,7 @@ SCALES = {
 
 
 class LayerInput(nn.Module):
-    """What a layer is given: centered by channel, or as it is; a site that a probe sees."""
+    """A layer's input, optionally centered by channel, as a site that a probe records."""
 
     centered: bool
     train: bool
@@ -229,44 +229,44 @@ class LayerInput(nn.Module):
 
 
 class WatchedNet(SmallNet):
-    """SmallNet that shows what each layer is given, and can center it and give convolutions biases."""
+    """A SmallNet with probed, optionally centered layer inputs and optional biases of convolutions."""
 
     centered: bool = False
     biases: bool = False
 
     def normalise(self, x: jax.Array, name: str, *, train: bool) -> jax.Array:
-        """What comes before an activation, with a bias if it is a convolution's."""
+        """The normalization before an activation, with a bias after a convolution."""
         if not self.biases or x.ndim != 4:
             return x
         zeros = nn.initializers.zeros_init()
         return x + self.param(name.replace("norm", "bias"), zeros, x.shape[-1:], jnp.float32)
 
     def drop(self, x: jax.Array, published: float, *, train: bool) -> jax.Array:
-        """Dropout, of what the next layer is given."""
+        """Dropout of the next layer's input."""
         return super().drop(LayerInput(self.centered, train)(x), published, train=train)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run(FinalErrors):
-    """One training, with the bias shift of what each layer is given, by moment and layer."""
+    """One training, with the bias shift of each layer's input by moment and layer."""
 
     shifts: dict[str, dict[str, float | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One of ROWS in one net: the search for its rate, None while not complete, and its runs."""
+    """The results of one of ROWS in one net: its search (None until complete) and its runs."""
 
     tuned: Tuned | None = None
     runs: tuple[Run, ...] = ()
 
     @property
     def errors(self) -> list[float | None]:
-        """By seed, the test error."""
+        """The test error, by seed."""
         return [run.error for run in self.runs]
 
     def mean_shifts(self, moment: str) -> list[float]:
-        """By seed, the mean over layers of the bias shift; empty while some are unknown."""
+        """The mean over layers of the bias shift, by seed; empty if some are unknown."""
         layers = [list(run.shifts.get(moment, {}).values()) for run in self.runs]
         if any(not shifts or None in shifts for shifts in layers):
             return []
@@ -283,7 +283,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """By net and row: the search for the rate, and the runs of the seeds."""
+    """Search rates and train the seeds, for each net and row."""
     nets = {
         net: {row: _row(settings, workspace, net, row) for row in ROWS} for net in settings.nets
     }
@@ -379,7 +379,7 @@ def _check(rows: Mapping[str, Row]) -> Interval:
 
 
 def tables(results: Results) -> list[Table]:
-    """Per net the errors of every row; the bias shift; the search for the rates."""
+    """The tables of errors by net and row, of the bias shift, and of the searches."""
     header = ("row", "rate", "test error", "training error", "ReLU less row")
     by_net = []
     searches = []
@@ -413,7 +413,7 @@ def _shift_table(results: Results) -> Table:
 
 
 def figures(results: Results) -> dict[str, Figure]:
-    """Per net the test errors of the five rows, by row and by the bias shift after training."""
+    """The test errors of each net's five rows, by row and by the bias shift after training."""
     return {
         f"Errors in {NETS[net]}": _picture(results, net)
         for net, rows in results.nets.items()

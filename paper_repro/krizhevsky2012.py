@@ -278,18 +278,18 @@ class Results:
     levels: dict[str, float] = field(default_factory=dict)
 
     def row(self, net: str, row: str) -> TunedCurves:
-        """An empty row where the study has none."""
+        """The row of a name; empty if the study has none."""
         return self.groups.get(net, {}).get(row, TunedCurves())
 
     def over_relu(self, row: str, net: str = MAIN, target: float | None = None) -> Interval:
-        """How many times ReLU's epochs a row needs; tanh's at the confidence of the last look."""
+        """The ratio of a row's epochs to ReLU's; for tanh, at the confidence of the last look."""
         level = self.levels.get(net, 0.95) if row == "tanh" and target is None else 0.95
         rows = (self.row(net, row), self.row(net, "relu"))
         return epochs_ratio(*rows, target or self.target, level=level)
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """Every net in turn; the other nets use the primary one's best rates."""
+    """Train every net in turn; the other nets use the primary net's best rates."""
     groups: dict[str, dict[str, TunedCurves]] = {}
     levels = {}
     images = {"side": settings.side, "clean": settings.clean}
@@ -356,7 +356,7 @@ def _space(label: str, primary: Tuned | None, settings: Settings) -> Search:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """Ratios of epochs; not a number while their rows have not been run."""
+    """The ratios of epochs; nan if their rows have not been run."""
     ratios = {net: results.over_relu("tanh", net) for net in NETS}
     return {
         **{f"{key}_{net}": ratios[net] for net in NETS for key in ("several", "six")},
@@ -383,7 +383,7 @@ def _gap(results: Results, row: str) -> Interval:
 
 
 def tables(results: Results) -> list[Table]:
-    """Per net the epochs of every row; every rate that was tried; the ratio at other targets."""
+    """The tables of epochs by net and row, of all tried rates, and of the ratio at other targets."""
     target = results.target
     nets = [
         race_table(f"{net}: epochs to {target:.0%} training error", rows, "relu", target)

@@ -128,11 +128,11 @@ class Settings(OneRung):
     """Sizes of the study.
 
     Attributes:
-      reduced: what is less than at the full scale.
+      reduced: what is smaller than at the full scale.
       train: training images; None for all.
       depth: hidden layers, each of ``hidden`` units.
-      digits: images for the linear units, in so many disjoint ``parts``; None for all.
-      left: the share of the excess error at which descent on them ends.
+      digits: images for the linear units, in ``parts`` disjoint parts; None for all.
+      left: the share of the excess error at which gradient descent on them ends.
     """
 
     reduced: str
@@ -188,7 +188,7 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row(TunedCurves):
-    """The nets of an activation; by seed, the layers of nets that are trained at one rate for all."""
+    """The nets of an activation, and the layers of nets trained at a common rate, by seed."""
 
     layers: dict[str, list]  # "shift" by seed and epoch, "last" by seed and layer
 
@@ -200,7 +200,7 @@ class Row(TunedCurves):
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Units by mean and seed; by part of the images, the ways to prepare pixels; nets by activation."""
+    """Linear units by mean and seed; preparations of pixels by part of the images; nets by activation."""
 
     gaussian: tuple[Record, ...]
     pixels: tuple[tuple[Record, ...], ...]
@@ -208,7 +208,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """Linear units on Gaussian inputs and on images; nets, the shape of their layers and their speed."""
+    """Train linear units on Gaussian inputs and on images; train nets and measure layers and speed."""
     gaussian = workspace.cached("gaussian", lambda: _gaussian(settings))
     pixels = workspace.cached("pixels", lambda: _pixels(workspace, settings))
     nets = {}
@@ -279,7 +279,7 @@ class _Trainer:
     workspace: Workspace
 
     def row(self) -> Row:
-        """All that is stored of the activation."""
+        """The stored results of the activation."""
         evaluate = functools.partial(self._curve, epochs=self.settings.epochs)
         stored = tune_in_two_pieces(
             self.workspace, self.label, self.settings, score=self._score, evaluate=evaluate
@@ -374,7 +374,7 @@ def _layers(model: nn.Module, variables: Variables, images: np.ndarray) -> list[
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     nets = results.nets
     zero, one = ([unit for unit in results.gaussian if unit["mean"] == c] for c in (0, 1))
 

@@ -230,7 +230,7 @@ class Narrow(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Nets:
-    """Trained nets of an activation and a width.
+    """The trained nets of an activation and a width.
 
     Attributes:
       act: the activation.
@@ -250,18 +250,18 @@ class Nets:
 
     @property
     def born(self) -> Interval:
-        """The share that is born dead."""
+        """The share of nets that are born dead."""
         return share_interval(sum(self.born_dead), len(self.born_dead))
 
     @property
     def collapsed(self) -> Interval:
-        """The share that is constant after training."""
+        """The share of nets that are constant after training."""
         return share_interval(sum(spread < FLAT for spread in self.spread), len(self.spread))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Shares of born-dead nets by width and depth, of so many draws each; and trained nets."""
+    """Shares of born-dead nets by width and depth, the number of draws, and the trained nets."""
 
     draws: int
     depths: tuple[int, ...]
@@ -279,7 +279,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """Shares of born-dead nets by width and depth, and what each trained net ended as."""
+    """Draw nets by width and depth and count the born-dead ones; train nets."""
     depths = range(1, 2 * DEPTH + 1)
     born = {}
     trained = []
@@ -342,7 +342,7 @@ def _learn(act: str, width: int, nets: int, settings: Settings) -> dict[str, obj
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     over_bound = []
     for width in WIDTHS:
         share = results.born_dead(width)

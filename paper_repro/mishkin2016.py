@@ -73,7 +73,7 @@ EDGE = -12.0  # of the figure, in points: what is lower is written there
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What is trained.
+    """A row of the table: what is trained.
 
     Attributes:
       activation: at every site.
@@ -273,7 +273,7 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """By row, the test accuracy of every seed by epoch, as a fraction; None once it has diverged."""
+    """Test accuracy by row, seed and epoch, as a fraction; None once a run has diverged."""
 
     accuracy: dict[str, Curves]
 
@@ -367,7 +367,7 @@ def _evenness(means: np.ndarray) -> float:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     return {
         "ranking": _statistic(results, MAIN, _correlation).clipped(-1, 1),
         "even": _statistic(results, NO_AFFINE + FOUR, _evenness).clipped(0, math.inf),

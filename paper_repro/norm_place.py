@@ -171,32 +171,32 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """An activation with one norm: the search for its rate, None while not complete, and its runs."""
+    """The results of an activation with one norm: its search (None until complete) and its runs."""
 
     tuned: Tuned | None = None
     runs: tuple[FinalErrors, ...] = ()
 
     @property
     def errors(self) -> list[float | None]:
-        """By seed, the test error."""
+        """The test error, by seed."""
         return [run.error for run in self.runs]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Rows by "activation, place, affine", and the images and epochs that they were trained with."""
+    """Rows by "activation, place, affine", and their numbers of images and epochs."""
 
     images: int
     epochs: int
     rows: dict[str, Row]
 
     def row(self, key: Key) -> Row:
-        """One row; an empty one if it is not part of the study."""
+        """The row of a name; empty if it is not part of the study."""
         return self.rows.get(", ".join(key), Row())
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """By row: the search for the rate, and the seeds' runs."""
+    """Search the rate and train the seeds of each row."""
     keys = itertools.product(settings.activations, PLACES, AFFINE)
     rows = {", ".join(key): _row(settings, workspace, key) for key in keys}
     return Results(images=settings.images, epochs=settings.epochs, rows=rows)
@@ -317,7 +317,7 @@ def _activations(results: Results) -> list[str]:
 
 
 def figures(results: Results) -> dict[str, Figure]:
-    """What the place after the activation saves, by activation, and the search for the rates."""
+    """The effect of normalizing after the activation, by activation, and the search for the rates."""
     if not any(row.runs for row in results.rows.values()):
         return {}
     return {"Place of the norm": _places(results), "Search": _search(results)}

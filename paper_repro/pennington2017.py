@@ -189,7 +189,7 @@ SCALES = {
 
 @functools.cache
 def deep(name: str, depth: int, width: int) -> DeepNet:
-    """One of NETS, at the edge of chaos."""
+    """The deep net of a name in NETS, at the edge of chaos."""
     act, weights = name.split(", ")
     bias_std = BIAS_STD if act == "tanh" else 0.0
     return critical(act, depth, width, orthogonal=weights == "orthogonal", bias_std=bias_std)
@@ -203,17 +203,17 @@ def _classifier(name: str, depth: int, width: int) -> Net:
 
 @dataclass(frozen=True, kw_only=True)
 class Row(TunedCurves):
-    """A net's search and curves; of a deep one, by seed the singular values from large to small."""
+    """A net's search and curves; for a deep net also its singular values by seed, in descending order."""
 
     values: tuple[tuple[float, ...], ...] = ()
 
     @property
     def steps(self) -> list[Crossing]:
-        """By seed, the steps to the target."""
+        """The steps to the target, by seed."""
         return [_steps(curve) for curve in self.seeds]
 
     def last_errors(self, *, test: bool) -> list[float]:
-        """The errors of the last epoch, of the seeds that did not diverge."""
+        """The errors of the last epoch; diverged seeds are left out."""
         points = [curve.clean() if test else curve.running() for curve in self.seeds]
         last = [of[-1][1] for of in points if of]
         return [error for error in last if error is not None]
@@ -221,7 +221,7 @@ class Row(TunedCurves):
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Deep and shallow nets by name, and their numbers of layers."""
+    """Results of deep and shallow nets by name, and their numbers of layers."""
 
     depth: int
     shallow: int
@@ -236,7 +236,7 @@ class Results:
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """Singular values, the search for the rate and the curves of the seeds, of each net."""
+    """Compute singular values, search the rate and train the seeds, for each net."""
     deep_nets = {}
     for name in NETS:
         spectra = functools.partial(_spectra, name, settings)
@@ -267,7 +267,7 @@ class _Trainer:
     workspace: Workspace
 
     def row(self, values: Sequence[Sequence[float]]) -> Row:
-        """All that is stored of the net, with its singular values."""
+        """The stored results of the net, with its singular values."""
         label = f"{file_name(self.name)}-{self.depth}"
         stored = tune_in_two_pieces(
             self.workspace, label, self.settings, score=self._score, evaluate=self._evaluate
@@ -322,7 +322,7 @@ def _steps(curve: Curve) -> Crossing:
 
 
 def measured(results: Results) -> dict[str, Interval]:
-    """The quantities of the claims."""
+    """The measured quantity of each claim."""
     nets = results.nets
     widths = {name: [relative_variance(values) for values in nets[name].values] for name in NETS}
     theory = expected_relative_variance(deep(ISOMETRY, results.depth, 1))

@@ -181,7 +181,7 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One slope.
+    """The results of one slope.
 
     Attributes:
       speed_rate: the search for the rate with the fewest epochs to the target; None while the searches
@@ -198,18 +198,18 @@ class Row:
 
     @property
     def errors(self) -> list[float | None]:
-        """By seed, the test error after the fixed number of epochs; None where the run has diverged."""
+        """The test error after the fixed number of epochs, by seed; None where the run has diverged."""
         return [_at_end(curve)["error"] for curve in self.error]
 
     def measures(self, name: str) -> list[float]:
-        """By seed, a measure as the mean over sites; diverged runs are left out."""
+        """A measure as the mean over sites, by seed; diverged runs are left out."""
         ends = map(_at_end, self.error)
         return [statistics.fmean(end[name].values()) for end in ends if end["error"] is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Rows by slope, and how they were trained."""
+    """Rows by slope, and the training settings."""
 
     target: float
     images: int
@@ -217,12 +217,12 @@ class Results:
     rows: dict[str, Row]
 
     def times(self, slope: str) -> list[Crossing]:
-        """By seed, the epochs to the target."""
+        """The epochs to the target, by seed."""
         return [crossing(curve.running(), self.target) for curve in self.rows[slope].speed]
 
 
 def study(settings: Settings, workspace: Workspace) -> Results:
-    """By slope: two searches for the rate, and the curves of the seeds at both rates."""
+    """Run two rate searches per slope, and train the seeds at both rates."""
     rows = {slope: Trainer(slope, settings, workspace).row() for slope in ROWS}
     return Results(
         target=settings.target, images=settings.images, epochs=settings.epochs, rows=rows
@@ -238,7 +238,7 @@ class Trainer:
     workspace: Workspace
 
     def row(self) -> Row:
-        """All that is stored of the slope."""
+        """The stored results of the slope."""
         speed_rate = self.workspace.attempt(lambda: self.tune(self._speed_score))
         error_rate = self.workspace.attempt(lambda: self.tune(self._end_score))
         if speed_rate is None or error_rate is None:
@@ -266,7 +266,7 @@ class Trainer:
         return search(space, scores)
 
     def evaluate(self, rate: float, *, both: bool) -> tuple[Curve, ...]:
-        """The curves of the seeds; ``both`` to the target, and at least to the fixed number of epochs."""
+        """The curves of the seeds; with ``both``, to the target and at least the fixed epochs."""
         members = [Member(seed, rate) for seed in range(1, self.settings.seeds + 1)]
         epochs = self.settings.cap if both else self.settings.epochs
         curves = self.workspace.attempt(lambda: self.curves(members, epochs, to_target=both))

@@ -289,7 +289,7 @@ def test_a_name_is_taken_once():
     [
         ({"monotonc": True}, "unknown fact of mine 'monotonc'; did you mean 'monotonic'"),
         ({"source": "clevert2015"}, "unknown source 'clevert2015'; did you mean 'clevert2015elu'"),
-        ({"source": None}, "the source of mine must be a text, not None"),
+        ({"source": None}, "the source of mine must be a string, not None"),
         (
             {"learned": ("alhpa",)},
             "hyperparameter of mine in learned 'alhpa'; did you mean 'alpha'",

@@ -89,7 +89,9 @@ def _values(activation: Activation, value: Function, x: np.ndarray) -> np.ndarra
             "on several inputs, declare coupled=True"
         ) from None
     if y.shape != x.shape:
-        raise InputError(f"{activation} gives outputs of another shape: declare coupled=True")
+        raise InputError(
+            f"{activation} returns another shape than its input's: declare coupled=True"
+        )
     return y
 
 

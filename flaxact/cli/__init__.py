@@ -1,6 +1,6 @@
 """The ``flaxact`` command: arguments to a function call, no logic.
 
-Importing it loads nothing else, so that an interrupt is heeded from the first moment on.
+Importing it loads nothing else, so that an interrupt is handled from the first moment on.
 """
 
 import errno
@@ -18,7 +18,7 @@ OUTSIDE = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 if it worked, 2 for what the user can mend, said in one line."""
+    """Run the command; returns 0, or 2 after a one-line message on wrong input."""
     from flaxact import _packages
     from flaxact.cli.arguments import parse
     from flaxact.errors import InputError, one_line
@@ -53,7 +53,7 @@ def _failed(message: str) -> int:
 
 
 def run() -> None:
-    """Run the command that the process was given, and end the process."""
+    """Run the command in ``sys.argv`` and exit."""
     interrupts.begin()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -1,4 +1,4 @@
-"""The arguments of the ``flaxact`` command: the call that they ask for, or one line on what is wrong."""
+"""Parses the arguments of the ``flaxact`` command into a call, or into a one-line error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ models and data sets known. Alone: --version."""
 
 
 def parse(arguments: list[str]) -> Callable[[], None]:
-    """The call that the arguments ask for, not made yet; what --import names is imported."""
+    """The call that the arguments ask for, without calling it; imports what --import names."""
 
     def later(function: Callable[..., None]) -> Callable[..., Callable[[], None]]:
         return functools.wraps(function)(lambda *a, **k: functools.partial(function, *a, **k))

@@ -1,4 +1,4 @@
-"""The commands that show what is known: arguments to a function call, no logic."""
+"""The commands that show activations and models; each turns arguments into a function call."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def list_names(*, where: str = "") -> None:
     """List the activations by family, the transforms, the models and the data sets.
 
     Args:
-      where: Only the activations that meet a condition, such as "monotonic and zero_mean" or
-        "lipschitz <= 1 and not sparse" (imports jax where it is on what has to be computed).
+      where: Only the activations that meet a condition, such as "monotonic and zero_mean" or "lipschitz
+        <= 1 and not sparse" (imports jax if a fact must be computed).
     """
     from flaxact.activations._describe import families
 
@@ -46,11 +46,11 @@ def list_names(*, where: str = "") -> None:
 def describe(
     activation: tyro.conf.Positional[str], *, full: bool = False, graph: Path | None = None
 ) -> None:
-    """Say what is known of an activation.
+    """Print the facts of an activation.
 
     Args:
       activation: Name or spec text.
-      full: Add what is computed: Lipschitz constant, zeros, saturation, Gaussian moments, gain, C-map,
+      full: Add computed facts: Lipschitz constant, zeros, saturation, Gaussian moments, gain, C-map,
         arrays kept for the backward pass, transcendentals (imports jax, takes a second).
       graph: Write a graph of it and its two derivatives to this SVG file.
     """
@@ -81,7 +81,7 @@ def list_models(
     """List the models, or describe one: its layers, parameters, multiplications and source.
 
     Args:
-      names: A pattern such as "vgg*"; or the word describe and a name or spec text.
+      names: A pattern such as "vgg*", or "describe" and a name or spec text.
       family: Only the models of a family.
       act: For describe: the activation, by name or spec text.
     """
@@ -99,10 +99,10 @@ def list_models(
 
 
 def gallery(folder: tyro.conf.Positional[Path], *, html: bool = False) -> None:
-    """Write a page with the graph and the facts of every activation.
+    """Write a page with the graph and facts of every activation.
 
     Args:
-      folder: Where README.md and one SVG an activation go.
+      folder: For README.md and one SVG per activation.
       html: Write index.html instead: one offline page with sliders, overlays, filters and a table to
         sort (takes minutes).
     """

@@ -19,7 +19,7 @@ from flaxact.errors import InputError
 def compare(options: Options) -> None:
     """Train each activation on the same model, data and seeds, and write a report.
 
-    What the folder holds already is not trained again.
+    Runs that the folder already holds are not repeated.
     """
     tasks = options.loaded()
     with notified(options.on_finish, options.out), interrupts.raised():
@@ -86,20 +86,20 @@ def launch(
     at_once: int | None = None,
     wait: bool = False,
 ) -> None:
-    """Compare as cluster jobs, one per activation; the same command submits what is missing.
+    """Compare as cluster jobs, one per activation; run it again to submit jobs for missing runs.
 
-    Needs flaxact[cluster]. The folder has to be one that the jobs see.
+    Needs flaxact[cluster]. The jobs must see the folder of the results under the same path.
 
     Args:
-      cluster: slurm, or local for processes of this machine.
+      cluster: slurm, or local for processes on this machine.
       options: What to compare.
-      partition: Of the cluster, in which jobs wait.
-      minutes: Time limit of a job; one that needs more is submitted again and resumes.
-      gpus: A job's.
-      cpus: A job's.
-      memory: A job's, in GB.
-      at_once: Largest number of jobs at once; locally 1 by default.
-      wait: Until all have ended, and write the report; locally always.
+      partition: The cluster's partition.
+      minutes: Time limit of a job; a job that needs more is submitted again and resumes.
+      gpus: GPUs per job.
+      cpus: CPU cores per job.
+      memory: Memory per job, in GB.
+      at_once: Largest number of jobs at a time; by default all, or 1 with local.
+      wait: Wait until all jobs have ended, and write the report; always on with local.
     """
     if options.until_decided is not None:
         raise InputError("launch sends all seeds at once: leave out --until-decided")
@@ -137,8 +137,8 @@ def launch(
                 report(task.folder)
     if failed:
         raise InputError(
-            f"{len(failed)} of the jobs failed ({', '.join(failed)}): the same command sends them "
-            "again"
+            f"{len(failed)} of the jobs failed ({', '.join(failed)}): run the command again to "
+            "submit them again"
         )
     if absent:
         console.print(

@@ -23,7 +23,7 @@ RATES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A study with its data, and where it is stored."""
+    """A study, its data and the folder of its results."""
 
     study: Study
     data: Dataset
@@ -35,7 +35,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared, and where.
+    """The options of a comparison.
 
     Attributes:
       activations: Names or spec texts, such as relu "elu(alpha=0.5)" "centered(relu)". Ranges stand for
@@ -47,33 +47,33 @@ class Comparison:
       dataset: mnist5k, the name of a TFDS image classification set, a folder with a subfolder of images
         per class, or an npz file; one or several.
       seeds: Number of runs of each activation, with seeds 0, 1, 2, ...
-      reference: The activation that the others are compared with; the first if not given.
-      until_decided: Add seeds, up to so many in all, until every other activation is told apart from the
-        reference by a sequential test.
+      reference: The activation that the others are compared with; the first by default.
+      until_decided: Largest number of seeds; seeds are added until a sequential test finds every other
+        activation different from the reference.
       recipe: TOML file of the training recipe; omitted fields take their defaults.
       option: Fields of the recipe, as "optimizer='adam'" "precision='bfloat16'" "augment=['flip']"; they
         override the file's.
-      epochs: Passes over the training images; 6 where the recipe does not say.
-      batch_size: Images a step; 32 where the recipe does not say.
-      learning_rate: One, or several from which each activation gets its own best; where the recipe says
-        none 0.001 0.002 0.004 0.008 0.016 0.032.
-      search: How the best of several rates is found. halving: successive halving on a seed and on
-        validation images that are not evaluated; then the seeds are trained at the best rate only, and
-        rates beyond an edge are tried where the best is there. grid: every seed at every rate, judged by
-        training error.
-      budget: What is equal for all activations. epochs, which are equal steps too; flops or time: the
-        reference is trained for the given epochs, and the others for as many as cost the same.
-      momentum: Of SGD; 0.9 where the recipe does not say.
-      schedule: Of the learning rate: constant, cosine, plateau or steps, which divides by 10 after 80%
-        and again after 90%; constant where the recipe does not say.
-      target_error: Training error, as a fraction, for "epochs to".
+      epochs: Passes over the training images; else the recipe's, or 6.
+      batch_size: Images per step; else the recipe's, or 32.
+      learning_rate: One rate, or several of which each activation uses its best; else the recipe's, or
+        0.001 0.002 0.004 0.008 0.016 0.032.
+      search: How the best of several rates is found. halving: successive halving on a separate seed and
+        validation images, then all seeds at the best rate; if the best rate is at an edge, rates beyond
+        it are tried. grid: every seed at every rate, compared by training error.
+      budget: What is equal for all activations. epochs: the same number of epochs and steps. flops or
+        time: the reference is trained for the given epochs, and the others for the number of epochs
+        that cost the same.
+      momentum: Momentum of SGD; else the recipe's, or 0.9.
+      schedule: Learning rate schedule: constant, cosine, plateau or steps (divides by 10 after 80% and
+        again after 90%); else the recipe's, or constant.
+      target_error: Training error, as a fraction, for the column "epochs to".
       image_size: Height and width in pixels to which images are resized.
       keep_params: Keep each run's trained variables; flaxact.studies.load_trained reads them.
-      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
-      out: Folder of the results. It holds comparisons with the same options; what it has is not trained
-        again.
-      on_finish: A shell command that is run at the end; its environment has FLAXACT_OUTCOME, which is
-        done, stopped or failed, and FLAXACT_FOLDER.
+      data_dir: Folder of the TFDS data sets; default: the environment variable FLAXACT_DATA_DIR.
+      out: Folder of the results. It can hold several comparisons with the same options; runs that it
+        already holds are not repeated.
+      on_finish: A shell command to run at the end, with the environment variables FLAXACT_OUTCOME
+        (done, stopped or failed) and FLAXACT_FOLDER.
     """
 
     activations: tyro.conf.Positional[tuple[str, ...]]
@@ -99,7 +99,7 @@ class Comparison:
     on_finish: str | None = None
 
     def studies(self) -> list[Study]:
-        """What it says, checked: a study for each model and data set.
+        """The checked studies, one per model and data set.
 
         Raises:
           InputError: an unknown name or field, a value out of its range, or a field that is given both

@@ -1,4 +1,4 @@
-"""The command that measures nets before training: arguments to a call, and what is shown."""
+"""The command that measures nets before training."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def probe(
     data_dir: Path | None = None,
     out: Path = Path("flaxact-probe"),
 ) -> None:
-    """Measure what every activation of a model gets and gives before training; write a report.
+    """Measure the inputs and outputs of every activation of a model before training; write a report.
 
     Args:
       model: Name or spec text.
-      activation: Names or spec texts, with commas between.
-      init: Initializations of the kernels, with commas between: paper, he, xavier, lecun, orthogonal,
-        lsuv, variance_preserving.
-      norm: Normalizations, with commas between: paper (the model's own), none, batch, layer, group, ...
+      activation: Names or spec texts, separated by commas.
+      init: Kernel initializations, separated by commas: paper, he, xavier, lecun, orthogonal, lsuv,
+        variance_preserving.
+      norm: Normalizations, separated by commas: paper (the model's own), none, batch, layer, group, ...
       dataset: As for compare.
-      seeds: Over which the figures are averaged.
-      images: Of the training set, that are seen.
+      seeds: Number of initializations to average over.
+      images: Number of training images.
       image_size: Height and width in pixels to which images are resized.
-      data_dir: Where TFDS keeps its data sets.
+      data_dir: Folder of the TFDS data sets.
       out: Folder of the report.
     """
     from flaxact import data as datasets
@@ -67,7 +67,7 @@ def probe(
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Names with commas between them, but for those within brackets.
+    """Split names at commas, except for commas within brackets.
 
     >>> listed("relu, elu(alpha=0.5),threshold(1, 2)")
     ('relu', 'elu(alpha=0.5)', 'threshold(1, 2)')

@@ -1,4 +1,4 @@
-"""The commands that read what comparisons have stored: arguments to a call, and what is shown."""
+"""The commands that read stored comparisons."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def show_report(
     watch: bool = False,
     port: int = 8765,
 ) -> None:
-    """Make tables, plots and report.html again from results.json; of several folders together.
+    """Write tables, plots and report.html again from results.json, also of several folders together.
 
     Args:
-      folders: Where flaxact compare writes or has written. Several with the same settings become one
-        report. One that holds several comparisons gets a report of each, and their ranks.
-      out: Folder of the report of several.
-      watch: Serve it on this machine as a page that reloads, until Ctrl-C; also while it trains.
-      port: Of that page.
+      folders: Folders of flaxact compare. Several folders with the same settings give one report. A
+        folder with several comparisons gets a report of each, and their ranks.
+      out: Folder of the joint report.
+      watch: Serve the report on this machine as a page that reloads itself, also during training; stop
+        with Ctrl-C.
+      port: Port of that page.
     """
     from flaxact.studies.several import comparisons
 
@@ -84,10 +85,10 @@ def _print_tables(results: Results) -> None:
 
 
 def diff(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path]) -> None:
-    """Say in what two comparisons differ: settings, versions, and results with intervals.
+    """Print the differences between two comparisons: settings, versions, and results with intervals.
 
     Args:
-      first: Where flaxact compare has written.
+      first: Folder of flaxact compare.
       second: Another such folder.
     """
     from flaxact.progress import print_table
@@ -106,10 +107,10 @@ def diff(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path]) 
 
 
 def show_status(folder: tyro.conf.Positional[Path]) -> None:
-    """Say how far a comparison is: runs done, what trains now, and which process works there.
+    """Print the progress of a comparison: finished runs, current trainings and working processes.
 
     Args:
-      folder: Where flaxact compare writes.
+      folder: Folder of flaxact compare.
     """
     from flaxact.studies.several import comparisons
     from flaxact.studies.status import status
@@ -127,9 +128,8 @@ def show_ranks(
     """Rank activations over several comparisons: Friedman's test and a critical-difference diagram.
 
     Args:
-      folders: Where flaxact compare has written. One that holds several comparisons counts as all of
-        them.
-      reference: The activation whose wins and losses are counted; the first if not given.
+      folders: Folders of flaxact compare. A folder with several comparisons stands for all of them.
+      reference: The activation whose wins and losses are counted; the first by default.
       out: Folder of the page.
     """
     rank(folders, reference, out)

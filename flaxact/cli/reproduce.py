@@ -1,4 +1,4 @@
-"""The command that puts papers to the test: arguments to a function call, and what is shown."""
+"""The command that reproduces papers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def reproduce(
     data_dir: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Put a paper's claims to the test; without a name, list the papers.
+    """Test the claims of a paper; without a name, list the papers.
 
-    Run the same command again to resume. ``summary`` puts the stored results of all papers together.
+    Run the same command again to resume. ``summary`` combines the stored results of all papers.
 
     Args:
-      name: Of the paper, or summary.
+      name: Name of the paper, or summary.
       scale: smoke takes a minute and shows that the code runs; reduced is for two CPU cores, and each
         paper says how long it takes; full is the published protocol, for an accelerator.
-      stored: Write the page from the pieces that are stored, and compute none.
-      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
-      out: Folder of the results; else in a checkout that of the committed ones, elsewhere
-        flaxact-papers, to which summary adds the results that come with the papers.
+      stored: Write the page from the stored pieces only; compute nothing.
+      data_dir: Folder of the TFDS data sets; default: the environment variable FLAXACT_DATA_DIR.
+      out: Folder of the results. Default: the committed results in a checkout, else flaxact-papers,
+        where summary also uses the results that come with the papers.
     """
     from flaxact.reproduction import papers
 

@@ -1,4 +1,4 @@
-"""The command that trains: arguments to a call, and what is shown."""
+"""The command that trains a model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def train(
     processes: int | None = None,
     process: int | None = None,
 ) -> None:
-    """Train a model with several seeds and learning rates at once; the same command resumes it.
+    """Train a model with several seeds and learning rates at once; run it again to resume.
 
     Args:
       activation: Name or spec text.
@@ -54,23 +54,23 @@ def train(
       option: Fields of the recipe, as "epochs=20" "optimizer='adamw'" "augment=['crop', 'flip']"; they
         override the file's.
       seeds: Number of runs, with seeds 0, 1, 2, ...
-      learning_rate: In place of the recipe's; several are trained at once.
-      momentum: Likewise.
-      sweep: Hyperparameters of the activation that are trained at once, as "negative_slope=0,0.1,0.3".
-      stream: Read images while training, for sets that are larger than the memory.
-      workers: Processes that read and decode them.
+      learning_rate: Overrides the recipe's; several rates are trained at once.
+      momentum: Overrides the recipe's; several values are trained at once.
+      sweep: Values of the activation's hyperparameters to train at once, as "negative_slope=0,0.1,0.3".
+      stream: Read images during training, for data sets that do not fit into memory.
+      workers: Processes that read and decode images.
       image_size: Height and width in pixels to which images are resized; required with --stream.
-      data_dir: Where TFDS keeps its data sets; FLAXACT_DATA_DIR says so too.
+      data_dir: Folder of the TFDS data sets; default: the environment variable FLAXACT_DATA_DIR.
       out: Folder of the run.
-      chunk: How many members are trained by one program; else as many as the memory holds.
-      split: What is divided among several devices; else members where there are enough.
-      save_seconds: Between checkpoints.
-      profile: Write a trace of some steps.
-      tensorboard: Write TensorBoard's files too; needs flaxact[tensorboard].
-      coordinator: Of several processes, host:port of the first; under Slurm and on TPU pods say
-        "environment", and leave out the other two.
-      processes: How many there are.
-      process: Which of them this is, from 0.
+      chunk: Number of members that one program trains; by default as many as fit into memory.
+      split: What to divide among several devices; by default members if there are enough.
+      save_seconds: Seconds between checkpoints.
+      profile: Write a profiler trace of some steps.
+      tensorboard: Write TensorBoard files too; needs flaxact[tensorboard].
+      coordinator: For several processes: host:port of the first. Under Slurm and on TPU pods,
+        "environment" suffices, without the next two options.
+      processes: Number of processes.
+      process: Index of this process, from 0.
     """
     from flaxact import models
     from flaxact.activations import get
@@ -137,7 +137,7 @@ def _swept(text: str) -> tuple[str, tuple[float, ...]]:
 
 
 def begin(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Before anything is done with JAX: every core a device, or several processes."""
+    """Set up JAX before its first use: one device per core, or several processes."""
     from flaxact.training.distributed import initialize, keep_programs, use_cores
 
     if coordinator is None and processes is None and process is None:
@@ -185,5 +185,5 @@ def _data(
 
 
 def command() -> str:
-    """The command line as it was given."""
+    """The command line."""
     return shlex.join(["flaxact", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""A report that is served while it trains, and what is run at the end of a comparison."""
+"""A report server for running comparisons, and a command to run at their end."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def notified(command: str | None, folder: Path) -> Iterator[None]:
     """Run a shell command when the block ends.
 
     Args:
-      command: gets ``FLAXACT_OUTCOME``, which is done, stopped or failed, and ``FLAXACT_FOLDER``; None
-        for nothing.
+      command: runs with the environment variables ``FLAXACT_OUTCOME`` (done, stopped or failed) and
+        ``FLAXACT_FOLDER``; None for no command.
       folder: of the results.
     """
     outcome = "failed"
@@ -40,7 +40,7 @@ def notified(command: str | None, folder: Path) -> Iterator[None]:
 
 
 def watch_report(folder: Path, port: int) -> None:
-    """Serve a comparison's report on this machine; it is made again when there are new results.
+    """Serve a comparison's report on this machine; it is written again when there are new results.
 
     Raises:
       InputError: the port is taken.
@@ -57,7 +57,7 @@ def watch_report(folder: Path, port: int) -> None:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Nothing: a page that reloads by itself would fill the terminal."""
+            """Log nothing, because a page that reloads itself would fill the terminal."""
 
     try:
         server = http.server.HTTPServer(("127.0.0.1", port), Handler)
@@ -69,7 +69,7 @@ def watch_report(folder: Path, port: int) -> None:
 
 
 def page(folder: Path) -> str:
-    """The report with how far the comparison is, as a page that reloads itself."""
+    """The report with the comparison's progress, as a page that reloads itself."""
     from html import escape
 
     from flaxact.studies.report import write_report

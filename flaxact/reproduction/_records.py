@@ -30,7 +30,7 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class RunEnvironment:
-    """Of a reproduction."""
+    """The environment in which a reproduction was computed."""
 
     command: str
     date: str

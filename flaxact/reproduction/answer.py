@@ -38,7 +38,7 @@ class Sentence:
       conclusion: what follows, in one or two lines, by what the primary claim says: for, against, open;
         and ``unmeasured``, where there is more to say than that it has not been run.
       also: claims that are listed below it, and that limit or support it.
-      note: what has to be known besides.
+      note: further remarks.
     """
 
     text: str
@@ -49,11 +49,11 @@ class Sentence:
 
     @property
     def claims(self) -> tuple[str, ...]:
-        """The names of all its claims, the primary one first."""
+        """The names of all claims of the sentence, the primary one first."""
         return (self.primary, *self.also)
 
     def vote(self, judged_runs: JudgedRuns) -> Vote:
-        """What the primary claim says; a re-test, a retired or an unmeasured claim leaves it open."""
+        """The vote of the primary claim; re-tests, retired and unmeasured claims leave it open."""
         judged = lookup(self.primary, judged_runs)
         return VOTES[judged.outcome] if judged is not None and judged.decides else Vote.OPEN
 
@@ -71,7 +71,7 @@ class Headline:
     otherwise: str
 
     def filled_in(self, judged_runs: JudgedRuns) -> str:
-        """The line for what has been measured."""
+        """The line with the measured intervals filled in."""
         line = fill_in(self.text, judged_runs)
         return fill_in(self.otherwise, judged_runs) if NOT_MEASURED in line else line
 

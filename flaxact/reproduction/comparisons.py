@@ -17,7 +17,7 @@ Curves = tuple[tuple[float | None, ...], ...]  # by seed and epoch; None once a 
 
 
 def last_values(curves: Curves) -> list[float | None]:
-    """By seed, the value after the last epoch."""
+    """The value after the last epoch, by seed."""
     return [curve[-1] for curve in curves]
 
 
@@ -28,13 +28,13 @@ def by_member(
     diverged: float | None = None,
     digits: int | None = None,
 ) -> list[list[float | None]]:
-    """A metric's curve of every member, from the lines of a training, without epoch 0.
+    """A metric by member and epoch, from the rows of a training, without epoch 0.
 
     Args:
       rows: the result of ``Workspace.train``.
       key: the metric.
       diverged: the value for a member that has diverged.
-      digits: after the decimal point; None for all.
+      digits: digits after the decimal point; None for all.
 
     >>> by_member([{"error": [0.9, 0.9]}, {"error": [0.1234, None]}], "error", diverged=1.0, digits=2)
     [[0.12], [1.0]]
@@ -49,7 +49,7 @@ def by_member(
 
 
 def speedup(slow: Sequence[Crossing], fast: Sequence[Crossing], level: float = 0.95) -> Interval:
-    """How many times as long one net needs as another.
+    """The ratio of two nets' training times, slow over fast.
 
     Where every time is known: the ratio of the geometric means, and Welch's interval of its logarithm.
     Where some are only bounded, on either side: a bound of the ratio of the medians, from the
@@ -85,7 +85,7 @@ def paired_points(samples: Sequence[Sequence[float | None]], weights: Sequence[f
 
     Args:
       samples: for each row, a share per seed, such as a test error; None for a run that diverged.
-      weights: of the rows; they sum to 0.
+      weights: one per row; they sum to 0.
 
     >>> paired_points([[0.5, None], [0.25, 0.25]], [1, -1]).mean
     nan
@@ -130,8 +130,8 @@ def jackknife_interval(
 
     Args:
       samples: (rows, seeds); nan for runs that diverged, which are left out.
-      statistic: of the means of the rows.
-      confidence: of the interval.
+      statistic: a function of the rows' means.
+      confidence: level of the interval.
 
     >>> interval = jackknife_interval(np.array([[1.0, 2.0, 3.0]]), lambda means: float(means[0]))
     >>> round(interval.low, 4), round(interval.high, 4)

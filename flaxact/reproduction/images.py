@@ -1,4 +1,4 @@
-"""Parts of data sets: middles of images, subsets of a seed, images held out for validation."""
+"""Parts of data sets: cropped images, random subsets by seed, validation sets."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def shipped_results(name: str) -> Path:
 
 
 def default_folder() -> Path:
-    """The folder of results: in a checkout the committed ones."""
+    """The default folder of results; in a checkout, that of the committed results."""
     committed = shipped_results(names()[0]).parent.resolve()
     if _of_checkout() and committed.is_relative_to(Path.cwd()):
         return committed.relative_to(Path.cwd())

@@ -63,14 +63,14 @@ class Race:
     """How entries are trained and when a run ends.
 
     Attributes:
-      name: of the folder of its pieces.
-      workspace: keeps the pieces.
+      name: folder of its pieces.
+      workspace: stores the pieces.
       model: the model, without its entry's options, as ``cuda_convnet(variant=80sec)``.
-      load: gives the data; its test images are those of the clean pass.
+      load: returns the data, whose test images are those of the clean pass.
       target: the training error to reach, as a fraction.
       batch_size: images per step.
-      probed: over how many images the measures by layer are taken for evaluation seeds; 0 for none.
-      optimizer: of the recipe.
+      probed: number of images for the layer measures of evaluation seeds; 0 for none.
+      optimizer: the recipe's optimizer.
     """
 
     name: str
@@ -179,7 +179,7 @@ def _observer(
 
 
 def speed_score(curve: Curve, target: float) -> Score:
-    """(0, epochs to the target), or (1, the last running error) where it is not reached."""
+    """(0, epochs to the target), or (1, the last running error) if it is not reached."""
     points = curve.running()
     reached = crossing(points, target)
     if math.isfinite(reached.high):
@@ -196,7 +196,7 @@ def _is_over(curve: Curve, *, target: float, clean: bool) -> bool:
 def epochs_ratio(
     slow: TunedCurves, fast: TunedCurves, target: float, *, clean: bool = False, level: float = 0.95
 ) -> Interval:
-    """How many times as many epochs one entry needs as another."""
+    """The ratio of epochs that two entries need, slow over fast."""
     return speedup(slow.times(target, clean=clean), fast.times(target, clean=clean), level)
 
 
@@ -213,8 +213,8 @@ def look(
     """Evaluate a pair of entries, with more seeds until their ratio is decided.
 
     Args:
-      race: trains.
-      entries: among them the pair.
+      race: how entries are trained.
+      entries: entries by name, including the pair.
       tuned: the searches of the pair, the fast entry's first.
       looks: numbers of seeds at which the ratio is tested, each with its two-sided error rate.
       cap: the most epochs of the fast entry.

@@ -1,4 +1,4 @@
-"""Where a study keeps its pieces, so that any process on any machine can add those that are missing."""
+"""The stored pieces of a study; any process on any machine can compute missing ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class UnavailableError(Exception):
-    """Pieces that are not stored: another process computes them, or none is to be computed now."""
+    """Pieces are not stored: another process computes them, or computing is switched off."""
 
 
 @dataclass(kw_only=True)
@@ -44,13 +44,13 @@ class Workspace:
     the piece it computes, and leaves a locked one to its owner.
 
     Attributes:
-      folder: of the pieces; another scale has another.
-      data_dir: where TFDS keeps its data sets; None for FLAXACT_DATA_DIR or TFDS's own place.
-      log: is told what has been done.
+      folder: for the pieces; each scale has its own.
+      data_dir: folder of the TFDS data sets; None for FLAXACT_DATA_DIR, or else TFDS's default.
+      log: called with progress messages.
       compute: False to read only what is stored.
       seconds: wall-clock time that the requested pieces took to compute.
-      data_notes: on the data sets, by name.
-      missing: names of pieces that were asked for and are not stored.
+      data_notes: notes on the data sets, by name.
+      missing: names of requested pieces that are not stored.
       computed: how many pieces this process has computed.
     """
 
@@ -65,11 +65,11 @@ class Workspace:
 
     @property
     def scratch(self) -> Path:
-        """For what need not be kept, such as checkpoints."""
+        """The folder for temporary files, such as checkpoints."""
         return self.folder.with_name(f"{self.folder.name}.work")
 
     def data(self, name: str, train: int | None = None, test: int | None = None) -> Dataset:
-        """A data set, or so many of its training and test images, taken at equal distances."""
+        """A data set, or evenly spaced subsets of its training and test images."""
         from flaxact import data as datasets
 
         dataset = datasets.load(name, data_dir=self.data_dir)
@@ -77,13 +77,13 @@ class Workspace:
         return replace(dataset, train=few(dataset.train, train), test=few(dataset.test, test))
 
     def stream(self, name: str, *, batch_size: int, image_size: int, workers: int) -> Streamed:
-        """A data set that is read while it is trained on; a new one begins at its start.
+        """A data set that is read during training, from its start.
 
         Args:
-          name: of the set, or a folder of images.
-          batch_size: of both splits.
-          image_size: to which the short side of images is brought, in pixels.
-          workers: processes that read and decode.
+          name: name of the data set, or a folder of images.
+          batch_size: batch size of both splits.
+          image_size: the short side of the resized images, in pixels.
+          workers: number of processes that read and decode images.
         """
         from flaxact.data import open_stream
         from flaxact.data.streamed import Streamed
@@ -104,7 +104,7 @@ class Workspace:
         return Streamed(name, train, test)
 
     def cached(self, name: str, compute: Callable[[], object]) -> Any:
-        """What ``compute`` returns, as JSON has it; read from ``folder/name.json`` once it is stored.
+        """The JSON value of ``compute``; stored in ``folder/name.json`` and read from there later.
 
         Raises:
           UnavailableError: as ``cached_all``.
@@ -112,10 +112,11 @@ class Workspace:
         return self.cached_all({name: compute})[0]
 
     def cached_all(self, computations: Mapping[str, Callable[[], object]]) -> list[Any]:
-        """Several pieces that do not depend on each other, in the order of their names.
+        """The values of several independent pieces, in the order of ``computations``.
 
         Raises:
-          UnavailableError: some are not stored, and are being computed by others or not to be computed.
+          UnavailableError: some are not stored, and another process computes them or ``compute`` is
+            False.
         """
         for name, compute in computations.items():
             path = self._path(name)
@@ -131,17 +132,17 @@ class Workspace:
         return [self._read(name) for name in computations]
 
     def attempt(self, part: Callable[[], Any]) -> Any:
-        """What a part of a study returns; None if it needs pieces that are not available now."""
+        """The result of a part of a study; None if it needs pieces that are unavailable."""
         try:
             return part()
         except UnavailableError:
             return None
 
     def check_complete(self) -> None:
-        """Raise if a part of the study that was attempted lacks pieces.
+        """Raise if an attempted part of the study lacked pieces.
 
         Raises:
-          UnavailableError: it does.
+          UnavailableError: pieces are missing.
         """
         if self.missing:
             raise UnavailableError(", ".join(self.missing))
@@ -156,11 +157,11 @@ class Workspace:
         members: Sequence[Member | int],
         **options: Unpack[RunOptions],
     ) -> list[MetricsRow]:
-        """Train as one piece, in ``scratch/name``, as ``flaxact.training.run`` does.
+        """Train with ``flaxact.training.run`` in ``scratch/name``, and store the rows as one piece.
 
         Returns:
-          The lines of all epochs, with 0. A line's metrics, such as "train_error", are lists over
-          members, None where one has diverged.
+          One row per epoch, from epoch 0. Metrics such as "train_error" are lists over members, with
+          None for a diverged member.
         """
         return self.cached(
             name, lambda: self.train_lines(name, net, recipe, data, members=members, **options)
@@ -176,7 +177,7 @@ class Workspace:
         members: Sequence[Member | int],
         **options: Unpack[RunOptions],
     ) -> list[MetricsRow]:
-        """As ``train``, within a piece: what it returns is not stored."""
+        """As ``train``, without storing the result as a piece; for use inside a piece."""
         from flaxact.training import rows_of, run
 
         folder = self.scratch / label
@@ -195,19 +196,19 @@ class Workspace:
         images: np.ndarray,
         measures: Sequence[str | Measure],
     ) -> tuple[list[MetricsRow], list[ProbeRow]]:
-        """As ``train_lines``, and the net is probed before training and after each epoch.
+        """As ``train_lines``, with probes of the net before training and after each epoch.
 
         Args:
-          label: of the folder.
+          label: name of the folder in ``scratch``.
           module: the net.
           recipe: how it is trained.
-          data: what it is trained on.
-          members: the trainings.
-          images: that it is probed with.
-          measures: of the probes.
+          data: the training and test data.
+          members: one training each.
+          images: the images to probe on.
+          measures: the measures of the probes.
 
         Returns:
-          The lines of all epochs, with 0, and the lines of the probes.
+          The rows of all epochs, from epoch 0, and the rows of the probes.
         """
         from flaxact.diagnostics.record import Recorder, read
         from flaxact.net import from_linen
@@ -251,7 +252,7 @@ def _errors(epoch: Epoch) -> str:
 
 
 def run_environment() -> dict[str, Json]:
-    """Versions, machine, commit and date."""
+    """Versions, machine, commit and date of this run."""
     import jax
 
     return {

@@ -1,4 +1,4 @@
-"""The runs of an activation that are trained together, and what is stored of each."""
+"""Trains the runs of an activation together and stores the result of each."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def run_cell(
     members: Sequence[Member],
     stored: Sequence[Member] | None = None,
 ) -> Iterator[Epoch]:
-    """Train an activation's members together; their results are there when it ends, all at once.
+    """Train an activation's members together; all results appear at once, at the end.
 
-    Until then they have a folder under ``cells/``, in which they go on after a stop. Of the members only
-    those in ``stored`` are stored; None for all.
+    Until then the members have a folder under ``cells/``, from which an interrupted training resumes.
+    Only the members in ``stored`` are stored; None for all.
     """
     module = _module(study, data, activation)
     recipe = study.recipe_of(activation)

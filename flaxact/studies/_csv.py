@@ -1,4 +1,4 @@
-"""A study's results as CSV: a line per run, and a line per run and epoch."""
+"""A study's results as CSV: one line per run, or one line per run and epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flaxact.studies._records import Results
 
 
 def by_run(results: Results) -> str:
-    """A line per run: its configuration, its last epoch, and what its activation learned."""
+    """One line per run: its configuration, its last epoch, and what its activation learned."""
     metrics = ("train_error", "train_loss", "test_error", "test_loss")
     config = list(results.runs[0].config) if results.runs else []
     derived = ("epochs_to_target", "seconds_an_epoch", "compile_seconds", "diverged_at")
@@ -30,7 +30,7 @@ def by_run(results: Results) -> str:
 
 
 def by_epoch(results: Results) -> str:
-    """A line per run and epoch, with the columns of ``Results.to_pandas``; unknown values are empty."""
+    """One line per run and epoch, with the columns of ``Results.to_pandas``; unknown values are empty."""
     rows = _frames.epoch_rows(results)
     return _lines(rows[0] if rows else [], [row.values() for row in rows])
 

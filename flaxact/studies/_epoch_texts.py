@@ -1,4 +1,4 @@
-"""What is said of an epoch while it trains."""
+"""Progress messages about an epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flaxact.training import Epoch, Member
 
 
 def rates_text(epoch: Epoch) -> str:
-    """Of an epoch of a search: the rate with the lowest validation error."""
+    """The message of an epoch of a search: the rate with the lowest validation error."""
     best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
     rate = epoch.members[best].learning_rate
     return (
@@ -20,7 +20,7 @@ def rates_text(epoch: Epoch) -> str:
 
 
 def epoch_text(activation: str, members: Sequence[Member], epoch: Epoch) -> str:
-    """What is said of an epoch while it trains: the errors of the member with the lowest test error."""
+    """The message of an epoch: the errors of the member with the lowest test error."""
     best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
     of = f"{len(members)} run{'s' * (len(members) > 1)}"
     if not epoch.number:

@@ -1,4 +1,4 @@
-"""Whether a study can run on a data set, found out before any training."""
+"""Checks before any training that a study can run on a data set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flaxact.studies.study import Study
 
 
 def check(study: Study, data: Dataset) -> None:
-    """Whether a study can run on this data, found out before any training.
+    """Check before any training that a study can run on this data.
 
     Raises:
       InputError: a batch larger than the training set, a model that cannot be built, or one of your own

@@ -1,9 +1,9 @@
 """The folder of a study: its lock, and the stored runs. Does not import jax.
 
-Of every run it has ``runs/<id>/config.json`` and ``result.json``, and ``variables.npz`` where they are
-kept. The results of a cell, whose members are trained together, become visible at once, in
-``cells/<cell>/runs.json``; from there they are brought to their places, by the next process where this
-one is killed.
+Every run has ``runs/<id>/config.json`` and ``result.json``, and ``variables.npz`` if its variables are
+kept. A cell is a group of runs that are trained together. Its results appear at once in
+``cells/<cell>/runs.json`` and are then moved to the folders of the runs. If this process is killed, the
+next one moves them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger("flaxact")
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a study's folder while the ``with`` block runs; first end what was killed.
+    """Lock a study's folder for the ``with`` block; first finish what a killed process left unfinished.
 
     Raises:
       InUseError: another process holds it; names its number, host and since when.
@@ -42,7 +42,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def recover(folder: Path) -> None:
-    """Bring the results of cells that are finished to their places."""
+    """Move the results of finished cells to the folders of their runs."""
     files.remove_deleting(folder / "cells")
     for path in sorted(folder.glob(f"cells/*/{_CELL}")):
         with contextlib.suppress(InUseError), locked(path.parent):
@@ -56,13 +56,13 @@ def publish_cell(
     runs: Mapping[str, dict[str, Json]],
     variables: Iterable[tuple[str, bytes]] = (),
 ) -> None:
-    """Store the results of a cell, by identity: all at once, and then each at its place.
+    """Store the results of a cell at once, then move each to the folder of its run.
 
     Args:
       folder: of the study.
       cell: where its members were trained.
-      runs: what is stored of each.
-      variables: of each the file that keeps them, if they are kept.
+      runs: the record of each run, by its identity.
+      variables: the name and contents of each run's file of variables, if they are kept.
 
     Raises:
       InputError: nothing can be written.
@@ -78,7 +78,7 @@ def publish_cell(
 
 
 def publish(folder: Path, cell: Path) -> None:
-    """Bring the results of a finished cell to their places, and remove it."""
+    """Move the results of a finished cell to the folders of their runs, and remove the cell."""
     try:
         runs = _finished_cell(cell / _CELL)
     except DamagedError as error:  # the rest of its folder says it again
@@ -111,13 +111,13 @@ def _finished_cell(path: Path) -> dict[str, dict[str, Json]]:
 
 
 class StoredRuns:
-    """The runs that a folder holds, as they are when this is made.
+    """The runs that a folder holds when this object is created.
 
     Args:
       folder: of a study.
       with_variables: whether a run whose variables are not kept counts as not stored.
 
-    ``losses`` has a line for every run that is stored, but not as it was.
+    ``losses`` has one line for every stored run that is damaged.
     """
 
     def __init__(self, folder: Path, *, with_variables: bool = False):
@@ -130,7 +130,7 @@ class StoredRuns:
                 self._cells |= _finished_cell(path)
 
     def run(self, config: Config) -> Run | None:
-        """The stored run of a configuration; None where there is none, or not as it was stored.
+        """The stored run of a configuration; None if there is none or it is damaged.
 
         Raises:
           InputError: it is of a newer flaxact.
@@ -139,12 +139,12 @@ class StoredRuns:
         return None if found is None or not self._keeps(found[1], identity(config)) else found[1]
 
     def together(self, config: Config) -> tuple[Trained, ...]:
-        """Those that were trained with a run, if its result is there; raises as ``run``."""
+        """The members trained together with a run; empty if its result is missing; raises as ``run``."""
         found = self._read(config)
         return () if found is None else found[1].members
 
     def fields(self, config: Config) -> dict[str, Json]:
-        """What ``results.json`` has of a stored run."""
+        """The entry of a stored run in ``results.json``."""
         found = self._read(config)
         assert found is not None
         left_out = ("format", "members", DIGEST)
@@ -181,7 +181,7 @@ class StoredRuns:
 
 
 def is_config(folder: Path, config: Config) -> bool:
-    """Whether a run's ``config.json`` is as it was stored."""
+    """Whether a run's ``config.json`` is undamaged."""
     try:
         there = files.read_json(folder / "runs" / identity(config) / "config.json")
     except (FileNotFoundError, DamagedError):

@@ -1,4 +1,4 @@
-"""A study's results in tidy form: rows, and data frames of them. pandas is optional."""
+"""A study's results in tidy form, as rows or data frames; pandas is optional."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def by_epoch(results: Results) -> DataFrame:
 
 
 def by_site(results: Results) -> DataFrame:
-    """One row per run, epoch and site, with the measures that were taken there."""
+    """One row per run, epoch and site, with the measures at the site."""
     return _frame(
         [
             {**key, "epoch": probe.epoch, "site": site, **measures}

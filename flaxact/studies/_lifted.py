@@ -1,4 +1,4 @@
-"""``results.json`` of format 1 as one of today: what it did not measure yet is None."""
+"""Converts ``results.json`` of format 1 to the current form; measures that it lacks are None."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def lifted(value: dict[str, Any], path: Path, measures: tuple[str, ...]) -> dict
     Args:
       value: as JSON gives it.
       path: of the file, for messages.
-      measures: the names that a probe has today.
+      measures: the names that a probe has in the current form.
 
     Raises:
       DamagedError: the layers of a run are not as they were stored.

@@ -1,4 +1,4 @@
-"""What is stored of where a study's results come from, as records. Does not import jax."""
+"""Records of where a study's results come from. Does not import jax."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flaxact.stored.schema import Count
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Versions, device and date of what trained the runs, and the command line."""
+    """The versions, device, date and command line of the training."""
 
     flaxact: str
     jax: str

@@ -1,4 +1,4 @@
-"""Pages of one file, from the templates beside this one."""
+"""HTML pages in one file, from the templates in this folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def page(template: str, **values: object) -> str:
-    """A template filled in; what is not said is an error."""
+    """Fill in a template; a missing value is an error."""
     import jinja2
 
     text = importlib.resources.files("flaxact.studies").joinpath(template).read_text("utf-8")
@@ -28,7 +28,7 @@ OF_PAGE = {INK: "--ink", "#000000": "--ink", GRID: "--line", PAPER: "--paper"}
 
 
 def inline(svg: str) -> Markup:
-    """An SVG for inside a page, which has a prologue of its own; matplotlib has escaped its text."""
+    """An SVG without its XML prologue, for use inside a page; matplotlib has escaped its text."""
     from markupsafe import Markup
 
     svg = svg[svg.index("<svg") :]

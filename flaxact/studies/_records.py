@@ -1,4 +1,4 @@
-"""What is stored of a study, as records: of a run, and of all of them. Does not import jax."""
+"""Records of a study: of one run, and of all runs. Does not import jax."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """What a test pass gave; None where it was not finite."""
+    """The metrics of a test pass; None if not finite."""
 
     test_error: Positive | None
     test_loss: Number | None
@@ -52,7 +52,7 @@ class Tested:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """A learned parameter of a site over its channels."""
+    """The mean, minimum and maximum of a learned parameter over the channels of a site."""
 
     mean: Number | None
     min: Number | None
@@ -61,7 +61,7 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """The measures by site and name, and what was learned, likewise; epoch 0 is before training."""
+    """The measures and the learned parameters, each by site and name; epoch 0 is before training."""
 
     epoch: Count
     sites: dict[str, dict[str, Number | None]]
@@ -70,7 +70,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Trained:
-    """A member of those that were trained together."""
+    """One member of a group of runs that were trained together."""
 
     seed: int
     learning_rate: float
@@ -78,19 +78,19 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What is stored of a run.
+    """The record of a run.
 
     Attributes:
-      config: what its outcome depends on.
-      epochs: for which it was trained.
+      config: everything that the outcome depends on.
+      epochs: the metrics of each epoch.
       compile_seconds: of the program that trained it.
       runs_at_once: how many runs that program trained.
-      diverged_at: the epoch in which it diverged.
+      diverged_at: the epoch in which it diverged; None if it did not.
       probes: of every epoch, from before training on.
-      inputs: by site the quantiles of the activation's inputs at the end.
-      members: those that were trained together; of old runs they are not known.
-      untrained: the test before training; of old runs it is not known.
-      variables: SHA-256 of the file that keeps the trained variables, if one does.
+      inputs: the quantiles of the activation's inputs after training, by site.
+      members: the runs that were trained together; empty for runs of older versions.
+      untrained: the test before training; None for runs of older versions.
+      variables: SHA-256 of the file of trained variables; None if they were not kept.
       id: the name of its folder, in ``results.json``.
     """
 
@@ -109,7 +109,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """A study, in ``results.json``."""
+    """The description of a study in ``results.json``."""
 
     activations: tuple[str, ...]
     model: str
@@ -135,7 +135,7 @@ class Described:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Results:
-    """What ``results.json`` holds."""
+    """The contents of ``results.json``."""
 
     format: int
     study: Described
@@ -207,9 +207,9 @@ def decode_run(value: object, path: Path, config: Mapping[str, object]) -> Run:
     """A run's record.
 
     Args:
-      value: as JSON gives it.
-      path: of the file that it is from, for messages.
-      config: of the run that it has to be.
+      value: the JSON value.
+      path: of the file, for messages.
+      config: the configuration that the run must have.
 
     Raises:
       InputError: it is of another flaxact; or not such a record, or not the one that was stored.

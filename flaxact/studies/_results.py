@@ -1,4 +1,4 @@
-"""``results.json``: all that a study has stored, from which its report is made."""
+"""``results.json``: all stored results of a study, from which its report is made."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _log = logging.getLogger("flaxact")
 
 
 def grid(study: Study, data: Dataset) -> Iterator[tuple[str, Member, Config]]:
-    """Every run of a study: its activation, its seed and learning rate, and all of its configuration."""
+    """Every run of a study: its activation, its seed and learning rate, and its full configuration."""
     for activation, rate in study.cells():
         for seed in study.seeds:
             yield activation, Member(seed, rate), study.config(activation, rate, seed, data.digest)
@@ -48,7 +48,7 @@ def reported(folder: Path) -> set[str]:
 
 
 def write_results(study: Study, data: Dataset, folder: Path, command: str) -> None:
-    """Bring ``results.json`` up to date with the runs that are stored."""
+    """Update ``results.json`` from the stored runs."""
     sizes = sizes_of(study, data)
     stored = StoredRuns(folder)
     runs = []
@@ -88,7 +88,7 @@ def write_results(study: Study, data: Dataset, folder: Path, command: str) -> No
 
 
 def described(study: Study) -> dict[str, Any]:
-    """A study as ``results.json`` has it: flat, and the recipe once more as one value."""
+    """The description of a study for ``results.json``: flat fields, and the recipe as one value."""
     described = asdict(study)
     recipe = study.recipe.changed()
     del recipe["learning_rate"]
@@ -127,10 +127,10 @@ MAY_DIFFER = (
 
 
 def check_options(study: Study, folder: Path) -> None:
-    """Whether a folder's report is of the same options; a word if it is of activations not named now.
+    """Check that a folder's report has the same options; warn if it shows other activations.
 
     Raises:
-      InputError: it is of others; says in what they differ.
+      InputError: the options differ; the message lists the differences.
     """
     try:
         there = read_json(folder / PATH)["study"]
@@ -143,12 +143,12 @@ def check_options(study: Study, folder: Path) -> None:
         differences = "; ".join(f"{n} was {_said(was, n)}, is {_said(now, n)}" for n in names)
         raise InputError(
             f"{folder} holds a comparison with other options: {differences}. Choose another folder "
-            "with --out, or give what it was begun with"
+            "with --out, or use the options it was started with"
         )
     if {*named} - {*study.activations}:
         _log.warning(
-            "the report in %s was of %s: it is made anew, without those not named now; their runs are "
-            "kept",
+            "the report in %s showed %s: the new report shows only the activations named now; the other "
+            "runs are kept",
             folder,
             ", ".join(named),
         )

@@ -1,4 +1,4 @@
-"""What is stored of the search for learning rates, as records. Does not import jax."""
+"""Records of the search for learning rates. Does not import jax."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flaxact.stored.schema import Count, Number, Positive
 
 @dataclass(frozen=True, kw_only=True)
 class Searched:
-    """How learning rates were searched."""
+    """The settings of a search for learning rates."""
 
     rates: tuple[Positive, ...]
     rungs: tuple[Count, ...]
@@ -20,7 +20,7 @@ class Searched:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """A rate of a search, after so many epochs: (0, validation error, loss), or (1, 1) if it diverged."""
+    """A rate of a search and its score: (0, validation error, loss), or (1, 1) if it diverged."""
 
     rate: Positive
     epochs: Count
@@ -33,10 +33,10 @@ class Chosen:
 
     Attributes:
       best: the rate.
-      edge: ``lowest`` or ``highest`` where it is at an end of the widened grid, else empty.
-      rates: all that were tried, each after the last rung that it reached.
-      epochs: that were trained for it in all.
-      seconds: that they took.
+      edge: ``lowest`` or ``highest`` if the best rate is at an end of the widened grid, else empty.
+      rates: all tried rates, each with its score after the last rung that it reached.
+      epochs: total epochs of training in the search.
+      seconds: total training time of the search.
     """
 
     best: Positive

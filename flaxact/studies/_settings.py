@@ -14,7 +14,7 @@ OF_RECIPE = ("epochs", "batch_size", "momentum", "schedule")
 
 
 def settings(results: Results) -> dict[str, Json]:
-    """What the outcome depends on, other than activations and seeds; as JSON has it.
+    """Everything besides activations and seeds that the outcome depends on, as JSON values.
 
     ``images`` is a digest of the data. ``learning_rates`` are those of the grid, and ``search`` is how
     the best is found.
@@ -38,7 +38,7 @@ def settings(results: Results) -> dict[str, Json]:
 
 
 def differing(one: Results, other: Results) -> dict[str, tuple[Json, Json]]:
-    """The settings in which two comparisons differ, with both values; where both are known."""
+    """The settings that differ between two comparisons, with both values; unknown ones are left out."""
     was = settings(one)
     now = settings(other)
     names = [name for name in was if was[name] != now[name]]

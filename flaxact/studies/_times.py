@@ -1,4 +1,4 @@
-"""Where a study's time goes, added up over the processes that worked in its folder."""
+"""The time that a study spent on each task, summed over all processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPORT = "making the report"
 
 
 def read_times(folder: Path) -> dict[str, float]:
-    """Seconds by what they were spent on; empty where nothing is known."""
+    """Seconds by task; empty if unknown."""
     try:
         value = read_json(folder / PATH)
     except (FileNotFoundError, DamagedError):
@@ -28,7 +28,7 @@ def read_times(folder: Path) -> dict[str, float]:
 
 
 def add_times(folder: Path, seconds: Mapping[str, float]) -> None:
-    """Add what a training has taken; the time of a report that is older than it is dropped."""
+    """Add the time of a training; the time of an earlier report is dropped."""
     times = {name: value for name, value in read_times(folder).items() if name != REPORT}
     for name, value in seconds.items():
         times[name] = round(times.get(name, 0.0) + max(0.0, value), 2)
@@ -37,7 +37,7 @@ def add_times(folder: Path, seconds: Mapping[str, float]) -> None:
 
 
 def report_time(folder: Path, seconds: float) -> float:
-    """The time that the first report after the last training took; ``seconds`` if this is the first."""
+    """The time of the first report after the last training; ``seconds`` if this is that report."""
     times = read_times(folder)
     if REPORT not in times:
         times[REPORT] = round(seconds, 2)
@@ -46,7 +46,7 @@ def report_time(folder: Path, seconds: float) -> float:
 
 
 def in_words(times: Mapping[str, float]) -> str:
-    """The parts in descending order, and their sum.
+    """The times in descending order and their sum, as text.
 
     >>> in_words({"compiling": 60.2, "training": 90.0})
     'training 90 s, compiling 60 s; 150 s in all'

@@ -1,4 +1,4 @@
-"""What a study's figures say, in sentences."""
+"""The conclusions of a study in sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flaxact.studies.summary import Row, listed, rows
 
 
 def answer(results: Results) -> list[str]:
-    """What the figures say, in sentences, and what they do not resolve."""
+    """The conclusions in sentences, and what the results leave open."""
     found, target = rows(results), results.study.target_error
     if not found:
         return ["No run has finished yet."]

@@ -1,4 +1,4 @@
-"""Equal budgets in FLOPs or in time: how many epochs each activation is trained for."""
+"""Equal budgets in FLOPs or in time: the number of epochs of each activation."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ LEAST = 0.2  # seconds of steps in a round
 
 
 def with_budget(study: Study, data: Dataset, folder: Path) -> Study:
-    """The study with the epochs of each activation at an equal budget; itself for equal epochs.
+    """The study with each activation's epochs at an equal budget; unchanged if the budget is epochs.
 
-    The reference is trained for the recipe's epochs, and every other activation for as many, rounded, as
-    cost the same. Costs are stored in the folder, and found out once.
+    The reference is trained for the recipe's epochs, and every other activation for the number of
+    epochs that cost the same, rounded. Costs are measured once and stored in the folder.
 
     Raises:
       InputError: the compiler does not count FLOPs here.

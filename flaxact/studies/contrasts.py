@@ -1,4 +1,4 @@
-"""Which activations a study tells apart: paired by seed, corrected for the number of comparisons."""
+"""Significance tests between activations, paired by seed and corrected for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ FEWEST = 2  # pairs that a test needs
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """An activation's test error less another's, by seed.
+    """The difference of two activations' test errors, paired by seed.
 
     Attributes:
-      activation: the one.
-      other: the other.
-      paired: what the seeds say that finished with both; None where fewer than two did.
-      adjusted: the p-value after Holm's correction in its family; nan without a test.
-      more_seeds: how many would tell the two apart with probability 0.8, if the effect is the one seen;
-        0 where they are told apart, None for more than 1,000 in all or where it is not known.
+      activation: the first.
+      other: the second, whose error is subtracted.
+      paired: the test over the seeds that finished with both; None if there are fewer than two.
+      adjusted: the p-value after Holm's correction over the family; nan without a test.
+      more_seeds: the further seeds that would show a significant difference with probability 0.8 if the
+        true effect is the measured one; 0 if it is significant already, None if unknown or above 1,000
+        in all.
     """
 
     activation: str
@@ -39,7 +40,7 @@ class Contrast:
 
     @property
     def apart(self) -> bool:
-        """Whether the test tells the two apart."""
+        """Whether the difference is significant."""
         return self.adjusted <= LEVEL
 
 
@@ -49,7 +50,7 @@ def reference(results: Results) -> str:
 
 
 def to_reference(results: Results) -> list[Contrast]:
-    """Every other activation against the reference: one family of comparisons."""
+    """The contrasts of every other activation with the reference, as one family of tests."""
     rows = {row.activation: row for row in summary.rows(results)}
     base = reference(results)
     if base not in rows:
@@ -59,14 +60,14 @@ def to_reference(results: Results) -> list[Contrast]:
 
 
 def between_all(results: Results) -> list[Contrast]:
-    """Every two activations: one family of comparisons."""
+    """The contrasts between all pairs of activations, as one family of tests."""
     rows = {row.activation: row for row in summary.rows(results)}
     pairs = list(itertools.combinations(rows, 2))
     return _family(rows, pairs, is_sequential=results.study.until_decided is not None)
 
 
 def groups(results: Results) -> list[tuple[str, ...]]:
-    """The largest groups of activations of which no two are told apart, the lowest error first."""
+    """The largest groups of activations without a significant difference, lowest error first."""
     tested = [row for row in summary.rows(results) if row.test_error is not None]
     tested.sort(key=lambda row: row.test_error.mean)  # type: ignore[union-attr]
     names = [row.activation for row in tested]
@@ -75,7 +76,7 @@ def groups(results: Results) -> list[tuple[str, ...]]:
 
 
 def decided(results: Results) -> bool:
-    """Whether every other activation is told apart from the reference, or has no two seeds to compare."""
+    """Whether every other activation differs significantly from the reference or cannot be tested."""
     return all(c.apart or c.paired is None for c in to_reference(results))
 
 
@@ -101,7 +102,7 @@ def _family(
 def paired_test(
     one: Row, other: Row, metric: str = METRIC, *, is_sequential: bool = False
 ) -> Paired | None:
-    """An error of one row less that of another, by seed; None where fewer than two seeds have both."""
+    """The paired test of two rows' errors by seed; None if fewer than two seeds have both."""
     values = [last_errors(row, metric) for row in (one, other)]
     seeds = sorted(values[0].keys() & values[1].keys())
     if len(seeds) < FEWEST:
@@ -114,7 +115,7 @@ def paired_test(
 
 
 def last_errors(row: Row, metric: str = METRIC) -> dict[int, float]:
-    """By seed an error after the last epoch, of the runs that did not diverge."""
+    """The error after the last epoch, by seed; diverged runs are left out."""
     errors = {}
     for run in row.runs:
         value = getattr(run.epochs[-1], metric)
@@ -198,7 +199,7 @@ def _apart(contrast: Contrast) -> str:
 
 
 def sentence(results: Results) -> str:
-    """Which activations are not told apart, as a sentence; empty without a comparison."""
+    """A sentence that names the activations without a significant difference; empty without a test."""
     if len(results.study.activations) < 2 or not any(c.paired for c in between_all(results)):
         return ""
     together = [group for group in groups(results) if len(group) > 1]

@@ -1,4 +1,4 @@
-"""In what two comparisons differ: settings, versions and results."""
+"""Differences between two comparisons: settings, versions and results."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from flaxact.studies.together import errors
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What became of an activation from one comparison to another.
+    """The change of an activation's errors from one comparison to another.
 
     Attributes:
-      activation: in both.
-      rows: of the one and of the other.
-      test_error: the other's less the one's, by seed; None where fewer than two seeds have both.
+      activation: the activation.
+      rows: its rows in the first and in the second comparison.
+      test_error: second minus first, paired by seed; None if fewer than two seeds have both.
       train_error: likewise.
       adjusted: the p-value of the test error, corrected by Holm over the activations; nan without a test.
     """
@@ -55,7 +55,7 @@ def changes(one: Results, other: Results) -> list[Change]:
 
 
 def sentences(one: Results, other: Results) -> list[str]:
-    """What differs besides the results, a line each, and how many runs have the same errors."""
+    """One line per difference in settings and versions, and the number of runs with equal errors."""
     lines = [
         f"{name.replace('_', ' ')}: {as_text(was)} → {as_text(now)}"
         for name, (was, now) in differing(one, other).items()
@@ -113,7 +113,7 @@ MEANING = (
 
 
 def table(one: Results, other: Results) -> tuple[list[str], list[list[str]]]:
-    """The titles and rows of what changed, as text; a row per activation that both have."""
+    """The titles and rows of the table of changes, as text; one row per common activation."""
     return TITLES, [_cells(change) for change in changes(one, other)]
 
 

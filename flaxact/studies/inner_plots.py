@@ -1,4 +1,4 @@
-"""What went on inside of a run, as figures for a study's report."""
+"""Figures of the layers of a run during training, for a study's report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INNER = ("mean_to_std", "zeros", "saturated_high", "slope_second_moment", "gradi
 
 
 def inner(row: Row) -> dict[str, Figure]:
-    """By caption: measures layer by epoch, and the inputs of each site, of a row's first seed."""
+    """Figures by caption, for a row's first seed: measures by layer and epoch, and inputs by site."""
     from flaxact.diagnostics import measures, pictures
 
     first = row.runs[0]

@@ -1,4 +1,4 @@
-"""The trained variables of runs, one file per run, and the way from them to ``model.apply``."""
+"""The stored variables of runs, one file per run, and how to load them for ``model.apply``."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def load_trained(
     Args:
       folder: of the comparison.
       activation: name or spec text.
-      seed: None for the first.
-      learning_rate: None for the one that was best for the activation.
+      seed: None for the first seed.
+      learning_rate: None for the activation's best rate.
 
     Raises:
       InputError: there is no such run, its variables were not kept, or they are damaged.

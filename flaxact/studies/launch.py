@@ -1,8 +1,8 @@
-"""A study as jobs of a cluster, one an activation, through submitit; or as local processes.
+"""Run a study as cluster jobs through submitit, or as local processes: one job per activation.
 
-A job trains the runs of its activation that are missing when it starts, in the study's folder, which it
-shares with the machine that launches. So a lost one costs what it had not saved, and launching again
-sends what is not there.
+A job trains the runs of its activation that are missing when it starts. It works in the study's folder,
+which must be on a shared file system. If a job is lost, only its unsaved work is lost, and launching
+again submits jobs for the missing runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ POLL = {"slurm": 15.0, "local": 0.2}  # seconds between looks at the jobs
 
 @dataclass(frozen=True)
 class Machine:
-    """What a job is given; None for what the cluster gives."""
+    """The resources of a job; None for the cluster's default."""
 
     partition: str | None = None
     minutes: int = 240
@@ -47,7 +47,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Job:
-    """A job of an activation: sent, done or failed; ``text`` says why it failed."""
+    """The state of an activation's job: sent, done or failed; ``text`` is the reason of a failure."""
 
     activation: str
     number: str
@@ -57,7 +57,7 @@ class Job:
 
 @dataclass(frozen=True)
 class ActivationJob:
-    """What a job does; submitit carries it there."""
+    """The work of a job; submitit pickles it and runs it on the cluster."""
 
     study: Study
     folder: Path
@@ -78,7 +78,7 @@ class ActivationJob:
                 print(text, flush=True)
 
     def checkpoint(self) -> object:
-        """How submitit sends it again, when its time is over or the node is needed for others."""
+        """The job that submitit submits again after a timeout or preemption."""
         from submitit.helpers import DelayedSubmission  # type: ignore[import-not-found]
 
         return DelayedSubmission(self)
@@ -111,7 +111,7 @@ def _saved_before_it_goes_on_elsewhere() -> Iterator[None]:
 
 
 def executor(cluster: str, folder: Path, machine: Machine) -> Any:
-    """Submitit's, with its files under the folder's ``jobs/``.
+    """The submitit executor, with its files in the folder's ``jobs/``.
 
     Raises:
       InputError: submitit is not installed, or there is no such cluster here.
@@ -119,7 +119,7 @@ def executor(cluster: str, folder: Path, machine: Machine) -> Any:
     try:
         import submitit  # type: ignore[import-not-found]
     except ImportError:
-        raise InputError("to launch jobs needs pip install 'flaxact[cluster]'") from None
+        raise InputError("launching jobs needs submitit: pip install 'flaxact[cluster]'") from None
     try:
         made = submitit.AutoExecutor(
             folder.absolute() / "jobs", cluster, slurm_max_num_timeout=CONTINUED
@@ -139,7 +139,7 @@ def executor(cluster: str, folder: Path, machine: Machine) -> Any:
 
 @dataclass
 class Sent:
-    """The jobs of a study: ``waiting`` to be sent, and ``going`` ones of submitit by activation."""
+    """The jobs of a study: ``waiting`` activations, and submitit's running jobs by activation."""
 
     waiting: list[str]
     going: dict[str, Any] = field(default_factory=dict)
@@ -157,22 +157,21 @@ def launch(
     data_dir: Path | None = None,
     command: str = "",
 ) -> Iterator[Job]:
-    """Send a job for every activation that has missing runs.
+    """Submit one job for every activation that has missing runs.
 
     Args:
       study: what to compare.
       data: the data set it names.
-      folder: of the results, which the jobs see under the same path.
+      folder: for the results; the jobs must see it under the same path.
       cluster: ``slurm``, or ``local`` for processes of this machine.
-      machine: what a job is given.
-      at_once: so many jobs are sent, and the next when one has ended; None for all at once, and locally
-        for one by one. Needs ``wait``.
-      wait: until all have ended; then ``results.json`` is brought up to date.
+      machine: the resources of each job.
+      at_once: the largest number of jobs at a time; None for all, or locally for one. Needs ``wait``.
+      wait: whether to wait for all jobs and then update ``results.json``.
       data_dir: where the jobs find the data.
-      command: how to do this again, for the report.
+      command: the command line, for the report.
 
     Yields:
-      Each job when it has been sent, and when it has ended.
+      Each job when it is submitted, and again when it has ended.
 
     Raises:
       InputError: submitit is not installed, or there is no such cluster here.

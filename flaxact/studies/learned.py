@@ -1,4 +1,4 @@
-"""What the parameters that activations learn became: from results to rows, a figure and columns."""
+"""Learned parameters of activations: table rows, figures and CSV columns from results."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ TITLES = ["site", "parameter", "start", "end", "lowest", "highest"]
 class Learned:
     """A learned parameter of a site.
 
-    Means are over channels and seeds; ``lowest`` and ``highest`` are of any channel and seed at the end.
-    None where a run's numbers are not finite.
+    ``start`` and ``end`` are means over channels and seeds, before and after training; ``lowest`` and
+    ``highest`` are the extremes after training. None if a value is not finite.
     """
 
     site: str
@@ -77,7 +77,7 @@ def _over(
 
 
 def cells(row: Row) -> list[list[str]]:
-    """The table of what an activation has learned, as text, in the order of ``TITLES``."""
+    """The table of learned parameters as text, with the columns in the order of ``TITLES``."""
 
     def text(value: float | None) -> str:
         return "–" if value is None else f"{value:.4g}"
@@ -89,7 +89,7 @@ def cells(row: Row) -> list[list[str]]:
 
 
 def columns(results: Results) -> list[tuple[str, Column]]:
-    """Columns of results.csv: of each a name, and a function from a run to its value."""
+    """The columns of results.csv: names, with functions from a run to its value."""
 
     def column(site: str, parameter: str, place: int, name: str) -> Column:
         return lambda run: getattr(_spread(run.probes[place], site, parameter), name, None)
@@ -108,7 +108,7 @@ def columns(results: Results) -> list[tuple[str, Column]]:
 
 
 def figures(row: Row) -> list[tuple[Figure, str]]:
-    """Of each parameter a figure over sites, with its caption."""
+    """One figure over sites per parameter, with its caption."""
     by_parameter: dict[str, list[Learned]] = {}
     for one in learned(row):
         by_parameter.setdefault(one.parameter, []).append(one)

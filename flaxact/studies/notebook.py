@@ -28,15 +28,15 @@ def compare(
     *,
     command: str = "",
 ) -> Results:
-    """Train what is missing of a study, with a progress bar, and write its report.
+    """Train the missing runs of a study with a progress bar, and write its report.
 
-    What the folder holds already is not trained again.
+    Runs that the folder already holds are not repeated.
 
     Args:
       study: what to compare.
       data: the data set, whose name becomes the study's; None loads the one that the study names.
       folder: where runs and the report are stored.
-      command: how to do this again, for the report.
+      command: the command line, for the report.
 
     Raises:
       InputError: as ``run``; the data cannot be loaded; a batch is larger than the training set.
@@ -58,7 +58,7 @@ def compare(
 def read_results(folder: Path | str, *more: Path | str) -> Results:
     """The results that ``flaxact compare`` or ``run`` has stored in a folder, or in several as one.
 
-    Several may differ in activations, seeds, target error and versions; nothing else.
+    Several folders may differ only in activations, seeds, target error and versions.
 
     Raises:
       InputError: there are none, they are damaged, or those of several folders are not comparable.
@@ -95,7 +95,7 @@ class InlinePage:
 
 
 def show_report(folder: Path | str, height: int = 800) -> InlinePage:
-    """The report of a folder, for the last line of a notebook's cell; the report is written anew.
+    """Write the report of a folder again and show it; for the last line of a notebook cell.
 
     Args:
       folder: of a comparison.

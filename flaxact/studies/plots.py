@@ -22,17 +22,17 @@ HEIGHT = 2.7  # inches of the axes of a plot of curves
 
 
 def training_error(results: Results) -> Figure:
-    """Training error by epoch: the median over seeds, in a band from the lowest to the highest."""
+    """Training error by epoch: the median over seeds, with a band from the lowest to the highest."""
     return _curves(results, "train_error", "training error", results.study.target_error)
 
 
 def test_error(results: Results) -> Figure:
-    """Test error by epoch, from before training on; as ``training_error``."""
+    """Test error by epoch, starting before training; drawn as ``training_error``."""
     return _curves(results, "test_error", "test error", None)
 
 
 def final_test_error(results: Results) -> Figure:
-    """Test error after the last epoch: a dot a seed, the mean and its 95% interval."""
+    """Test error after the last epoch: one dot per seed, the mean and its 95% interval."""
     rows = [row for row in summary.rows(results) if row.test_error is not None]
     rows.sort(key=lambda row: -row.test_error.mean)  # type: ignore[union-attr]
     figure, axes = figures.figure(WIDTH, 0.8 + 0.24 * max(3, len(rows)))
@@ -56,7 +56,7 @@ def final_test_error(results: Results) -> Figure:
 
 
 def differences(results: Results) -> Figure:
-    """Test error less the reference's: a dot a seed, the mean and its 95% interval."""
+    """Test error minus the reference's: one dot per seed, the mean and its 95% interval."""
     shown = [c for c in contrasts.to_reference(results) if c.paired is not None]
     shown.sort(key=lambda c: -c.paired.difference.mean)  # type: ignore[union-attr]
     base = contrasts.reference(results)
@@ -82,10 +82,10 @@ def differences(results: Results) -> Figure:
 
 
 def learning_rates(results: Results) -> Figure:
-    """The error by learning rate; the chosen one filled.
+    """The error by learning rate, with the chosen rate as a filled marker.
 
-    Of a search the validation error after the last rung that a rate reached, with a line through those
-    that reached the end. Else the training error in the last epoch, the mean over seeds.
+    With a search: the validation error after the last rung that a rate reached, with a line through the
+    rates that reached the end. Without: the mean training error of the last epoch over seeds.
     """
     figure, axes = figures.figure(WIDTH, HEIGHT + 0.4)
     chosen = {row.activation: row.learning_rate for row in summary.rows(results)}
@@ -137,7 +137,7 @@ def _search_curve(axes: Axes, outcome: Chosen, style: Style, label: str) -> None
 
 
 def layers(results: Results) -> Figure:
-    """Mean, variance and share of zeros of each site's output: before training hollow, after filled."""
+    """Mean, variance and share of zeros of each site's output: hollow before training, filled after."""
     rows = summary.rows(results)
     panels = {
         "mean": "mean of the outputs", "variance": "variance of the outputs",

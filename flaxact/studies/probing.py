@@ -1,4 +1,4 @@
-"""What activations, initializations and normalizations do to a net's signals before any training."""
+"""How activations, initializations and normalizations shape a net's signals before training."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Probing:
       model: name or spec text.
       inits: of ``kernel_init``; "paper" is the model's own.
       norms: of ``norm``; "paper" leaves the model's own.
-      seeds: over which figures are averaged.
-      images: how many training images are seen.
+      seeds: initializations over which values are averaged.
+      images: number of training images.
 
     Raises:
       InputError: an unknown name, or nothing to probe.
@@ -67,15 +67,15 @@ class Probing:
     def __post_init__(self):
         if not (self.activations and self.inits and self.norms and self.seeds):
             raise InputError(
-                "nothing to probe: name an activation, an init, a norm and a seed or more"
+                "nothing to probe: give one or more activations, inits, norms and seeds"
             )
         if self.images < 2:
-            raise InputError(f"a probe needs 2 images or more, not {self.images}")
+            raise InputError(f"a probe needs at least 2 images, not {self.images}")
         object.__setattr__(self, "activations", tuple(str(get(a)) for a in self.activations))
         object.__setattr__(self, "model", str(models.parse(self.model)))
 
     def cells(self) -> Iterator[tuple[str, str, str]]:
-        """Activation, initialization and normalization."""
+        """Every combination of activation, initialization and normalization."""
         for activation in self.activations:
             for init in self.inits:
                 for norm in self.norms:
@@ -99,11 +99,11 @@ def measure(
     data: Dataset,
     started: Callable[[int, int, str], object] = lambda done, total, text: None,
 ) -> Iterator[CellFigures]:
-    """Each cell with its figures: by site and measure, the mean over seeds; and a sample of inputs.
+    """Measure each cell: by site and measure, the mean over seeds; and a sample of the inputs.
 
     Args:
       probing: what to measure.
-      data: from which the images are.
+      data: the source of the images.
       started: called before each cell with how many are done, how many there are, and what it is.
 
     Raises:
@@ -181,12 +181,12 @@ def write(
 
 
 def title(cell: CellFigures) -> str:
-    """What a cell is, in words."""
+    """The title of a cell."""
     return f"{cell['activation']}, init {cell['init']}, norm {cell['norm']}"
 
 
 def table(cell: CellFigures, measures: Sequence[str] = MEASURES) -> list[tuple[str, list[str]]]:
-    """A row a site: its name, and its figures."""
+    """One row per site: its name and its values."""
     return [
         (site, ["–" if row[m] is None else f"{row[m]:.3g}" for m in measures])
         for site, row in cell["sites"].items()

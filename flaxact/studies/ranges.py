@@ -20,7 +20,7 @@ _VALUES = re.compile(
 
 
 def expanded(text: str) -> list[str]:
-    """The spec texts that a text with ranges stands for; of several ranges, every combination.
+    """The spec texts that a text with ranges stands for; every combination of several ranges.
 
     Raises:
       InputError: a range without a number of values, or on a log scale with an end that is not above 0.

@@ -44,8 +44,8 @@ def write_report(folder: Path, results: Results | None = None) -> Path:
     """Write report.html, results.csv, epochs.csv, results.md and the plots.
 
     Args:
-      folder: where they are written.
-      results: what they show; None for those of the folder's results.json.
+      folder: for the files.
+      results: the results to show; None for those in the folder's results.json.
 
     Returns:
       The path of report.html: one file that loads nothing else.
@@ -78,7 +78,7 @@ def table(results: Results) -> tuple[list[str], list[list[str]]]:
 
 
 def difference_table(results: Results) -> tuple[str, list[str], list[list[str]]]:
-    """The heading, titles and rows of the differences to the reference, as text; no rows for none."""
+    """The heading, titles and rows of the differences to the reference, as text; may have no rows."""
     columns = [name for name, _ in contrasts.titles(results)]
     rows = [contrasts.cells(contrast) for contrast in contrasts.to_reference(results)]
     return _differences_heading(results), columns, rows
@@ -168,7 +168,7 @@ LAYER_COLUMNS = {
 
 
 def layer_table(row: Row) -> tuple[list[str], list[list[str]]]:
-    """The titles and rows of an activation's layers: before → after training, of what was measured."""
+    """The titles and rows of the table of an activation's layers: measures before → after training."""
     layers = summary.layer_rows(row)
 
     def measured(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Run what of a study is not there yet, and store it: a folder a run, its result written last."""
+"""Run the missing parts of a study and store them: one folder per run, its result written last."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _log = logging.getLogger("flaxact")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is: epochs done, of how many, and what was trained last."""
+    """The progress of a study: epochs done, epochs in all, and what was trained last."""
 
     done: int
     total: int
@@ -49,9 +49,9 @@ def _stored(study: Study, folder: Path) -> StoredRuns:
 
 
 def missing(study: Study, data: Dataset, folder: Path) -> dict[str, list[Member]]:
-    """For each activation the seeds and learning rates that have no stored result; none left out.
+    """The seeds and learning rates without a stored result, by activation.
 
-    An activation whose learning rate is still to be chosen has the tuning seed.
+    An activation whose learning rate is not chosen yet has the tuning seed.
     """
     absent: dict[str, list[Member]] = {}
     stored = _stored(study, folder)
@@ -67,10 +67,10 @@ def missing(study: Study, data: Dataset, folder: Path) -> dict[str, list[Member]
 
 @dataclass(frozen=True)
 class Cell:
-    """Runs of an activation that are trained together, and which of them are stored.
+    """Runs of an activation that are trained together, and which of them will be stored.
 
-    All of them, unless some are stored already: those whose results were lost are trained again among
-    those that they were trained with, because the last bits depend on that.
+    Usually all are stored. If only some results were lost, the whole group is trained again, because
+    the last bits depend on it, and only the lost results are stored.
     """
 
     activation: str
@@ -79,10 +79,10 @@ class Cell:
 
 
 def missing_cells(study: Study, data: Dataset, folder: Path, only: str | None = None) -> list[Cell]:
-    """What is to be trained; warns of every result that was stored and is not there, or not as it was.
+    """The cells to train; warns of every stored result that is lost or damaged.
 
     Args:
-      study: at the best rates that are known.
+      study: with the best rates known so far.
       data: the data set it names.
       folder: where runs are stored.
       only: an activation; None for all.
@@ -115,7 +115,7 @@ def missing_cells(study: Study, data: Dataset, folder: Path, only: str | None = 
 
 
 def finished(study: Study, data: Dataset, folder: Path) -> bool:
-    """Whether every run is stored, and the report that is there is this study's."""
+    """Whether every run is stored and the folder's report is this study's."""
     path = folder / PATH
     study = resolved(grown(study, folder), data, folder)
     if study.search is not None and len(study.best_rates) < len(study.activations):
@@ -138,16 +138,16 @@ def finished(study: Study, data: Dataset, folder: Path) -> bool:
 
 
 def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iterator[Progress]:
-    """Train what is missing and store it; ``results.json`` is brought up to date after each activation.
+    """Train and store the missing runs; ``results.json`` is updated after each activation.
 
     Args:
       study: what to compare.
       data: the data set it names.
-      folder: where runs are stored; those of the study that it holds already are kept.
-      command: how to do this again, for the report.
+      folder: where runs are stored; runs of the study that it already holds are kept.
+      command: the command line, for the report.
 
     Yields:
-      After every epoch of every activation, and at the end.
+      The progress after every epoch of every activation, and at the end.
 
     Raises:
       InputError: another process is at work in the folder, it holds a study with other options, or
@@ -158,7 +158,7 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
 
 
 def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iterator[Progress]:
-    """As ``run``, in a folder that the caller holds."""
+    """As ``run``, in a folder that the caller has locked."""
     check_options(study, folder)
     study = with_budget(study, data, folder)
     while True:
@@ -169,7 +169,7 @@ def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") ->
 
 
 def resumption(study: Study, data: Dataset, folder: Path) -> str:
-    """What of a study is in its folder already, in words; empty for nothing."""
+    """A text on which parts of a study the folder already holds; empty for none."""
     known = resolved(study, data, folder)
     stored = _stored(study, folder)
     runs = [config for _, _, config in grid(known, data)]
@@ -183,7 +183,7 @@ def resumption(study: Study, data: Dataset, folder: Path) -> str:
 
 
 def grown(study: Study, folder: Path) -> Study:
-    """The study with the seeds that were added to it in a folder, if ``until_decided`` has added some."""
+    """The study with the seeds that ``until_decided`` has added in a folder, if any."""
     if study.until_decided is None:
         return study
     try:
@@ -239,17 +239,17 @@ def _epochs_left(known: Study, activation: str, cells: Sequence[Cell]) -> int:
 def train_activation(
     study: Study, data: Dataset, folder: Path, activation: str, cells: Sequence[Cell] | None = None
 ) -> Iterator[tuple[int, str]]:
-    """Choose an activation's learning rate where it is to be searched, and train what is missing.
+    """Search an activation's learning rate if the study asks for it, and train its missing runs.
 
     Args:
       study: what to compare.
       data: the data set it names.
       folder: where runs are stored.
       activation: one of the study's.
-      cells: its missing cells, where its rate is known; None to find them.
+      cells: its missing cells; None to determine them.
 
     Yields:
-      How many epochs have been trained since the last time, and what was trained.
+      The number of epochs trained since the last yield, and what was trained.
     """
     known = resolved(study, data, folder)
     if _searches(known, activation):

@@ -15,10 +15,10 @@ class Search:
 
     Attributes:
       rates: the grid to start with, at equal factors.
-      rungs: after how many epochs rates are dropped, in ascending order.
+      rungs: the epochs after which rates are dropped, ascending.
       keep: how many rates remain after each rung.
-      epochs: the most that a remaining rate is trained for.
-      widenings: how often the grid may be widened by two rates where its best is at an edge.
+      epochs: total epochs of the rates that remain to the end.
+      widenings: how often the grid may be widened by two rates if the best is at an edge.
     """
 
     rates: tuple[float, ...]
@@ -43,7 +43,7 @@ class Tuned:
 
     Attributes:
       best: the best rate.
-      edge: ``lowest`` or ``highest`` where the best is at an end of the widened grid, else empty.
+      edge: ``lowest`` or ``highest`` if the best rate is at an end of the widened grid, else empty.
       rates: all that were tried, in ascending order.
     """
 
@@ -67,12 +67,12 @@ def error_score(error: float | None) -> Score:
 
 
 def search(space: Search, train: Callable[[Sequence[float], int], Sequence[Score]]) -> Tuned:
-    """Successive halving, widened where the best rate is at an edge of the grid.
+    """Successive halving; the grid is widened if the best rate is at an edge.
 
     Args:
       space: the rates and the rungs.
-      train: gives a score for each of some rates, trained for so many epochs in all. It is asked for
-        the same rate and number of epochs again after a widening, so it should remember.
+      train: ``train(rates, epochs)`` returns the score of each rate after that many epochs in all.
+        After a widening it is called again with the same rates and epochs, so it should cache.
 
     >>> import math
     >>> scores = lambda rates, epochs: [(abs(math.log(rate / 0.3)),) for rate in rates]
@@ -111,7 +111,7 @@ def _halved(
 
 
 def budget(space: Search) -> int:
-    """The epochs that a search trains in all, if the grid is not widened.
+    """The total epochs of a search without widening.
 
     >>> budget(Search(rates=(0.1, 0.2, 0.4, 0.8), rungs=(1, 3), keep=(2, 1), epochs=6))
     11
@@ -126,11 +126,11 @@ def budget(space: Search) -> int:
 
 
 def halving(rates: Sequence[float], epochs: int) -> Search:
-    """The search of a study: half of the rates remain after a sixth, and a quarter after half of it.
+    """The search of a study: half of the rates remain after 1/6 of the epochs, a quarter after 1/2.
 
     Args:
       rates: the grid to start with, at equal factors.
-      epochs: of a training.
+      epochs: of a full training.
 
     >>> halving([0.001, 0.002, 0.004, 0.008, 0.016, 0.032], 6)
     Search(rates=(0.001, ..., 0.032), rungs=(1, 3), keep=(3, 2), epochs=6, widenings=3)

@@ -47,6 +47,6 @@ def _file_name(text: str) -> str:
 
 
 def comparisons(folder: Path) -> list[Path]:
-    """The folders of the comparisons that are in one: itself, or its subfolders that are comparisons."""
+    """The comparisons in a folder: the folder itself, or its subfolders that hold comparisons."""
     within = [] if (folder / RESULTS).exists() else sorted(folder.glob(f"*/{RESULTS}"))
     return [path.parent for path in within] or [folder]

@@ -1,4 +1,4 @@
-"""How far the comparison in a folder is, read from its files alone. Does not import jax."""
+"""The progress of the comparison in a folder, read from its files. Does not import jax."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flaxact.training.folder.lock import InUseError, locked
 
 
 def status(folder: Path) -> list[str]:
-    """How far a comparison is, a line each: the folder, every activation, what trains, and who works.
+    """The progress as lines: the folder, each activation, current trainings, working processes.
 
     Raises:
       InputError: there is no comparison in the folder.

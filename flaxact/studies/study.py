@@ -1,4 +1,4 @@
-"""What a study compares, checked before anything is trained; does not import jax."""
+"""The description of a study, checked before any training; does not import jax."""
 
 from __future__ import annotations
 
@@ -32,22 +32,23 @@ class Study:
       model: name or spec text.
       dataset: name.
       seeds: one run each; the same for every activation, so that differences are paired.
-      learning_rates: without a search each activation is trained at each, and judged at its own best.
-      recipe: the rest of how they are trained; its learning rate is not used.
+      learning_rates: without a search, each activation is trained at all of them and compared at its
+        best.
+      recipe: all other settings of the training; its learning rate is not used.
       target_error: training error, as a fraction, for "epochs to".
-      image_size: side to which images of different sizes are brought, in pixels.
+      image_size: height and width to which images are resized, in pixels.
       keep_params: whether each run's trained variables are kept, for ``load_trained``.
       reference: the activation that the others are compared with; None for the first.
-      until_decided: add seeds until every other activation is told apart from the reference, up to so
-        many seeds in all; None for the seeds that are given.
-      search: how each activation's learning rate is chosen before the seeds are trained, on a seed and
-        images of its own; None for every seed at every one of ``learning_rates``.
+      until_decided: the largest number of seeds; seeds are added until every other activation differs
+        significantly from the reference. None for ``seeds`` only.
+      search: how each activation's learning rate is chosen before the seeds are trained, on a separate
+        seed and validation images; None to train every seed at all ``learning_rates``.
       best_rates: of activations whose search has ended; ``flaxact.studies.run`` fills it in.
       budget: what is equal for all activations: ``epochs``, ``flops`` or ``time`` of training. With the
-        last two the reference is trained for the recipe's epochs, and the others for as many as cost the
-        same, in the search too.
-      epochs_of: by activation; ``flaxact.studies.run`` fills it in.
-      costs: by activation, of a training step over that of the reference; likewise.
+        last two, the reference is trained for the recipe's epochs and the others for the number of
+        epochs that cost the same, also in the search.
+      epochs_of: the epochs of each activation; ``flaxact.studies.run`` fills it in.
+      costs: the cost of a training step relative to the reference's, by activation; filled in likewise.
 
     Raises:
       InputError: an unknown name, a repeated activation, or a value out of its range.
@@ -108,10 +109,10 @@ class Study:
         most = self.until_decided
         if most is not None and most < len(self.seeds):
             raise InputError(
-                f"until_decided is the most seeds in all: {len(self.seeds)} or more, not {most}"
+                f"until_decided must be at least the number of seeds, {len(self.seeds)}, not {most}"
             )
         if most is not None and len(self.activations) < 2:
-            raise InputError("until_decided compares two activations or more")
+            raise InputError("until_decided needs two or more activations")
 
     def _check_search(self, space: Search | None) -> None:
         if space is None:
@@ -127,7 +128,7 @@ class Study:
             )
 
     def recipe_of(self, activation: str) -> Recipe:
-        """The recipe with the epochs of an activation; what it states in epochs is scaled."""
+        """The recipe with an activation's number of epochs; other fields in epochs are scaled."""
         epochs = dict(self.epochs_of).get(activation, self.recipe.epochs)
         if epochs == self.recipe.epochs:
             return self.recipe
@@ -140,7 +141,7 @@ class Study:
         )
 
     def search_of(self, activation: str) -> Search:
-        """The search for an activation's learning rate, which ends after its epochs."""
+        """The search for an activation's learning rate, with its number of epochs."""
         assert self.search is not None
         epochs = self.recipe_of(activation).epochs
         if epochs == self.search.epochs:
@@ -148,7 +149,7 @@ class Study:
         return replace(halving(self.search.rates, epochs), widenings=self.search.widenings)
 
     def with_more_seeds(self, count: int) -> Study:
-        """With the next seeds added, at most ``until_decided`` in all."""
+        """The study with further seeds, at most ``until_decided`` in all."""
         most = len(self.seeds) + count
         if self.until_decided is not None:
             most = min(most, self.until_decided)
@@ -157,7 +158,7 @@ class Study:
         return replace(self, seeds=self.seeds + added)
 
     def cells(self) -> Iterator[tuple[str, float]]:
-        """Every activation at every learning rate; with a search at the best one, once it is known."""
+        """Every activation with its learning rates; after a search, the best one only."""
         if self.search is not None:
             yield from self.best_rates
             return
@@ -168,8 +169,8 @@ class Study:
     def config(self, activation: str, learning_rate: float, seed: int, digest: str) -> Config:
         """The resolved configuration of one run; ``digest`` is the data set's.
 
-        Where an activation or the model is a user's own, its source is part of it: changed, it is
-        trained anew.
+        If an activation or the model is a user's own, its source is part of the configuration, so a
+        changed one is trained again.
         """
         recipe = self.recipe_of(activation).changed() | {"learning_rate": learning_rate}
         own = list(own_definitions(activation, self.model))
@@ -191,7 +192,7 @@ def _each(activation: str | Activation) -> list[str] | list[Activation]:
 
 
 def own_definitions(activation: str | Activation, model: str) -> Iterator[Callable[..., object]]:
-    """What a user has defined of an activation, of those it is made of, and of a model."""
+    """A user's own definitions of an activation, its inner activations and a model."""
     chosen = get(activation)
     if not chosen.spec.ours:
         yield chosen.spec.function
@@ -212,7 +213,7 @@ def identity(config: Config) -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Make the folder if it is not there.
+    """Create the folder if it does not exist.
 
     Raises:
       InputError: nothing can be written there.

@@ -1,4 +1,4 @@
-"""From a study's results to the rows of its tables; values in, values out."""
+"""Table rows from a study's results."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from flaxact.studies._records import Results, Run
 
 @dataclass(frozen=True)
 class Row:
-    """What is reported of an activation, at the learning rate that was best for it.
+    """The reported values of an activation at its best learning rate.
 
-    ``epochs_to`` has the epochs to the target of the seeds that reached it; ``slowdown`` is the
-    ratio of the median seconds an epoch to the first activation's.
+    ``epochs_to`` holds the epochs to the target, for the seeds that reached it. ``slowdown`` is the
+    median time of an epoch divided by the first activation's.
     """
 
     activation: str
@@ -31,7 +31,7 @@ class Row:
 
     @property
     def diverged(self) -> int:
-        """How many of the seeds diverged."""
+        """The number of diverged seeds, as text."""
         return sum(run.diverged_at is not None for run in self.runs)
 
 
@@ -48,9 +48,8 @@ def rows(results: Results) -> list[Row]:
 def best_rate(results: Results, activation: str) -> float | None:
     """The learning rate with the lowest mean training error in the last epoch.
 
-    A rate at which fewer seeds diverged goes before it, and one with all of its seeds run before
-    that; the training loss decides between equals. Where the rate was searched before, that one. None
-    without runs.
+    Rates with all seeds run come first, then those with fewer diverged seeds; the training loss breaks
+    ties. If the rate was searched, the result of the search. None without runs.
     """
     searched = results.study.best_rates.get(activation)
     if searched is not None and runs_of(results, activation, searched):
@@ -68,7 +67,7 @@ def runs_of(results: Results, activation: str, rate: float) -> tuple[Run, ...]:
 
 
 def missing_runs(results: Results) -> list[str]:
-    """The runs of the study that have no result yet, in words."""
+    """A text on the runs of the study without a result."""
     study = results.study
     absent = []
     for activation in study.activations:
@@ -121,7 +120,7 @@ def curve(run: Run, metric: str) -> list[float | None]:
 
 
 def by_epoch(row: Row, metric: str) -> dict[int, list[float]]:
-    """By epoch a metric of the seeds that have it; of the test's also before training, as epoch 0."""
+    """The values of a metric over seeds, by epoch; test metrics include epoch 0, before training."""
     found: dict[int, list[float]] = {}
     for run in row.runs:
         points = [(0, getattr(run.untrained, metric, None)), *enumerate(curve(run, metric), 1)]
@@ -150,7 +149,7 @@ LayerRow = dict[str, Any]  # "site", and numbers by name
 
 
 def layer_rows(row: Row) -> list[LayerRow]:
-    """The figures of every site of a row's runs, averaged over seeds: before and after training."""
+    """The measures of every site before and after training, averaged over a row's seeds."""
     sites = list(dict.fromkeys(site for run in row.runs for site in run.probes[0].sites))
     found = []
     for site in sites:
@@ -172,7 +171,7 @@ MOST = 6  # activations that a sentence names
 
 
 def listed(texts: Sequence[str], separator: str = ", ") -> str:
-    """Texts one after another; of many the first, and how many more there are.
+    """Texts as a list in words; a long list is cut, with the number of texts left out.
 
     >>> listed(["relu", "elu"]), listed(list("abcdefghi"))
     ('relu, elu', 'a, b, c, d, e, f and 3 more')

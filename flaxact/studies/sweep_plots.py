@@ -23,7 +23,7 @@ CHOICE = "The lowest point is chosen by the test error, so its own error is opti
 
 
 def sweep_plots(results: Results) -> dict[str, tuple[Figure, str]]:
-    """A plot of every sweep, by file name, with its caption."""
+    """The plot and caption of every sweep, by file name."""
     plots = {}
     for number, sweep in enumerate(sweeps(results), 1):
         swept = " and ".join(name.replace("_", " ") for name in sweep.names)
@@ -43,7 +43,7 @@ def sweep_plots(results: Results) -> dict[str, tuple[Figure, str]]:
 
 
 def curve(results: Results, sweep: Sweep) -> Figure:
-    """The mean test error over one hyperparameter, in the band of its interval; × where all diverged."""
+    """The mean test error over one hyperparameter, with its interval as a band; × if all diverged."""
     figure, axes = figures.figure(WIDTH, HEIGHT)
     color = COLORS[0]
     xs = [values[0] for values in sweep.values]

@@ -23,10 +23,10 @@ class Sweep:
     """Activations of a study that differ in one or two numbers only.
 
     Attributes:
-      name: of the activation, with what does not differ.
-      names: of the hyperparameters, one or two.
-      rows: of the study, in ascending order of the values.
-      values: of each row, one per hyperparameter.
+      name: the activation, with the values that do not differ.
+      names: the one or two hyperparameters.
+      rows: rows of the study, in ascending order of the values.
+      values: the values of each row, one per hyperparameter.
     """
 
     name: str

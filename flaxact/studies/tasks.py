@@ -37,18 +37,19 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """Activations over tasks, the lowest mean rank first.
+    """A ranking of activations over tasks, lowest mean rank first.
 
     Attributes:
-      tasks: their names.
-      activations: those that every task has.
+      tasks: the names of the tasks.
+      activations: the activations that every task has.
       errors: (tasks, activations), mean test errors after the last epoch; infinite where all diverged.
       ranks: mean ranks.
-      difference: of mean ranks that Nemenyi's test tells apart.
+      difference: the difference of mean ranks that is significant in Nemenyi's test.
       p_value: of the Friedman test in Iman and Davenport's form; None where there is no test.
-      groups: activations that Nemenyi's test does not tell apart.
-      against: by activation the tasks in which it is better, not told apart and worse than the reference.
-      reference: of ``against``.
+      groups: activations without a significant difference in Nemenyi's test.
+      against: by activation, the number of tasks in which it is better than, not significantly
+        different from, and worse than the reference.
+      reference: the reference of ``against``.
     """
 
     tasks: tuple[str, ...]
@@ -69,11 +70,11 @@ def read_tasks(folders: Sequence[Path]) -> list[Task]:
       InputError: fewer than two comparisons, one twice, or a folder without results.
     """
     if not folders:
-        raise InputError("ranks need two folders of comparisons or more")
+        raise InputError("ranks need two or more folders of comparisons")
     each = [folder for given in folders for folder in comparisons(given)]
     if len(each) < 2:
         read_folder(each[0])
-        raise InputError("ranks need two folders of comparisons or more")
+        raise InputError("ranks need two or more folders of comparisons")
     tasks = []
     for folder in each:
         results = read_folder(folder)
@@ -157,7 +158,7 @@ def table(result: Ranking) -> tuple[list[str], list[list[str]]]:
 
 
 def sentences(result: Ranking) -> list[str]:
-    """What the ranks say."""
+    """The conclusions from the ranks."""
     count = len(result.tasks)
     said = [
         f"The lowest mean rank over {count} tasks is {result.activations[0]}'s, "
@@ -179,7 +180,7 @@ def sentences(result: Ranking) -> list[str]:
 
 
 def diagram(result: Ranking) -> Figure:
-    """The critical-difference diagram: mean ranks, and bars over those that are not told apart."""
+    """The critical-difference diagram: mean ranks, with bars over groups that do not differ."""
     count = len(result.activations)
     bars = len(result.groups)
     figure, axes = figures.figure(WIDTH, 0.9 + 0.24 * count + 0.12 * bars)
@@ -201,7 +202,7 @@ def diagram(result: Ranking) -> Figure:
 
 
 def write_ranking(result: Ranking, folder: Path) -> Path:
-    """Write ranks.html, ranks.md and ranks.svg; the path of the page."""
+    """Write ranks.html, ranks.md and ranks.svg; returns the path of the page."""
     make_folder(folder)
     svg = figures.rendered(diagram(result), "svg")
     write_whole(folder / "ranks.svg", svg)

@@ -16,8 +16,8 @@ from flaxact.studies._settings import as_text, differing
 def read_together(folders: Sequence[Path]) -> Results:
     """The results of one or several folders as one.
 
-    They may differ in activations, seeds, target error and versions. A run that is in two folders counts
-    once.
+    The folders may differ only in activations, seeds, target error and versions. A run that is in two
+    folders counts once.
 
     Raises:
       InputError: as ``read_folder``; or they differ in other settings, or have other results for a run.

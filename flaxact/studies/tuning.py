@@ -1,4 +1,4 @@
-"""The learning rate of each activation, chosen before the evaluation, on images and a seed of its own."""
+"""The choice of each activation's learning rate before the evaluation, on a separate seed and images."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ FORMAT = 1
 
 @functools.lru_cache(maxsize=1)  # asked for by every activation
 def validation_set(data: Dataset) -> Dataset:
-    """A data set to choose on: a fifth of the training images takes the place of the test images.
+    """The data set for the search: a fifth of the training images replaces the test images.
 
-    The others are trained on, and some of them twice, so that an epoch has as many steps as in the
-    evaluation and the same compiled programs serve both. No test image is in it.
+    The other training images are trained on. Some of them occur twice, so that an epoch has as many
+    steps as in the evaluation and both use the same compiled programs. No test image is used.
 
     >>> from flaxact.data import load
     >>> chosen = validation_set(load("mnist5k"))
@@ -62,7 +62,7 @@ def validation_set(data: Dataset) -> Dataset:
 
 
 def tuning_config(study: Study, activation: str, digest: str) -> Config:
-    """All that the choice of an activation's learning rate depends on."""
+    """Everything that the choice of an activation's learning rate depends on."""
     assert study.search is not None
     config = study.config(activation, 0.0, TUNING_SEED, digest)
     del config["learning_rate"]
@@ -78,9 +78,9 @@ def _path(folder: Path, config: Config) -> Path:
 
 
 def stored_search(study: Study, activation: str, digest: str, folder: Path) -> dict[str, Any]:
-    """What is stored of a search: its ``scores`` so far, and ``tuned`` once it has ended; empty for none.
+    """The stored search: its ``scores`` so far, and ``tuned`` at the end; empty without one.
 
-    A file that is damaged counts as none.
+    A damaged file counts as none.
     """
     config = tuning_config(study, activation, digest)
     path = _path(folder, config)
@@ -94,7 +94,7 @@ def stored_search(study: Study, activation: str, digest: str, folder: Path) -> d
 
 
 def resolved(study: Study, data: Dataset, folder: Path) -> Study:
-    """The study at the best rates of those searches that have ended; itself without a search."""
+    """The study with the best rates of the finished searches; unchanged without a search."""
     if study.search is None:
         return study
     best = {}
@@ -114,12 +114,13 @@ class _UntrainedError(Exception):
 
 
 def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator[Epoch]:
-    """Search an activation's learning rate; what is known is stored after every rung.
+    """Search an activation's learning rate; the scores are stored after every rung.
 
-    Rates that remain go on from where they were. After a stop they are trained again from the start.
+    Remaining rates continue from their current state. After an interruption they are trained again from
+    the start.
 
     Yields:
-      The epochs that are trained, each of the rates of a rung.
+      Each trained epoch, of all rates of a rung.
     """
     assert study.search is not None
     config = tuning_config(study, activation, data.digest)
@@ -195,7 +196,7 @@ class _Trainer:
         self.at_once = None if jax.default_backend() == "cpu" else len(study.seeds)
 
     def train(self, rates: Sequence[float], epochs: int) -> Iterator[Epoch]:
-        """Bring those that are not scored there yet to so many epochs in all."""
+        """Train the rates without a score to a total number of epochs."""
         by_start: dict[int, list[float]] = {}
         for rate in rates:
             if (rate, epochs) not in self.scores:
