@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax import nnx
-from scipy import stats
+from scipy import special, stats
 
 import flaxact as fa
 from flaxact import nnx as fnnx
 from flaxact.layers import Act
 from tests.quick import jit
 
-NAMES = fa.names("stochastic")
+NAMES = tuple(n for n in fa.names("stochastic") if not fa.get(n).spec.coupled)
 SPECS = (*NAMES, "noisy(tanh, std=0.5)", "scaled(rrelu, output=2.0)", "noisy(prelu)")
 KEY = jax.random.key(7)
 COUNT = 20_000
@@ -102,6 +102,31 @@ def test_what_is_drawn_is_distributed_as_published(name, x):
     assert stats.kstest(y, wanted.cdf).pvalue > 1e-3
     assert abs(y.mean() - wanted.mean()) <= 4 * wanted.std() / np.sqrt(COUNT)
     assert y.std() == pytest.approx(wanted.std(), rel=0.03)
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax_chooses_each_class_as_often_as_its_probability(hard):
+    """The Gumbel-max theorem; its hard form is one class, with the derivative of the soft one."""
+    logits = jnp.array([0.0, 1.0, -1.0, 0.5])
+    x = jnp.broadcast_to(logits, (COUNT, 4))
+    y = np.asarray(fa.gumbel_softmax(x, 0.5, hard=hard, key=KEY))
+    np.testing.assert_allclose(y.sum(-1), 1, rtol=1e-5)
+    counts = np.bincount(y.argmax(-1), minlength=4)
+    assert (
+        stats.chisquare(counts, COUNT * special.softmax(np.asarray(logits, np.float64))).pvalue
+        > 1e-3
+    )
+    if hard:
+        assert set(np.unique(y)) == {0.0, 1.0}
+    weights = jnp.arange(4.0)
+    slopes = [
+        jax.grad(lambda x, h=h: jnp.vdot(fa.gumbel_softmax(x, 0.5, hard=h, key=KEY), weights))(
+            logits
+        )
+        for h in (False, True)
+    ]
+    chex.assert_trees_all_close(*slopes)
+    assert fa.get("gumbel_softmax(hard=True)")(logits).tolist() == [0, 1, 0, 0]
 
 
 def test_noise_of_a_transform():

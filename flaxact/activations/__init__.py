@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is fou
     from flaxact.activations.periodic import *  # noqa: F403
     from flaxact.activations.rectified import *  # noqa: F403
     from flaxact.activations.sigmoidal import *  # noqa: F403
+    from flaxact.activations.softmax_variants import *  # noqa: F403
     from flaxact.activations.softplus_variants import *  # noqa: F403
     from flaxact.activations.stochastic import *  # noqa: F403
     from flaxact.activations.surrogate import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Normalized over an axis: softmax and its variants, squash, PolyNorm."""
+"""Normalized over an axis, with exact zeros or a length: sparsemax, entmax, squash, PolyNorm."""
 
 from __future__ import annotations
 
@@ -9,108 +9,10 @@ from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output_whole
 from flaxact.activations._numerics import along_last, finite, largest, square_root
-from flaxact.activations._spec import Axes, Learned
+from flaxact.activations._spec import Learned
 
 INF = math.inf
 _AXIS = {"monotonic": False, "coupled": True}
-
-
-@keeps_output_whole(lambda y, dx, axis: y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
-def _softmax(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
-    return jax.nn.softmax(x, axis)
-
-
-@keeps_output_whole(lambda y, dx, axis: dx - jnp.sum(jnp.exp(y) * dx, axis, keepdims=True))
-def _log_softmax(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
-    return jax.nn.log_softmax(x, axis)
-
-
-def _masked(
-    function: Callable[..., jax.Array],
-    x: jax.Array,
-    axis: Axes,
-    where: jax.Array | None,
-    beyond: float,
-) -> jax.Array:
-    axes = tuple(range(jnp.ndim(x))) if axis is None else axis
-    if where is None:
-        return function(x, axes)
-    # Where nothing is left anything finite will do: of -∞ alone the result, which is not used, is nan.
-    any_kept = jnp.any(jnp.broadcast_to(where, x.shape), axes, keepdims=True)
-    filled = jnp.where(where, x, jnp.where(any_kept, -INF, 0).astype(x.dtype))
-    return jnp.where(where, function(filled, axes), beyond)
-
-
-@activation(r"e^{x_i} / \sum_j e^{x_j}", source="bridle1990softmax", range=(0.0, 1.0), **_AXIS)
-def softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
-    """Softmax: positive values that sum to one.
-
-    Args:
-      x: the input.
-      axis: over which they sum to one; one, several or, with None, all.
-      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
-
-    >>> [round(float(y), 4) for y in softmax(jnp.array([0.0, 1.0]))]
-    [0.2689, 0.7311]
-    """
-    return _masked(_softmax, x, axis, where, beyond=0.0)
-
-
-@keeps_output_whole(lambda y, dx, axis: y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
-def _softmax1(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
-    top = jnp.max(x, axis, keepdims=True, initial=0)
-    exponentials = jnp.exp(x - top)
-    return exponentials / (jnp.exp(-top) + jnp.sum(exponentials, axis, keepdims=True))
-
-
-@activation(
-    r"e^{x_i} / \bigl(1 + \sum_j e^{x_j}\bigr)",
-    source="miller2023attention",
-    range=(0.0, 1.0),
-    **_AXIS,
-)
-def softmax1(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
-    """Softmax with one more input of 0, whose share is left out: attention that may attend to nothing.
-
-    Args:
-      x: the input.
-      axis: over which they sum to less than one; one, several or, with None, all.
-      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
-
-    >>> [round(float(y), 4) for y in softmax1(jnp.array([0.0, 1.0]))]
-    [0.2119, 0.5761]
-    """
-    return _masked(_softmax1, x, axis, where, beyond=0.0)
-
-
-@activation(r"e^{-x_i} / \sum_j e^{-x_j}", source="paszke2019pytorch", range=(0.0, 1.0), **_AXIS)
-def softmin(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
-    """Softmin: the softmax of the negative input, largest where the input is least.
-
-    Args:
-      x: the input.
-      axis: over which they sum to one; one, several or, with None, all.
-      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
-
-    >>> [round(float(y), 4) for y in softmin(jnp.array([0.0, 1.0]))]
-    [0.7311, 0.2689]
-    """
-    return _masked(_softmax, -x, axis, where, beyond=0.0)
-
-
-@activation(r"x_i - \log \sum_j e^{x_j}", source="bridle1990softmax", range=(-INF, 0.0), **_AXIS)
-def log_softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
-    """Logarithm of softmax.
-
-    Args:
-      x: the input.
-      axis: over which the exponentials sum to one; one, several or, with None, all.
-      where: a mask that broadcasts to ``x``: what is left out is -inf, and takes no part in the sum.
-
-    >>> [round(float(y), 4) for y in log_softmax(jnp.array([0.0, 1.0]))]
-    [-1.3133, -0.3133]
-    """
-    return _masked(_log_softmax, x, axis, where, beyond=-INF)
 
 
 def _from_the_top(x: jax.Array, axis: int) -> jax.Array:
