@@ -189,12 +189,14 @@ class Shown:
         """Print a line for a finished epoch, with the member of lowest test error."""
         lost = int((epoch.diverged_at >= 0).sum())
         if lost == self.members:
-            summary = "every member has diverged"
+            text = "every member has diverged"
         else:
             best = int(np.nanargmin(epoch.test_error))
-            summary = f"test error {epoch.test_error[best]:.1%}"
+            text = f"test error {epoch.test_error[best]:.1%}"
             if epoch.number:
-                summary = f"training error {epoch.train_error[best]:.1%}, {summary}, {epoch.seconds:.1f} s"
+                text = (
+                    f"training error {epoch.train_error[best]:.1%}, {text}, {epoch.seconds:.1f} s"
+                )
             if self.members > 1:
-                summary += f" (best of {self.members}, {lost} diverged)"
-        console.print(f"epoch {epoch.number}: {summary}")
+                text += f" (best of {self.members}, {lost} diverged)"
+        console.print(f"epoch {epoch.number}: {text}")
