@@ -330,6 +330,11 @@ WRONG = [
     (jax.nn.glu, {"range": (-INF, INF)}, "cannot be evaluated on an array (n, 1)"),
     (jax.lax.stop_gradient, {"range": (-INF, INF)}, "its derivative at"),
     (
+        lambda x: jnp.where(x > 0, jnp.sqrt(x), 0),
+        {"range": (0, INF), "kinks": (0.0,)},
+        "its gradient at -20 is nan: in a where the branch",
+    ),
+    (
         jnp.tanh,
         {"range": lambda beta: (-beta, beta)},
         "or a function of its hyperparameters (none)",
@@ -344,6 +349,10 @@ RIGHT = [
     (lambda x: abs(x % 2 - 1), {"range": (0, 1), "monotonic": False, "kinks": (*range(-20, 21),)}),
     (lambda x: x + 1e-3 * jnp.sin(30 * x), {"range": (-INF, INF)}),
     (jax.nn.softmax, {"range": (0, 1), "coupled": True}),
+    (
+        lambda x: jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1)), 0),
+        {"range": (0, INF), "kinks": (0.0,)},
+    ),
 ]
 
 
