@@ -57,7 +57,7 @@ def blocks(page):
 
 def commands():
     """What the pages tell to type, program and arguments, in blocks and in sentences; each once."""
-    found = {}
+    collected = {}
     for page in (*PAGES, *RESULTS):
         texts = [text for language, text in blocks(page) if language in SHELL]
         texts += re.findall(
@@ -67,8 +67,8 @@ def commands():
             if command := COMMAND.search(re.sub(r"^#.*|\s+#\s.*$", "", line)):
                 program = command[1] or command[2]
                 arguments = command[3].strip().rstrip("'")
-                found.setdefault((program, arguments), named(page))
-    return sorted(found)
+                collected.setdefault((program, arguments), named(page))
+    return sorted(collected)
 
 
 @pytest.mark.sampled(5)
