@@ -112,7 +112,10 @@ def test_gumbel_softmax_chooses_each_class_as_often_as_its_probability(hard):
     y = np.asarray(fa.gumbel_softmax(x, 0.5, hard=hard, key=KEY))
     np.testing.assert_allclose(y.sum(-1), 1, rtol=1e-5)
     counts = np.bincount(y.argmax(-1), minlength=4)
-    assert stats.chisquare(counts, COUNT * special.softmax(np.asarray(logits, np.float64))).pvalue > 1e-3
+    assert (
+        stats.chisquare(counts, COUNT * special.softmax(np.asarray(logits, np.float64))).pvalue
+        > 1e-3
+    )
     if hard:
         assert set(np.unique(y)) == {0.0, 1.0}
     weights = jnp.arange(4.0)
