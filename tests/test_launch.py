@@ -68,7 +68,7 @@ def test_a_lost_job_costs_a_cell_and_one_sent_elsewhere_nothing(tmp_path):
     assert launched.returncode == 2, said
     assert "relu: failed" in said
     assert "tanh: done" in said
-    assert "1 of the jobs failed (relu): the same command sends them again" in said
+    assert "1 of the jobs failed (relu): run the command again to submit them" in said
     assert any("Requeued job" in log.read_text() for log in jobs.glob("jobs/*_log.*"))
     assert len(results(jobs)) == 2
 

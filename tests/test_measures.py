@@ -302,7 +302,7 @@ def test_flaxact_probe_writes_figures_and_a_page(tmp_path, capsys):
         (["--activation", "rleu"], "did you mean 'relu'"),
         (["--init", "hee"], "did you mean 'he'"),
         (["--norm", "bach"], "did you mean 'batch'"),
-        (["--images", "1"], "2 images or more"),
+        (["--images", "1"], "at least 2 images"),
         (["--activation", ""], "nothing to probe"),
     ],
 )

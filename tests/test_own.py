@@ -289,7 +289,7 @@ def test_a_name_is_taken_once():
     [
         ({"monotonc": True}, "unknown fact of mine 'monotonc'; did you mean 'monotonic'"),
         ({"source": "clevert2015"}, "unknown source 'clevert2015'; did you mean 'clevert2015elu'"),
-        ({"source": None}, "the source of mine must be a text, not None"),
+        ({"source": None}, "the source of mine must be a string, not None"),
         (
             {"learned": ("alhpa",)},
             "hyperparameter of mine in learned 'alhpa'; did you mean 'alpha'",
@@ -330,6 +330,11 @@ WRONG = [
     (jax.nn.glu, {"range": (-INF, INF)}, "cannot be evaluated on an array (n, 1)"),
     (jax.lax.stop_gradient, {"range": (-INF, INF)}, "its derivative at"),
     (
+        lambda x: jnp.where(x > 0, jnp.sqrt(x), 0),
+        {"range": (0, INF), "kinks": (0.0,)},
+        "its gradient at -20 is nan: in a where the branch",
+    ),
+    (
         jnp.tanh,
         {"range": lambda beta: (-beta, beta)},
         "or a function of its hyperparameters (none)",
@@ -344,6 +349,10 @@ RIGHT = [
     (lambda x: abs(x % 2 - 1), {"range": (0, 1), "monotonic": False, "kinks": (*range(-20, 21),)}),
     (lambda x: x + 1e-3 * jnp.sin(30 * x), {"range": (-INF, INF)}),
     (jax.nn.softmax, {"range": (0, 1), "coupled": True}),
+    (
+        lambda x: jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1)), 0),
+        {"range": (0, INF), "kinks": (0.0,)},
+    ),
 ]
 
 

@@ -101,7 +101,7 @@ def test_labels_may_be_texts():
     assert found.train.labels.tolist() == [1, 0, 1]
     named = data.from_arrays(pair(2, ["b", "a"]), pair(1, ["c"]), class_names=("c", "b", "a"))
     assert (named.num_classes, named.train.labels.tolist()) == (3, [1, 2])
-    with pytest.raises(fa.InputError, match="the label 'd' is none of the class names"):
+    with pytest.raises(fa.InputError, match="the label 'd' is not among the class names"):
         data.from_arrays(pair(1, ["d"]), pair(1, ["c"]), class_names=("c",))
 
 

@@ -77,7 +77,7 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys, caplog):
     before = stamps(tmp_path)
     with caplog.at_level("WARNING", "flaxact"):
         assert compare(tmp_path, "relu", "centered(relu)") == 0
-    assert "was of relu, centered(relu), identity: it is made anew" in caplog.text
+    assert "showed relu, centered(relu), identity: the new report shows only" in caplog.text
     assert stamps(tmp_path) == before
     assert "| identity |" not in (tmp_path / "results.md").read_text()
 

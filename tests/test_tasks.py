@@ -68,7 +68,7 @@ def test_the_command_writes_a_page_and_a_table(folders, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda f: f[:1], "two folders of comparisons or more"),
+        (lambda f: f[:1], "two or more folders of comparisons"),
         (lambda f: [f[0], f[0]], "is given twice"),
         (lambda f: [f[0], f[0] / "none"], "no results.json in"),
     ],

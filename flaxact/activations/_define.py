@@ -174,7 +174,7 @@ def _check_facts(
             raise unknown(f"fact of {name}", fact, fact_names)
     for fact, text in (("formula", formula), ("source", source)):
         if not isinstance(text, str):
-            raise InputError(f"the {fact} of {name} must be a text, not {text!r}")
+            raise InputError(f"the {fact} of {name} must be a string, not {text!r}")
     if source:
         check_source(source)
     argument_names = [p.name for p in parameters]

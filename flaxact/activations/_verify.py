@@ -56,6 +56,7 @@ def disagreements(activation: Activation) -> Iterator[str]:
         yield from _wrong_range(value, declared.range, x, y)
         yield from _wrong_monotonic(x, y, declared=declared.monotonic)
         yield from _wrong_places("jumps", declared.jumps, value, x, y=y)
+        yield from _lost_slopes(value, x, y)
         yield from _wrong_slopes(activation, value, declared, x)
 
 
@@ -88,7 +89,9 @@ def _values(activation: Activation, value: Function, x: np.ndarray) -> np.ndarra
             "on several inputs, declare coupled=True"
         ) from None
     if y.shape != x.shape:
-        raise InputError(f"{activation} gives outputs of another shape: declare coupled=True")
+        raise InputError(
+            f"{activation} returns another shape than its input's: declare coupled=True"
+        )
     return y
 
 
@@ -141,6 +144,17 @@ def _wrong_monotonic(x: np.ndarray, y: np.ndarray, *, declared: bool) -> Iterato
             f"monotonic=True declared, but it falls from {y[top]:.4g} at {x[top]:.4g} to "
             f"{y[at]:.4g} at "
             f"{x[at]:.4g}"
+        )
+
+
+def _lost_slopes(value: Function, x: np.ndarray, y: np.ndarray) -> Iterator[str]:
+    """The gradient is nan where the value is finite, as it is in reverse mode past a ``where``."""
+    gradient = lambda x: jax.vjp(value, x)[1](jnp.ones_like(x))[0]  # noqa: E731
+    is_lost = np.isnan(evaluate(gradient, x)) & np.isfinite(y)
+    if is_lost.any():
+        yield (
+            f"its gradient at {x[is_lost][0]:.4g} is nan: in a where the branch that is not taken must "
+            "be differentiable too, so put another where inside it"
         )
 
 

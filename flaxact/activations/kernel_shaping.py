@@ -134,8 +134,8 @@ def _solved(name: str, activation: Activation, residual: Residual) -> ShapingCon
             if max(map(abs, error)) < 1e-9:
                 return a, b, c, d
     raise InputError(
-        f"{name} found no shape of {activation} that meets its conditions; ReLU and its relatives have "
-        "none: tailored_relu is made for them"
+        f"{name} found no shape of {activation} that meets its conditions; ReLU and its variants have "
+        "none: use tailored_relu for them"
     )
 
 

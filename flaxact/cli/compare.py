@@ -137,8 +137,8 @@ def launch(
                 report(task.folder)
     if failed:
         raise InputError(
-            f"{len(failed)} of the jobs failed ({', '.join(failed)}): the same command sends them "
-            "again"
+            f"{len(failed)} of the jobs failed ({', '.join(failed)}): run the command again to "
+            "submit them again"
         )
     if absent:
         console.print(

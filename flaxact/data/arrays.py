@@ -69,7 +69,7 @@ def held_out(count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     """
     if count < 2:
         raise InputError(
-            f"data set {name!r} has {count} images: a test set needs one of two or more"
+            f"data set {name!r} has {count} images: it needs two or more to hold out a test set"
         )
     order = np.random.default_rng(0).permutation(count)
     held = max(1, round(HELD_OUT * count))
@@ -129,7 +129,7 @@ def _numbered(labels: np.ndarray, names: Sequence[str], name: str) -> np.ndarray
     texts = list(map(str, labels.tolist()))
     for text in texts:
         if text not in numbers:
-            raise InputError(f"data set {name!r}: the label {text!r} is none of the class names")
+            raise InputError(f"data set {name!r}: the label {text!r} is not among the class names")
     return np.array([numbers[text] for text in texts], np.int32)
 
 

@@ -148,7 +148,7 @@ class Stream:
             if theirs.get(name) != value
         ]
         if different:
-            raise InputError(f"the state is of another stream: {'; '.join(different)}")
+            raise InputError(f"the state belongs to another stream: {'; '.join(different)}")
         self._go_to(int(state["batch"]))
 
     def _go_to(self, batch: int) -> None:

@@ -80,7 +80,7 @@ def _wrong_fact(name: str, yes_or_no: Collection[str], numbers: Collection[str])
     if name in numbers:
         return InputError(f"{name} is a number: compare it, as in '{name} < 0.1'")
     if name in yes_or_no:
-        return InputError(f"{name} is yes or no, not a number: it stands alone, as in 'not {name}'")
+        return InputError(f"{name} is yes or no, not a number: use it alone, as in 'not {name}'")
     return unknown("fact", name, [*yes_or_no, *numbers])
 
 

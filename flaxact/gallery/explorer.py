@@ -68,7 +68,7 @@ def write_explorer(
     try:
         folder.mkdir(parents=True, exist_ok=True)  # first: the rest takes minutes
         if path.exists() and not (path.is_file() and MARK in path.read_text("utf-8", "replace")):
-            raise InputError(f"{str(path)!r} is not of the explorer; choose another folder")
+            raise InputError(f"{str(path)!r} is not a page of the explorer; choose another folder")
         path.write_text(page([get(name) for name in chosen], results or RESULTS), "utf-8")
     except OSError as error:
         raise InputError(f"cannot write to the folder {str(folder)!r}: {error.strerror}") from None

@@ -36,7 +36,7 @@ def class_maps(
         if features.denominator != 1:
             raise InputError(
                 f"{type(model).__name__} cannot have {act} at {site}: {model.num_classes} classes need "
-                f"as many channels, and {act} makes that many of no whole number"
+                f"as many channels, and {act} cannot output exactly that many"
             )
     else:
         options["weights"] = "plain"  # as of ``logits``

@@ -194,7 +194,7 @@ class ZooModel(nn.Module):
         width = x.shape[-1]
         if act.width(width) != width:
             raise InputError(
-                f"{type(self).__name__} cannot have {act} at {site}: what follows adds {width} "
+                f"{type(self).__name__} cannot have {act} at {site}: the next layer adds {width} "
                 f"channels, and {act} gives {act.width(width)}"
             )
         return x

@@ -142,7 +142,7 @@ class ResNet(ZooModel):
         if missing < 0:
             raise InputError(
                 f"the padded shortcut at act{place}_out takes {self.scale_width(features)} "
-                f"channels, and the stem gives {x.shape[-1]}: use matched=width or "
+                f"channels, and the stem outputs {x.shape[-1]}: use matched=width or "
                 "shortcut=projected"
             )
         return jnp.pad(x[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), (0, missing)))

@@ -74,8 +74,8 @@ def judge_paper(paper: Paper, stored: StoredResults) -> dict[str, Judged]:
         if DIGEST in stored:
             raise
         raise InputError(
-            f"the stored results of {stored['name']}, scale {stored['scale']}, do not hold what its "
-            f"claims are about ({error!r}): reproduce it again"
+            f"the stored results of {stored['name']}, scale {stored['scale']}, lack what its "
+            f"claims need ({error!r}): run the reproduction again"
         ) from None
 
 

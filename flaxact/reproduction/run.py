@@ -83,7 +83,7 @@ def _study(
             if results is None:
                 pieces = ", ".join(workspace.missing[:5])
                 raise InputError(
-                    f"{workspace.folder} lacks pieces that this study cannot do without: {pieces}; "
+                    f"{workspace.folder} lacks pieces that this study needs: {pieces}; "
                     "run it without --stored to compute them"
                 )
             value = asdict(results) if hasattr(paper, "Results") else results

@@ -143,12 +143,12 @@ def check_options(study: Study, folder: Path) -> None:
         differences = "; ".join(f"{n} was {_said(was, n)}, is {_said(now, n)}" for n in names)
         raise InputError(
             f"{folder} holds a comparison with other options: {differences}. Choose another folder "
-            "with --out, or give what it was begun with"
+            "with --out, or use the options it was started with"
         )
     if {*named} - {*study.activations}:
         _log.warning(
-            "the report in %s was of %s: it is made anew, without those not named now; their runs are "
-            "kept",
+            "the report in %s showed %s: the new report shows only the activations named now; the other "
+            "runs are kept",
             folder,
             ", ".join(named),
         )

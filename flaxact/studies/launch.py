@@ -119,7 +119,7 @@ def executor(cluster: str, folder: Path, machine: Machine) -> Any:
     try:
         import submitit  # type: ignore[import-not-found]
     except ImportError:
-        raise InputError("to launch jobs needs pip install 'flaxact[cluster]'") from None
+        raise InputError("launching jobs needs submitit: pip install 'flaxact[cluster]'") from None
     try:
         made = submitit.AutoExecutor(
             folder.absolute() / "jobs", cluster, slurm_max_num_timeout=CONTINUED

@@ -67,10 +67,10 @@ class Probing:
     def __post_init__(self):
         if not (self.activations and self.inits and self.norms and self.seeds):
             raise InputError(
-                "nothing to probe: name an activation, an init, a norm and a seed or more"
+                "nothing to probe: give one or more activations, inits, norms and seeds"
             )
         if self.images < 2:
-            raise InputError(f"a probe needs 2 images or more, not {self.images}")
+            raise InputError(f"a probe needs at least 2 images, not {self.images}")
         object.__setattr__(self, "activations", tuple(str(get(a)) for a in self.activations))
         object.__setattr__(self, "model", str(models.parse(self.model)))
 

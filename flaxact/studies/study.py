@@ -109,10 +109,10 @@ class Study:
         most = self.until_decided
         if most is not None and most < len(self.seeds):
             raise InputError(
-                f"until_decided is the most seeds in all: {len(self.seeds)} or more, not {most}"
+                f"until_decided must be at least the number of seeds, {len(self.seeds)}, not {most}"
             )
         if most is not None and len(self.activations) < 2:
-            raise InputError("until_decided compares two activations or more")
+            raise InputError("until_decided needs two or more activations")
 
     def _check_search(self, space: Search | None) -> None:
         if space is None:

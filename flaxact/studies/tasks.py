@@ -70,11 +70,11 @@ def read_tasks(folders: Sequence[Path]) -> list[Task]:
       InputError: fewer than two comparisons, one twice, or a folder without results.
     """
     if not folders:
-        raise InputError("ranks need two folders of comparisons or more")
+        raise InputError("ranks need two or more folders of comparisons")
     each = [folder for given in folders for folder in comparisons(given)]
     if len(each) < 2:
         read_folder(each[0])
-        raise InputError("ranks need two folders of comparisons or more")
+        raise InputError("ranks need two or more folders of comparisons")
     tasks = []
     for folder in each:
         results = read_folder(folder)
