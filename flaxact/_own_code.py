@@ -97,13 +97,13 @@ def digest(definitions: Iterable[Callable[..., object]]) -> str:
 
 def digests(definitions: Iterable[Callable[..., object]]) -> dict[str, str]:
     """By name of each definition the digest of its source, and by name of its file that of the file."""
-    found = {}
+    sources = {}
     for one in definitions:
-        found[one.__qualname__] = digest([one])
+        sources[one.__qualname__] = digest([one])
         with contextlib.suppress(OSError, TypeError):  # typed at a prompt
             file = Path(inspect.getsourcefile(inspect.unwrap(one)) or "")
-            found[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-    return found
+            sources[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    return sources
 
 
 def _from_file(path: Path) -> ModuleType:

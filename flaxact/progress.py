@@ -48,10 +48,10 @@ class _Cell:
         from IPython.display import HTML
 
         elapsed = _minutes(time.perf_counter() - self.began)
-        said = f"{done}/{total} {self.unit}, {elapsed}, {html.escape(text)}"
+        status = f"{done}/{total} {self.unit}, {elapsed}, {html.escape(text)}"
         return HTML(
             f'<progress value="{done if total else 1}" max="{total or 1}" '
-            f'style="vertical-align: middle"></progress> {said}'
+            f'style="vertical-align: middle"></progress> {status}'
         )
 
 
@@ -189,14 +189,14 @@ class Shown:
         """Print a line for a finished epoch, with the member of lowest test error."""
         lost = int((epoch.diverged_at >= 0).sum())
         if lost == self.members:
-            said = "every member has diverged"
+            text = "every member has diverged"
         else:
             best = int(np.nanargmin(epoch.test_error))
-            said = f"test error {epoch.test_error[best]:.1%}"
+            text = f"test error {epoch.test_error[best]:.1%}"
             if epoch.number:
-                said = (
-                    f"training error {epoch.train_error[best]:.1%}, {said}, {epoch.seconds:.1f} s"
+                text = (
+                    f"training error {epoch.train_error[best]:.1%}, {text}, {epoch.seconds:.1f} s"
                 )
             if self.members > 1:
-                said += f" (best of {self.members}, {lost} diverged)"
-        console.print(f"epoch {epoch.number}: {said}")
+                text += f" (best of {self.members}, {lost} diverged)"
+        console.print(f"epoch {epoch.number}: {text}")

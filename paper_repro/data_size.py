@@ -271,11 +271,11 @@ def _drawn(
     """The first images of a permutation of the training set; a part of them is for the clean pass."""
     data = with_clean_pass(workspace, settings.dataset, None, side=settings.side, clean=1)
     generator = np.random.default_rng([2026, draw])
-    chosen = generator.permutation(len(data.train.labels))[:count]
-    labels = data.train.labels[chosen]
+    rows = generator.permutation(len(data.train.labels))[:count]
+    labels = data.train.labels[rows]
     if shuffled:
         labels = np.random.default_rng([2026, draw, 1]).permutation(labels)
-    train = Split(data.train.images[chosen], labels)
+    train = Split(data.train.images[rows], labels)
     return replace(data, train=train, test=few(train, settings.clean))
 
 

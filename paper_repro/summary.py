@@ -351,9 +351,9 @@ SENTENCES = (
             "ReLU's.",
             "against": "ReLU capped at 6 has a test error {bounded.error_6_float32} points lower than "
             "ReLU's; the number is negative, so it is higher.",
-            "open": "With weights 10% too large, 50 layers multiply ReLU's mean square by {bounded.growth}, "
-            "and ReLU6's by {bounded.cap}. Whether a cap at 6 lowers the test error is not decided: ReLU's "
-            "less that of the capped copy is {bounded.error_6_float32} points.",
+            "open": "With weights 10% too large, 50 layers multiply ReLU's mean square by "
+            "{bounded.growth}, and ReLU6's by {bounded.cap}. Whether a cap at 6 lowers the test error is "
+            "not decided: ReLU's less that of the capped copy is {bounded.error_6_float32} points.",
         },
         also=(
             *_all("bounded", "growth", "cap", "theory"),

@@ -36,13 +36,13 @@ class Mixed(nn.Module):
 
 def difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> float:
     """The largest, over arrays, of the largest difference over the largest value; keys are equal."""
-    found = []
+    collected = []
     for name, array in one.items():
         if np.issubdtype(array.dtype, np.floating):
-            found.append(np.abs(array - other[name]).max() / max(np.abs(array).max(), 1e-30))
+            collected.append(np.abs(array - other[name]).max() / max(np.abs(array).max(), 1e-30))
         else:
-            found.append(0.0 if np.array_equal(array, other[name]) else np.inf)
-    return float(max(found))
+            collected.append(0.0 if np.array_equal(array, other[name]) else np.inf)
+    return float(max(collected))
 
 
 def measured(epoch) -> dict[str, np.ndarray]:
@@ -81,8 +81,8 @@ def step_by_step(loop, members) -> dict[str, float]:
             other = next(updates(net, RECIPE, DATA, members, **options, **many))
             metrics.append(difference(measured(update.epoch), measured(other.epoch)))
         start = Start(update.arrays(), update.step)
-    found = {"step": max(steps), "optimizer": max(optimizer), "metrics": max(metrics)}
-    return {"steps": len(steps), **found}
+    actual = {"step": max(steps), "optimizer": max(optimizer), "metrics": max(metrics)}
+    return {"steps": len(steps), **actual}
 
 
 def members(loop: str, count: int, devices: int | None) -> float:
@@ -90,11 +90,11 @@ def members(loop: str, count: int, devices: int | None) -> float:
     net = from_linen(Mixed())
     chosen = MEMBERS[:count]
     some = None if devices is None else jax.devices()[:devices]
-    found = last(train(net, RECIPE, DATA, chosen, loop=loop, devices=some, split="members"))
+    actual = last(train(net, RECIPE, DATA, chosen, loop=loop, devices=some, split="members"))
     differences = []
     for i, member in enumerate(chosen):
         alone = last(train(net, RECIPE, DATA, [member], loop=loop, devices=jax.devices()[:1]))
-        differences.append(difference(alone, {k: v[i : i + 1] for k, v in found.items()}))
+        differences.append(difference(alone, {k: v[i : i + 1] for k, v in actual.items()}))
     return max(differences)
 
 

@@ -21,10 +21,10 @@ def fault(name: str, split: PartitionSpec) -> str:
     learned = jax.device_put(learned, PartitionSpec())
     x = jax.device_put(jnp.ones((4, 8)), split)
     try:
-        found = jax.eval_shape(jax.grad(lambda x: act(x, **learned).sum()), x)
+        actual = jax.eval_shape(jax.grad(lambda x: act(x, **learned).sum()), x)
     except Exception as error:
         return type(error).__name__
-    return "" if found.sharding.spec == split else str(found.sharding.spec)
+    return "" if actual.sharding.spec == split else str(actual.sharding.spec)
 
 
 if __name__ == "__main__":

@@ -104,11 +104,11 @@ def store(folder):
 
 def files(folder):
     """By path the content of every file, and the empty folders."""
-    found = {}
+    collected = {}
     for path in sorted(folder.rglob("*")):
         if path.name != "lock" and (path.is_file() or not any(path.iterdir())):
-            found[str(path.relative_to(folder))] = path.read_text() if path.is_file() else None
-    return found
+            collected[str(path.relative_to(folder))] = path.read_text() if path.is_file() else None
+    return collected
 
 
 def in_a_process(function, *arguments):
@@ -139,8 +139,8 @@ def main(root):
         visible = [stored.run(config) is not None for config in CONFIGS]
         again = in_a_process(store, folder)
         same = files(folder) == files(whole)
-        found = {"status": status, "visible": visible, "again": again, "same": same}
-        print(json.dumps(found), flush=True)
+        actual = {"status": status, "visible": visible, "again": again, "same": same}
+        print(json.dumps(actual), flush=True)
         if status == 0:
             return
 

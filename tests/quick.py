@@ -87,6 +87,6 @@ def _pairs(f, order: int, args) -> list[tuple]:
     def reverse(*args):
         return jax.vjp(f, *args)[1](weights)
 
-    found = [(forward(*args), slope), (dot(reverse(*args), direction), dot(weights, slope))]
+    actual = [(forward(*args), slope), (dot(reverse(*args), direction), dot(weights, slope))]
     further = (forward, reverse) if order > 1 else ()
-    return found + [pair for g in further for pair in _pairs(g, order - 1, args)]
+    return actual + [pair for g in further for pair in _pairs(g, order - 1, args)]

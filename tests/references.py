@@ -275,12 +275,12 @@ def _difference(function, x, order: int):
 
 def _limit(function, sign: int) -> float:
     """From values far out, which grow, stay, vanish, or have no limit."""
-    found = [function(sign * mp.mpf(10) ** n) for n in (100, 101, 300, 301, 1000, 1001)]
-    first = found[0]
-    last = found[-1]
-    if abs(last) < STEP or all(abs(value - last) <= abs(last) * STEP for value in found):
+    actual = [function(sign * mp.mpf(10) ** n) for n in (100, 101, 300, 301, 1000, 1001)]
+    first = actual[0]
+    last = actual[-1]
+    if abs(last) < STEP or all(abs(value - last) <= abs(last) * STEP for value in actual):
         return _double(last) + 0.0
-    grows = all(later / value > 1 for value, later in itertools.pairwise(found))
+    grows = all(later / value > 1 for value, later in itertools.pairwise(actual))
     return math.copysign(math.inf, last) if grows and last / first > 3 else math.nan
 
 

@@ -13,8 +13,8 @@ from tests.references import REFERENCE, truth
 
 def faults(spec: str, count: int) -> dict[str, str]:
     rows = accuracy.measured(spec, count, beside=False)
-    found = {key: fault for row in rows for key, fault in accuracy.broken(row).items()}
-    return {key: text for key, (text, known) in found.items() if not known}
+    actual = {key: fault for row in rows for key, fault in accuracy.broken(row).items()}
+    return {key: text for key, (text, known) in actual.items() if not known}
 
 
 @pytest.mark.sampled(23)
@@ -45,17 +45,17 @@ def judged(function, spec: str = "tanh", order: int = 0) -> accuracy.Judged:
 
 def test_the_truth_rounded_is_within_half_a_unit():
     for order in (0, 1):
-        found = judged(lambda x, true: true.astype(np.float32), order=order)
-        assert 0.3 < found.ulps <= 0.5
-        assert found.error < 1e-7
+        actual = judged(lambda x, true: true.astype(np.float32), order=order)
+        assert 0.3 < actual.ulps <= 0.5
+        assert actual.error < 1e-7
 
 
 def test_an_error_of_some_units_is_seen():
     """Put where the values lie between 1/2 and 1, whose unit is 2^-24."""
     for units in (3, 50):
-        found = judged(lambda x, true, n=units: true + (abs(true) > 0.9) * n * 2.0**-24)
-        assert found.ulps == pytest.approx(units)
-        assert abs(np.tanh(found.at)) > 0.9
+        actual = judged(lambda x, true, n=units: true + (abs(true) > 0.9) * n * 2.0**-24)
+        assert actual.ulps == pytest.approx(units)
+        assert abs(np.tanh(actual.at)) > 0.9
 
 
 def test_near_zero_an_error_is_held_against_the_scale():

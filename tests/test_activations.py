@@ -54,11 +54,11 @@ def test_three_orders_are_exact(spec):
     activation = fa.get(spec)
     x = away_from_breaks(spec, 7)
     with jax.enable_x64(True):
-        found = np.asarray(jit(derivatives(activation, 3))(np.append(x, 0.0)))
+        actual = np.asarray(jit(derivatives(activation, 3))(np.append(x, 0.0)))
     for order in (1, 2, 3):
         at = np.append(x, 0.0) if activation.smoothness >= order else x
         true = true_values(spec, at, order)
-        np.testing.assert_allclose(found[order, : len(at)], true, rtol=1e-6, atol=3e-6)
+        np.testing.assert_allclose(actual[order, : len(at)], true, rtol=1e-6, atol=3e-6)
 
 
 @pytest.mark.sampled(5)
@@ -69,12 +69,12 @@ def test_gradient_and_hessian(spec):
     x = away_from_breaks(spec, 5)
 
     def gradient(x):
-        found = jax.grad(lambda x: activation(x).sum())(x)
-        return found, found
+        actual = jax.grad(lambda x: activation(x).sum())(x)
+        return actual, actual
 
     with jax.enable_x64(True):
-        hessian, found = jit(jax.jacfwd(gradient, has_aux=True))(x)
-    np.testing.assert_allclose(found, true_values(spec, x, 1), rtol=1e-6, atol=1e-6)
+        hessian, actual = jit(jax.jacfwd(gradient, has_aux=True))(x)
+    np.testing.assert_allclose(actual, true_values(spec, x, 1), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(hessian, np.diag(true_values(spec, x, 2)), rtol=1e-6, atol=1e-6)
 
 
@@ -183,10 +183,10 @@ def test_stated_shape(spec):
     step = 1 / 400
     with jax.enable_x64(True):
         x = np.arange(-7, 7, step) + 1e-5
-        found = np.asarray(jit(derivatives(activation, 4))(x))
-    known = ~np.isnan(found[0])
+        actual = np.asarray(jit(derivatives(activation, 4))(x))
+    known = ~np.isnan(actual[0])
     x = x[known]
-    (y, *orders) = found[:, known]
+    (y, *orders) = actual[:, known]
     assert bool(np.all(np.diff(y) >= -1e-15)) == activation.monotonic
 
     def breaks(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
@@ -271,7 +271,7 @@ def test_bad_hyperparameters_in_a_call():
 def test_subnormals_are_taken_as_zero_or_as_themselves():
     """XLA flushes them on the CPU; no activation may make anything else of them."""
     x = np.array([1e-40, -1e-40, 0], np.float32)
-    found = jit(lambda x: {spec: fa.get(spec)(x) for spec in SPECS})(x)
-    for spec, y in jax.device_get(found).items():
+    actual = jit(lambda x: {spec: fa.get(spec)(x) for spec in SPECS})(x)
+    for spec, y in jax.device_get(actual).items():
         if 0.0 not in fa.get(spec).jumps:
             chex.assert_trees_all_close(y[:2], y[[2, 2]], atol=1e-30)

@@ -30,9 +30,9 @@ def images():
 @pytest.mark.parametrize("name", augment.catalogue)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_shape_and_dtype(name, dtype, images):
-    found = jax.eval_shape(augmentation([TEXTS[name]], images), KEY, images.astype(dtype))
-    assert found.dtype == dtype
-    assert found.shape == (6, *augment.augmented_shape([TEXTS[name]], images.shape[1:]))
+    actual = jax.eval_shape(augmentation([TEXTS[name]], images), KEY, images.astype(dtype))
+    assert actual.dtype == dtype
+    assert actual.shape == (6, *augment.augmented_shape([TEXTS[name]], images.shape[1:]))
 
 
 @pytest.mark.sampled(7)
@@ -69,9 +69,9 @@ def test_gradients_and_grey_images_pass(name, images):
 
 def test_crop_shifts_pixels_and_brings_in_zeros(images):
     images = images + 1  # so that 0 is only what comes in
-    found = np.asarray(jax.jit(augmentation(["crop(padding=2)"], images))(KEY, images))
+    actual = np.asarray(jax.jit(augmentation(["crop(padding=2)"], images))(KEY, images))
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
-    for i, image in enumerate(found):
+    for i, image in enumerate(actual):
         places = [
             (r, c)
             for r in range(5)
@@ -89,28 +89,28 @@ def test_every_shift_comes_up_alike():
     picture = np.zeros((size, size, 1), np.float32)
     picture[2, 2] = 1
     many = jnp.broadcast_to(picture, (draws, size, size, 1))
-    found = augment.crop(KEY, many, padding)
-    counts = np.asarray(found.sum((0, 3)))[1:4, 1:4]
+    actual = augment.crop(KEY, many, padding)
+    counts = np.asarray(actual.sum((0, 3)))[1:4, 1:4]
     assert counts.sum() == draws
     # Each count is binomial(draws, 1/9); 5 standard deviations.
     assert np.abs(counts - draws / 9).max() < 5 * math.sqrt(draws * 8 / 81)
 
 
 def test_a_reflected_crop_has_no_foreign_values(images):
-    found = np.asarray(augment.crop(KEY, images + 1, 3, reflect=True))
-    assert found.min() >= 1
+    actual = np.asarray(augment.crop(KEY, images + 1, 3, reflect=True))
+    assert actual.min() >= 1
     padded = np.pad(images[0] + 1, ((3, 3), (3, 3), (0, 0)), mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (12, 10, 3)).reshape(-1, 12, 10, 3)
-    assert (windows == found[0]).all((1, 2, 3)).any()
+    assert (windows == actual[0]).all((1, 2, 3)).any()
 
 
 @pytest.mark.thorough
 def test_random_crop_is_a_part_and_reaches_every_corner(images):
     many = jnp.broadcast_to(images[:1], (400, *images.shape[1:]))
-    found = np.asarray(augment.random_crop(KEY, many, 9))
+    actual = np.asarray(augment.random_crop(KEY, many, 9))
     first = np.asarray(images[0])
     parts = {first[r : r + 9, c : c + 9].tobytes() for r in range(4) for c in range(2)}
-    assert {image.tobytes() for image in found} == parts
+    assert {image.tobytes() for image in actual} == parts
 
 
 def test_flip_twice_is_nothing_and_once_is_a_mirror(images):
@@ -148,12 +148,12 @@ def test_angles_are_uniform():
     line = np.zeros((41, 41, 1), np.float32)
     line[20, 25:] = 1
     rotate = jax.jit(lambda key, x: augment.rotate(key, x, 30.0))
-    found = rotate(KEY, jnp.broadcast_to(line, (600, 41, 41, 1)))
-    found = np.asarray(found)[..., 0]
+    actual = rotate(KEY, jnp.broadcast_to(line, (600, 41, 41, 1)))
+    actual = np.asarray(actual)[..., 0]
     rows, columns = np.mgrid[:41, :41] - 20
-    weight = found.sum((1, 2))
+    weight = actual.sum((1, 2))
     angles = np.degrees(
-        np.arctan2(-(found * rows).sum((1, 2)) / weight, (found * columns).sum((1, 2)) / weight)
+        np.arctan2(-(actual * rows).sum((1, 2)) / weight, (actual * columns).sum((1, 2)) / weight)
     )
     assert np.abs(angles).max() < 30.5
     assert abs(angles.mean()) < 5 * 30 / math.sqrt(3 * 600)
@@ -161,8 +161,8 @@ def test_angles_are_uniform():
 
 
 def test_cutout_is_one_square_of_zeros(images):
-    found = np.asarray(augment.cutout(KEY, images + 1, 5))
-    for image, original in zip(found, np.asarray(images) + 1, strict=True):
+    actual = np.asarray(augment.cutout(KEY, images + 1, 5))
+    for image, original in zip(actual, np.asarray(images) + 1, strict=True):
         rows, columns = np.nonzero((image == 0).all(-1))
         assert np.ptp(rows) < 5
         assert np.ptp(columns) < 5
@@ -195,9 +195,9 @@ def test_pca_noise_has_the_covariance_of_the_paper():
 
 def test_components_of_uint8_images_are_on_the_scale_from_0_to_1():
     images = np.random.default_rng(0).integers(0, 256, (1500, 3, 2, 3)).astype(np.uint8)
-    found = np.array(color_components(images)["values"])
+    actual = np.array(color_components(images)["values"])
     unit = np.array(color_components(images / 255)["values"])
-    np.testing.assert_allclose(found, 255 * unit, rtol=1e-9)
+    np.testing.assert_allclose(actual, 255 * unit, rtol=1e-9)
 
 
 def test_a_composition_is_a_value_and_keeps_the_order(images):
@@ -248,10 +248,10 @@ def test_refused(text, said, images):
 
 
 def test_ten_views_are_the_corners_the_centre_and_their_mirrors(images):
-    found = np.asarray(views("ten(6)")(images))
+    actual = np.asarray(views("ten(6)")(images))
     x = np.asarray(images)
     by_hand = [x[:, :6, :6], x[:, :6, 4:], x[:, 6:, :6], x[:, 6:, 4:], x[:, 3:9, 2:8]]
-    np.testing.assert_array_equal(found, [*by_hand, *(v[:, :, ::-1] for v in by_hand)])
+    np.testing.assert_array_equal(actual, [*by_hand, *(v[:, :, ::-1] for v in by_hand)])
     np.testing.assert_array_equal(views("centre(6)")(images), by_hand[4][None])
     np.testing.assert_array_equal(views("mirror")(images), [x, x[:, :, ::-1]])
     np.testing.assert_array_equal(views()(images), x[None])
@@ -259,9 +259,9 @@ def test_ten_views_are_the_corners_the_centre_and_their_mirrors(images):
 
 @pytest.mark.parametrize("text", ["", *VIEWS.values()])
 def test_views_have_the_shape_they_say_and_are_values(text, images):
-    found = jax.eval_shape(views(text), images)
-    size = shape([f"random_crop({found.shape[2]})"] if "6" in text else [], text, (12, 10, 3))
-    assert found.shape[1:] == (6, *size)
+    actual = jax.eval_shape(views(text), images)
+    size = shape([f"random_crop({actual.shape[2]})"] if "6" in text else [], text, (12, 10, 3))
+    assert actual.shape[1:] == (6, *size)
     assert views(text) == views(text)
     assert hash(views(text)) == hash(views(text))
 

@@ -111,10 +111,13 @@ def test_what_is_stated_in_epochs_is_scaled():
 
 
 def test_a_folder_has_one_budget(tmp_path):
-    found = results()
-    found["study"] |= {**json.loads(json.dumps(described(study()))), "activations": ["relu"]}
-    del found["study"]["budget"]  # as earlier versions stored it
-    (tmp_path / "results.json").write_text(json.dumps(found))
+    study_results = results()
+    study_results["study"] |= {
+        **json.loads(json.dumps(described(study()))),
+        "activations": ["relu"],
+    }
+    del study_results["study"]["budget"]  # as earlier versions stored it
+    (tmp_path / "results.json").write_text(json.dumps(study_results))
     check_options(study(), tmp_path)
     with pytest.raises(fa.InputError, match=r'budget was .*, is "flops"'):
         check_options(study(budget="flops"), tmp_path)
@@ -123,11 +126,11 @@ def test_a_folder_has_one_budget(tmp_path):
 def test_a_report_says_what_was_equal(tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "all_plots", lambda results: {})
     monkeypatch.setattr(inner_plots, "inner", lambda row: {})
-    found = results({"relu": (0.1,), "crelu": (0.2,)}, rates=(0.1,))
-    found["study"] |= {
+    study_results = results({"relu": (0.1,), "crelu": (0.2,)}, rates=(0.1,))
+    study_results["study"] |= {
         "budget": "flops", "epochs_of": {"relu": 4, "crelu": 8}, "costs": {"relu": 1, "crelu": 0.51},
     }  # fmt: skip
-    text = (written(tmp_path, found) / "results.md").read_text()
+    text = (written(tmp_path, study_results) / "results.md").read_text()
     assert "Trained at equal FLOPs, in epochs: relu 4, crelu 8." in text
     assert "crelu 8 epochs at a cost of 0.51, 102% of the budget" in text
 
@@ -136,7 +139,7 @@ def test_a_report_says_what_was_equal(tmp_path, monkeypatch):
 def test_a_study_of_equal_flops_trains_so_many_epochs(data, tmp_path):
     recipe = Recipe(epochs=2, batch_size=16)
     small = Study(("relu", "crelu"), "mlp(width=0.02)", seeds=(0,), recipe=recipe, budget="flops")
-    found = studies.compare(small, data, tmp_path)
-    counts = {run.config["activation"]: len(run.epochs) for run in found.runs}
-    assert counts == found.study.epochs_of
+    actual = studies.compare(small, data, tmp_path)
+    counts = {run.config["activation"]: len(run.epochs) for run in actual.runs}
+    assert counts == actual.study.epochs_of
     assert counts["crelu"] > counts["relu"] == 2

@@ -479,21 +479,21 @@ def killed_after(stdout, seconds):
 
     Empty if the machine has not ended it a minute later.
     """
-    said = []
+    collected = []
     pid = None
-    while pid is None or sum(map(str.isdigit, said)) < 2:
-        said.append(stdout.readline().strip())
-        assert not re.match("ended|$", said[-1]), said
-        if said[-1].startswith("child"):
-            pid = int(said[-1].split()[1])
+    while pid is None or sum(map(str.isdigit, collected)) < 2:
+        collected.append(stdout.readline().strip())
+        assert not re.match("ended|$", collected[-1]), collected
+        if collected[-1].startswith("child"):
+            pid = int(collected[-1].split()[1])
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
-    while not said[-1].startswith("ended"):
-        said.append(stdout.readline().strip())
-    if said[-1] == "ended not":
+    while not collected[-1].startswith("ended"):
+        collected.append(stdout.readline().strip())
+    if collected[-1] == "ended not":
         return []
-    assert said[-1] == "ended -9"
-    return [int(line) for line in said if line.isdigit()]
+    assert collected[-1] == "ended -9"
+    return [int(line) for line in collected if line.isdigit()]
 
 
 # Several processes
@@ -562,16 +562,16 @@ def test_two_processes_save_and_restore(tmp_path):
         for i in range(2)
     ]
     try:
-        said = [process.communicate(timeout=120)[0] for process in both]
+        output = [process.communicate(timeout=120)[0] for process in both]
     finally:
         for process in both:
             process.kill()
             process.communicate()
-    assert [process.returncode for process in both] == [0, 0], "\n".join(said)
-    assert all("in order: none, 2" in text for text in said)
-    assert "checkpoint 4 could not be written" in said[0]
-    assert "File too large" in said[0]
-    assert "process 0 could not write" in said[1]
+    assert [process.returncode for process in both] == [0, 0], "\n".join(output)
+    assert all("in order: none, 2" in text for text in output)
+    assert "checkpoint 4 could not be written" in output[0]
+    assert "File too large" in output[0]
+    assert "process 0 could not write" in output[1]
     assert names(folder) == ["00000002", "damaged-00000003"]
 
 
@@ -579,7 +579,7 @@ def test_orbax_loads_when_used():
     script = (
         "import flaxact.training.folder.checkpoints, sys; print({'orbax', 'jax'} & {*sys.modules})"
     )
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert said.stdout == "set()\n"
+    assert process.stdout == "set()\n"

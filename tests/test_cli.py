@@ -111,11 +111,11 @@ def test_answers_in_less_time_than_jax_takes_to_load(arguments, seconds_of_impor
 
 def test_the_command_loads_nothing_before_it_heeds_interrupts():
     script = "import sys, flaxact.cli; print(*sorted(m for m in sys.modules if 'flaxact.' in m))"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     loaded = {"flaxact._lazy", "flaxact.cli", "flaxact.errors", "flaxact.interrupts"}
-    assert set(done.stdout.split()) == loaded
+    assert set(process.stdout.split()) == loaded
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["-V"]])
@@ -126,8 +126,8 @@ def test_version(arguments, capsys):
 
 def test_module_runs():
     command = [sys.executable, "-m", "flaxact", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == f"flaxact {fa.__version__}\n"
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout == f"flaxact {fa.__version__}\n"
 
 
 # What prints more than ASCII; the commands that train print by rich, to stderr, which never fails.
@@ -155,8 +155,8 @@ def test_output_in_any_encoding(monkeypatch):
 def test_output_where_the_locale_is_c():
     command = [sys.executable, "-m", "flaxact", "models", "alexnet"]
     environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = subprocess.run(command, capture_output=True, check=True, env=environment)
-    assert b"227 ? 227 ? 3" in done.stdout
+    process = subprocess.run(command, capture_output=True, check=True, env=environment)
+    assert b"227 ? 227 ? 3" in process.stdout
 
 
 @pytest.mark.sampled(7)
@@ -183,19 +183,21 @@ def test_recipes_in_any_encoding(command, content, said, capsys, tmp_path, monke
     [("tpu", ["list", "--where", "lipschitz <= 1"], 2), ("cuda", ["doctor"], 1)],
 )
 def test_a_device_that_is_not_there(platform, arguments, code):
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "flaxact", *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "JAX_PLATFORMS": platform},
         check=False,
     )
-    if done.returncode == 0:
+    if process.returncode == 0:
         pytest.skip(f"there is a {platform} here")
-    assert done.returncode == code
-    assert f"JAX_PLATFORMS={platform}, and JAX finds no such device" in done.stdout + done.stderr
-    assert "unset it to use what there is" in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    assert process.returncode == code
+    assert (
+        f"JAX_PLATFORMS={platform}, and JAX finds no such device" in process.stdout + process.stderr
+    )
+    assert "unset it to use what there is" in process.stdout + process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_help_names_every_option(capsys):

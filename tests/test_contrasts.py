@@ -35,27 +35,27 @@ def test_seeds_share_initial_weights_across_activations():
 
 
 def test_differences_are_to_the_reference_and_corrected():
-    found = results(CLOSE, rates=(0.1,))
-    found["study"]["reference"] = "elu"
-    found = decode(Results, json.loads(json.dumps(found)))
-    rows = contrasts.to_reference(found)
+    study_results = results(CLOSE, rates=(0.1,))
+    study_results["study"]["reference"] = "elu"
+    study_results = decode(Results, json.loads(json.dumps(study_results)))
+    rows = contrasts.to_reference(study_results)
     assert [(c.activation, c.other) for c in rows] == [("relu", "elu"), ("tanh", "elu")]
     assert [c.apart for c in rows] == [False, True]
     assert [c.adjusted for c in rows] == holm([c.paired.p_value for c in rows])
     assert rows[0].more_seeds is None or rows[0].more_seeds > 0
     assert rows[1].more_seeds == 0
     assert rows[1].paired.difference.mean == pytest.approx(0.215, abs=0.02)
-    assert contrasts.groups(found) == [("relu", "elu"), ("tanh",)]
+    assert contrasts.groups(study_results) == [("relu", "elu"), ("tanh",)]
 
 
 def test_seeds_that_diverged_are_left_out_of_pairs():
-    found = results(CLOSE, rates=(0.1,))
-    lost = [r for r in found["runs"] if r["config"]["activation"] == "tanh"]
-    found["runs"] = [r for r in found["runs"] if r not in lost[1:]]
-    found = decode(Results, json.loads(json.dumps(found)))
+    study_results = results(CLOSE, rates=(0.1,))
+    lost = [r for r in study_results["runs"] if r["config"]["activation"] == "tanh"]
+    study_results["runs"] = [r for r in study_results["runs"] if r not in lost[1:]]
+    study_results = decode(Results, json.loads(json.dumps(study_results)))
     relu, elu = (c.activation for c in contrasts.to_reference(record(CLOSE, rates=(0.1,))))
     assert (relu, elu) == ("elu", "tanh")
-    last = contrasts.to_reference(found)[1]
+    last = contrasts.to_reference(study_results)[1]
     assert last.paired is None
     assert not last.apart
     assert contrasts.cells(last)[1] == "fewer than 2 seeds to compare"
@@ -114,11 +114,11 @@ def test_seeds_are_added_until_it_is_decided_or_at_the_cap(tmp_path, monkeypatch
         until_decided=9,
     )
     list(studies.run(study, data, tmp_path))
-    found = json.loads(Path(tmp_path / "results.json").read_text())
-    assert len(found["study"]["seeds"]) <= seeds
-    assert (len(found["study"]["seeds"]) == 9) == (other == "tanh")
+    content = json.loads(Path(tmp_path / "results.json").read_text())
+    assert len(content["study"]["seeds"]) <= seeds
+    assert (len(content["study"]["seeds"]) == 9) == (other == "tanh")
     write_report(tmp_path)
     assert studies.finished(study, data, tmp_path)
     monkeypatch.setattr(runs, "run_cell", None)  # nothing is trained again
     list(studies.run(study, data, tmp_path))
-    assert studies.grown(study, tmp_path).seeds == tuple(found["study"]["seeds"])
+    assert studies.grown(study, tmp_path).seeds == tuple(content["study"]["seeds"])

@@ -261,12 +261,12 @@ def stream_variances(model, x):
     Images are continued at their borders, where zeros would take a share of the variance that the
     paper's calculation leaves out: a third at the edges, for a convolution of 3 × 3.
     """
-    found = {}
+    collected = {}
 
     def watch(next_fun, args, kwargs, context):
         module = context.module
         if isinstance(module, Act) and (module.name.endswith("_in") or module.name == "act_final"):
-            found[module.name] = args[0].var((0, 1, 2)).mean()
+            collected[module.name] = args[0].var((0, 1, 2)).mean()
         if not isinstance(module, Conv) or context.method_name != "__call__":
             return next_fun(*args, **kwargs)
         y = next_fun(jnp.pad(args[0], ((0, 0), (2, 2), (2, 2), (0, 0)), mode="wrap"))
@@ -277,7 +277,7 @@ def stream_variances(model, x):
     def run(key, x):
         with nn.intercept_methods(watch):
             model.init_with_output(key, x)
-        return dict(found)
+        return dict(collected)
 
     return {k: float(v) for k, v in run(jax.random.key(3), x).items()}
 
@@ -290,10 +290,10 @@ def test_variances_of_nf_resnet_are_those_expected(act, blocks):
     text = f"nf_resnet(depth={6 * blocks + 2}, width=2)"
     model = models.create_model(text, act, alpha=0.5, skip_init=False)
     x = np.random.default_rng(4).normal(size=(8, 16, 16, 3)) * 50 + 120
-    found = stream_variances(model, x.astype(np.float32))
-    final = found.pop("act_final") / (1 + blocks / 4)
-    assert len(found) == 3 * blocks
-    for variance in (*found.values(), final):
+    actual = stream_variances(model, x.astype(np.float32))
+    final = actual.pop("act_final") / (1 + blocks / 4)
+    assert len(actual) == 3 * blocks
+    for variance in (*actual.values(), final):
         assert variance == pytest.approx(1, abs=0.1)
 
 
@@ -429,15 +429,15 @@ def test_pixels_of_the_perceptrons():
     x = images(50, 4, 4, 1)
     x[:, 0, 0, 0] = 7  # a pixel that does not vary
     flat = x.reshape(50, 16).astype(np.float64)
-    found = {
+    actual = {
         text: first_inputs(f"{text}(hidden=16)", x) for text in ("mlp_elu", "mlp_bn", "mlp_selu8")
     }
-    np.testing.assert_allclose(found["mlp_elu"], flat / 255, rtol=1e-5)
-    np.testing.assert_array_equal(found["mlp_bn"], flat >= 128)
+    np.testing.assert_allclose(actual["mlp_elu"], flat / 255, rtol=1e-5)
+    np.testing.assert_array_equal(actual["mlp_bn"], flat >= 128)
     std = flat.std(0)
     std[0] = 1
     np.testing.assert_allclose(
-        found["mlp_selu8"], (flat - flat.mean(0)) / std, rtol=1e-4, atol=1e-5
+        actual["mlp_selu8"], (flat - flat.mean(0)) / std, rtol=1e-4, atol=1e-5
     )
 
 

@@ -159,9 +159,9 @@ def test_normalisation_is_where_it_is_published():
     ):
         model = models.create_model(text, "relu")
         x = jnp.zeros((2, *models.input_shape(text)), jnp.uint8)
-        found = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
-        assert there in found
-        assert not_there not in found
+        actual = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
+        assert there in actual
+        assert not_there not in actual
 
 
 @pytest.mark.thorough

@@ -165,9 +165,9 @@ def inputs(shape=(WIDTH,), seed=1):
 
 def learned(spec: str, width: int = WIDTH):
     """What it learns, drawn where it starts at zero, in float64 where that is enabled."""
-    found = fa.get(spec).parameters(width, KEY) if fa.get(spec).learned else {}
+    actual = fa.get(spec).parameters(width, KEY) if fa.get(spec).learned else {}
     rng = np.random.default_rng(2)
-    return {k: jnp.asarray(v + 0.3 * rng.normal(size=v.shape)) for k, v in found.items()}
+    return {k: jnp.asarray(v + 0.3 * rng.normal(size=v.shape)) for k, v in actual.items()}
 
 
 def reference(spec: str, x: np.ndarray) -> np.ndarray:

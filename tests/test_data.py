@@ -63,17 +63,17 @@ def toy(tmp_path):
 
 
 def test_mnist5k_is_real_balanced_and_always_the_same():
-    found = data.load()
-    assert found.train.images.shape == (4000, 28, 28, 1)
-    assert found.train.images.dtype == np.uint8
-    assert found.train.labels.dtype == np.int32
-    assert (np.bincount(found.train.labels) == 400).all()
-    assert (np.bincount(found.test.labels) == 100).all()
-    train, test = ({image.tobytes() for image in s.images} for s in (found.train, found.test))
+    loaded = data.load()
+    assert loaded.train.images.shape == (4000, 28, 28, 1)
+    assert loaded.train.images.dtype == np.uint8
+    assert loaded.train.labels.dtype == np.int32
+    assert (np.bincount(loaded.train.labels) == 400).all()
+    assert (np.bincount(loaded.test.labels) == 100).all()
+    train, test = ({image.tobytes() for image in s.images} for s in (loaded.train, loaded.test))
     assert not train & test
-    assert found.digest == data.load("mnist5k").digest
+    assert loaded.digest == data.load("mnist5k").digest
     # What the committed results were made with, before the images were a file of the package.
-    assert found.digest == "6f905afd6aae58909379a6e813ea1dacc35218456b31bb819def5a67bdad711e"
+    assert loaded.digest == "6f905afd6aae58909379a6e813ea1dacc35218456b31bb819def5a67bdad711e"
 
 
 def test_mnist5k_is_a_part_of_mnist(prepared_data):
@@ -234,8 +234,8 @@ def test_a_folder_that_cannot_be_written_has_its_cache_elsewhere(toy, monkeypatc
         return path.is_relative_to(home) and path.mkdir(parents=True, exist_ok=True) is None
 
     monkeypatch.setattr("flaxact.data.tfds._writable", writable)
-    found = data.load("toy", data_dir=folder)
-    assert str(home) in str(found.train.images.filename)
+    loaded = data.load("toy", data_dir=folder)
+    assert str(home) in str(loaded.train.images.filename)
     assert not (folder / "toy" / "1.0.0" / "flaxact-1").exists()
 
 
@@ -257,9 +257,9 @@ def test_images_of_different_sizes_are_brought_to_one(toy):
     folder = toy(SIZES=((6, 5), (9, 20), (12, 12)))
     with pytest.raises(fa.InputError, match=r"differ in size .* give an image size"):
         data.load("toy", data_dir=folder)
-    found = data.load("toy", data_dir=folder, image_size=4)
-    assert found.train.images.shape == (8, 4, 4, 3)
-    assert {int(image.mean()) for image in found.train.images} == {10 * i for i in range(8)}
+    loaded = data.load("toy", data_dir=folder, image_size=4)
+    assert loaded.train.images.shape == (8, 4, 4, 3)
+    assert {int(image.mean()) for image in loaded.train.images} == {10 * i for i in range(8)}
     assert data.load("toy", data_dir=folder, image_size=3).test.images.shape == (8, 3, 3, 3)
 
 
@@ -286,8 +286,8 @@ def test_sets_that_are_not_for_this(toy, changes, said):
 
 
 def test_validation_stands_in_for_test(toy):
-    found = data.load("toy", data_dir=toy(SPLITS=("train", "validation")))
-    assert len(found.test.labels) == 8
+    loaded = data.load("toy", data_dir=toy(SPLITS=("train", "validation")))
+    assert len(loaded.test.labels) == 8
 
 
 def test_the_newest_version_is_taken(tmp_path):
@@ -359,12 +359,12 @@ def test_the_published_idx_files(shared_data, tmp_path, monkeypatch):
     shutil.copytree(shared_data / "raw" / "mnist", downloads, copy_function=shutil.copyfile)
     monkeypatch.setattr("urllib.request.urlopen", None)  # the files are there, with the right MD5
     monkeypatch.setattr(builders, "_idx_examples", _first(builders._idx_examples, 300))
-    found = data.load("mnist", data_dir=tmp_path)
+    loaded = data.load("mnist", data_dir=tmp_path)
     raw = gzip.decompress((downloads / "train-images-idx3-ubyte.gz").read_bytes())
     images = np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28, 1)[:300]
-    assert {i.tobytes() for i in found.train.images} == {i.tobytes() for i in images}
+    assert {i.tobytes() for i in loaded.train.images} == {i.tobytes() for i in images}
     assert (tmp_path / "mnist" / "3.0.1" / "features.json").exists()
-    assert "MNIST, LeCun and Cortes" in found.note
+    assert "MNIST, LeCun and Cortes" in loaded.note
 
 
 def _first(examples, count):
@@ -410,13 +410,13 @@ def test_the_binary_format_of_cifar(name, tmp_path, monkeypatch):
     made = sources.Download(source.url, ((source.files[0][0], digest),), source.note)
     monkeypatch.setitem(sources.SOURCES, name, made)
 
-    found = data.load(name, data_dir=tmp_path)
+    loaded = data.load(name, data_dir=tmp_path)
     expected = {planes[i].transpose(1, 2, 0).tobytes(): labels[i][-1] for i in range(5)}
-    pairs = zip(found.train.images, found.train.labels, strict=True)
+    pairs = zip(loaded.train.images, loaded.train.labels, strict=True)
     images = {image.tobytes(): int(label) for image, label in pairs}
     assert images == expected
-    assert found.num_classes == (100 if name == "cifar100" else 10)
-    assert found.class_names[3] == ("fine3" if name == "cifar100" else "cat")
+    assert loaded.num_classes == (100 if name == "cifar100" else 10)
+    assert loaded.class_names[3] == ("fine3" if name == "cifar100" else "cat")
 
 
 def test_a_download_that_is_not_the_published_file(tmp_path, monkeypatch):
@@ -427,11 +427,11 @@ def test_a_download_that_is_not_the_published_file(tmp_path, monkeypatch):
 
 
 def test_cifar10_of_the_shared_copy(prepared_data):
-    found = data.load("cifar10", data_dir=prepared_data)
-    assert found.train.images.shape == (50_000, 32, 32, 3)
-    assert (np.bincount(found.train.labels) == 5000).all()
-    assert (np.bincount(found.test.labels) == 1000).all()
-    assert "92 of the 60,000 images" in found.note
+    loaded = data.load("cifar10", data_dir=prepared_data)
+    assert loaded.train.images.shape == (50_000, 32, 32, 3)
+    assert (np.bincount(loaded.train.labels) == 5000).all()
+    assert (np.bincount(loaded.test.labels) == 1000).all()
+    assert "92 of the 60,000 images" in loaded.note
 
 
 def test_digests_tell_shapes_apart():

@@ -294,9 +294,9 @@ def test_hidden_and_empty_folders_are_no_classes(tmp_path):
     (root / "train" / "bird").mkdir()
     (root / "test" / "extra").mkdir()
     for split, labels in (("train", [0, 1]), ("test", [1])):
-        found = Folder(root, split)
-        assert found.class_names == ("cat", "dog")
-        assert found.labels == labels
+        actual = Folder(root, split)
+        assert actual.class_names == ("cat", "dog")
+        assert actual.labels == labels
 
 
 @pytest.mark.parametrize(
@@ -326,28 +326,28 @@ def test_the_first_image_does_not_decide_alone(first, other, tmp_path):
     root = folder_of(tmp_path, files)
     channels = 3 if first.ndim == 3 or other.ndim == 3 else 1
     for split, expected in (("train", (first, other)), ("test", (GRAY,))):
-        found = Folder(root, split)
-        assert found.channels == channels
+        actual = Folder(root, split)
+        assert actual.channels == channels
         for number, image in enumerate(expected):
             wide = image if image.ndim == 3 else np.repeat(image[..., None], channels, -1)
             wide = wide // 257 if wide.dtype == np.uint16 else wide
-            np.testing.assert_array_equal(pixels(picture(found, number)[0]), wide)
+            np.testing.assert_array_equal(pixels(picture(actual, number)[0]), wide)
 
 
 def test_a_color_image_that_was_not_looked_at_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("flaxact.data.folder.LOOKED_AT", 2)
     files = {f"train/a/{i}.png": COLOUR if i == 1 else GRAY for i in range(4)}
-    found = Folder(folder_of(tmp_path, files), "train")
+    actual = Folder(folder_of(tmp_path, files), "train")
     with pytest.raises(
         fa.InputError, match=r"a/1\.png.*it has color, and the other images are gray"
     ):
-        picture(found, 1)
+        picture(actual, 1)
 
 
 def test_sixteen_bits_a_pixel_become_eight(tmp_path):
     values = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
-    found = Folder(folder_of(tmp_path, {"train/a/0.png": values}), "train")
-    np.testing.assert_array_equal(pixels(picture(found, 0)[0])[..., 0].ravel(), np.arange(256))
+    actual = Folder(folder_of(tmp_path, {"train/a/0.png": values}), "train")
+    np.testing.assert_array_equal(pixels(picture(actual, 0)[0])[..., 0].ravel(), np.arange(256))
 
 
 def test_streams_of_two_sets_are_not_one_set(tmp_path):

@@ -57,7 +57,7 @@ def blocks(page):
 
 def commands():
     """What the pages tell to type, program and arguments, in blocks and in sentences; each once."""
-    found = {}
+    collected = {}
     for page in (*PAGES, *RESULTS):
         texts = [text for language, text in blocks(page) if language in SHELL]
         texts += re.findall(
@@ -67,8 +67,8 @@ def commands():
             if command := COMMAND.search(re.sub(r"^#.*|\s+#\s.*$", "", line)):
                 program = command[1] or command[2]
                 arguments = command[3].strip().rstrip("'")
-                found.setdefault((program, arguments), named(page))
-    return sorted(found)
+                collected.setdefault((program, arguments), named(page))
+    return sorted(collected)
 
 
 @pytest.mark.sampled(5)
@@ -177,6 +177,13 @@ def test_links_within_the_project_lead_somewhere(page):
         link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link
     ]
     assert [link for link in links if link and not page.parent.joinpath(link).exists()] == []
+
+
+@pytest.mark.parametrize("folder", ["howto", "theory"])
+def test_the_index_of_a_folder_links_to_all_of_its_pages(folder):
+    index = ROOT / "docs" / folder / "README.md"
+    linked = set(re.findall(r"\]\((\w+\.md)\)", index.read_text("utf-8")))
+    assert {page.name for page in index.parent.glob("*.md")} - {"README.md"} - linked == set()
 
 
 GUIDES = [

@@ -157,8 +157,8 @@ def test_switches_of_jax_have_their_way():
         jax.numpy_rank_promotion("raise"),
     ):
         with switch:
-            found = fa.elu(X), fa.elu(X, 0.5)
-        chex.assert_trees_all_close(found[1], wanted, rtol=1e-6)
+            actual = fa.elu(X), fa.elu(X, 0.5)
+        chex.assert_trees_all_close(actual[1], wanted, rtol=1e-6)
     with jax.enable_x64(True):
         assert fa.elu(jnp.ones(3, jnp.float64), 0.3).dtype == jnp.float64
         assert fa.elu(jnp.ones(3, jnp.float32), 0.3).dtype == jnp.float32

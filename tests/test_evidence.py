@@ -73,22 +73,22 @@ def everything(outcome, scale="full"):
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("scale", ["reduced", "full"])
 def test_a_page_says_what_the_primary_claims_say(outcome, scale):
-    found = everything(outcome, scale)
+    actual = everything(outcome, scale)
     environment = {"device": "cpu", "date": "today"}
     stored = {
         paper: {"results": {}, "scale": scale, "seconds": 60.0, "environment": environment}
-        for paper in found
+        for paper in actual
     }
-    page = summary_page(summary, stored, found)
+    page = summary_page(summary, stored, actual)
     for sentence in summary.SENTENCES:
         paper, key = parse_claim_name(sentence.primary)
-        primary = found[paper][key]
+        primary = actual[paper][key]
         vote = VOTES[outcome] if primary.decides else Vote.OPEN
-        assert sentence.vote(found) == vote
+        assert sentence.vote(actual) == vote
         part = page.split(f"## {sentence.text}\n", 1)[1].split("\n## ")[0]
-        conclusion = fill_in(sentence.conclusion[vote], found)
+        conclusion = fill_in(sentence.conclusion[vote], actual)
         assert part.strip().startswith(f"**{vote.capitalize()}.** {conclusion}")
-    for paper in found:  # none is left out
+    for paper in actual:  # none is left out
         for claim in papers.load(paper).CLAIMS:
             assert claim.text.replace("|", "\\|") in page
 
@@ -103,12 +103,12 @@ SENTENCE = Sentence(
 @pytest.mark.parametrize("outcome", Outcome)
 def test_a_re_test_never_votes(outcome, monkeypatch):
     claim = Claim("bound", "It is twice.", "ratio", low=2, published=PUBLISHED)
-    found = {"lu2019": {"bound": judged(claim, "reduced", outcome)}}
-    assert found["lu2019"]["bound"].kind is ClaimKind.RETEST
-    assert SENTENCE.vote(found) == Vote.OPEN
-    assert found["lu2019"]["bound"].verdict == "not tested at its size"
-    found = {"lu2019": {"bound": judged(claim, "full", outcome)}}
-    assert SENTENCE.vote(found) == VOTES[outcome]
+    actual = {"lu2019": {"bound": judged(claim, "reduced", outcome)}}
+    assert actual["lu2019"]["bound"].kind is ClaimKind.RETEST
+    assert SENTENCE.vote(actual) == Vote.OPEN
+    assert actual["lu2019"]["bound"].verdict == "not tested at its size"
+    actual = {"lu2019": {"bound": judged(claim, "full", outcome)}}
+    assert SENTENCE.vote(actual) == VOTES[outcome]
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -117,20 +117,20 @@ def test_a_limit_never_votes(outcome):
     limit = Claim("width3", "It is less.", "ratio", high=2)
     for primary in Outcome:
         bound = Claim("bound", "It is twice.", "ratio", low=2)
-        found = {
+        actual = {
             "lu2019": {
                 "bound": judged(bound, "full", primary),
                 "width3": judged(limit, "full", outcome),
             }
         }
-        assert sentence.vote(found) == VOTES[primary]
+        assert sentence.vote(actual) == VOTES[primary]
 
 
 def test_a_retired_claim_never_votes():
     claim = Claim("bound", "It is twice.", "ratio", low=2, retired="It tests nothing.")
-    found = {"lu2019": {"bound": judged(claim, "full", Outcome.INSIDE)}}
-    assert SENTENCE.vote(found) == Vote.OPEN
-    assert found["lu2019"]["bound"].verdict == "retired"
+    actual = {"lu2019": {"bound": judged(claim, "full", Outcome.INSIDE)}}
+    assert SENTENCE.vote(actual) == Vote.OPEN
+    assert actual["lu2019"]["bound"].verdict == "retired"
 
 
 def test_left_censored_crossings_only_bound_a_ratio():

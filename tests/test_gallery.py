@@ -46,8 +46,8 @@ def drawn(text, curve):
     root = ET.fromstring(text)
     (across, _) = axis(root, "x", "x")
     (down, unit) = axis(root, "y", "y")
-    found = [np.stack([across(p[:, 0]), down(p[:, 1])], -1) for p in lines(root, curve)]
-    return found, unit
+    actual = [np.stack([across(p[:, 0]), down(p[:, 1])], -1) for p in lines(root, curve)]
+    return actual, unit
 
 
 def sigmoid_slopes(x):

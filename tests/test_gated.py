@@ -49,8 +49,8 @@ def test_values_in_every_layout(gate, gate_first, interleaved, axis):
 def test_an_activation_of_the_value_too():
     gates, values = pair(X, -1, True, False)
     with jax.enable_x64(True):
-        found = jit(fa.gated("relu", "tanh", gate_first=True))(X)
-    np.testing.assert_allclose(found, np.maximum(gates, 0) * np.tanh(values), rtol=1e-12)
+        actual = jit(fa.gated("relu", "tanh", gate_first=True))(X)
+    np.testing.assert_allclose(actual, np.maximum(gates, 0) * np.tanh(values), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_beyond_a_clamp_nothing_flows_and_at_it_all_does():
     torch = pytest.importorskip("torch")
     gates = np.array([-9.0, 0.5, 7.0, 7.5, 0.5, 0.5, 0.5], np.float32)
     values = np.array([0.5, 0.5, 0.5, 0.5, 7.0, -7.0, 8.0], np.float32)
-    found = jax.grad(lambda g, v: fa.clamped_swiglu(g, value=v).sum(), (0, 1))(gates, values)
+    actual = jax.grad(lambda g, v: fa.clamped_swiglu(g, value=v).sum(), (0, 1))(gates, values)
     g, v = (torch.tensor(array, requires_grad=True) for array in (gates, values))
     clamped = g.clamp(max=7.0)
     ((v.clamp(-7.0, 7.0) + 1) * clamped * torch.sigmoid(1.702 * clamped)).sum().backward()
-    for ours, theirs in zip(found, (g.grad, v.grad), strict=True):
+    for ours, theirs in zip(actual, (g.grad, v.grad), strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-5, atol=1e-7)
 
 
@@ -128,12 +128,12 @@ def test_learned_parameters_of_the_gate_are_as_wide_as_the_gate():
 def test_no_more_is_kept_for_the_backward_pass_than_gate_and_value():
     x = jnp.asarray(X, jnp.float32)
     gates, values = jnp.split(x, 2, -1)
-    kept = jax.eval_shape(lambda x: jax.vjp(fa.gated("silu"), x)[1], x)
-    assert sum(leaf.size for leaf in jax.tree.leaves(kept)) == x.size
-    kept = jax.eval_shape(
+    residuals = jax.eval_shape(lambda x: jax.vjp(fa.gated("silu"), x)[1], x)
+    assert sum(leaf.size for leaf in jax.tree.leaves(residuals)) == x.size
+    residuals = jax.eval_shape(
         lambda g, v: jax.vjp(lambda g, v: fa.gated("silu")(g, value=v), g, v)[1], gates, values
     )
-    assert sum(leaf.size for leaf in jax.tree.leaves(kept)) == x.size
+    assert sum(leaf.size for leaf in jax.tree.leaves(residuals)) == x.size
 
 
 @pytest.mark.parametrize(

@@ -114,11 +114,11 @@ def test_tats_leaky_slope(depth, eta):
     y = tailored(jnp.array([1.0, -1.0]))
     assert float(y[0]) == pytest.approx(math.sqrt(2 / (1 + slope**2)), rel=1e-6)
     assert float(-y[1] / y[0]) == pytest.approx(slope, rel=1e-5)
-    found = gaussian_moments(tailored)
-    assert found.second_moment == pytest.approx(1, abs=1e-10)
-    assert found.slope_at_one == pytest.approx(1, abs=1e-10)
+    moments = gaussian_moments(tailored)
+    assert moments.second_moment == pytest.approx(1, abs=1e-10)
+    assert moments.slope_at_one == pytest.approx(1, abs=1e-10)
     # The slope of the C-map at 0, of which eta is made, by Price's theorem: (E f')².
-    assert found.slope_at_zero == pytest.approx((1 + slope) ** 2 / (2 * (1 + slope**2)), abs=1e-9)
+    assert moments.slope_at_zero == pytest.approx((1 + slope) ** 2 / (2 * (1 + slope**2)), abs=1e-9)
 
 
 FANS = {
@@ -289,10 +289,10 @@ def layer_outputs(module, variables, x, **kwargs):
     def has_kernel(layer, method):
         return method == "__call__" and layer.has_variable("params", "kernel")
 
-    found = module.apply(
+    actual = module.apply(
         variables, x, capture_intermediates=has_kernel, mutable=["intermediates"], **kwargs
     )[1]["intermediates"]
-    flat = traverse_util.flatten_dict(found, sep="/")
+    flat = traverse_util.flatten_dict(actual, sep="/")
     return {k.removesuffix("/__call__"): v[0] for k, v in flat.items() if k.endswith("__call__")}
 
 

@@ -22,8 +22,8 @@ from flaxact.errors import InputError
 @pytest.mark.parametrize("act", ["identity", "relu", "tanh"])
 def test_spectra_are_as_wide_as_expected(act, orthogonal):
     net = critical(act, 4, 100, orthogonal=orthogonal, bias_std=0.05 if act == "tanh" else 0.0)
-    found = np.mean([relative_variance(net.jacobian(seed)) for seed in range(6)])
-    assert found == pytest.approx(expected_relative_variance(net), rel=0.15, abs=1e-5)
+    actual = np.mean([relative_variance(net.jacobian(seed)) for seed in range(6)])
+    assert actual == pytest.approx(expected_relative_variance(net), rel=0.15, abs=1e-5)
 
 
 def test_what_is_expected_in_closed_form():

@@ -35,9 +35,9 @@ def stored(folder):
 def flaxact(*arguments):
     """What the command says, in a process of its own, as submitit keeps what it logs to."""
     command = [sys.executable, "-m", "flaxact", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return completed.stderr
 
 
 def worker(folder, launched, before=None):
@@ -64,24 +64,24 @@ def test_a_lost_job_costs_a_cell_and_one_sent_elsewhere_nothing(tmp_path):
     os.kill(relu, signal.SIGKILL)
     tanh = worker(jobs, launched, relu)
     os.kill(tanh, signal.SIGUSR2)  # as Slurm does when a job's time is over
-    _, said = launched.communicate(timeout=250)
-    assert launched.returncode == 2, said
-    assert "relu: failed" in said
-    assert "tanh: done" in said
-    assert "1 of the jobs failed (relu): run the command again to submit them" in said
+    _, output = launched.communicate(timeout=250)
+    assert launched.returncode == 2, output
+    assert "relu: failed" in output
+    assert "tanh: done" in output
+    assert "1 of the jobs failed (relu): run the command again to submit them" in output
     assert any("Requeued job" in log.read_text() for log in jobs.glob("jobs/*_log.*"))
     assert len(results(jobs)) == 2
 
     kept = stored(jobs)
-    said = flaxact("launch", "local", *OPTIONS, str(jobs))
-    assert "relu: done" in said
-    assert "tanh" not in said
+    output = flaxact("launch", "local", *OPTIONS, str(jobs))
+    assert "relu: done" in output
+    assert "tanh" not in output
     assert kept.items() < stored(jobs).items()
     assert (jobs / "report.html").exists()
     flaxact("compare", *OPTIONS, str(here))
     assert results(jobs) == results(here)
-    said = flaxact("launch", "local", *OPTIONS, str(jobs))
-    assert "nothing to do: all 4 runs are there" in said
+    output = flaxact("launch", "local", *OPTIONS, str(jobs))
+    assert "nothing to do: all 4 runs are there" in output
 
 
 def test_clusters_that_are_not_there(tmp_path, monkeypatch):

@@ -62,8 +62,8 @@ def inputs(shape=(4, WIDTH), seed=0):
 
 
 def start(spec: str, width: int = WIDTH, dtype=jnp.float64):
-    found = fa.get(spec).parameters(width, jax.random.key(0))
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), found)
+    actual = fa.get(spec).parameters(width, jax.random.key(0))
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), actual)
 
 
 def moved(parameters, scale: float = 0.05):
@@ -81,14 +81,14 @@ def test_every_learned_activation_has_its_start_written_here():
 
 @pytest.mark.parametrize("name", STARTS)
 def test_parameters_start_as_in_the_paper(name):
-    found = fa.get(name).parameters(WIDTH)
-    assert found.keys() == STARTS[name].keys() == set(fa.get(name).learned)
+    actual = fa.get(name).parameters(WIDTH)
+    assert actual.keys() == STARTS[name].keys() == set(fa.get(name).learned)
     for key, (value, shape) in STARTS[name].items():
         wanted = np.asarray(value, np.float32)
-        column = wanted[:, None] if wanted.ndim and len(found[key].shape) > 1 else wanted
+        column = wanted[:, None] if wanted.ndim and len(actual[key].shape) > 1 else wanted
         wanted = np.broadcast_to(column, (WIDTH,) if shape == "channel" else shape)
-        assert found[key].dtype == jnp.float32
-        chex.assert_trees_all_close(found[key], wanted, atol=1e-6)
+        assert actual[key].dtype == jnp.float32
+        chex.assert_trees_all_close(actual[key], wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -96,16 +96,16 @@ def test_drawn_weights(name):
     """LeCun's normal, biases at zero, another key another draw; none without a key."""
     activation = fa.get(name)
     width = 512
-    found = activation.parameters(width, jax.random.key(0))
-    assert found.keys() == set(activation.learned)
+    actual = activation.parameters(width, jax.random.key(0))
+    assert actual.keys() == set(activation.learned)
     inner = {"dyrelu": width // 8, "meta_acon": width // 16}[name]
-    assert found["squeeze"].shape == (width, inner)
-    assert found["excite"].shape == (inner, {"dyrelu": 4 * width, "meta_acon": width}[name])
+    assert actual["squeeze"].shape == (width, inner)
+    assert actual["excite"].shape == (inner, {"dyrelu": 4 * width, "meta_acon": width}[name])
     for key, fan_in in (("squeeze", width), ("excite", inner)):
-        assert float(found[key].std()) == pytest.approx(fan_in**-0.5, rel=0.02)
-        assert not found[f"{key}_bias"].any()
+        assert float(actual[key].std()) == pytest.approx(fan_in**-0.5, rel=0.02)
+        assert not actual[f"{key}_bias"].any()
     other = activation.parameters(width, jax.random.key(1))
-    assert (other["squeeze"] != found["squeeze"]).any()
+    assert (other["squeeze"] != actual["squeeze"]).any()
     with pytest.raises(fa.InputError, match="draws its weights"):
         activation.parameters(width)
 
@@ -116,10 +116,10 @@ def test_one_a_channel_or_one_for_all(name):
     for text, shape in (("True", (WIDTH,)), ("False", ())):
         activation = fa.get(f"{name}(per_channel={text})")
         assert fa.get(str(activation)) == activation
-        found = activation.parameters(WIDTH)
-        assert {v.shape for v in found.values()} == {shape}
+        actual = activation.parameters(WIDTH)
+        assert {v.shape for v in actual.values()} == {shape}
         x = jnp.asarray(inputs(), jnp.float32)
-        chex.assert_trees_all_close(activation(x, **found), fa.get(name)(x), rtol=1e-5, atol=1e-6)
+        chex.assert_trees_all_close(activation(x, **actual), fa.get(name)(x), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.sampled(5)
@@ -127,8 +127,8 @@ def test_one_a_channel_or_one_for_all(name):
 def test_called_with_what_it_starts_with_it_is_what_it_is_without(spec):
     activation = fa.get(spec)
     x = jnp.asarray(inputs(), jnp.float32)
-    found = start(spec, dtype=jnp.float32)
-    calls = {"with": lambda x: activation(x, **found)}
+    actual = start(spec, dtype=jnp.float32)
+    calls = {"with": lambda x: activation(x, **actual)}
     if spec not in DRAWN:
         calls["without"] = activation
     given = (x, x.astype(jnp.bfloat16))
@@ -226,8 +226,8 @@ def test_what_cannot_be_learned_together():
 def test_nested_in_transforms():
     activation = fa.get("mixture(scaled(prelu, 2.0), elu, weight=0.25)")
     assert activation.learned == ("first.activation.negative_slope",)
-    found = activation.parameters(3)
-    assert jax.tree.map(jnp.shape, found) == {"first": {"activation": {"negative_slope": (3,)}}}
+    actual = activation.parameters(3)
+    assert jax.tree.map(jnp.shape, actual) == {"first": {"activation": {"negative_slope": (3,)}}}
     x = jnp.array([[-1.0, -2.0, 3.0]])
     slope = jnp.array([0.1, 0.2, 0.3])
     y = activation(x, first={"activation": {"negative_slope": slope}})
@@ -296,9 +296,9 @@ def test_linen_and_nnx_own_the_same_and_one_step_moves_it(spec):
     assert params["act1"].keys() == {"activation"}
     owned = params["act1"]["activation"]
     chex.assert_trees_all_equal_shapes(owned, activation.parameters(WIDTH, jax.random.key(0)))
-    found = labels(params)
-    assert set(jax.tree.leaves(found["act1"])) == {"activation"}
-    assert found["in"] == found["out"] == {"bias": "bias", "kernel": "kernel"}
+    kinds = labels(params)
+    assert set(jax.tree.leaves(kinds["act1"])) == {"activation"}
+    assert kinds["in"] == kinds["out"] == {"bias": "bias", "kernel": "kernel"}
 
     site = fnnx.Act(spec, width=WIDTH, rngs=nnx.Rngs(0))
     state = nnx.state(site, fnnx.ActivationParam)
@@ -351,5 +351,7 @@ def test_prelu_keeps_one_array_a_layer_where_its_slope_is_trained():
     shape = lambda *s: jax.ShapeDtypeStruct(s, jnp.float32)  # noqa: E731
     for slope in (shape(width), shape()):
         program = jax.jit(step).lower([(shape(width, width), slope)] * layers, shape(rows, width))
-        kept = program.compile().memory_analysis().temp_size_in_bytes / (4 * rows * width * layers)
-        assert kept <= 1.1 + 2 / layers  # two working arrays among a dozen layers
+        residuals = program.compile().memory_analysis().temp_size_in_bytes / (
+            4 * rows * width * layers
+        )
+        assert residuals <= 1.1 + 2 / layers  # two working arrays among a dozen layers

@@ -52,11 +52,11 @@ def test_the_second_run_is_told_who_is_first(tmp_path):
         in_use = f"{re.escape(str(folder))} is in use"
         with pytest.raises(InputError, match=in_use) as refused, locked(folder):
             pytest.fail("two runs in one folder")
-        said = re.search(r"process (\d+) on (\S+) since (\S+):", str(refused.value))
-        assert said is not None
-        assert said[1] == str(first.pid)
-        assert said[2] == socket.gethostname()
-        assert abs(datetime.fromisoformat(said[3]).timestamp() - time.time()) < 60
+        message = re.search(r"process (\d+) on (\S+) since (\S+):", str(refused.value))
+        assert message is not None
+        assert message[1] == str(first.pid)
+        assert message[2] == socket.gethostname()
+        assert abs(datetime.fromisoformat(message[3]).timestamp() - time.time()) < 60
         first.communicate("\n")
         with locked(folder):
             pass
@@ -87,11 +87,11 @@ def test_what_a_killed_process_forked_holds_nothing(tmp_path):
 
 def test_of_many_at_once_one_gets_it(tmp_path):
     processes = [start(HOLDER, tmp_path) for _ in range(4)]
-    said = [process.stdout.readline() for process in processes]
+    output = [process.stdout.readline() for process in processes]
     for process in processes:
         process.communicate("\n")
-    assert said.count("held\n") == 1
-    assert sum("is in use by" in line for line in said) == 3
+    assert output.count("held\n") == 1
+    assert sum("is in use by" in line for line in output) == 3
 
 
 def test_twice_in_one_process_is_refused_and_an_error_frees_it(tmp_path):

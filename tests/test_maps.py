@@ -62,8 +62,8 @@ CLOSED = {
 
 @pytest.mark.parametrize("text", CLOSED)
 def test_the_correlation_map_is_the_closed_form(text):
-    found = correlation_map(text, C)
-    np.testing.assert_allclose(found, CLOSED[text](C), atol=1e-12, rtol=0)
+    mapped = correlation_map(text, C)
+    np.testing.assert_allclose(mapped, CLOSED[text](C), atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("q", [1e-6, 0.3, 50.0])
@@ -79,11 +79,11 @@ def test_the_correlation_map_of_inputs_of_any_size(q):
 @pytest.mark.parametrize("steepness", [30, 300])
 def test_a_steep_one_is_nearly_a_jump(steepness):
     """E erf(au) erf(av) is erf's with the variance a²."""
-    found = correlation_map(f"scaled(erf, input={steepness})", C)
+    mapped = correlation_map(f"scaled(erf, input={steepness})", C)
     share = 2 * steepness**2
     size = share / (1 + share)
     expected = [float(mp.asin(mp.mpf(size) * c) / mp.asin(size)) for c in C]
-    np.testing.assert_allclose(found, expected, atol=1e-8, rtol=0)
+    np.testing.assert_allclose(mapped, expected, atol=1e-8, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -106,16 +106,16 @@ def test_the_correlation_map_by_two_dimensional_quadrature(text, function):
 def test_every_correlation_map_is_a_power_series_with_shares_as_coefficients(name):
     """C(c) = Σ a_k² c^k / Σ a_k², with f's Hermite coefficients a_k (Daniely et al. 2016)."""
     c = np.linspace(0, 1, 6)
-    found = correlation_map(name, c)
+    mapped = correlation_map(name, c)
     mirrored = correlation_map(name, -c)
-    assert np.all(np.abs(mirrored) <= found + 1e-12)
-    assert found[-1] == pytest.approx(1, rel=1e-14)
+    assert np.all(np.abs(mirrored) <= mapped + 1e-12)
+    assert mapped[-1] == pytest.approx(1, rel=1e-14)
     for order in (0, 1, 2, 3):  # all differences of such a series are 0 or more
-        assert np.diff(found, order).min() >= -1e-11
-    assert np.diff((found + mirrored) / 2, 1).min() >= -1e-12  # the even part alone, too
-    assert np.diff((found - mirrored) / 2, 1).min() >= -1e-12
+        assert np.diff(mapped, order).min() >= -1e-11
+    assert np.diff((mapped + mirrored) / 2, 1).min() >= -1e-12  # the even part alone, too
+    assert np.diff((mapped - mirrored) / 2, 1).min() >= -1e-12
     moments = gaussian_moments(name)
-    assert found[0] == pytest.approx(moments.mean**2 / moments.second_moment, abs=1e-12)
+    assert mapped[0] == pytest.approx(moments.mean**2 / moments.second_moment, abs=1e-12)
 
 
 @pytest.mark.sampled(11)
@@ -137,8 +137,8 @@ def test_the_slopes_of_every_correlation_map_are_those_of_the_moments(name):
 def test_the_variance_map():
     q = np.array([[0.0, 0.5], [1.0, 7.0]])
     second = 2 / math.pi * np.arcsin(2 * q / (1 + 2 * q))
-    found = variance_map("erf", q, weight_std=1.5, bias_std=0.2)
-    np.testing.assert_allclose(found, 2.25 * second + 0.04, rtol=1e-12)
+    mapped = variance_map("erf", q, weight_std=1.5, bias_std=0.2)
+    np.testing.assert_allclose(mapped, 2.25 * second + 0.04, rtol=1e-12)
     assert float(variance_map("cosine", 0)) == 1
     assert float(variance_map("step", 1.0)) == pytest.approx(0.5)
 
@@ -230,12 +230,12 @@ def erf_scales(weight_std, bias_std):
 @pytest.mark.parametrize(("weight_std", "bias_std"), [(0.7, 0.2), (1.0, 0.5), (2.0, 0.1), (4, 0.3)])
 def test_depth_scales_in_order_and_chaos(weight_std, bias_std):
     q, c, variance_depth, correlation_depth = erf_scales(weight_std, bias_std)
-    found = depth_scales("erf", weight_std, bias_std)
-    assert found.second_moment == pytest.approx(q, rel=1e-8)
-    assert found.correlation == pytest.approx(c, abs=1e-8)
-    assert found.variance_depth == pytest.approx(variance_depth, rel=1e-5)
-    assert found.correlation_depth == pytest.approx(correlation_depth, rel=1e-5)
-    assert (found.correlation == 1) == (weight_std < 2)
+    scales = depth_scales("erf", weight_std, bias_std)
+    assert scales.second_moment == pytest.approx(q, rel=1e-8)
+    assert scales.correlation == pytest.approx(c, abs=1e-8)
+    assert scales.variance_depth == pytest.approx(variance_depth, rel=1e-5)
+    assert scales.correlation_depth == pytest.approx(correlation_depth, rel=1e-5)
+    assert (scales.correlation == 1) == (weight_std < 2)
 
 
 def test_depth_scales_of_relu_and_of_jumps():
@@ -246,18 +246,18 @@ def test_depth_scales_of_relu_and_of_jumps():
     assert xavier.correlation_depth == pytest.approx(1 / math.log(2), rel=1e-8)
     assert xavier.variance_depth == pytest.approx(1 / math.log(2), rel=1e-8)
     # c = (1 - acos(c)/π) w² / 2q + b²/q, with q = w²/2 + b²; its slope is w² / 2πq√(1 - c²).
-    found = depth_scales("step", 1, 0.5)
+    scales = depth_scales("step", 1, 0.5)
     q = 0.75
-    c = found.correlation
+    c = scales.correlation
     assert c == pytest.approx(((1 - math.acos(c) / math.pi) / 2 + 0.25) / q, abs=1e-10)
     slope = 1 / (2 * math.pi * q * math.sqrt(1 - c * c))
-    assert found.correlation_depth == pytest.approx(-1 / math.log(slope), rel=1e-8)
+    assert scales.correlation_depth == pytest.approx(-1 / math.log(slope), rel=1e-8)
 
 
 def test_depth_scales_for_tanh_of_little_weight():
-    found = depth_scales("tanh", 0.9)
-    assert found.second_moment == fixed_point("tanh", 0.9) == 0
-    assert found.correlation_depth == pytest.approx(-1 / math.log(0.81), rel=1e-7)
+    scales = depth_scales("tanh", 0.9)
+    assert scales.second_moment == fixed_point("tanh", 0.9) == 0
+    assert scales.correlation_depth == pytest.approx(-1 / math.log(0.81), rel=1e-7)
 
 
 @pytest.mark.parametrize(("width", "percent"), [(2, 92.5), (3, 69.9), (5, 24.9), (10, 0.9)])

@@ -120,7 +120,7 @@ def test_capture_gives_a_perceptrons_arrays_and_gradients():
     module = Perceptron(fa.get("tanh"))
     x, y = images()
     variables = from_linen(module).init(jax.random.key(0), x)
-    found = capture(module, variables, x, y)
+    captured = capture(module, variables, x, y)
     params = jax.tree.map(np.asarray, variables["params"])
     h0 = np.asarray(x, np.float32).reshape(len(x), -1) / 255
     z1 = h0 @ params["dense1"]["kernel"]
@@ -129,9 +129,9 @@ def test_capture_gives_a_perceptrons_arrays_and_gradients():
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     g2 = (p - np.eye(3)[np.asarray(y)]) @ params["logits"]["kernel"].T
     g1 = (g2 * (1 - np.tanh(z2) ** 2)) @ params["dense2"]["kernel"].T
-    assert list(found.sites) == ["act1", "act2"]
+    assert list(captured.sites) == ["act1", "act2"]
     for name, z, g in (("act1", z1, g1), ("act2", z2, g2)):
-        site = found.sites[name]
+        site = captured.sites[name]
         np.testing.assert_allclose(site.pre[:, 0], z, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(site.post[:, 0], np.tanh(z), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(site.slope[:, 0], 1 - np.tanh(z) ** 2, rtol=1e-4, atol=1e-6)
@@ -144,7 +144,7 @@ def test_capture_gives_a_perceptrons_arrays_and_gradients():
         return -jnp.mean(jax.nn.log_softmax(out)[jnp.arange(len(y)), y])
 
     chex.assert_trees_all_close(
-        found.gradients, jax.grad(loss)(variables["params"]), rtol=1e-4, atol=1e-7
+        captured.gradients, jax.grad(loss)(variables["params"]), rtol=1e-4, atol=1e-7
     )
 
 
@@ -282,16 +282,16 @@ def test_flaxact_probe_writes_figures_and_a_page(tmp_path, capsys):
         str(tmp_path),
     ]
     assert main(command) == 0
-    found = json.loads((tmp_path / "probe.json").read_text())
-    assert len(found["cells"]) == 4
+    stored = json.loads((tmp_path / "probe.json").read_text())
+    assert len(stored["cells"]) == 4
     variances = {
-        (c["activation"], c["norm"]): c["sites"]["act2"]["pre_variance"] for c in found["cells"]
+        (c["activation"], c["norm"]): c["sites"]["act2"]["pre_variance"] for c in stored["cells"]
     }
     assert variances["relu", "none"] < 0.5
     assert variances["relu", "batch"] == pytest.approx(1, rel=0.05)
     page = (tmp_path / "probe.html").read_text()
     assert page.count("<svg") == 4 + 4 + 4  # over depth, inputs, expected and measured
-    assert set(found["cells"][0]["expected"]) == {"act1", "act2"}
+    assert set(stored["cells"][0]["expected"]) == {"act1", "act2"}
     assert "elu(alpha=0.5), init he, norm batch" in page
     assert "pre variance" in capsys.readouterr().err
 

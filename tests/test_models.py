@@ -142,8 +142,8 @@ def test_no_rank_is_promoted_and_a_batch_may_be_empty(name):
         return jax.grad(total)(variables["params"])
 
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
-    found = jax.eval_shape(gradient, variables, images[:0])
-    assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, variables["params"])
+    actual = jax.eval_shape(gradient, variables, images[:0])
+    assert jax.tree.map(jnp.shape, actual) == jax.tree.map(jnp.shape, variables["params"])
 
 
 def trained(name, act, **arguments):

@@ -52,7 +52,7 @@ def trained(loss, params, steps=4):
     """Losses of a few steps of SGD, and the parameters after them."""
     optimizer = optax.sgd(1e-3)
     state = optimizer.init(params)
-    found = []
+    collected = []
 
     @jit
     def step(params, state):
@@ -62,8 +62,8 @@ def trained(loss, params, steps=4):
 
     for _ in range(steps):
         params, state, value = step(params, state)
-        found.append(float(value))
-    return found, params
+        collected.append(float(value))
+    return collected, params
 
 
 def cross_entropy(logits):

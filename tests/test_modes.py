@@ -61,8 +61,8 @@ def test_strict_dtype_promotion_changes_nothing(name):
         x = INPUTS.astype(dtype)
         expected = function(x), gradient(function)(x)
         with jax.numpy_dtype_promotion("strict"):
-            found = function(x), gradient(function)(x)
-        for one, other in zip(found, expected, strict=True):
+            actual = function(x), gradient(function)(x)
+        for one, other in zip(actual, expected, strict=True):
             assert one.dtype == other.dtype == jnp.dtype(dtype)
             np.testing.assert_array_equal(one, other)
 
@@ -73,10 +73,10 @@ def test_float8_is_the_rounded_float32_result(name):
     function = applied(name)
     for dtype in FLOAT8:
         x = INPUTS.astype(dtype)
-        found = function(x)
-        assert found.dtype == jnp.dtype(dtype)
+        actual = function(x)
+        assert actual.dtype == jnp.dtype(dtype)
         expected = function(x.astype(jnp.float32)).astype(dtype)
-        np.testing.assert_array_equal(np.asarray(found, float), np.asarray(expected, float))
+        np.testing.assert_array_equal(np.asarray(actual, float), np.asarray(expected, float))
 
 
 @pytest.mark.sampled(7)
@@ -120,10 +120,10 @@ def test_whole_numbers_and_booleans_are_taken(name):
     keeps = name in ("hard_tanh", "identity", "relu")
     assert fa.get(name).spec.keeps_integers == keeps
     for x in (np.arange(-8, 8).reshape(2, 8), jnp.arange(16, dtype=jnp.uint8).reshape(2, 8) > 7):
-        found = function(x)
+        actual = function(x)
         expected = function(jnp.asarray(x, jnp.float32))
-        assert found.dtype == expected.dtype or keeps
-        np.testing.assert_allclose(found.astype(jnp.float32), expected, rtol=2e-7)
+        assert actual.dtype == expected.dtype or keeps
+        np.testing.assert_allclose(actual.astype(jnp.float32), expected, rtol=2e-7)
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_an_explicit_sharding_of_the_batch_or_the_channels_is_kept():
     """In value and gradient; but for what sorts along the channels, of which JAX says so."""
     script = Path(__file__).with_name("four_devices.py")
     command = [sys.executable, script]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    assert found == {"batch": {}, "channels": dict.fromkeys(SORTED, "ShardingTypeError")}
+    output = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert output == {"batch": {}, "channels": dict.fromkeys(SORTED, "ShardingTypeError")}
 
 
 @pytest.mark.sampled(17)

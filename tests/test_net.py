@@ -136,17 +136,17 @@ def test_nnx_in_graph_and_tree_mode(graph):
             updates, new = optimizer.update(gradients, state)
             return optax.apply_updates(params, updates), rest_new, new, value
 
-        found = []
+        collected = []
         for _ in range(4):
             params, rest, state, value = step(params, rest, state)
-            found.append(float(value))
-        return found
+            collected.append(float(value))
+        return collected
 
     with nnx.set_graph_mode(graph):
-        found = losses()
+        collected = losses()
     with nnx.set_graph_mode(True):
-        np.testing.assert_allclose(found, losses(), rtol=1e-6)
-    assert found[-1] < found[0]
+        np.testing.assert_allclose(collected, losses(), rtol=1e-6)
+    assert collected[-1] < collected[0]
 
 
 def test_equal_modules_give_one_net():

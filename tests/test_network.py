@@ -29,10 +29,10 @@ def test_singular_values_of_a_linear_function(shape):
     x = jnp.ones((2, shape[1] // 2))  # any shape
     function = lambda x: (matrix @ x.ravel()).reshape(4, -1)  # noqa: E731
     np.testing.assert_allclose(jacobian_singular_values(function, x), expected, rtol=1e-4)
-    found = jacobian_singular_values(function, x, 3)
-    np.testing.assert_allclose(found, expected[:3], rtol=1e-4)
-    found = jacobian_singular_values(function, x, 2, smallest=True)
-    np.testing.assert_allclose(found, expected[-2:], rtol=1e-2)
+    actual = jacobian_singular_values(function, x, 3)
+    np.testing.assert_allclose(actual, expected[:3], rtol=1e-4)
+    actual = jacobian_singular_values(function, x, 2, smallest=True)
+    np.testing.assert_allclose(actual, expected[-2:], rtol=1e-2)
 
 
 def test_an_orthogonal_linear_net_is_an_isometry_and_a_gaussian_one_is_not():
@@ -56,8 +56,8 @@ def test_sharpness_of_a_quadratic():
     basis, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(30, 30)))
     values = np.linspace(-9, 5, 30)
     matrix = jnp.asarray(basis * values @ basis.T, jnp.float32)
-    found = sharpness(lambda w: w["a"] @ matrix @ w["a"] / 2, {"a": jnp.ones(30)}, 3)
-    np.testing.assert_allclose(found, np.sort(values)[:-4:-1], rtol=1e-4)
+    actual = sharpness(lambda w: w["a"] @ matrix @ w["a"] / 2, {"a": jnp.ones(30)}, 3)
+    np.testing.assert_allclose(actual, np.sort(values)[:-4:-1], rtol=1e-4)
 
 
 @pytest.mark.thorough
@@ -119,8 +119,8 @@ def test_opposite_pairs():
     np.testing.assert_allclose(opposite_pairs(paired), -1)
     # Of two directions in the plane the cosine is that of their angle.
     angles = np.array([0.0, 0.4, 2.0])
-    found = opposite_pairs(np.stack([np.cos(angles), np.sin(angles)]))
-    np.testing.assert_allclose(found, np.cos([2.0, 1.6, 2.0]))
+    actual = opposite_pairs(np.stack([np.cos(angles), np.sin(angles)]))
+    np.testing.assert_allclose(actual, np.cos([2.0, 1.6, 2.0]))
     assert np.isnan(opposite_pairs(np.array([[0.0, 1.0, -1.0]])))[0]
 
 

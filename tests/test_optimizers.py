@@ -155,11 +155,11 @@ def test_there_is_an_equation_for_each():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_steps_are_the_papers(name):
     recipe = Recipe(optimizer=name, weight_decay=DECAY)
-    found = steps(recipe, RATES)
-    chex.assert_trees_all_close(found, single(expected(name, RATES)), rtol=2e-5, atol=1e-6)
+    updates = steps(recipe, RATES)
+    chex.assert_trees_all_close(updates, single(expected(name, RATES)), rtol=2e-5, atol=1e-6)
     # The same where rate and momentum are traced; and for members of a sweep, from one trace.
     traced = steps(recipe, RATES, step=jax.jit(make_one(recipe)))
-    chex.assert_trees_all_close(traced, found, rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(traced, updates, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.sampled(7)
@@ -195,9 +195,9 @@ def test_no_momentum_is_a_momentum_of_zero(name):
 
 @pytest.mark.parametrize("name", BETA2)
 def test_beta2_is_the_recipes(name):
-    found = steps(Recipe(optimizer=name, beta2=0.6), RATES)
+    updates = steps(Recipe(optimizer=name, beta2=0.6), RATES)
     wanted = expected(name, RATES, beta2=0.6, decay=0.0)
-    chex.assert_trees_all_close(found, single(wanted), rtol=2e-5, atol=1e-6)
+    chex.assert_trees_all_close(updates, single(wanted), rtol=2e-5, atol=1e-6)
 
 
 def test_cuda_convnet_is_sgd_until_the_rate_changes():
@@ -279,9 +279,9 @@ def test_the_schedule_multiplies_the_rate(name):
         warmup_epochs=2,
         weight_decay=DECAY,
     )
-    found = steps(recipe, [0.2] * 6)
+    updates = steps(recipe, [0.2] * 6)
     wanted = expected(name, 0.2 * np.array([0.5, 1, 1, 0.1, 0.1, 0.1]))
-    chex.assert_trees_all_close(found, single(wanted), rtol=5e-5, atol=2e-6)
+    chex.assert_trees_all_close(updates, single(wanted), rtol=5e-5, atol=2e-6)
 
 
 def plateau_sizes(losses, momentum=None, **options):
@@ -332,7 +332,7 @@ def test_clipping_is_by_the_length_of_all_gradients_together():
     for largest, factor in ((10.0, 1.0), (1.0, 0.2)):
         # The decay is not part of what is clipped.
         recipe = Recipe(gradient_clip=largest, weight_decay=DECAY)
-        found = steps(recipe, [0.1], None, [gradient])
+        updates = steps(recipe, [0.1], None, [gradient])
         due = jax.tree.map(lambda label: DECAY * (label == "kernel"), LABELS)
         wanted = jax.tree.map(
             lambda w, g, decay, factor=factor: w - 0.1 * (factor * g + decay * w),
@@ -340,7 +340,7 @@ def test_clipping_is_by_the_length_of_all_gradients_together():
             gradient,
             due,
         )
-        chex.assert_trees_all_close(found, single(wanted), rtol=1e-5, atol=1e-6)
+        chex.assert_trees_all_close(updates, single(wanted), rtol=1e-5, atol=1e-6)
 
 
 # By module and name, what each parameter of the zoo is. Written by hand: no rule is shared with labels().
@@ -446,8 +446,8 @@ NNX_LABELS = {
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_nnx_states_are_labelled_and_trained_like_linen_ones(name):
     params = from_nnx(NNXNet).init(jax.random.key(0), jnp.zeros((2, 8, 8, 1)))["params"]
-    found = dict(nnx.to_flat_state(labels(params)))
-    assert {path: variable.get_raw_value() for path, variable in found.items()} == NNX_LABELS
+    kinds = dict(nnx.to_flat_state(labels(params)))
+    assert {path: variable.get_raw_value() for path, variable in kinds.items()} == NNX_LABELS
     mask = dict(nnx.to_flat_state(decay_mask(params)))
     kernels = {path: label == "kernel" for path, label in NNX_LABELS.items()}
     assert {path: variable.get_raw_value() for path, variable in mask.items()} == kernels

@@ -160,8 +160,8 @@ def test_a_training_is_not_resumed_with_changed_code(
         linecache.clearcache()
         monkeypatch.setattr(_own_code, "names", [])
         caplog.clear()
-        said = main([*words, "--option", "batch_size=8"]), caplog.text, capsys.readouterr().err
-        ends.append(said)
+        output = main([*words, "--option", "batch_size=8"]), caplog.text, capsys.readouterr().err
+        ends.append(output)
     assert ends[0] == (0, "", "")
     if refused:
         assert ends[1][0] == 2

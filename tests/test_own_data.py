@@ -30,25 +30,25 @@ def pets(tmp_path):
 
 def test_a_folder_of_classes_holds_out_a_fifth(pets, monkeypatch):
     monkeypatch.chdir(pets.parent)
-    found = data.load("./pets")
-    assert found.train.images.shape == (16, 8, 8, 1)
-    assert found.test.images.shape == (4, 8, 8, 1)
-    assert found.class_names == ("cat", "dog")
-    assert found.name == "./pets"
-    assert "a fifth of the images" in found.note
-    both = [*zip(found.train.images[:, 0, 0, 0], found.train.labels, strict=True)]
-    both += [*zip(found.test.images[:, 0, 0, 0], found.test.labels, strict=True)]
+    loaded = data.load("./pets")
+    assert loaded.train.images.shape == (16, 8, 8, 1)
+    assert loaded.test.images.shape == (4, 8, 8, 1)
+    assert loaded.class_names == ("cat", "dog")
+    assert loaded.name == "./pets"
+    assert "a fifth of the images" in loaded.note
+    both = [*zip(loaded.train.images[:, 0, 0, 0], loaded.train.labels, strict=True)]
+    both += [*zip(loaded.test.images[:, 0, 0, 0], loaded.test.labels, strict=True)]
     assert sorted(both) == sorted((40 + i, label) for label in (0, 1) for i in range(10))
-    assert data.load("pets").digest == found.digest == data.load(str(pets)).digest
+    assert data.load("pets").digest == loaded.digest == data.load(str(pets)).digest
     assert data.load("pets", image_size=4).train.images.shape == (16, 4, 4, 1)
 
 
 @pytest.mark.parametrize("test", ["test", "val", "validation"])
 def test_a_folder_with_splits(tmp_path, test):
     files = {"train/a/0.png": COLOR, "train/b/0.png": GRAY, f"{test}/b/0.png": COLOR}
-    found = data.from_folder(folder_of(tmp_path, files))
-    assert found.train.images.shape == (2, 8, 8, 3)
-    assert found.test.labels.tolist() == [1]
+    loaded = data.from_folder(folder_of(tmp_path, files))
+    assert loaded.train.images.shape == (2, 8, 8, 3)
+    assert loaded.test.labels.tolist() == [1]
 
 
 def test_folders_refused(pets, monkeypatch):
@@ -84,9 +84,9 @@ def pair(count, labels=None):
 
 
 def test_arrays_become_a_data_set():
-    found = data.from_arrays(pair(9), pair(3), name="mine")
-    assert (found.name, found.num_classes) == ("mine", 3)
-    assert found.train.images.shape == (9, 2, 2, 1)
+    loaded = data.from_arrays(pair(9), pair(3), name="mine")
+    assert (loaded.name, loaded.num_classes) == ("mine", 3)
+    assert loaded.train.images.shape == (9, 2, 2, 1)
     alone = data.from_arrays(pair(10))
     assert (len(alone.train.labels), len(alone.test.labels)) == (8, 2)
     rows = np.concatenate([alone.train.images, alone.test.images])[:, 0, 0, 0]
@@ -96,9 +96,9 @@ def test_arrays_become_a_data_set():
 
 
 def test_labels_may_be_texts():
-    found = data.from_arrays(pair(3, ["b", "a", "b"]), pair(2, ["a", "a"]))
-    assert found.class_names == ("a", "b")
-    assert found.train.labels.tolist() == [1, 0, 1]
+    loaded = data.from_arrays(pair(3, ["b", "a", "b"]), pair(2, ["a", "a"]))
+    assert loaded.class_names == ("a", "b")
+    assert loaded.train.labels.tolist() == [1, 0, 1]
     named = data.from_arrays(pair(2, ["b", "a"]), pair(1, ["c"]), class_names=("c", "b", "a"))
     assert (named.num_classes, named.train.labels.tolist()) == (3, [1, 2])
     with pytest.raises(fa.InputError, match="the label 'd' is not among the class names"):
@@ -110,7 +110,7 @@ def test_labels_may_be_texts():
     [
         ((pair(9, np.zeros(8, int)),), "9 images and 8 labels"),
         ((pair(9), pair(3, np.zeros(2, int))), "length 2 for 3 images"),
-        ((pair(1),), "has 1 images: a test set needs"),
+        ((pair(1),), "has 1 images: it needs two or more"),
         ((pair(9, np.full(9, -1)), pair(3)), "labels run from -1"),
         ((pair(9, np.zeros(9)), pair(3)), "labels are of dtype float64"),
         ((5,), "needs pairs"),
@@ -134,9 +134,9 @@ def test_an_npz_file_is_a_data_set(tmp_path, keys):
     train = pair(10)
     path = tmp_path / "mine.npz"
     np.savez(path, **dict(zip(keys, (*train, *pair(2)), strict=False)))
-    found = data.load(str(path))
-    assert found.name == str(path)
-    assert len(found.test.labels) == 2
+    loaded = data.load(str(path))
+    assert loaded.name == str(path)
+    assert len(loaded.test.labels) == 2
     data.check(str(path))
     with pytest.raises(fa.InputError, match="omit the image size"):
         data.load(str(path), image_size=8)
@@ -171,12 +171,12 @@ def rows(*images):
 
 
 def test_hugging_faces_objects_are_read_by_their_features():
-    found = data.from_huggingface({"train": rows(GRAY, COLOR), "validation": rows(GRAY)}, name="p")
-    assert found.class_names == ("cat", "dog")
-    assert found.train.images.shape == (2, 8, 8, 3)
-    assert found.train.images[0, 0, 0].tolist() == [40, 40, 40]
-    assert found.test.images.shape == (1, 8, 8, 3)
-    assert found.note == "Hugging Face pets"
+    loaded = data.from_huggingface({"train": rows(GRAY, COLOR), "validation": rows(GRAY)}, name="p")
+    assert loaded.class_names == ("cat", "dog")
+    assert loaded.train.images.shape == (2, 8, 8, 3)
+    assert loaded.train.images[0, 0, 0].tolist() == [40, 40, 40]
+    assert loaded.test.images.shape == (1, 8, 8, 3)
+    assert loaded.note == "Hugging Face pets"
     alone = data.from_huggingface(rows(*[GRAY] * 10), image_size=4, image="picture", label="kind")
     assert (alone.train.images.shape, len(alone.test.labels)) == ((8, 4, 4, 1), 2)
 

@@ -42,11 +42,11 @@ def variable(name):
 def moved(name, factor=1.25):
     """Every hyperparameter at another value that float32 has exactly."""
     spec = catalogue[name]
-    found = {}
+    collected = {}
     for h in variable(name):
         value = factor * made(name).hyperparameters[h] or 0.25
-        found[h] = float(np.float32(min(value, 0.75) if h in spec.unit else value))
-    return found
+        collected[h] = float(np.float32(min(value, 0.75) if h in spec.unit else value))
+    return collected
 
 
 EVERY = [(name, h) for name in NAMES for h in floats(name)]
@@ -160,26 +160,26 @@ def calls(name, given):
     swept = all(h in activation.continuous for h in given)
     member = lambda: Member(hyperparameters=tuple(given.items()))  # noqa: E731
     net = from_linen(Site(activation), tuple(given))
-    found = {
+    actual = {
         "call": lambda: activation.spec.function(X, **activation.inner, **given),
         "value": lambda: activation(X, **given),
         "traced": lambda: jax.eval_shape(lambda x: activation(x, **given), X),
         "bind": lambda: fa.bind(activation, **given),
         "spec": lambda: fa.get(f"{name}({text})"),
     }
-    return found | ({"member": lambda: check_swept(net, [member()], X)} if swept else {})
+    return actual | ({"member": lambda: check_swept(net, [member()], X)} if swept else {})
 
 
 def outside(name):
     spec = catalogue[name]
     kinds = {h: type(spec.hyperparameters[h].default) for h in spec.positive}
-    found = [{h: kind(value)} for h, kind in kinds.items() for value in (-1, 0)]
-    found += [{h: 1.5} for h in spec.unit]
+    actual = [{h: kind(value)} for h, kind in kinds.items() for value in (-1, 0)]
+    actual += [{h: 1.5} for h in spec.unit]
     if spec.ordered:
         defaults = made(name).hyperparameters
         low, high = spec.ordered
-        found.append({low: defaults[high] + 1})
-    return found
+        actual.append({low: defaults[high] + 1})
+    return actual
 
 
 OUTSIDE = [(name, given) for name in NAMES for given in outside(name)]
@@ -233,8 +233,8 @@ def test_what_must_be_a_number_refuses_arrays_everywhere(name, hyperparameter):
     for array in (jnp.float32(0.5), np.ones(8, np.float32)):
         with pytest.raises(fa.InputError, match=f"^{name} needs a number as {hyperparameter}, not"):
             activation(X, **{hyperparameter: array})
-    said = f"^{name} needs a number as {hyperparameter}, not"
-    with pytest.raises(fa.InputError, match=said):
+    message = f"^{name} needs a number as {hyperparameter}, not"
+    with pytest.raises(fa.InputError, match=message):
         jax.jit(lambda value: activation(X, **{hyperparameter: value}))(0.5)
     net = from_linen(Site(activation), (hyperparameter,))
     with pytest.raises(fa.InputError, match="it must be part of the program"):

@@ -87,8 +87,8 @@ def test_where_theory_has_nothing_to_say_it_starts_anew():
     expected, measured = predict_layer_moments(module, variables, x)
     assert math.isnan(expected["coupled"]["second_moment"])
     assert not math.isnan(expected["coupled"]["pre_second_moment"])
-    found = expected["after"]["pre_second_moment"]
-    assert found == pytest.approx(measured["after"]["pre_second_moment"], rel=0.1)
+    actual = expected["after"]["pre_second_moment"]
+    assert actual == pytest.approx(measured["after"]["pre_second_moment"], rel=0.1)
     assert (expected["normalized"]["pre_mean"], expected["normalized"]["pre_variance"]) == (0, 1)
     assert expected["normalized"]["variance"] == pytest.approx(gaussian_moments("tanh").variance)
     learned = expected["learned"]

@@ -19,8 +19,8 @@ def small():
         images = split.images.reshape(-1, 7, 4, 7, 4, 1).mean((2, 4))
         return Split(images.astype(np.uint8), split.labels)
 
-    found = load("mnist5k")
-    return replace(found, train=shrunk(found.train), test=shrunk(found.test))
+    loaded = load("mnist5k")
+    return replace(loaded, train=shrunk(loaded.train), test=shrunk(loaded.test))
 
 
 @pytest.fixture
@@ -37,17 +37,17 @@ def color():
 
 @pytest.mark.parametrize("name", catalogue)
 def test_every_one_keeps_the_rest_and_tells(name, color):
-    found = preprocess([name], color)
-    for ours, theirs in ((found.train, color.train), (found.test, color.test)):
+    actual = preprocess([name], color)
+    for ours, theirs in ((actual.train, color.train), (actual.test, color.test)):
         assert ours.images.shape == theirs.images.shape
         assert ours.images.dtype == np.float32
         assert np.isfinite(ours.images).all()
         assert ours.labels is theirs.labels
     assert color.train.images.dtype == np.uint8
-    assert found.name.startswith(f"color+{name}")
-    assert f"preprocessed by {name}" in found.note
-    assert found.digest != color.digest
-    assert found.digest == preprocess([name], color).digest
+    assert actual.name.startswith(f"color+{name}")
+    assert f"preprocessed by {name}" in actual.note
+    assert actual.digest != color.digest
+    assert actual.digest == preprocess([name], color).digest
     assert inspect.getdoc(catalogue[name].function)
     assert set(catalogue[name].limits) <= set(catalogue[name].options)
 
@@ -68,8 +68,8 @@ def test_gcn_gives_every_image_mean_0_and_the_contrast_asked_for():
         ("gcn(2.5)", lambda x: np.sqrt((x**2).mean(1))),
         ("gcn(55, norm=True)", lambda x: np.sqrt((x**2).sum(1))),
     ):
-        found = preprocess([text], data)
-        for split in (found.train, found.test):
+        preprocessed = preprocess([text], data)
+        for split in (preprocessed.train, preprocessed.test):
             flat = split.images.reshape(len(split.images), -1).astype(float)
             np.testing.assert_allclose(flat.mean(1), 0, atol=1e-6)
             np.testing.assert_allclose(contrast(flat), 55 if "norm" in text else 2.5, rtol=1e-5)
@@ -104,24 +104,24 @@ def test_zca_with_epsilon_is_the_closed_form(color):
     x = color.train.images.reshape(1500, -1).astype(float)
     basis = np.concatenate([np.eye(60), np.zeros((1, 60))]).reshape(-1, 5, 4, 3) * 100
     data = replace(color, test=Split(basis.astype(np.uint8), np.zeros(61, np.int32)))
-    found = preprocess([f"zca({epsilon})"], data).test.images.reshape(61, -1).astype(float)
-    matrix = (found[:60] - found[60]) / 100
+    preprocessed = preprocess([f"zca({epsilon})"], data).test.images.reshape(61, -1).astype(float)
+    matrix = (preprocessed[:60] - preprocessed[60]) / 100
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
     sigma = np.cov(x.T, bias=True) + epsilon * np.eye(60)
     np.testing.assert_allclose(matrix @ matrix @ sigma, np.eye(60), atol=2e-3)
 
 
 def test_standardize_and_the_mean_image(color):
-    found = preprocess(["standardize"], color).train.images.astype(float)
-    np.testing.assert_allclose(found.mean((0, 1, 2)), 0, atol=1e-6)
-    np.testing.assert_allclose(found.std((0, 1, 2)), 1, rtol=1e-6)
+    preprocessed = preprocess(["standardize"], color).train.images.astype(float)
+    np.testing.assert_allclose(preprocessed.mean((0, 1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(preprocessed.std((0, 1, 2)), 1, rtol=1e-6)
     x = color.train.images.astype(float)
     again = color.test.images.astype(float)
-    found = preprocess(["per_pixel_mean"], color)
-    np.testing.assert_allclose(found.train.images.mean(0), 0, atol=1e-4)
-    np.testing.assert_allclose(found.test.images, again - x.mean(0), atol=1e-4)
-    found = preprocess(["rescale"], color)
-    np.testing.assert_allclose(found.test.images, again / 127.5 - 1, atol=1e-6)
+    preprocessed = preprocess(["per_pixel_mean"], color)
+    np.testing.assert_allclose(preprocessed.train.images.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(preprocessed.test.images, again - x.mean(0), atol=1e-4)
+    preprocessed = preprocess(["rescale"], color)
+    np.testing.assert_allclose(preprocessed.test.images, again / 127.5 - 1, atol=1e-6)
 
 
 def test_the_order_is_the_one_given(color):

@@ -63,14 +63,14 @@ def as_linen(module):
 def test_the_sites_are_those_of_the_same_linen_net(act):
     module = Here(act, nnx.Rngs(0))
     before = jax.tree.map(np.array, nnx.to_pure_dict(nnx.state(module)))
-    found = of_nnx.capture(module, jnp.asarray(X), LABELS)
+    captured = of_nnx.capture(module, jnp.asarray(X), LABELS)
     wanted = capture(There(act), as_linen(module), jnp.asarray(X), LABELS)
-    assert set(found.sites) == set(wanted.sites) == {"act1", "act2"}
+    assert set(captured.sites) == set(wanted.sites) == {"act1", "act2"}
     for name, site in wanted.sites.items():
-        chex.assert_trees_all_close(found.sites[name], site, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.logits, wanted.logits, rtol=1e-5, atol=1e-6)
+        chex.assert_trees_all_close(captured.sites[name], site, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(captured.logits, wanted.logits, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(
-        found.gradients["dense1"]["kernel"][...],
+        captured.gradients["dense1"]["kernel"][...],
         wanted.gradients["dense1"]["kernel"],
         rtol=1e-4,
         atol=1e-6,
@@ -82,10 +82,10 @@ def test_the_sites_are_those_of_the_same_linen_net(act):
 @needs_capture
 def test_the_measures_are_those_of_the_same_linen_net():
     module = Here("relu", nnx.Rngs(1))
-    found = of_nnx.probe(module, X, LABELS)
+    actual = of_nnx.probe(module, X, LABELS)
     wanted = probe(There("relu"), as_linen(module), X, LABELS)
     for site, figures in wanted.items():
-        assert found[site] == pytest.approx(figures, rel=1e-5)
+        assert actual[site] == pytest.approx(figures, rel=1e-5)
     assert np.isnan(of_nnx.probe(module, X)["act1"]["gradient_norm"])
     with pytest.raises(InputError, match="unknown measure 'zeroes'; did you mean 'zeros'"):
         of_nnx.probe(module, X, measures=["zeroes"])
@@ -97,10 +97,12 @@ def test_a_site_that_is_used_twice_has_the_arrays_of_both():
         def __call__(self, x):
             return self.logits(self.act1(self.dense2(self.act1(self.dense1(x)))))
 
-    found = of_nnx.capture(Twice("tanh", nnx.Rngs(0)), jnp.asarray(X), LABELS).sites
-    assert list(found) == ["act1"]
-    chex.assert_shape((found["act1"].pre, found["act1"].post, found["act1"].slope), (6, 2, 4))
-    assert found["act1"].gradient is None
+    captured = of_nnx.capture(Twice("tanh", nnx.Rngs(0)), jnp.asarray(X), LABELS).sites
+    assert list(captured) == ["act1"]
+    chex.assert_shape(
+        (captured["act1"].pre, captured["act1"].post, captured["act1"].slope), (6, 2, 4)
+    )
+    assert captured["act1"].gradient is None
 
 
 @needs_capture

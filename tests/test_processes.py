@@ -44,16 +44,16 @@ def both(folder, *, stop=(None, None), **options):
         for i in range(2)
     ]
     try:
-        said = [process.communicate(timeout=200) for process in processes]
+        output = [process.communicate(timeout=200) for process in processes]
     finally:
         for process in processes:
             process.kill()
             process.communicate()
     codes = [process.returncode for process in processes]
-    assert set(codes) <= {0, 143}, "\n".join(errors for _, errors in said)
+    assert set(codes) <= {0, 143}, "\n".join(errors for _, errors in output)
     return codes, [
         json.loads(out.splitlines()[-1]) if not code else None
-        for code, (out, _) in zip(codes, said, strict=True)
+        for code, (out, _) in zip(codes, output, strict=True)
     ]
 
 
@@ -81,12 +81,12 @@ def test_two_processes_give_the_result_of_one(uninterrupted):
     """The batch is divided; its statistics, which the net normalizes by, are of all of it."""
     with quick_compilation():
         metrics, arrays = trained(NET, RECIPE, DATA, [3, 4], loop="scan")
-    found = restore(uninterrupted / "checkpoints")
-    assert found.step == 18
+    actual = restore(uninterrupted / "checkpoints")
+    assert actual.step == 18
     for name, array in arrays.items():
         if np.issubdtype(array.dtype, np.floating) and not name.startswith("opt_state"):
             np.testing.assert_allclose(
-                found.arrays[name], array, rtol=0, atol=18e-6 * np.abs(array).max(), err_msg=name
+                actual.arrays[name], array, rtol=0, atol=18e-6 * np.abs(array).max(), err_msg=name
             )
     for name, values in metrics.items():
         measured = [row[name] for row in rows(uninterrupted)]

@@ -28,21 +28,21 @@ COSINES = np.array([-0.8, 0.0, 0.5, 0.9, 0.99])
 @pytest.mark.sampled(5)
 @pytest.mark.parametrize("activation", SIX)
 def test_the_measured_correlation_map(activation):
-    found = measured_correlation_map(activation, COSINES, width=400, depth=8, pairs=64)
+    mapped = measured_correlation_map(activation, COSINES, width=400, depth=8, pairs=64)
     expected = iterated_correlation_map(activation, COSINES, depth=8)
     # A net of 400 has cosines that are off by 1 / 20 a layer for each pair, on average by less.
-    np.testing.assert_allclose(found, expected, atol=0.05)
-    np.testing.assert_allclose(found[0], expected[0], atol=0.02)
+    np.testing.assert_allclose(mapped, expected, atol=0.05)
+    np.testing.assert_allclose(mapped[0], expected[0], atol=0.02)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", SIX)
 def test_the_measured_correlation_map_of_width_2000_to_depth_20(activation):
     """Of eight nets' mean: one net of gelu or tanh, whose maps forget slowly, may be off by 0.04."""
-    found = [
+    mapped = [
         measured_correlation_map(activation, COSINES, 2000, 20, seed=seed) for seed in range(8)
     ]
-    off = np.abs(np.mean(found, 0) - iterated_correlation_map(activation, COSINES, depth=20))
+    off = np.abs(np.mean(mapped, 0) - iterated_correlation_map(activation, COSINES, depth=20))
     print(f"{activation}: off by {off.max():.4f} at most, {off.mean():.4f} in the mean")
     assert off.max() < 0.02
 
@@ -75,9 +75,9 @@ def probed(kernel_init, depth, hidden, measures, seeds=4):
     def draw(key):
         return measure(model.init(key, images), images, None)
 
-    found = jax.jit(jax.vmap(draw))(jax.random.split(KEY, seeds))
+    actual = jax.jit(jax.vmap(draw))(jax.random.split(KEY, seeds))
     sites = [f"act{place + 1}" for place in range(depth)]
-    return {m: np.array([np.mean(found[s][m]) for s in sites]) for m in measures}
+    return {m: np.array([np.mean(actual[s][m]) for s in sites]) for m in measures}
 
 
 @pytest.mark.thorough
@@ -89,20 +89,20 @@ def test_half_of_a_relu_nets_activations_are_zero():
 def test_a_layer_of_xavier_loses_a_factor_of_root_two_and_one_of_he_nothing():
     """He et al. 2015, §2.2, for 30 layers."""
     for kernel_init, factor in (("he", 1.0), ("xavier", math.sqrt(0.5))):
-        found = probed(kernel_init, depth=30, hidden=400, measures=("pre_second_moment",))
+        figures = probed(kernel_init, depth=30, hidden=400, measures=("pre_second_moment",))
         # The first layer is not as wide as the others.
-        size = np.sqrt(found["pre_second_moment"][1:])
+        size = np.sqrt(figures["pre_second_moment"][1:])
         assert (size[-1] / size[0]) ** (1 / 28) == pytest.approx(factor, rel=0.02)
 
 
 @pytest.mark.thorough
 def test_second_moments_follow_the_variance_map():
     for activation, weight_std in (("tanh", 1.5), ("erf", 0.8), ("elu", 1.2)):
-        found = measured_second_moments(activation, weight_std, width=1000, depth=6)
+        actual = measured_second_moments(activation, weight_std, width=1000, depth=6)
         q = [1.0]
         for _ in range(5):
             q.append(float(variance_map(activation, q[-1], weight_std)))
-        np.testing.assert_allclose(found, variance_map(activation, q), rtol=0.1)
+        np.testing.assert_allclose(actual, variance_map(activation, q), rtol=0.1)
 
 
 @pytest.mark.slow
@@ -111,11 +111,11 @@ def test_he_keeps_the_standard_deviation_of_30_layers_within_5_percent():
     """One net's own size wanders by √(30 · 5 / width); that of many nets together does not."""
 
     def sizes(weight_std, draws):
-        found = [
+        actual = [
             measured_second_moments("relu", weight_std, 1000, 30, seed=seed, inputs=4)
             for seed in range(draws)
         ]
-        root = np.sqrt(np.mean(found, 0))
+        root = np.sqrt(np.mean(actual, 0))
         return root / root[0]
 
     he = sizes(math.sqrt(2), 100)
@@ -155,8 +155,8 @@ def test_the_gradient_of_vgg_b_shrinks_as_he_et_al_say():
         return jnp.stack([jnp.mean(sites[name].gradient ** 2) for name in ("act1", "act10")])
 
     # Filters drawn anew: with 64 in a layer, one draw's gradients may be a tenth larger or smaller.
-    found = np.mean([sizes(key) for key in jax.random.split(KEY, 12)], 0)
-    ratio = math.sqrt(found[1] / found[0])
+    actual = np.mean([sizes(key) for key in jax.random.split(KEY, 12)], 0)
+    ratio = math.sqrt(actual[1] / actual[0])
     print(f"VGG-B shrinks gradients by {ratio:.0f}")
     assert ratio == pytest.approx(1.7e4, rel=0.1)
 
@@ -174,6 +174,6 @@ def test_a_stack_of_identity_layers_is_one_matrix(depth):
         assert not np.any(layer["bias"])
         matrix = matrix @ np.asarray(layer["kernel"], np.float64)
     expected = np.asarray(images).reshape(16, 64) / 255 @ matrix
-    found = np.asarray(model.apply(variables, images))
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    actual = np.asarray(model.apply(variables, images))
+    np.testing.assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
     assert get("identity").breaks == ()

@@ -224,5 +224,5 @@ def test_recipes_need_no_jax():
         "assert not {'jax', 'optax', 'flax', 'numpy'} & set(sys.modules), sys.modules.keys()"
     )
     command = [sys.executable, "-c", code]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr

@@ -141,11 +141,13 @@ def test_each_activation_gets_its_own_best_rate():
 
 
 def test_a_rate_at_which_all_diverge_is_named_as_such():
-    found = record({"relu": (0.1, 0.2), "tanh": (None, None)})
-    row = summary.rows(found)[1]
+    study_results = record({"relu": (0.1, 0.2), "tanh": (None, None)})
+    row = summary.rows(study_results)[1]
     assert row.diverged == 3
     assert row.test_error is None
-    assert "Seeds diverged at every rate tried: tanh (3 of 3 seeds)" in " ".join(answer(found))
+    assert "Seeds diverged at every rate tried: tanh (3 of 3 seeds)" in " ".join(
+        answer(study_results)
+    )
 
 
 def test_the_answer_is_hedged_by_the_intervals():
@@ -159,9 +161,9 @@ def test_the_answer_is_hedged_by_the_intervals():
 
 
 def test_speed_is_said_as_a_ratio():
-    found = record({"relu": (0.02,), "elu": (0.06,)}, rates=(0.1,))
-    fast, slow = (np.median(row.epochs_to) for row in summary.rows(found))
-    sentence = answer(found)[0]
+    study_results = record({"relu": (0.02,), "elu": (0.06,)}, rates=(0.1,))
+    fast, slow = (np.median(row.epochs_to) for row in summary.rows(study_results))
+    sentence = answer(study_results)[0]
     assert f"relu came down to 30% training error first, after {fast:.1f} epochs" in sentence
     assert f"elu took {slow / fast:.1f} times as many" in sentence
 
@@ -219,11 +221,11 @@ def test_a_report_made_twice_is_the_same(report):
 
 def test_what_was_learned_is_in_all_of_them(report):
     row = summary.rows(read_results(report / "results.json"))[2]
-    found = learned.learned(row)
-    assert [(one.site, one.parameter) for one in found] == [(s, "negative_slope") for s in SITES]
-    assert found[0].start == 0.25
-    assert found[0].end == pytest.approx(0.25 + 0.1 * EPOCHS)
-    assert found[0].lowest == pytest.approx(0.25 - 0.01 * EPOCHS)
+    actual = learned.learned(row)
+    assert [(one.site, one.parameter) for one in actual] == [(s, "negative_slope") for s in SITES]
+    assert actual[0].start == 0.25
+    assert actual[0].end == pytest.approx(0.25 + 0.1 * EPOCHS)
+    assert actual[0].lowest == pytest.approx(0.25 - 0.01 * EPOCHS)
     assert (
         "| act1 | negative_slope | 0.25 | 0.65 | 0.21 | 1.05 |"
         in (report / "results.md").read_text()
@@ -236,18 +238,18 @@ def test_what_was_learned_is_in_all_of_them(report):
 
 def test_names_are_escaped(tmp_path):
     name = "<script>alert(1)</script>"
-    found = results({"relu": (0.02,), "tanh": (0.25,)}, rates=(0.1,), seeds=(0,))
-    found = json.loads(json.dumps(found).replace("tanh", name))
-    page = Page((written(tmp_path, found) / "report.html").read_text())
+    study_results = results({"relu": (0.02,), "tanh": (0.25,)}, rates=(0.1,), seeds=(0,))
+    study_results = json.loads(json.dumps(study_results).replace("tanh", name))
+    page = Page((written(tmp_path, study_results) / "report.html").read_text())
     assert "script" not in page.tags
     assert name in " ".join(page.words)
 
 
 def test_csv_has_a_row_a_run(report):
-    found = json.loads((report / "results.json").read_text())
+    stored = json.loads((report / "results.json").read_text())
     rows = list(csv.DictReader((report / "results.csv").read_text().splitlines()))
-    assert len(rows) == len(found["runs"])
-    for row, run_ in zip(rows, found["runs"], strict=True):
+    assert len(rows) == len(stored["runs"])
+    for row, run_ in zip(rows, stored["runs"], strict=True):
         assert row["activation"] == run_["config"]["activation"]
         assert float(row["test_error"]) == run_["epochs"][-1]["test_error"]
 
@@ -259,17 +261,17 @@ def test_csv_has_a_row_an_epoch_as_the_data_frame(report):
 
 
 def test_data_frames_are_tidy(report):
-    found = studies.read_results(report)
-    assert repr(found).startswith("Results(")
-    assert len(repr(found)) < 100
-    runs = found.runs
-    frame = found.to_pandas()
+    study_results = studies.read_results(report)
+    assert repr(study_results).startswith("Results(")
+    assert len(repr(study_results)) < 100
+    runs = study_results.runs
+    frame = study_results.to_pandas()
     assert len(frame) == sum(len(run.epochs) + (run.untrained is not None) for run in runs)
     assert not frame.duplicated(["run", "epoch"]).any()
     last = frame[frame.run == runs[0].id].iloc[-1]
     assert last.test_error == runs[0].epochs[-1].test_error
     assert set(frame[frame.diverged].run) == {run.id for run in runs if run.diverged_at is not None}
-    sites = found.to_pandas(sites=True)
+    sites = study_results.to_pandas(sites=True)
     assert len(sites) == sum(len(probe.sites) for run in runs for probe in run.probes)
     assert not sites.duplicated(["run", "epoch", "site"]).any()
 
@@ -322,9 +324,9 @@ THIN = {
 @pytest.mark.parametrize("case", THIN)
 def test_thin_results_still_give_a_report(tmp_path, case):
     options, change = THIN[case]
-    found = results(**{"levels": {"relu": (0.02, 0.3)}, **options})
-    change(found)
-    text = " ".join(Page((written(tmp_path, found) / "report.html").read_text()).words)
+    study_results = results(**{"levels": {"relu": (0.02, 0.3)}, **options})
+    change(study_results)
+    text = " ".join(Page((written(tmp_path, study_results) / "report.html").read_text()).words)
     assert ("not run yet" in text) == (case in ("missing", "none"))
     assert ("(one seed)" in text) == (case in ("one seed", "missing"))
 
@@ -341,8 +343,8 @@ def test_plots_show_the_chosen_rates_only():
 def test_many_curves_are_told_apart_and_leave_the_axes_their_size(count):
     names = [f"activation_{i}" for i in range(count)]
     levels = {name: (0.02 + 0.01 * i,) for i, name in enumerate(names)}
-    found = record(levels, seeds=(0, 1), rates=(0.1,))
-    figure = plots.training_error(found)
+    study_results = record(levels, seeds=(0, 1), rates=(0.1,))
+    figure = plots.training_error(study_results)
     figure.draw_without_rendering()
     (axes,) = figure.axes
     (legend,) = figure.legends
@@ -383,26 +385,26 @@ def test_a_heat_map_of_measures_that_span_orders_of_magnitude_has_a_log_scale():
 
 
 def test_errors_end_at_0_and_100_percent_and_begin_before_training():
-    found = results({"relu": (0.99, 0.99), "tanh": (0.001, 0.6)}, seeds=(0, 1))
-    for run_ in found["runs"]:
+    study_results = results({"relu": (0.99, 0.99), "tanh": (0.001, 0.6)}, seeds=(0, 1))
+    for run_ in study_results["runs"]:
         run_["untrained"] = {"test_error": 0.9, "test_loss": 2.3}
         for epoch in run_["epochs"]:
             spread = 0.3 * run_["config"]["seed"]
             for name in ("train_error", "test_error"):
                 epoch[name] = min(1.0, abs(epoch[name] - spread))
-    found = decode(Results, json.loads(json.dumps(found)))
-    for row in summary.rows(found):
+    study_results = decode(Results, json.loads(json.dumps(study_results)))
+    for row in summary.rows(study_results):
         for interval in (row.train_error, row.test_error):
             assert 0 <= interval.low < interval.high <= 1
     for plot in (plots.training_error, plots.test_error, plots.learning_rates):
-        low, high = plot(found).axes[0].get_ylim()
+        low, high = plot(study_results).axes[0].get_ylim()
         assert 0 <= low < high <= 1
-    low, high = plots.final_test_error(found).axes[0].get_xlim()
+    low, high = plots.final_test_error(study_results).axes[0].get_xlim()
     assert 0 <= low < high <= 1
-    line = plots.test_error(found).axes[0].lines[0]
+    line = plots.test_error(study_results).axes[0].lines[0]
     assert list(line.get_xdata()) == list(range(EPOCHS + 1))
     assert line.get_ydata()[0] == 0.9
-    assert plots.training_error(found).axes[0].get_xlim()[0] < 0
+    assert plots.training_error(study_results).axes[0].get_xlim()[0] < 0
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,10 @@ def test_a_call_refuses_what_is_no_real_number_or_array(name, hyperparameter):
         ):
             getattr(fa, name)(x, **{hyperparameter: bad})
     for shape in ((3,), (3, 8), (1, 2, 8)) if (name, hyperparameter) not in STATIC else ():
-        said = rf"{name}: {hyperparameter} of shape \({shape[0]},.* does not broadcast to \(2, 8\)"
-        with pytest.raises(fa.InputError, match=said):
+        message = (
+            rf"{name}: {hyperparameter} of shape \({shape[0]},.* does not broadcast to \(2, 8\)"
+        )
+        with pytest.raises(fa.InputError, match=message):
             getattr(fa, name)(x, **{hyperparameter: jnp.ones(shape)})
     with pytest.raises(fa.InputError, match=f"unknown parameter of {name} '{hyperparameter}s'"):
         getattr(fa, name)(x, **{f"{hyperparameter}s": 1.0})
@@ -176,7 +178,7 @@ def test_facts_and_refusals_import_nothing_heavy(statement):
         "pandas",
     }
     script = f"import sys, flaxact, flaxact.cli; {statement}; print(sorted({heavy!r} & {{*sys.modules}}))"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert process.stdout.splitlines()[-1] == "[]"

@@ -85,21 +85,21 @@ def test_ratio_of_medians_scales(sample, factor):
 )
 def test_a_crossing_lies_between_the_records_around_it(values, target, spacing):
     points = [(spacing * (i + 0.5), value) for i, value in enumerate(values)]
-    found = crossing(points, target)
+    reached = crossing(points, target)
     below = [i for i, (_, value) in enumerate(points) if value is not None and value <= target]
     if not below:
-        assert found.high == math.inf
-        assert found.low == (points[-1][0] if points else 0)
+        assert reached.high == math.inf
+        assert reached.low == (points[-1][0] if points else 0)
         return
     first = below[0]
-    assert found.high <= points[first][0]
+    assert reached.high <= points[first][0]
     if first == 0:
-        assert found == Crossing(0.0, points[0][0])
+        assert reached == Crossing(0.0, points[0][0])
     elif points[first - 1][1] is None:
-        assert found == Crossing(points[first - 1][0], points[first][0])
+        assert reached == Crossing(points[first - 1][0], points[first][0])
     else:
-        assert found.exact
-        assert points[first - 1][0] <= found.low <= points[first][0]
+        assert reached.exact
+        assert points[first - 1][0] <= reached.low <= points[first][0]
 
 
 @given(values, values, st.floats(0.5, 0.999))
@@ -147,10 +147,10 @@ def test_a_bound_from_extremes_holds_as_often_as_it_says():
 @pytest.mark.thorough
 def test_a_ratios_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(1)
-    found = [
+    actual = [
         ratio_interval(rng.lognormal(1, 0.1, 5), rng.lognormal(0, 0.3, 5)) for _ in range(2000)
     ]
-    share = np.mean([interval.low <= math.e <= interval.high for interval in found])
+    share = np.mean([interval.low <= math.e <= interval.high for interval in actual])
     assert share == pytest.approx(0.95, abs=0.015)
 
 

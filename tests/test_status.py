@@ -17,9 +17,9 @@ from flaxact.studies.status import status
 
 @pytest.fixture
 def folder(tmp_path):
-    found = results(rates=(0.1,), levels={"relu": (0.02,), "tanh": (None,)})
-    found["runs"] = [r for r in found["runs"] if r["config"]["seed"] < 2]
-    (tmp_path / "results.json").write_text(json.dumps(found))
+    study_results = results(rates=(0.1,), levels={"relu": (0.02,), "tanh": (None,)})
+    study_results["runs"] = [r for r in study_results["runs"] if r["config"]["seed"] < 2]
+    (tmp_path / "results.json").write_text(json.dumps(study_results))
     cell = tmp_path / "cells" / "abc"
     cell.mkdir(parents=True)
     config = {"model": "cuda_convnet with relu", "members": [{"seed": 2}], "epochs": 4}
@@ -58,11 +58,11 @@ def test_the_page_is_served_on_this_machine(folder, monkeypatch, capsys):
     monkeypatch.setattr(watching, "page", lambda folder: "<p>é</p>")
     threading.Thread(target=watching.watch_report, args=(folder, 0), daemon=True).start()
     deadline = time.monotonic() + 60
-    said = ""
-    while "http" not in said and time.monotonic() < deadline:
+    message = ""
+    while "http" not in message and time.monotonic() < deadline:
         time.sleep(0.02)
-        said += capsys.readouterr().out
-    url = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
+        message += capsys.readouterr().out
+    url = re.search(r"http://127\.0\.0\.1:\d+", message)[0]
     assert urllib.request.urlopen(url).read().decode() == "<p>é</p>"
 
 
@@ -88,17 +88,18 @@ def test_a_command_at_the_end_is_told_the_outcome(tmp_path, error, outcome):
 def test_a_log_gets_a_line_when_nothing_is_new(monkeypatch, capsys):
     monkeypatch.setattr(_shown, "SILENT", 0.2)
     with _shown.Bar("epochs", lines=True) as bar:
-        said = ""
+        message = ""
         for done in (0, 1):
             bar.show(done, 4, "relu: compiling" if done else "starting to compile")
             deadline = time.monotonic() + 60
             while (
-                f"{done}/4 epochs: " not in said or "at work" not in said.split(f"{done}/4", 1)[1]
+                f"{done}/4 epochs: " not in message
+                or "at work" not in message.split(f"{done}/4", 1)[1]
             ):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
-                said += capsys.readouterr().err
-    assert said.startswith("0/4 epochs: starting to compile\n")
+                message += capsys.readouterr().err
+    assert message.startswith("0/4 epochs: starting to compile\n")
     assert re.search(
-        r"1/4 epochs: relu: compiling \(at work, \d+:\d\d so far, about \d+:\d\d left\)", said
+        r"1/4 epochs: relu: compiling \(at work, \d+:\d\d so far, about \d+:\d\d left\)", message
     )

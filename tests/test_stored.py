@@ -226,10 +226,10 @@ def test_a_lost_result_is_named_and_trained_again_among_those_it_was_trained_wit
     list(run_study(study, data, tmp_path))
 
     def runs():
-        found = json.loads((tmp_path / "results.json").read_text())["runs"]
-        for run in found:
+        content = json.loads((tmp_path / "results.json").read_text())["runs"]
+        for run in content:
             del run["compile_seconds"], run["epochs"][0]["seconds"]
-        return found
+        return content
 
     def stamps():
         return {p.parent.name: p.stat().st_mtime_ns for p in tmp_path.glob("runs/*/result.json")}
@@ -244,9 +244,9 @@ def test_a_lost_result_is_named_and_trained_again_among_those_it_was_trained_wit
     assert (len(cell.members), cell.stored) == (3, (Member(1, 0.001), Member(2, 0.001)))
     caplog.clear()
     list(run_study(study, data, tmp_path))
-    said = [record.getMessage() for record in caplog.records]
-    assert any(f"{lost}/result.json is lost: trained again" in line for line in said)
-    assert any(f"{edited}/result.json was changed or damaged" in line for line in said)
+    message = [record.getMessage() for record in caplog.records]
+    assert any(f"{lost}/result.json is lost: trained again" in line for line in message)
+    assert any(f"{edited}/result.json was changed or damaged" in line for line in message)
     assert runs() == before  # to the last bit
     assert {name for name in at if stamps()[name] != at[name]} == {lost, edited}
     assert not (tmp_path / "cells").exists()
@@ -288,9 +288,9 @@ def test_a_recording_that_lost_lines_is_not_gone_on_with(tmp_path, caplog):
 def test_a_second_comparison_is_refused(tmp_path, capsys):
     with held(tmp_path):
         assert main(["compare", "relu", "--model", "mlp(width=0.02)", "--out", str(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert f"in use by process {os.getpid()} on {socket.gethostname()} since" in said
-    assert_one_line(said.strip())
+    output = capsys.readouterr().err
+    assert f"in use by process {os.getpid()} on {socket.gethostname()} since" in output
+    assert_one_line(output.strip())
 
 
 # Killed, full
@@ -299,11 +299,11 @@ def test_a_second_comparison_is_refused(tmp_path, capsys):
 @pytest.mark.thorough
 def test_killed_before_every_operation_on_files(tmp_path):
     """The results of a cell are there all at once or not at all; what is left over ends up the same."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, child.__file__, str(tmp_path)], capture_output=True, text=True, check=False
     )
-    lives = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0, done.stderr
+    lives = [json.loads(line) for line in process.stdout.splitlines()]
+    assert process.returncode == 0, process.stderr
     assert len(lives) > 25
     assert [life["status"] for life in lives] == [-signal.SIGKILL] * (len(lives) - 1) + [0]
     assert [life["visible"] for life in lives] == sorted(life["visible"] for life in lives)
@@ -351,8 +351,8 @@ def test_compare_killed_at_fifty_operations_on_files(tmp_path):
     for i in range(KILLS):
         number = 1 + i * (operations - 1) // (KILLS - 1)
         folder = tmp_path / str(number)
-        done = compared(folder, number)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        process = compared(folder, number)
+        assert process.returncode == -signal.SIGKILL, process.stderr
         stored = len(list(folder.glob("runs/*/result.json")))
         assert main([*TINY, str(folder)]) == 0
         assert kept(folder) == kept(tmp_path / "whole"), (number, stored)
@@ -378,12 +378,12 @@ def test_a_disk_that_is_full_or_turns_read_only(tmp_path, monkeypatch, code, ope
         folder = tmp_path / f"{number}"
         with monkeypatch.context() as patched:
             patched.setattr(holder, operation, full)
-            said = None
+            message = None
             try:
                 child.store(folder)
             except InputError as error:
-                said = str(error)
-        assert said is None or (os.strerror(code) in said and "\n" not in said)
+                message = str(error)
+        assert message is None or (os.strerror(code) in message and "\n" not in message)
         child.store(folder)
         assert child.files(folder) == child.files(tmp_path / "whole")
         if left[0] > 0:
@@ -507,11 +507,11 @@ def looked_at(root):
     """What the stored files under ``root`` come to, where they are still believed."""
     study = root / "study"
     training = root / "training"
-    found = {}
+    collected = {}
 
     def attempt(name, function):
         try:
-            found[name] = function()
+            collected[name] = function()
         except (InputError, FileNotFoundError, UnavailableError) as error:
             if isinstance(error, InputError):
                 assert_one_line(error)
@@ -539,7 +539,7 @@ def looked_at(root):
     workspace = Workspace(folder=root / "pieces", compute=False)
     attempt("piece", lambda: workspace.cached("a", lambda: None))
     attempt("reproduce", lambda: stored_results("lu2019", "reduced", root)["results"])
-    return found
+    return collected
 
 
 def fuzz(whole, tmp_path, count, seed):
@@ -555,11 +555,11 @@ def fuzz(whole, tmp_path, count, seed):
     for number in range(count):
         name = rng.choice(names)
         damage(root / name, rng)
-        found = looked_at(root)
-        for what, value in found.items():
+        actual = looked_at(root)
+        for what, value in actual.items():
             assert value == right[what], (seed, number, name, what)
         ends[
-            "the right result" if found.keys() == right.keys() else "refused or trained again"
+            "the right result" if actual.keys() == right.keys() else "refused or trained again"
         ] += 1
         shutil.rmtree(root)
         shutil.copytree(whole, root)
@@ -647,6 +647,6 @@ def test_results_from_a_checkout_say_their_commit():
     root = Path(flaxact.__file__).parents[1]
     if not (root / ".git").exists():
         pytest.skip("flaxact is not imported from a checkout")
-    found = environment.commit()
-    assert found is not None
-    assert re.fullmatch(r"[0-9a-f]{12,}(-dirty)?", found)
+    actual = environment.commit()
+    assert actual is not None
+    assert re.fullmatch(r"[0-9a-f]{12,}(-dirty)?", actual)

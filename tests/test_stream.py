@@ -40,9 +40,9 @@ def write_images(place, split, first):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("images")
-    found = load("mnist5k")
-    write_images(root / "train", found.train, 0)
-    write_images(root / "val", found.test, 0)
+    loaded = load("mnist5k")
+    write_images(root / "train", loaded.train, 0)
+    write_images(root / "val", loaded.test, 0)
     return root
 
 
@@ -94,18 +94,18 @@ def test_a_pass_of_testing_is_exact_and_can_be_made_again(folder):
     for _ in range(2):
         batches = list(stream)
         assert len(batches) == stream.batches == 3
-        found = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-        assert found[2].tolist() == [True] * 18 + [False] * 6
-        np.testing.assert_array_equal(found[0][:18], images)
-        np.testing.assert_array_equal(found[1][:18], labels)
-        assert not found[0][18:].any()
+        actual = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+        assert actual[2].tolist() == [True] * 18 + [False] * 6
+        np.testing.assert_array_equal(actual[0][:18], images)
+        np.testing.assert_array_equal(actual[1][:18], labels)
+        assert not actual[0][18:].any()
     stream.close()
 
 
 def batches(stream, count):
-    found = list(islice(stream, count))
+    actual = list(islice(stream, count))
     stream.close()
-    return found
+    return actual
 
 
 def test_the_seed_decides(folder):
@@ -134,19 +134,19 @@ def test_going_on_is_bit_identical_with_and_without_workers(folder):
     """Through JSON, from a stream without workers to one with two, and back, over three epochs."""
     arguments = {"batch_size": 5, "image_size": 16, "seed": 1}
     whole = batches(open_stream(folder, **arguments), 11)
-    found = []
+    collected = []
     stream = open_stream(folder, **arguments)
     for workers, until in ((0, 2), (2, 7), (0, 11)):
         state = json.loads(json.dumps(stream.state()))
-        assert state["batch"] == len(found)
+        assert state["batch"] == len(collected)
         stream.close()
         stream = open_stream(folder, **arguments, workers=workers)
         stream.set_state(state)
-        found += [next(stream) for _ in range(until - len(found))]
+        collected += [next(stream) for _ in range(until - len(collected))]
     stream.set_state({**stream.state(), "batch": 4})
-    found[4:5] = [next(stream)]
+    collected[4:5] = [next(stream)]
     stream.close()
-    chex.assert_trees_all_equal(found, whole)
+    chex.assert_trees_all_equal(collected, whole)
 
 
 def test_the_state_of_another_stream_is_refused(folder, tmp_path):
@@ -213,8 +213,8 @@ def test_random_parts_have_the_area_and_shape_of_the_paper():
 
 def test_a_narrow_image_falls_back_on_its_centre():
     image = Image.fromarray(np.arange(200, dtype=np.uint8).reshape(1, 200).repeat(4, 0))
-    found = random_resized(image, 4, (0.9, 1.0), np.random.default_rng(0))
-    np.testing.assert_array_equal(found[..., 0], np.asarray(image)[:, 98:102])
+    actual = random_resized(image, 4, (0.9, 1.0), np.random.default_rng(0))
+    np.testing.assert_array_equal(actual[..., 0], np.asarray(image)[:, 98:102])
 
 
 @pytest.mark.sampled(3)
@@ -232,8 +232,10 @@ def test_a_damaged_record_file_is_named(damage, tmp_path):
 def test_a_bad_picture_of_a_record_is_named(workers, tmp_path):
     prepare_toy(tmp_path, **bad_picture(BAD_PICTURES["truncated"]))
     stream = open_stream("toy", batch_size=8, image_size=4, data_dir=tmp_path, workers=workers)
-    said = r"example \d of the split 'train' of data set 'toy'.*array_record.*: .*delete the folder"
-    with pytest.raises(fa.InputError, match=said):
+    message = (
+        r"example \d of the split 'train' of data set 'toy'.*array_record.*: .*delete the folder"
+    )
+    with pytest.raises(fa.InputError, match=message):
         next(stream)
     stream.close()
 

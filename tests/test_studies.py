@@ -46,9 +46,9 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys, caplog):
     assert compare(tmp_path, "relu", "centered(relu)") == 0
     for name in ("report.html", "results.csv", "results.md", "results.json", "plots/layers.png"):
         assert (tmp_path / name).stat().st_size > 0
-    found = json.loads((tmp_path / "results.json").read_text())
-    assert len(found["runs"]) == 4
-    for run in found["runs"]:
+    stored = json.loads((tmp_path / "results.json").read_text())
+    assert len(stored["runs"]) == 4
+    for run in stored["runs"]:
         folder = tmp_path / "runs" / run["id"]
         assert identity(json.loads((folder / "config.json").read_text())) == run["id"]
         assert len(run["config"]) <= 12
@@ -58,11 +58,11 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys, caplog):
         assert run["epochs"][0]["seconds"] > 0
 
     before = stamps(tmp_path)
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert (
-        "2/4 epochs: relu, epoch 1, best of 2 runs: training error" in said.err
+        "2/4 epochs: relu, epoch 1, best of 2 runs: training error" in output.err
     )  # a line an epoch
-    assert re.search(r"^ centered\(relu\) +0\.003 +\d.*\nThe report: ", said.out, re.M | re.S)
+    assert re.search(r"^ centered\(relu\) +0\.003 +\d.*\nThe report: ", output.out, re.M | re.S)
     assert compare(tmp_path, "relu", "centered(relu)") == 0
     assert "nothing to do: all 4 runs are there" in capsys.readouterr().err
     assert stamps(tmp_path) == before
@@ -89,8 +89,8 @@ def test_from_names_to_a_report_and_not_again(tmp_path, capsys, caplog):
     before = stamps(tmp_path)
     capsys.readouterr()
     assert compare(tmp_path, "relu", "--option", "optimizer='adam'") == 2
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert 'other options: optimizer was "sgd", is "adam". Choose another folder' in said
+    output = capsys.readouterr().err.splitlines()[-1]
+    assert 'other options: optimizer was "sgd", is "adam". Choose another folder' in output
     assert stamps(tmp_path) == before
 
 
@@ -109,8 +109,8 @@ def test_a_recipe_of_ones_own_and_the_trained_variables(tmp_path, caplog):
     arguments = ["prelu", "--recipe", str(tmp_path / "recipe.toml"), "--keep-params"]
     arguments += ["--option", "augment=['random_crop(24)', 'flip']"]
     assert compare(folder, *arguments) == 0
-    found = json.loads((folder / "results.json").read_text())
-    assert found["study"]["recipe"] == {
+    stored = json.loads((folder / "results.json").read_text())
+    assert stored["study"]["recipe"] == {
         "epochs": 1,
         "batch_size": 400,
         "momentum": 0.9,
@@ -122,7 +122,7 @@ def test_a_recipe_of_ones_own_and_the_trained_variables(tmp_path, caplog):
         "preprocess": ["standardize"],
         "views": "centre(24)",
     }
-    run = found["runs"][1]
+    run = stored["runs"][1]
     assert 0.5 < run["untrained"]["test_error"] <= 1
     first, last = (probe["learned"]["act1"]["negative_slope"] for probe in run["probes"])
     assert first == {"mean": 0.25, "min": 0.25, "max": 0.25}

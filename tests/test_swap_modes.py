@@ -224,11 +224,11 @@ DIFFERENT = {
 @pytest.mark.sampled(7)
 @pytest.mark.parametrize("mode", [*MODES, *(pytest.param(m, marks=pytest.mark.slow) for m in SLOW)])
 def test_every_shared_name_is_as_in_jax_nn_or_decided(mode):
-    found = {}
+    collected = {}
     for name in SHARED:
         if kind := difference(mode, name):
-            found.setdefault(kind, set()).add(name)
-    assert found == {kind: set(names) for kind, names in DIFFERENT.get(mode, {}).items()}
+            collected.setdefault(kind, set()).add(name)
+    assert collected == {kind: set(names) for kind, names in DIFFERENT.get(mode, {}).items()}
 
 
 ROWS = jnp.array([[-jnp.inf] * 3, [-jnp.inf, 1, 2], [0, 1, jnp.inf], [-3e38, -3e38, 3e38]])
@@ -269,7 +269,7 @@ def test_a_masked_softmax_makes_no_nan_on_the_way(name):
 def test_softmax_keeps_one_array_whatever_the_flag_says(flag):
     """The flag, off by default, is there for ``jax.nn.softmax`` to keep three as it did once."""
     with jax.softmax_custom_jvp(flag):
-        kept = [jax.tree.leaves(jax.vjp(f, X)[1]) for f in (fa.softmax, jax.nn.softmax)]
-    ours, theirs = (sum(leaf.size for leaf in leaves) for leaves in kept)
+        residuals = [jax.tree.leaves(jax.vjp(f, X)[1]) for f in (fa.softmax, jax.nn.softmax)]
+    ours, theirs = (sum(leaf.size for leaf in leaves) for leaves in residuals)
     assert ours == X.size
     assert theirs == X.size or not flag

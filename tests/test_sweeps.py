@@ -84,8 +84,8 @@ def test_sweeps_are_seen_in_results():
     assert (sweep.name, sweep.names) == ("elu", ("alpha",))
     assert sweep.values == ((0.5,), (1.0,), (2.0,))
     assert [row.activation for row in sweep.rows] == ["elu(alpha=0.5)", "elu", "elu(alpha=2.0)"]
-    found = record(levels("scaled(elu(alpha=1|2), output=2|3)"), rates=(0.1,))
-    (grid,) = sweeps(found)
+    study_results = record(levels("scaled(elu(alpha=1|2), output=2|3)"), rates=(0.1,))
+    (grid,) = sweeps(study_results)
     assert grid.name == "scaled(elu)"
     assert set(grid.names) == {"output", "alpha of elu"}
     assert len(grid.values) == 4
@@ -103,11 +103,11 @@ def test_an_activation_that_is_not_defined_here_is_swept_too():
 
 def test_the_curve_shows_means_bands_and_what_diverged():
     text = "leaky_relu(negative_slope=0.001..1:4log)"
-    found = record(
+    study_results = record(
         {**levels("relu", text), "leaky_relu(negative_slope=1.0)": (None,)}, rates=(0.1,)
     )
-    (sweep,) = sweeps(found)
-    axes = curve(found, sweep).axes[0]
+    (sweep,) = sweeps(study_results)
+    axes = curve(study_results, sweep).axes[0]
     line = axes.lines[0]
     assert axes.get_xscale() == "log"
     assert axes.get_xlabel() == "negative slope"
@@ -117,7 +117,7 @@ def test_the_curve_shows_means_bands_and_what_diverged():
     assert math.isnan(line.get_ydata()[3])
     band = axes.collections[0].get_paths()[0].vertices
     assert band[:, 1].max() == pytest.approx(max(row.test_error.high for row in sweep.rows[:3]))
-    ((_, caption),) = sweep_plots(found).values()
+    ((_, caption),) = sweep_plots(study_results).values()
     for said in ("95% Student-t interval", "the dashed line is relu", "× marks", "optimistic"):
         assert said in caption
     assert list(axes.lines[-1].get_xdata()) == [1.0]
@@ -126,8 +126,8 @@ def test_the_curve_shows_means_bands_and_what_diverged():
 def test_the_heat_map_has_the_error_of_every_pair(tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "all_plots", lambda results: {})  # they take long to draw
     monkeypatch.setattr(inner_plots, "inner", lambda row: {})
-    found = results(levels("scaled(elu(alpha=1|2|4), output=2|3)"), rates=(0.1,))
-    folder = written(tmp_path, found)
+    study_results = results(levels("scaled(elu(alpha=1|2|4), output=2|3)"), rates=(0.1,))
+    folder = written(tmp_path, study_results)
     assert (folder / "plots" / "sweep_1.svg").exists()
     assert 'id="sweep_1"' in (folder / "report.html").read_text()
     (sweep,) = sweeps(fa.studies.read_results(folder))

@@ -80,10 +80,10 @@ def test_a_training_and_a_probe_under_a_switch(switch):
     expected = probe(MODULE, variables, IMAGES, LABELS)
     with SWITCHES[switch]():
         trained(MODULE, RECIPES[0])
-        found = probe(MODULE, variables, IMAGES, LABELS)
+        actual = probe(MODULE, variables, IMAGES, LABELS)
         without = probe(MODULE, variables, IMAGES)  # whose gradient_norm is nan
     for site, figures in expected.items():
-        assert found[site] == pytest.approx(figures, rel=1e-5, nan_ok=True)
+        assert actual[site] == pytest.approx(figures, rel=1e-5, nan_ok=True)
         assert np.isnan(without[site]["gradient_norm"])
 
 
@@ -136,12 +136,12 @@ def test_a_command_under_a_switch_of_the_environment(environment, command, tmp_p
         str(tmp_path / "out"),
     ]
     name, value = environment.split("=")
-    done = subprocess.run(
+    process = subprocess.run(
         words, env=os.environ | {name: value}, capture_output=True, text=True, check=False
     )
     expected = 0 if command == "probe" else ENVIRONMENTS[environment]
-    assert done.returncode == expected, done.stderr
-    assert "Traceback" not in done.stderr
+    assert process.returncode == expected, process.stderr
+    assert "Traceback" not in process.stderr
 
 
 @pytest.mark.sampled(11)

@@ -28,11 +28,11 @@ def folders(tmp_path):
         levels = {name: (level[0] + 0.02 * i,) for name, level in LEVELS.items()}
         if i == 2:
             levels = {**levels, "tanh": (None,), "gelu": (0.01,)}
-        found = results(levels, rates=(0.1,))
-        found["study"]["dataset"] = dataset
+        study_results = results(levels, rates=(0.1,))
+        study_results["study"]["dataset"] = dataset
         folder = tmp_path / dataset
         folder.mkdir()
-        (folder / "results.json").write_text(json.dumps(found))
+        (folder / "results.json").write_text(json.dumps(study_results))
         made.append(folder)
     return made
 
@@ -55,9 +55,9 @@ def test_the_command_writes_a_page_and_a_table(folders, tmp_path, capsys):
     out = tmp_path / "ranks"
     names = list(map(str, folders))
     assert main(["ranks", *names, "--reference", "elu", "--out", str(out)]) == 0
-    said = capsys.readouterr().out
-    assert "better / like / worse than elu" in said
-    assert "relu" in said
+    output = capsys.readouterr().out
+    assert "better / like / worse than elu" in output
+    assert "relu" in output
     page = (out / "ranks.html").read_text()
     assert "Friedman" in page
     assert "diverged (4)" in page
@@ -134,9 +134,9 @@ def test_several_models_are_compared_and_ranked_in_one_command(
     """What would be trained, and the report of each, are left out."""
 
     def run(study, data, folder, command):
-        found = results({"relu": (0.1,), "tanh": (0.2,)}, seeds=(0,), rates=(0.003,))
-        found["study"] |= {"model": study.model, "dataset": study.dataset}
-        write_json(folder / "results.json", found)
+        study_results = results({"relu": (0.1,), "tanh": (0.2,)}, seeds=(0,), rates=(0.003,))
+        study_results["study"] |= {"model": study.model, "dataset": study.dataset}
+        write_json(folder / "results.json", study_results)
         yield studies.Progress(1, 1, "done")
 
     monkeypatch.setattr(studies, "run_held", run)

@@ -58,28 +58,28 @@ CLOSED = {
 
 @pytest.mark.parametrize("text", CLOSED)
 def test_moments_are_the_closed_forms(text):
-    found = gaussian_moments(text)
+    moments = gaussian_moments(text)
     mean, second, derivative = CLOSED[text]
     if mean is not None:
-        assert found.mean == pytest.approx(mean, abs=1e-10)
-        assert found.variance == pytest.approx(second - mean**2, abs=1e-10)
-    assert found.second_moment == pytest.approx(second, abs=1e-10)
-    assert found.gain == pytest.approx(second**-0.5, abs=1e-10)
+        assert moments.mean == pytest.approx(mean, abs=1e-10)
+        assert moments.variance == pytest.approx(second - mean**2, abs=1e-10)
+    assert moments.second_moment == pytest.approx(second, abs=1e-10)
+    assert moments.gain == pytest.approx(second**-0.5, abs=1e-10)
     if derivative is not None:
-        assert found.derivative_second_moment == pytest.approx(derivative, abs=1e-10)
+        assert moments.derivative_second_moment == pytest.approx(derivative, abs=1e-10)
 
 
 @pytest.mark.parametrize(("mean", "std"), [(0.5, 1), (-1.5, 0.3), (2, 7), (0, 40)])
 def test_relu_of_any_gaussian(mean, std):
-    found = gaussian_moments("relu", mean, std)
+    moments = gaussian_moments("relu", mean, std)
     z = mean / std
-    assert found.mean == pytest.approx(mean * PHI(z) + std * norm.pdf(z), rel=1e-10)
+    assert moments.mean == pytest.approx(mean * PHI(z) + std * norm.pdf(z), rel=1e-10)
     second = (mean**2 + std**2) * PHI(z) + mean * std * norm.pdf(z)
-    assert found.second_moment == pytest.approx(second, rel=1e-10)
-    assert found.zeros == pytest.approx(PHI(-z), abs=1e-9)
+    assert moments.second_moment == pytest.approx(second, rel=1e-10)
+    assert moments.zeros == pytest.approx(PHI(-z), abs=1e-9)
     # dE f(u)f(v)/dc for u, v of correlation c: std² times E f' squared, or E f'².
-    assert found.slope_at_zero == pytest.approx(std**2 * PHI(z) ** 2 / second, rel=1e-9)
-    assert found.slope_at_one == pytest.approx(std**2 * PHI(z) / second, rel=1e-9)
+    assert moments.slope_at_zero == pytest.approx(std**2 * PHI(z) ** 2 / second, rel=1e-9)
+    assert moments.slope_at_one == pytest.approx(std**2 * PHI(z) / second, rel=1e-9)
 
 
 def scipy_moments(name, activation):
@@ -104,15 +104,15 @@ def scipy_moments(name, activation):
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_moments_are_those_that_scipy_finds(name):
     activation = fa.get(name)
-    found = gaussian_moments(activation)
+    moments = gaussian_moments(activation)
     mean, second, derivative = scipy_moments(name, activation)
-    assert found.mean == pytest.approx(mean, abs=2e-10)
-    assert found.second_moment == pytest.approx(second, rel=2e-10)
-    assert found.variance == pytest.approx(second - mean**2, abs=2e-10)
+    assert moments.mean == pytest.approx(mean, abs=2e-10)
+    assert moments.second_moment == pytest.approx(second, rel=2e-10)
+    assert moments.variance == pytest.approx(second - mean**2, abs=2e-10)
     if not activation.jumps:  # of the value, also where another slope is lent
-        assert found.slope_at_one * found.second_moment == pytest.approx(derivative, rel=1e-9)
+        assert moments.slope_at_one * moments.second_moment == pytest.approx(derivative, rel=1e-9)
     if not activation.spec.surrogate:
-        assert found.derivative_second_moment == pytest.approx(derivative, rel=1e-9)
+        assert moments.derivative_second_moment == pytest.approx(derivative, rel=1e-9)
 
 
 def test_a_lent_slope_is_for_gradients_and_not_for_the_c_map():
@@ -122,9 +122,9 @@ def test_a_lent_slope_is_for_gradients_and_not_for_the_c_map():
         gaussian_moments("bsilu").derivative_second_moment, rel=1e-9
     )
     for text in ("sugar", "scaled(sugar, output=2)", "with_surrogate_derivative(relu, tanh)"):
-        found = gaussian_moments(text)
-        assert found.slope_at_one == pytest.approx(relu.slope_at_one, rel=1e-9)
-        assert found.slope_at_zero == pytest.approx(relu.slope_at_zero, rel=1e-9)
+        moments = gaussian_moments(text)
+        assert moments.slope_at_one == pytest.approx(relu.slope_at_one, rel=1e-9)
+        assert moments.slope_at_zero == pytest.approx(relu.slope_at_zero, rel=1e-9)
     assert math.isinf(gaussian_moments("step").slope_at_one)
 
 
@@ -132,8 +132,8 @@ def test_a_lent_slope_is_for_gradients_and_not_for_the_c_map():
 def test_functions_that_change_fast(steepness):
     # ∫ sech² = 2 and ∫ z² sech² = π²/6; the Gaussian is flat on that scale.
     lost = (2 / steepness - math.pi**2 / 12 / steepness**3) / ROOT_TAU
-    found = gaussian_moments(f"scaled(tanh, input={steepness})")
-    assert found.second_moment == pytest.approx(1 - lost, abs=5 / steepness**5 + 1e-10)
+    moments = gaussian_moments(f"scaled(tanh, input={steepness})")
+    assert moments.second_moment == pytest.approx(1 - lost, abs=5 / steepness**5 + 1e-10)
     waves = gaussian_moments(f"sine(frequency={steepness})")
     assert waves.second_moment == pytest.approx(0.5, abs=1e-10)
     assert waves.derivative_second_moment == pytest.approx(steepness**2 / 2, rel=1e-9)
@@ -145,13 +145,13 @@ def relu_correlation(c):
 
 
 def test_the_c_map_of_relu_is_the_arc_cosine_kernel():
-    found = gaussian_moments("relu")
+    moments = gaussian_moments("relu")
     h = 1e-6
     at_zero = (relu_correlation(h) - relu_correlation(-h)) / (2 * h)
     at_one = (relu_correlation(1.0) - relu_correlation(1 - h)) / h
     assert relu_correlation(1.0) == pytest.approx(1)
-    assert found.slope_at_zero == pytest.approx(at_zero, abs=1e-9)
-    assert found.slope_at_one == pytest.approx(at_one, abs=2e-3)  # it nears 1 as √h
+    assert moments.slope_at_zero == pytest.approx(at_zero, abs=1e-9)
+    assert moments.slope_at_one == pytest.approx(at_one, abs=2e-3)  # it nears 1 as √h
 
 
 def correlation(function, c):
@@ -174,20 +174,20 @@ def correlation(function, c):
     ],
 )
 def test_slopes_of_the_c_map_by_two_dimensional_quadrature(text, function):
-    found = gaussian_moments(text)
+    moments = gaussian_moments(text)
     h = 1e-3
     at_zero = (correlation(function, h) - correlation(function, -h)) / (2 * h)
     one = [correlation(function, 1 - k * h) for k in range(4)]
     at_one = (11 * one[0] - 18 * one[1] + 9 * one[2] - 2 * one[3]) / (6 * h)
-    assert found.slope_at_zero == pytest.approx(at_zero, abs=1e-5)
-    assert found.slope_at_one == pytest.approx(at_one, rel=1e-5)
+    assert moments.slope_at_zero == pytest.approx(at_zero, abs=1e-5)
+    assert moments.slope_at_one == pytest.approx(at_one, rel=1e-5)
 
 
 def test_selu_has_its_fixed_point():
     """Klambauer et al. 2017: mean 0, variance 1."""
-    found = gaussian_moments("selu")
-    assert found.mean == pytest.approx(0, abs=1e-6)
-    assert found.variance == pytest.approx(1, abs=1e-6)
+    moments = gaussian_moments("selu")
+    assert moments.mean == pytest.approx(0, abs=1e-6)
+    assert moments.variance == pytest.approx(1, abs=1e-6)
     for start in (0.5, 1.0, 2.0):
         assert fixed_point("selu", start=start) == pytest.approx(1, abs=1e-6)
 
@@ -262,8 +262,8 @@ def test_what_it_cannot_take(call, said):
 
 
 def test_an_output_that_is_always_zero():
-    found = gaussian_moments("scaled(tanh, output=0)")
-    assert found.second_moment == 0
-    assert found.zeros == 1
-    assert math.isinf(found.gain)
-    assert math.isnan(found.slope_at_one)
+    moments = gaussian_moments("scaled(tanh, output=0)")
+    assert moments.second_moment == 0
+    assert moments.zeros == 1
+    assert math.isinf(moments.gain)
+    assert math.isnan(moments.slope_at_one)

@@ -22,11 +22,11 @@ B = {"relu": (0.02,), "elu": (0.05,)}
 def folder(tmp_path):
     """A function that stores a comparison in a folder of a name."""
 
-    def stored(name, levels, change=lambda found: None, **options):
-        found = results(levels, rates=(0.1,), **options)
-        change(found)
+    def stored(name, levels, change=lambda study_results: None, **options):
+        study_results = results(levels, rates=(0.1,), **options)
+        change(study_results)
         (tmp_path / name).mkdir()
-        (tmp_path / name / "results.json").write_text(json.dumps(found))
+        (tmp_path / name / "results.json").write_text(json.dumps(study_results))
         return tmp_path / name
 
     return stored
@@ -76,10 +76,10 @@ def test_the_report_of_several_folders(folder, tmp_path, monkeypatch, capsys):
     names = [str(folder(name, levels)) for name, levels in (("a", A), ("b", B))]
     out = tmp_path / "out"
     assert main(["report", *names, "--out", str(out)]) == 0
-    said = capsys.readouterr().out
-    assert f"The report: {out}/report.html" in said
+    output = capsys.readouterr().out
+    assert f"The report: {out}/report.html" in output
     for name in ("relu", "tanh", "elu"):
-        assert f" {name} " in said
+        assert f" {name} " in output
         assert f"| {name} |" in (out / "results.md").read_text()
     assert not (out / "results.json").exists()
     assert (out / "epochs.csv").read_text().count("\n") == 1 + 9 * 4
@@ -134,10 +134,10 @@ def test_what_differs_is_said(folder, capsys):
     assert change.test_error.difference.mean == pytest.approx(expected.difference.mean)
     assert change.adjusted == pytest.approx(expected.p_value)
     assert main(["diff", *map(str, names)]) == 0
-    said = capsys.readouterr().out
-    assert "epochs: 4 → 8" in said
-    assert points(expected.difference) in said
-    assert "paired by seed" in said
+    output = capsys.readouterr().out
+    assert "epochs: 4 → 8" in output
+    assert points(expected.difference) in output
+    assert "paired by seed" in output
 
 
 def test_the_same_twice_differs_in_nothing():

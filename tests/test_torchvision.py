@@ -201,8 +201,8 @@ def test_names_and_shapes_are_checked(narrow, tmp_path):
     state |= {"features.6.bias": np.zeros(48, np.float32), "features.13.weight": np.zeros(3)}
     np.savez(tmp_path / "more.npz", **state)
     refused("no layer for features.13.weight", model(), tmp_path / "more.npz")
-    said = "classifier.6.weight has the shape (10, 512) and doesn't fit the model's (512, 7)"
-    refused(said, models.create_model(NAME, "relu", num_classes=7, width=0.125), narrow[1])
+    message = "classifier.6.weight has the shape (10, 512) and doesn't fit the model's (512, 7)"
+    refused(message, models.create_model(NAME, "relu", num_classes=7, width=0.125), narrow[1])
     refused("features.0", models.create_model(NAME, "relu", num_classes=10), narrow[1])
 
 

@@ -27,10 +27,10 @@ def compiled(folder, *arguments):
     command = [sys.executable, "benchmarks/tpu.py", *arguments, "--results", str(folder)]
     # Several processes may load libtpu, as none of them has a chip to hold.
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
-    done = subprocess.run(
+    completed = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     rows = {}
     for path in (folder / "tpu").glob("*.json"):
         rows |= json.loads(path.read_text())["rows"]

@@ -151,8 +151,8 @@ def test_bfloat16_computes_in_it_and_keeps_the_rest_in_float32():
         SEEN.clear()
         state, measured = jax.jit(make_step(net, recipe, 10))(state, BATCH)
         assert {np.dtype(t).name for t in SEEN} == {precision}
-        found = [state.variables, state.opt_state, state.totals, measured]
-        kept = [x for x in jax.tree.leaves(found) if jnp.issubdtype(x.dtype, jnp.floating)]
+        actual = [state.variables, state.opt_state, state.totals, measured]
+        kept = [x for x in jax.tree.leaves(actual) if jnp.issubdtype(x.dtype, jnp.floating)]
         assert {x.dtype.name for x in kept} == {"float32"}
         states.append(state)
         losses.append(float(measured["loss"]))

@@ -110,9 +110,9 @@ def test_output_of_a_gaussian_is_centred_and_standardized(name):
     parts = [np.linspace(a, b, 8001) for a, b in itertools.pairwise(edges)]
     x = np.concatenate([(p[1:] + p[:-1]) / 2 for p in parts])
     width = np.concatenate([np.diff(p) for p in parts])
-    found = evaluated(lambda x: jnp.stack([f(x) for f in (*plain, *other)]), x)
+    actual = evaluated(lambda x: jnp.stack([f(x) for f in (*plain, *other)]), x)
     for (centered, standard), (mean, std) in zip(
-        (found[:2], found[2:]), ((0, 1), (0.5, 0.75)), strict=True
+        (actual[:2], actual[2:]), ((0, 1), (0.5, 0.75)), strict=True
     ):
         weights = width * stats.norm(mean, std).pdf(x)
         scale = np.sqrt(weights @ centered**2)
@@ -217,8 +217,8 @@ def test_a_derivative_is_that_of_the_activation_inside():
     x = jnp.linspace(-3, 3, 31) + 0.01
     slope = jit(slopes(fa.get("elu")))(x)
     for text, factor in (("centered(elu)", 1), ("negated(elu)", -1), ("scaled(elu, 3.0)", 3)):
-        found = jit(slopes(fa.get(text)))(x)
-        chex.assert_trees_all_close(found, factor * slope, rtol=2e-6, atol=1e-6)
+        actual = jit(slopes(fa.get(text)))(x)
+        chex.assert_trees_all_close(actual, factor * slope, rtol=2e-6, atol=1e-6)
         check_gradients(fa.get(text), (np.asarray(x, np.float64),), order=2)
 
 

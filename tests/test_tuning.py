@@ -43,18 +43,18 @@ def test_a_grid_is_widened_at_its_edge(best, edge):
     tuned = search(Search(rates=GRID, epochs=1, widenings=2), train)
     assert len(tuned.rates) == len(GRID) + 4
     assert tuned.edge == edge
-    found = search(Search(rates=GRID, epochs=1, widenings=10), train)
-    assert found.edge == ""
-    assert found.best == pytest.approx(best, rel=1)
+    actual = search(Search(rates=GRID, epochs=1, widenings=10), train)
+    assert actual.edge == ""
+    assert actual.best == pytest.approx(best, rel=1)
 
 
 @given(st.floats(-7, -3), st.floats(0.1, 3))
 def test_a_parabola_in_logarithms_is_found_exactly(center, bend):
     rates = [math.exp(center + d) for d in (-0.9, 0.1, 0.8)]
     values = [math.exp(2 + bend * (math.log(rate) - center) ** 2) for rate in rates]
-    found = parabola_optimum(rates, values)
-    assert found is not None
-    assert found == pytest.approx((math.exp(center), math.exp(2)), rel=1e-6)
+    actual = parabola_optimum(rates, values)
+    assert actual is not None
+    assert actual == pytest.approx((math.exp(center), math.exp(2)), rel=1e-6)
 
 
 def test_an_edge_has_no_parabola():

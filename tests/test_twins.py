@@ -19,16 +19,16 @@ WIDTHS = {"cuda_convnet": 0.25, "alexnet_one_weird_trick": 0.03, "resnet20": 0.2
 
 def order(module, images):
     """The paths of layers with weights, in the order of the data."""
-    found = []
+    collected = []
 
     def note(call, args, kwargs, context):
         if isinstance(context.module, WEIGHTED) and context.method_name == "__call__":
-            found.append(context.module.path)
+            collected.append(context.module.path)
         return call(*args, **kwargs)
 
     with nn.intercept_methods(note):
         jax.eval_shape(lambda: module.init(jax.random.key(0), images))
-    return found
+    return collected
 
 
 def narrow(name, width):

@@ -20,13 +20,13 @@ def scalars(path):
     from tensorboardX.proto.event_pb2 import Event
 
     data = path.read_bytes()
-    found = []
+    collected = []
     while data:
         (size,) = struct.unpack("<Q", data[:8])
         event = Event.FromString(data[12 : 12 + size])
         data = data[16 + size :]
-        found += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
-    return found
+        collected += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
+    return collected
 
 
 def test_tensorboard_has_the_metrics_of_every_member(tmp_path):
@@ -36,10 +36,10 @@ def test_tensorboard_has_the_metrics_of_every_member(tmp_path):
     assert [f.name for f in folders] == ["seed 0", "seed 1, learning_rate 0.1"]
     for i, folder in enumerate(folders):
         (file,) = folder.iterdir()
-        found = {(step, tag): value for step, tag, value in scalars(file)}
-        assert found[2, "test_error"] == pytest.approx(epochs[-1].test_error[i])
-        assert found[1, "train_loss"] == pytest.approx(epochs[1].train_loss[i])
-        assert (0, "train_loss") not in found  # nothing was trained yet
+        actual = {(step, tag): value for step, tag, value in scalars(file)}
+        assert actual[2, "test_error"] == pytest.approx(epochs[-1].test_error[i])
+        assert actual[1, "train_loss"] == pytest.approx(epochs[1].train_loss[i])
+        assert (0, "train_loss") not in actual  # nothing was trained yet
 
 
 def test_tensorboard_that_is_not_installed_is_refused_before_training(tmp_path, monkeypatch):

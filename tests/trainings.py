@@ -80,14 +80,14 @@ CONVOLUTIONAL = from_linen(Convolutional(get("prelu")))
 
 def trained(net, recipe, data, members, **options):
     """All epochs' metrics (epochs, members), and the last states by path, stacked over members."""
-    found = {name: [] for name in ("train_loss", "train_error", "test_loss", "test_error")}
+    actual = {name: [] for name in ("train_loss", "train_error", "test_loss", "test_error")}
     update = None
     for update in updates(net, recipe, data, members, **options):
-        for name, rows in found.items():
+        for name, rows in actual.items():
             if update.epoch is not None:
                 rows.append(getattr(update.epoch, name))
     assert update is not None
-    return {name: np.stack(rows) for name, rows in found.items()}, update.arrays()
+    return {name: np.stack(rows) for name, rows in actual.items()}, update.arrays()
 
 
 def member(arrays, i):

@@ -35,7 +35,7 @@ def stop() -> None:
 def streams(images: str) -> dict[str, float]:
     """How far a training in which each process reads its rows is from one in which each reads all."""
     recipe = Recipe(epochs=2, batch_size=6, augment=("flip",))
-    found = []
+    collected = []
     for shard in ((jax.process_index(), jax.process_count()), (0, 1)):
         plan = {"image_size": 8, "shard": shard}
         data = Streamed(
@@ -44,8 +44,8 @@ def streams(images: str) -> dict[str, float]:
             open_stream(images, split="val", batch_size=4, **plan),
         )
         updated = list(updates(NET, recipe, data, [0], split="batch"))
-        found.append((updated[-1].arrays(), measured(updated[-1].epoch)))
-    (arrays, metrics), (others, other_metrics) = found
+        collected.append((updated[-1].arrays(), measured(updated[-1].epoch)))
+    (arrays, metrics), (others, other_metrics) = collected
     return {
         "arrays": difference(arrays, others),
         "metrics": difference(metrics, other_metrics),

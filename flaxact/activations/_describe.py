@@ -174,7 +174,7 @@ def citation(key: str) -> str:
     if not any(fields):
         return entry
     author, year, title = (
-        re.sub(r"\s+", " ", re.sub(r"[{}]", "", found[1])) if found else "" for found in fields
+        re.sub(r"\s+", " ", re.sub(r"[{}]", "", match[1])) if match else "" for match in fields
     )
     surnames = ", ".join(person.split(",")[0] for person in author.split(" and "))
     return f"{surnames.replace(', others', ' et al.')} {year}: {title}"

@@ -51,9 +51,9 @@ def parse(arguments: list[str]) -> Callable[[], None]:
     arguments = _gathered(arguments)
     # Only of the command that is named: the parsers of all of them take longer than the rest.
     commands = {name: COMMANDS[name] for name in arguments[:1] if name in COMMANDS} or COMMANDS
-    said = io.StringIO()
+    usage_errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(usage_errors):
             return tyro.extras.subcommand_cli_from_dict(
                 {name: later(function) for name, function in commands.items()},
                 prog="flaxact",
@@ -64,7 +64,7 @@ def parse(arguments: list[str]) -> Callable[[], None]:
         if not stop.code:
             raise
         _check_options(arguments)
-        raise InputError(_one_line(said.getvalue())) from None
+        raise InputError(_one_line(usage_errors.getvalue())) from None
 
 
 def _gathered(arguments: list[str]) -> list[str]:
@@ -123,7 +123,7 @@ def _one_line(box: str) -> str:
             paragraphs.append("")
         else:
             paragraphs[-1] += f" {words}"
-    kept = (
+    messages = (
         p.strip() for p in paragraphs if "full helptext" not in p and "Argument helptext" not in p
     )
-    return "; ".join(paragraph for paragraph in kept if paragraph)
+    return "; ".join(paragraph for paragraph in messages if paragraph)

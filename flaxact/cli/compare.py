@@ -35,8 +35,8 @@ def _one_by_one(tasks: Sequence[Loaded]) -> Iterator[Loaded]:
 
     for number, task in enumerate(tasks, 1):
         if len(tasks) > 1:
-            said = f"{number} of {len(tasks)}: {task}, in {task.folder}"
-            console.print(said, soft_wrap=True, highlight=False)
+            heading = f"{number} of {len(tasks)}: {task}, in {task.folder}"
+            console.print(heading, soft_wrap=True, highlight=False)
         with studies.held(task.folder):
             study = task.study
             if study.budget != "epochs":
@@ -128,8 +128,8 @@ def launch(
                 data_dir=options.data_dir,
                 command=command(),
             ):
-                said = f"job {job.number}, {job.activation}: {job.state} {job.text}"
-                console.print(said, soft_wrap=True)
+                line = f"job {job.number}, {job.activation}: {job.state} {job.text}"
+                console.print(line, soft_wrap=True)
                 failed += [job.activation] * (job.state == "failed")
             missing = studies.missing(task.study, task.data, task.folder)
             absent += len(missing)

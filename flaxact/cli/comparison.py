@@ -115,9 +115,9 @@ class Comparison:
             )
         options = fields_in("\n".join(self.option))
         flags = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name) is not None}
-        given = {*flags, *(["learning_rate"] if self.learning_rate else [])}
+        set_by_flag = {*flags, *(["learning_rate"] if self.learning_rate else [])}
         for name in options:
-            if name in given:
+            if name in set_by_flag:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{name} is given by {flag} and by --option: give it once")
         fields = DEFAULTS | fields_in(read_recipe(self.recipe)) | options | flags

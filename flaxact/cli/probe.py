@@ -45,7 +45,7 @@ def probe(
     from flaxact.studies import probing
     from flaxact.studies.study import check_folder
 
-    chosen = probing.Probing(
+    plan = probing.Probing(
         listed(activation),
         model,
         listed(init),
@@ -58,12 +58,12 @@ def probe(
     data = datasets.load(dataset, data_dir=data_dir, image_size=image_size)
     cells = []
     with Bar("nets", lines=True) as bar:
-        for cell in probing.measure(chosen, data, bar.show):
+        for cell in probing.measure(plan, data, bar.show):
             cells.append(cell)
             console.print(
                 _probed(probing.title(cell), probing.SHOWN, probing.table(cell, probing.SHOWN))
             )
-    print(f"The report: {probing.write(chosen, data, cells, out, command=command())}")
+    print(f"The report: {probing.write(plan, data, cells, out, command=command())}")
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -76,14 +76,14 @@ def train(
     from flaxact.activations import get
     from flaxact.training import Recipe, grid
 
-    chosen = Recipe.from_toml(read_recipe(recipe), "\n".join(option))
+    resolved = Recipe.from_toml(read_recipe(recipe), "\n".join(option))
     name = str(models.parse(model))
     act = str(get(activation))
     members = grid(
         range(seeds), learning_rate or (None,), momentum or (None,), **dict(map(_swept, sweep))
     )
     begin(coordinator, processes, process)
-    data = _data(dataset, chosen, image_size, workers if stream else None, data_dir=data_dir)
+    data = _data(dataset, resolved, image_size, workers if stream else None, data_dir=data_dir)
     from flaxact import training
     from flaxact.data.catalogue import own as own_data
     from flaxact.net import from_linen
@@ -94,10 +94,10 @@ def train(
     net = from_linen(module, members[0].swept)
     own = [*own_definitions(act, name), *(own_data[n] for n in [dataset] if n in own_data)]
 
-    with interrupts.raised(), Shown(chosen, len(members)) as shown:
+    with interrupts.raised(), Shown(resolved, len(members)) as shown:
         for epoch in training.run(
             net,
-            chosen,
+            resolved,
             data,
             members,
             folder=out,

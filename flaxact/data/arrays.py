@@ -51,10 +51,10 @@ def from_arrays(
     count = len(class_names) or 1 + max(_largest(labels) for _, labels in pairs)
     if test is None:
         note = "; ".join(filter(None, (note, HELD_OUT_NOTE)))
-        kept, held = held_out(len(pairs[0][0]), name)
+        remaining, held = held_out(len(pairs[0][0]), name)
         images, labels = pairs[0]
         _check_lengths(images, labels, name)
-        pairs = [(images[rows], labels[rows]) for rows in (kept, held)]
+        pairs = [(images[rows], labels[rows]) for rows in (remaining, held)]
     splits = [Split(images, labels) for images, labels in pairs]
     return Dataset(
         name, *splits, num_classes=count, class_names=tuple(class_names), note=note or "own arrays"

@@ -263,9 +263,9 @@ def parameter_figures(
         size, gradient, step = (np.float64(v) for v in (weight, gradients[name], steps[name]))
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = float(gradient / size), float(step / size)
-        found = (float(size), float(gradient), *ratios)
+        values = (float(size), float(gradient), *ratios)
         keys = ("norm", "gradient_norm", "gradient_to_weight", "update_to_weight")
-        figures[name] = dict(zip(keys, found, strict=True))
+        figures[name] = dict(zip(keys, values, strict=True))
     return figures
 
 

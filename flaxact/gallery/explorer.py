@@ -63,13 +63,15 @@ def write_explorer(
         one with an ``index.html`` that is not of the explorer.
     """
     _packages.check("bokeh", "latex2mathml")
-    chosen = sorted({get(name).spec.name for name in (all_names() if names is None else names)})
+    entry_names = sorted(
+        {get(name).spec.name for name in (all_names() if names is None else names)}
+    )
     path = folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)  # first: the rest takes minutes
         if path.exists() and not (path.is_file() and MARK in path.read_text("utf-8", "replace")):
             raise InputError(f"{str(path)!r} is not a page of the explorer; choose another folder")
-        path.write_text(page([get(name) for name in chosen], results or RESULTS), "utf-8")
+        path.write_text(page([get(name) for name in entry_names], results or RESULTS), "utf-8")
     except OSError as error:
         raise InputError(f"cannot write to the folder {str(folder)!r}: {error.strerror}") from None
     return path

@@ -51,17 +51,17 @@ def axes(activation: Activation) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
     """
     parameters = [p for p in activation.spec.hyperparameters.values() if p.name not in OPTIONS]
     traced = [p.name for p in parameters if _is_traced(activation, p.name)]
-    chosen: list[Axis] = []
+    grid_axes: list[Axis] = []
     fixed = []
     for parameter in parameters:
         size = _SIZES.get(len(traced), _FEWEST) if parameter.name in traced else _SEPARATE_SIZE
         reach = 1.0 if len(traced) <= _FULL_REACH else 0.5
         axis = _axis(activation, parameter.name, reach * np.linspace(-1, 1, size))
-        if axis is None or not _is_affordable([*chosen, axis]):
+        if axis is None or not _is_affordable([*grid_axes, axis]):
             fixed.append(parameter.name)
         else:
-            chosen.append(axis)
-    return tuple(chosen), tuple(fixed)
+            grid_axes.append(axis)
+    return tuple(grid_axes), tuple(fixed)
 
 
 def nodes(activation: Activation, over: tuple[Axis, ...]) -> list[Activation | None]:

@@ -55,13 +55,13 @@ def _rows(results: Path | None, file: str) -> list[dict[str, str]]:
     rows = []
     header: list[str] = []
     for line in path.read_text("utf-8").splitlines():
-        found = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if not line.startswith("|"):
             header = []
         elif not header:
-            header = found
-        elif header[0] == "activation" and not set(found[0]) <= set("-: "):
-            rows.append(dict(zip(header, found, strict=False)))
+            header = cells
+        elif header[0] == "activation" and not set(cells[0]) <= set("-: "):
+            rows.append(dict(zip(header, cells, strict=False)))
     return rows
 
 

@@ -80,21 +80,21 @@ def run_cell(
     rows = rows_of(cell)
     probes = read(recorder.file)
     together = [asdict(Trained(m.seed, m.learning_rate or 0.0)) for m in members]
-    chosen = {
+    indices = {
         identity(config): i
         for i, config in enumerate(configs)
         if stored is None or members[i] in stored
     }
     runs = {
         name: {"config": configs[i], "members": together, **_run(rows, probes, i)}
-        for name, i in chosen.items()
+        for name, i in indices.items()
     }
     files: Iterator[tuple[str, bytes]] = iter(())
     if study.keep_params:
         states = final_states(cell, net, recipe, data, members=members)
         trained = jax.device_get(states.variables)
         members_own = (
-            (name, jax.tree.map(operator.itemgetter(i), trained)) for name, i in chosen.items()
+            (name, jax.tree.map(operator.itemgetter(i), trained)) for name, i in indices.items()
         )
         files = ((name, packed(variables)) for name, variables in members_own)
     publish_cell(folder, cell, runs, files)

@@ -89,9 +89,9 @@ def publish(folder: Path, cell: Path) -> None:
         path = folder / "runs" / name
         files.make_folder(path)
         files.remove_partial(path)
-        kept = cell / f"{name}{VARIABLES}"
-        if kept.exists():
-            files.move(kept, path / VARIABLES)
+        variables = cell / f"{name}{VARIABLES}"
+        if variables.exists():
+            files.move(variables, path / VARIABLES)
         files.write_json(path / "config.json", run["config"])
         files.write_json(path / "result.json", run)
     files.remove_folder(cell)
@@ -135,20 +135,20 @@ class StoredRuns:
         Raises:
           InputError: it is of a newer flaxact.
         """
-        found = self._read(config)
-        return None if found is None or not self._keeps(found[1], identity(config)) else found[1]
+        record = self._read(config)
+        return None if record is None or not self._keeps(record[1], identity(config)) else record[1]
 
     def together(self, config: Config) -> tuple[Trained, ...]:
         """The members trained together with a run; empty if its result is missing; raises as ``run``."""
-        found = self._read(config)
-        return () if found is None else found[1].members
+        stored = self._read(config)
+        return () if stored is None else stored[1].members
 
     def fields(self, config: Config) -> dict[str, Json]:
         """The entry of a stored run in ``results.json``."""
-        found = self._read(config)
-        assert found is not None
+        record = self._read(config)
+        assert record is not None
         left_out = ("format", "members", DIGEST)
-        run = {name: value for name, value in found[0].items() if name not in left_out}
+        run = {name: value for name, value in record[0].items() if name not in left_out}
         return {"id": identity(config), "config": config, **run}
 
     def _read(self, config: Config) -> tuple[dict[str, Json], Run] | None:
@@ -183,10 +183,10 @@ class StoredRuns:
 def is_config(folder: Path, config: Config) -> bool:
     """Whether a run's ``config.json`` is undamaged."""
     try:
-        there = files.read_json(folder / "runs" / identity(config) / "config.json")
+        stored = files.read_json(folder / "runs" / identity(config) / "config.json")
     except (FileNotFoundError, DamagedError):
         return False
-    return files.digest(there) == files.digest(config)
+    return files.digest(stored) == files.digest(config)
 
 
 def _remove_if_empty(folder: Path) -> None:

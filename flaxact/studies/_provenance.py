@@ -55,7 +55,7 @@ def _tuning(results: Results) -> str:
     rungs = ", ".join(
         f"{keep} after {rung}" for rung, keep in zip(space.rungs, space.keep, strict=True)
     )
-    cost = [f"{name} {chosen.epochs}" for name, chosen in results.tuned.items()]
+    cost = [f"{name} {outcome.epochs}" for name, outcome in results.tuned.items()]
     return (
         f"learning rates by successive halving on seed {TUNING_SEED}, which is not evaluated, with a "
         f"fifth of the training images held out for validation: {len(space.rates)} rates from "
@@ -87,9 +87,11 @@ def budget(results: Results) -> str:
 
 def _recipe(results: Results) -> str:
     """How it was trained, in words."""
-    study, said = results.study, {"epochs", "batch_size", "momentum", "schedule", "optimizer"}
+    study, listed = results.study, {"epochs", "batch_size", "momentum", "schedule", "optimizer"}
     more = [
-        f"{k.replace('_', ' ')} {_text(v)}" for k, v in study.recipe.items() if v and k not in said
+        f"{k.replace('_', ' ')} {_text(v)}"
+        for k, v in study.recipe.items()
+        if v and k not in listed
     ]
     words = [
         study.recipe.get("optimizer", "SGD"),

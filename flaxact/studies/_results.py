@@ -133,11 +133,11 @@ def check_options(study: Study, folder: Path) -> None:
       InputError: the options differ; the message lists the differences.
     """
     try:
-        there = read_json(folder / PATH)["study"]
-        named = list(map(str, there["activations"]))
+        stored = read_json(folder / PATH)["study"]
+        named = list(map(str, stored["activations"]))
     except (FileNotFoundError, DamagedError, LookupError, TypeError):
         return
-    was, now = (_options(described) for described in (there, described(study)))
+    was, now = (_options(described) for described in (stored, described(study)))
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
     if names:
         differences = "; ".join(f"{n} was {_said(was, n)}, is {_said(now, n)}" for n in names)

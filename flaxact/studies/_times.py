@@ -52,5 +52,5 @@ def in_words(times: Mapping[str, float]) -> str:
     'training 90 s, compiling 60 s; 150 s in all'
     """
     parts = sorted(times.items(), key=lambda part: -part[1])
-    said = ", ".join(f"{name} {value:.0f} s" for name, value in parts)
-    return f"{said}; {sum(times.values()):.0f} s in all"
+    listed = ", ".join(f"{name} {value:.0f} s" for name, value in parts)
+    return f"{listed}; {sum(times.values()):.0f} s in all"

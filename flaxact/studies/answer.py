@@ -13,8 +13,8 @@ from flaxact.studies.summary import Row, listed, rows
 
 def answer(results: Results) -> list[str]:
     """The conclusions in sentences, and what the results leave open."""
-    found, target = rows(results), results.study.target_error
-    if not found:
+    table_rows, target = rows(results), results.study.target_error
+    if not table_rows:
         return ["No run has finished yet."]
     seeds = len(results.study.seeds)
     of = f"{seeds} seed{'s' * (seeds > 1)}"
@@ -22,19 +22,19 @@ def answer(results: Results) -> list[str]:
     equal = kinds.get(results.study.budget)
     epochs = [f"{name} {count}" for name, count in results.study.epochs_of.items()]
     sentences = [f"Trained at equal {equal}, in epochs: {listed(epochs)}."] if equal else []
-    sentences += [_speed(found, f"{100 * target:g}%", of)]
-    tested = [row for row in found if row.test_error is not None]
+    sentences += [_speed(table_rows, f"{100 * target:g}%", of)]
+    tested = [row for row in table_rows if row.test_error is not None]
     if tested:
         sentences.append(_accuracy(results, tested, of))
     if sentence := contrasts.sentence(results):
         sentences.append(sentence)
-    edges = [f"{row.activation} ({row.edge})" for row in found if row.edge]
+    edges = [f"{row.activation} ({row.edge})" for row in table_rows if row.edge]
     if edges:
         sentences.append(
             f"For {listed(edges)} the best learning rate is at the edge of those tried: a better "
             "one may lie beyond."
         )
-    diverged = [f"{row.activation} ({row.diverged} of {of})" for row in found if row.diverged]
+    diverged = [f"{row.activation} ({row.diverged} of {of})" for row in table_rows if row.diverged]
     if diverged:
         sentences.append(f"Seeds diverged at every rate tried: {listed(diverged)}.")
     return sentences

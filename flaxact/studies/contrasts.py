@@ -207,5 +207,5 @@ def sentence(results: Results) -> str:
         return (
             "Every two activations are told apart by their test errors, corrected over all pairs."
         )
-    said = summary.listed(["{" + summary.listed(group) + "}" for group in together], "; ")
-    return f"Not told apart by their test errors, corrected over all pairs: {said}."
+    alike = summary.listed(["{" + summary.listed(group) + "}" for group in together], "; ")
+    return f"Not told apart by their test errors, corrected over all pairs: {alike}."

@@ -18,7 +18,7 @@ def inner(row: Row) -> dict[str, Figure]:
     from flaxact.diagnostics import measures, pictures
 
     first = row.runs[0]
-    found = {}
+    figures = {}
     rows = [
         {
             "epoch": probe.epoch,
@@ -33,7 +33,7 @@ def inner(row: Row) -> dict[str, Figure]:
         values = [m.get(name) for probe in first.probes for m in probe.sites.values()]
         if any(values):  # not nothing but None and zeros
             caption = f"By layer and epoch: {measures.summary(name)}"
-            found[caption] = pictures.layers_by_epoch(rows, name)
+            figures[caption] = pictures.layers_by_epoch(rows, name)
     inputs = {
         site: [v for v in values if v is not None]
         for site, values in first.inputs.items()
@@ -43,5 +43,5 @@ def inner(row: Row) -> dict[str, Figure]:
         levels = measures.LEVELS
         even = np.linspace(levels[0], levels[-1], 2000)
         spread = {site: np.interp(even, levels, values) for site, values in inputs.items()}
-        found["Inputs of every activation after the last epoch."] = pictures.ridgelines(spread)
-    return found
+        figures["Inputs of every activation after the last epoch."] = pictures.ridgelines(spread)
+    return figures

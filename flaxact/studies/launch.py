@@ -121,12 +121,12 @@ def executor(cluster: str, folder: Path, machine: Machine) -> Any:
     except ImportError:
         raise InputError("launching jobs needs submitit: pip install 'flaxact[cluster]'") from None
     try:
-        made = submitit.AutoExecutor(
+        submitit_executor = submitit.AutoExecutor(
             folder.absolute() / "jobs", cluster, slurm_max_num_timeout=CONTINUED
         )
     except RuntimeError as error:
         raise InputError(f"cannot send jobs to {cluster}: {error}") from None
-    made.update_parameters(
+    submitit_executor.update_parameters(
         name="flaxact",
         timeout_min=machine.minutes,
         gpus_per_node=machine.gpus,
@@ -134,15 +134,15 @@ def executor(cluster: str, folder: Path, machine: Machine) -> Any:
         mem_gb=machine.memory,
         slurm_partition=machine.partition,
     )
-    return made
+    return submitit_executor
 
 
 @dataclass
 class Sent:
-    """The jobs of a study: ``waiting`` activations, and submitit's running jobs by activation."""
+    """The jobs of a study: ``waiting`` activations, and submitit's ``running`` jobs by activation."""
 
     waiting: list[str]
-    going: dict[str, Any] = field(default_factory=dict)
+    running: dict[str, Any] = field(default_factory=dict)
 
 
 def launch(
@@ -181,8 +181,8 @@ def launch(
     submit = executor(cluster, folder, machine or Machine()).submit
     limit = at_once or (1 if cluster == "local" else len(sent.waiting))
     try:
-        while sent.waiting or (wait and sent.going):
-            while sent.waiting and (len(sent.going) < limit or not wait):
+        while sent.waiting or (wait and sent.running):
+            while sent.waiting and (len(sent.running) < limit or not wait):
                 activation = sent.waiting.pop(0)
                 where = None if data_dir is None else data_dir.absolute()
                 job = submit(
@@ -194,24 +194,24 @@ def launch(
                         own_code=(*_own_code.names, *paths),
                     )
                 )
-                sent.going[activation] = job
+                sent.running[activation] = job
                 yield Job(activation, job.job_id, "sent")
             if wait:
                 time.sleep(POLL[cluster])
                 yield from _ended(sent, study, data, folder)
     finally:
         if cluster == "local":
-            for job in sent.going.values():
+            for job in sent.running.values():
                 job.cancel()
     if wait:
         write_results(resolved(study, data, folder), data, folder, command)
 
 
 def _ended(sent: Sent, study: Study, data: Dataset, folder: Path) -> Iterator[Job]:
-    for activation, job in list(sent.going.items()):
+    for activation, job in list(sent.running.items()):
         if not job.done():
             continue
-        del sent.going[activation]
+        del sent.running[activation]
         if activation not in missing(study, data, folder):
             yield Job(activation, job.job_id, "done")
         else:
@@ -221,5 +221,5 @@ def _ended(sent: Sent, study: Study, data: Dataset, folder: Path) -> Iterator[Jo
 def _why(job: Any) -> str:
     """The last line of its error, and where the rest is."""
     lines = str(job.exception()).strip().splitlines()
-    said = next((line for line in reversed(lines) if line.strip(" -")), "no result")
-    return f"{said.strip()} (see {job.paths.stderr})"
+    reason = next((line for line in reversed(lines) if line.strip(" -")), "no result")
+    return f"{reason.strip()} (see {job.paths.stderr})"

@@ -36,11 +36,11 @@ class Learned:
 
 def learned(row: Row) -> list[Learned]:
     """Every parameter that a row's activation has learned, by site; empty for one that learns none."""
-    found = []
+    parameters = []
     for site, parameter in _names(row.runs):
         first = [_spread(run.probes[0], site, parameter) for run in row.runs]
         last = [_spread(run.probes[-1], site, parameter) for run in row.runs]
-        found.append(
+        parameters.append(
             Learned(
                 site=site,
                 parameter=parameter,
@@ -50,7 +50,7 @@ def learned(row: Row) -> list[Learned]:
                 highest=_over(max, last, "max"),
             )
         )
-    return found
+    return parameters
 
 
 def _names(runs: Sequence[Run]) -> list[tuple[str, str]]:
@@ -116,20 +116,23 @@ def figures(row: Row) -> list[tuple[Figure, str]]:
         "by site: hollow at the start and filled at the end, the mean over channels and seeds; the line "
         "goes from the lowest to the highest channel of any seed at the end."
     )
-    return [(_figure(name, found), f"{name} {caption}") for name, found in by_parameter.items()]
+    return [
+        (_figure(name, parameters), f"{name} {caption}")
+        for name, parameters in by_parameter.items()
+    ]
 
 
-def _figure(parameter: str, found: Sequence[Learned]) -> Figure:
+def _figure(parameter: str, rows: Sequence[Learned]) -> Figure:
     nan = float("nan")
-    picture, axes = figure(WIDTH, 2.4 + 0.08 * max(len(one.site) for one in found))
+    picture, axes = figure(WIDTH, 2.4 + 0.08 * max(len(one.site) for one in rows))
     color = COLORS[0]
-    for x, one in enumerate(found):
+    for x, one in enumerate(rows):
         ends = [nan if end is None else end for end in (one.lowest, one.highest)]
         axes.plot([x, x], ends, color=color, linewidth=2)
     for name, face in (("start", PAPER), ("end", color)):
-        values = [nan if (v := getattr(one, name)) is None else v for one in found]
+        values = [nan if (v := getattr(one, name)) is None else v for one in rows]
         axes.plot(values, "o", color=color, markerfacecolor=face, markersize=6)
     axes.axhline(0, color=INK, linewidth=0.6, linestyle=":")
     axes.set_ylabel(parameter)
-    site_axis(axes, [one.site for one in found])
+    site_axis(axes, [one.site for one in rows])
     return picture

@@ -88,7 +88,7 @@ def learning_rates(results: Results) -> Figure:
     rates that reached the end. Without: the mean training error of the last epoch over seeds.
     """
     figure, axes = figures.figure(WIDTH, HEIGHT + 0.4)
-    chosen = {row.activation: row.learning_rate for row in summary.rows(results)}
+    best_rates = {row.activation: row.learning_rate for row in summary.rows(results)}
     for activation in results.study.activations if not results.tuned else ():
         points = []
         for rate in sorted(results.study.learning_rates):
@@ -101,10 +101,10 @@ def learning_rates(results: Results) -> Figure:
         style = _style(results, activation)
         xs, ys = zip(*points, strict=True)
         axes.plot(xs, ys, **style, markerfacecolor=PAPER, label=_label(results, activation))
-        best = dict(points).get(chosen[activation])
+        best = dict(points).get(best_rates[activation])
         if best is not None:
-            axes.plot(chosen[activation], best, **style, markersize=8)
-    tried = {rate.rate for chosen in results.tuned.values() for rate in chosen.rates}
+            axes.plot(best_rates[activation], best, **style, markersize=8)
+    tried = {rate.rate for tuned in results.tuned.values() for rate in tuned.rates}
     for activation, outcome in results.tuned.items():
         _search_curve(axes, outcome, _style(results, activation), _label(results, activation))
     shown = sorted(tried or results.study.learning_rates)

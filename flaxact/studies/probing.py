@@ -97,7 +97,7 @@ def build(probing: Probing, activation: str, init: str, norm: str, num_classes: 
 def measure(
     probing: Probing,
     data: Dataset,
-    started: Callable[[int, int, str], object] = lambda done, total, text: None,
+    started: Callable[[int, int, str], object] = lambda number, total, text: None,
 ) -> Iterator[CellFigures]:
     """Measure each cell: by site and measure, the mean over seeds; and a sample of the inputs.
 
@@ -116,8 +116,8 @@ def measure(
     from flaxact.diagnostics.predict import predict_layer_moments
     from flaxact.net import from_linen
 
-    chosen = few(data.train, probing.images)
-    images, labels = jax.device_put((chosen.images, chosen.labels))
+    split = few(data.train, probing.images)
+    images, labels = jax.device_put((split.images, split.labels))
     modules = {}
     for cell in probing.cells():
         modules[cell] = build(probing, *cell, data.num_classes)
@@ -143,8 +143,8 @@ def measure(
             "inputs": {name: _sample(np.asarray(site.pre)) for name, site in sites.items()},
         }
 
-    for done, (cell, module) in enumerate(modules.items()):
-        started(done, len(modules), title(dict(zip(NAMES, cell, strict=True))))
+    for number, (cell, module) in enumerate(modules.items()):
+        started(number, len(modules), title(dict(zip(NAMES, cell, strict=True))))
         yield figures_of(cell, module)
     started(len(modules), len(modules), "done")
 
@@ -162,8 +162,8 @@ def write(
 
     check_folder(folder)
     described = {"probing": asdict(probing), "dataset": data.name, "command": command}
-    kept = [{k: v for k, v in cell.items() if k != "inputs"} for cell in cells]
-    write_json(folder / "probe.json", {**described, "cells": kept})
+    without_inputs = [{k: v for k, v in cell.items() if k != "inputs"} for cell in cells]
+    write_json(folder / "probe.json", {**described, "cells": without_inputs})
     pictures = [(inline(rendered(figure, "svg").decode()), text) for figure, text in _drawn(cells)]
     filled = page(
         "probe.html.jinja",
@@ -205,7 +205,9 @@ def _averaged(rows: Sequence[dict[str, float]]) -> dict[str, float | None]:
 
 
 def _finite(figures: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
-    return {site: {k: finite(v) for k, v in found.items()} for site, found in figures.items()}
+    return {
+        site: {k: finite(v) for k, v in by_measure.items()} for site, by_measure in figures.items()
+    }
 
 
 def _sample(values: np.ndarray) -> np.ndarray:

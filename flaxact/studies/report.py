@@ -178,11 +178,11 @@ def layer_table(row: Row) -> tuple[list[str], list[list[str]]]:
         values = (layer[f"{when}_{name}"] for when in WHEN)
         return " → ".join("–" if v is None else format(v, form) for v in values)
 
-    chosen = {title: column for title, column in LAYER_COLUMNS.items() if measured(column[0])}
+    columns = {title: column for title, column in LAYER_COLUMNS.items() if measured(column[0])}
     rows = [
-        [layer["site"], *(both(layer, *column) for column in chosen.values())] for layer in layers
+        [layer["site"], *(both(layer, *column) for column in columns.values())] for layer in layers
     ]
-    return ["site", *chosen], rows
+    return ["site", *columns], rows
 
 
 WHEN = ("initial", "final")

@@ -57,8 +57,8 @@ def missing(study: Study, data: Dataset, folder: Path) -> dict[str, list[Member]
     stored = _stored(study, folder)
     study = resolved(study, data, folder)
     if study.search is not None:
-        chosen = dict(study.best_rates)
-        absent = {name: [Member(TUNING_SEED)] for name in study.activations if name not in chosen}
+        searched = dict(study.best_rates)
+        absent = {name: [Member(TUNING_SEED)] for name in study.activations if name not in searched}
     for activation, member, config in grid(study, data):
         if stored.run(config) is None:
             absent.setdefault(activation, []).append(member)
@@ -208,19 +208,19 @@ def _train_missing(study: Study, data: Dataset, folder: Path, command: str) -> I
     write_results(known, data, folder, command)
     todo = {name: _epochs_left(known, name, cells[name]) for name in study.activations}
     total = sum(todo.values())
-    done = 0
+    epochs_done = 0
     for activation in study.activations:
         if not todo[activation]:
             continue
-        at = done
+        at = epochs_done
         for epochs, text in train_activation(
             study, data, folder, activation, cells=cells[activation]
         ):
-            at = min(at + epochs, done + todo[activation])
+            at = min(at + epochs, epochs_done + todo[activation])
             yield Progress(at, total, text)
-        done += todo[activation]
+        epochs_done += todo[activation]
         write_results(resolved(study, data, folder), data, folder, command)
-    yield Progress(done, total, "done")
+    yield Progress(epochs_done, total, "done")
 
 
 def _searches(known: Study, activation: str) -> bool:

@@ -80,7 +80,7 @@ class Study:
             raise InputError("the number of seeds must be 1 or more")
         if not self.learning_rates:
             raise InputError("no learning rate given: give one or more")
-        names = tuple(str(get(a)) for given in self.activations for a in _each(given))
+        names = tuple(str(get(a)) for text in self.activations for a in _each(text))
         for kind, values in (("activation", names), ("learning rate", self.learning_rates)):
             for value in values:
                 if values.count(value) > 1:
@@ -193,10 +193,10 @@ def _each(activation: str | Activation) -> list[str] | list[Activation]:
 
 def own_definitions(activation: str | Activation, model: str) -> Iterator[Callable[..., object]]:
     """A user's own definitions of an activation, its inner activations and a model."""
-    chosen = get(activation)
-    if not chosen.spec.ours:
-        yield chosen.spec.function
-    for inner in chosen.inner.values():
+    resolved = get(activation)
+    if not resolved.spec.ours:
+        yield resolved.spec.function
+    for inner in resolved.inner.values():
         yield from own_definitions(inner, "")
     if model and (make := entry(model).make):
         yield make

@@ -37,12 +37,14 @@ class Row:
 
 def rows(results: Results) -> list[Row]:
     """A row for every activation that has runs, in the order of the study."""
-    found = []
+    table_rows = []
     for activation in results.study.activations:
         rate = best_rate(results, activation)
         if rate is not None:
-            found.append(_row(results, activation, rate, found[0] if found else None))
-    return found
+            table_rows.append(
+                _row(results, activation, rate, table_rows[0] if table_rows else None)
+            )
+    return table_rows
 
 
 def best_rate(results: Results, activation: str) -> float | None:
@@ -62,8 +64,8 @@ def best_rate(results: Results, activation: str) -> float | None:
 def runs_of(results: Results, activation: str, rate: float) -> tuple[Run, ...]:
     """The runs of an activation at a learning rate, by seed."""
     config = {"activation": activation, "learning_rate": rate}
-    found = [r for r in results.runs if config.items() <= r.config.items()]
-    return tuple(sorted(found, key=lambda run: run.config["seed"]))
+    matching = [r for r in results.runs if config.items() <= r.config.items()]
+    return tuple(sorted(matching, key=lambda run: run.config["seed"]))
 
 
 def missing_runs(results: Results) -> list[str]:
@@ -121,13 +123,13 @@ def curve(run: Run, metric: str) -> list[float | None]:
 
 def by_epoch(row: Row, metric: str) -> dict[int, list[float]]:
     """The values of a metric over seeds, by epoch; test metrics include epoch 0, before training."""
-    found: dict[int, list[float]] = {}
+    by_number: dict[int, list[float]] = {}
     for run in row.runs:
         points = [(0, getattr(run.untrained, metric, None)), *enumerate(curve(run, metric), 1)]
         for epoch, value in points:
             if value is not None:
-                found.setdefault(epoch, []).append(value)
-    return dict(sorted(found.items()))
+                by_number.setdefault(epoch, []).append(value)
+    return dict(sorted(by_number.items()))
 
 
 def _final(runs: Sequence[Run], metric: str) -> Interval | None:
@@ -151,14 +153,14 @@ LayerRow = dict[str, Any]  # "site", and numbers by name
 def layer_rows(row: Row) -> list[LayerRow]:
     """The measures of every site before and after training, averaged over a row's seeds."""
     sites = list(dict.fromkeys(site for run in row.runs for site in run.probes[0].sites))
-    found = []
+    entries = []
     for site in sites:
         entry: LayerRow = {"site": site}
         for when, place in (("initial", 0), ("final", -1)):
             for figure in ("mean", "variance", "mean_to_std", "zeros", "gradient_norm"):
                 entry[f"{when}_{figure}"] = _average(row.runs, site, place, figure)
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries
 
 
 def _average(runs: Sequence[Run], site: str, place: int, figure: str) -> float | None:

@@ -71,7 +71,7 @@ def read_tasks(folders: Sequence[Path]) -> list[Task]:
     """
     if not folders:
         raise InputError("ranks need two or more folders of comparisons")
-    each = [folder for given in folders for folder in comparisons(given)]
+    each = [folder for path in folders for folder in comparisons(path)]
     if len(each) < 2:
         read_folder(each[0])
         raise InputError("ranks need two or more folders of comparisons")
@@ -160,23 +160,23 @@ def table(result: Ranking) -> tuple[list[str], list[list[str]]]:
 def sentences(result: Ranking) -> list[str]:
     """The conclusions from the ranks."""
     count = len(result.tasks)
-    said = [
+    lines = [
         f"The lowest mean rank over {count} tasks is {result.activations[0]}'s, "
         f"{result.ranks[0]:.2f} of {len(result.activations)}."
     ]
     if result.p_value is None:
-        said.append("Friedman's test needs three activations or more.")
+        lines.append("Friedman's test needs three activations or more.")
     elif result.p_value > LEVEL:
-        said.append(
+        lines.append(
             f"Friedman's test does not tell the activations apart (p = {result.p_value:.3f}): these "
             "tasks do not rank them alike."
         )
     else:
-        said.append(
+        lines.append(
             f"Friedman's test tells them apart (p = {result.p_value:.3g}, Iman and Davenport's form). "
             f"By Nemenyi's test, two differ where their mean ranks do by {result.difference:.2f} or more."
         )
-    return said
+    return lines
 
 
 def diagram(result: Ranking) -> Figure:

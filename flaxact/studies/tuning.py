@@ -43,8 +43,8 @@ def validation_set(data: Dataset) -> Dataset:
     steps as in the evaluation and both use the same compiled programs. No test image is used.
 
     >>> from flaxact.data import load
-    >>> chosen = validation_set(load("mnist5k"))
-    >>> len(chosen.train.labels), len(chosen.test.labels)
+    >>> data = validation_set(load("mnist5k"))
+    >>> len(data.train.labels), len(data.test.labels)
     (4000, 800)
     """
     count = len(data.train.labels)
@@ -53,12 +53,12 @@ def validation_set(data: Dataset) -> Dataset:
     order = rng.permutation(count)
     rest = order[held:] if held < count else order
     again = rng.permutation(rest)[:held]
-    chosen = np.concatenate([rest, again])[:count]
+    training_rows = np.concatenate([rest, again])[:count]
 
     def split(rows: np.ndarray) -> Split:
         return Split(data.train.images[rows], data.train.labels[rows])
 
-    return replace(data, train=split(chosen), test=split(order[:held]))
+    return replace(data, train=split(training_rows), test=split(order[:held]))
 
 
 def tuning_config(study: Study, activation: str, digest: str) -> Config:

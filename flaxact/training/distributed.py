@@ -74,13 +74,15 @@ def keep_programs() -> Path | None:
     Returns:
       The folder; None where nothing is kept.
     """
-    chosen = os.environ.get(CACHE, "")
-    if chosen == "off":
+    requested = os.environ.get(CACHE, "")
+    if requested == "off":
         return None
-    there = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    if there:
-        return Path(there)
-    folder = Path(chosen) if chosen else _user_cache() / "flaxact" / f"programs-{_processor()}"
+    configured = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    if configured:
+        return Path(configured)
+    folder = (
+        Path(requested) if requested else _user_cache() / "flaxact" / f"programs-{_processor()}"
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
