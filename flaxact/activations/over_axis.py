@@ -56,7 +56,7 @@ def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input.
-      axis: over which the values sum to one.
+      axis: the axis over which the values sum to one.
 
     >>> [round(float(y), 4) for y in sparsemax(jnp.array([0.0, 0.5, 2.0]))]
     [0.0, 0.0, 1.0]
@@ -83,7 +83,7 @@ def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input.
-      axis: over which the values sum to one.
+      axis: the axis over which the values sum to one.
 
     >>> [round(float(y), 4) for y in entmax15(jnp.array([0.0, 0.5, 2.0]))]
     [0.0, 0.0504, 0.9496]

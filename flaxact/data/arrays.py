@@ -62,7 +62,7 @@ def from_arrays(
 
 
 def held_out(count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the images that stay for training, and of those that are tested on, in order.
+    """The indices of the training images and of the held-out test images, both in ascending order.
 
     Raises:
       InputError: fewer than two images.

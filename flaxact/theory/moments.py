@@ -96,7 +96,7 @@ def _moments(activation: Activation, mean: float, std: float, splits: int) -> Mo
 
 
 def lends_slope(activation: Activation) -> bool:
-    """Whether the derivative of the activation, or of one inside it, is a surrogate."""
+    """Whether the activation, or one inside it, has a surrogate derivative."""
     return activation.spec.surrogate or any(map(lends_slope, activation.inner.values()))
 
 
