@@ -198,6 +198,7 @@ REFERENCE = {
     "sigmoid": sigmoid,
     "silu": lambda x: x * sigmoid(x),
     "sine": mp.sin,
+    "sinc": mp.sincpi,
     "siren": lambda x: mp.sin(30 * x),
     "smish": tanh_gate(lambda x: mp.log1p(sigmoid(x))),
     "snake": lambda x: x + mp.sin(x) ** 2,

@@ -121,6 +121,9 @@ REFERENCE = {
     "drelu_glu": lambda x: relu(x[: len(x) // 2]) * relu(x[len(x) // 2 :]),
     "dual_relu": lambda x: relu(x[: len(x) // 2]) - relu(x[len(x) // 2 :]),
     "dyrelu": dyrelu,
+    "entmax": thresholded(2),
+    "entmax(1.25)": thresholded(4),
+    "entmax(3.0)": thresholded(0.5),
     "entmax15": thresholded(2),
     "geglu": gated(lambda b: b * sigmoid(2 * np.sqrt(2 / np.pi) * (b + 0.044715 * b**3))),
     "geglu(approximate=False)": gated(lambda b: b * special.ndtr(b)),
@@ -261,7 +264,7 @@ def test_the_stated_width_and_range_are_those_of_the_output(spec):
     assert not activation.monotonic
 
 
-SIMPLEX = ("softmax", "log_softmax", "sparsemax", "entmax15")
+SIMPLEX = ("softmax", "log_softmax", "sparsemax", "entmax15", "entmax")
 
 
 @pytest.mark.sampled(11)
@@ -321,7 +324,7 @@ def test_no_slope_is_nan_at_the_zero_vector(name):
         chex.assert_trees_all_equal(jacobian, jnp.zeros((4, 4)))
 
 
-@pytest.mark.parametrize("name", ["sparsemax", "entmax15", "softmax"])
+@pytest.mark.parametrize("name", ["sparsemax", "entmax15", "entmax", "softmax"])
 def test_onto_the_simplex_whatever_the_width(name):
     for width, scale in ((1, 1), (1000, 1), (1000, 1e-3), (1000, 1e4)):
         x = scale * inputs((4, width))
@@ -365,6 +368,7 @@ def test_k_winners_keeps_the_stated_share(density, width):
         (lambda x: fa.maxout(x, pieces=1.5), "needs a whole number as pieces, not 1.5"),
         (lambda x: fa.k_winners(x, 1.5), "k_winners needs density from 0 to 1, not 1.5"),
         (lambda x: fa.k_winners(x, 0), "k_winners needs density > 0"),
+        (lambda x: fa.entmax(x, 1.0), "entmax needs alpha > 1, not 1.0; softmax is its limit"),
         (lambda x: fa.concatenated_elu(x, alpha=-1.0), "concatenated_elu needs alpha > 0"),
         (fa.get("dyrelu"), "dyrelu draws its weights"),
         (lambda x: fa.polynorm(x, weights=jnp.ones(2)), r"needs weights of shape \(3,\)"),

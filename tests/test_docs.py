@@ -179,6 +179,13 @@ def test_links_within_the_project_lead_somewhere(page):
     assert [link for link in links if link and not page.parent.joinpath(link).exists()] == []
 
 
+@pytest.mark.parametrize("folder", ["howto", "theory"])
+def test_the_index_of_a_folder_links_to_all_of_its_pages(folder):
+    index = ROOT / "docs" / folder / "README.md"
+    linked = set(re.findall(r"\]\((\w+\.md)\)", index.read_text("utf-8")))
+    assert {page.name for page in index.parent.glob("*.md")} - {"README.md"} - linked == set()
+
+
 GUIDES = [
     ROOT / "docs" / "start" / "choosing.md",
     *sorted((ROOT / "docs" / "theory").glob("*.md")),

@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 from flaxact._lazy import jax, np
 from flaxact.activations._get import get
-from flaxact.activations._libraries import aliases
+from flaxact.activations._libraries import names_elsewhere
 from flaxact.activations._spec import Activation, Spec, catalogue
 from flaxact.errors import InputError, hint, nearest
 from flaxact.quadrature import evaluate
@@ -60,8 +60,7 @@ def known(activation: str | Activation | Callable[..., jax.Array]) -> dict[str, 
         spec = get(activation).spec
         facts = _facts(get(activation))
     rows = {"formula": spec.formula, **facts}
-    elsewhere = (name for name, text in aliases().items() if text == spec.name != name)
-    if also := dict.fromkeys((*spec.aliases, *elsewhere)):
+    if also := dict.fromkeys((*spec.aliases, *names_elsewhere(spec.name))):
         rows["also called"] = ", ".join(also)
     if spec.note:
         rows["note"] = spec.note

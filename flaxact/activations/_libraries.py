@@ -114,6 +114,11 @@ def aliases() -> dict[str, str]:
     return {name: min(t) for name, t in sorted(texts.items()) if name.islower() and len(t) == 1}
 
 
+def names_elsewhere(name: str) -> tuple[str, ...]:
+    """What other libraries call one of our activations at its defaults."""
+    return tuple(other for other, text in aliases().items() if text == name != other)
+
+
 def check_ambiguous(name: str) -> None:
     """Raise for a name that several functions share."""
     if name in _AMBIGUOUS:

@@ -10,6 +10,7 @@ from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output_whole
 from flaxact.activations._numerics import along_last, finite, largest, square_root
 from flaxact.activations._spec import Learned
+from flaxact.errors import InputError
 
 INF = math.inf
 _AXIS = {"monotonic": False, "coupled": True}
@@ -96,6 +97,56 @@ def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
         return mean - square_root((1 - spread) / count)
 
     return _above(x, axis, thresholds) ** 2
+
+
+def _entmax_tangent(y: jax.Array, dx: jax.Array, alpha: float, axis: int) -> jax.Array:
+    support = y > 0
+    weights = jnp.where(support, jnp.where(support, y, 1) ** (2 - alpha), 0)
+    mean = jnp.sum(weights * dx, axis, keepdims=True) / jnp.sum(weights, axis, keepdims=True)
+    return weights * (dx - mean)
+
+
+@activation(
+    r"\max((\alpha - 1) x_i - \tau, 0)^{1 / (\alpha - 1)}, "
+    r"\quad \text{with } \tau \text{ such that they sum to one}",
+    source="peters2019entmax",
+    range=(0.0, 1.0),
+    static=("alpha",),
+    note="`entmax15` and `sparsemax` are alpha 1.5 and 2, computed without a search.",
+    **_AXIS,
+)
+@keeps_output_whole(_entmax_tangent)
+def entmax(x: jax.Array, alpha: float = 1.5, axis: int = -1) -> jax.Array:
+    r"""α-entmax: from softmax, its limit for alpha 1, to sparsemax at 2 and beyond, with exact zeros.
+
+    Args:
+      x: the input.
+      alpha: :math:`\alpha`, above 1.
+      axis: over which the values sum to one.
+
+    >>> [round(float(y), 4) for y in entmax(jnp.array([0.0, 0.5, 2.0]), 1.25)]
+    [0.0439, 0.1152, 0.8409]
+    """
+    if not alpha > 1:
+        raise InputError(f"entmax needs alpha > 1, not {alpha}; softmax is its limit for 1")
+    power = 1 / (alpha - 1)
+    z = (x - jnp.max(x, axis, keepdims=True, initial=-INF)) * (alpha - 1)
+
+    def weights(threshold: jax.Array) -> jax.Array:
+        above = z > threshold
+        return jnp.where(above, jnp.where(above, z - threshold, 1) ** power, 0)
+
+    def halved(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = ends
+        middle = (low + high) / 2
+        enough = jnp.sum(weights(middle), axis, keepdims=True) >= 1
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    low = jnp.full_like(jnp.sum(z, axis, keepdims=True), -1)  # the sum is at least 1 there
+    steps = jnp.finfo(x.dtype).nmant + 4
+    low, _ = jax.lax.fori_loop(0, steps, halved, (low, jnp.zeros_like(low)))
+    y = weights(low)
+    return y / jnp.sum(y, axis, keepdims=True)
 
 
 @activation(

@@ -1,4 +1,4 @@
-"""Sines and cosines, alone or with the identity."""
+"""Sines and cosines, alone, with the identity or divided by it."""
 
 from __future__ import annotations
 
@@ -188,3 +188,50 @@ def snake_beta(x: jax.Array, frequency: float = 1.0, divisor: float = 1.0) -> ja
     """
     wave = _waves(frequency, finite(x))[0]
     return x + wave * wave / _near(divisor)
+
+
+def _nearest_wave(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The sine and cosine of πx, with all digits: the distance to the nearest whole number is exact."""
+    whole = jax.lax.stop_gradient(jnp.round(x))
+    angle = math.pi * (x - whole)
+    sign = 1 - 2 * jnp.abs(jax.lax.stop_gradient(whole - 2 * jnp.round(whole / 2)))
+    return sign * jnp.sin(angle), sign * jnp.cos(angle)
+
+
+_SINC_TERMS = [(-1) ** k / math.factorial(2 * k + 1) for k in range(12)]  # of the powers of (πx)²
+
+
+def _sinc_series(square: jax.Array, coefficients: list[float]) -> jax.Array:
+    total: jax.Array | float = 0.0
+    for coefficient in reversed(coefficients):
+        total = total * square + coefficient
+    return jnp.asarray(total)
+
+
+def _sinc_slope(x: jax.Array) -> jax.Array:
+    near = abs(x) < 0.5
+    inside = jnp.where(near, x, 0)
+    outside = jnp.where(near, 1, x)
+    slopes = [2 * k * c for k, c in enumerate(_SINC_TERMS)][1:]
+    # The terms of cos(πx) - sinc(x), which cancel near 0.
+    series = math.pi**2 * inside * _sinc_series((math.pi * inside) ** 2, slopes)
+    sin, cos = _nearest_wave(outside)
+    return jnp.where(near, series, (cos - sin / (math.pi * outside)) / outside)
+
+
+@activation(
+    r"\frac{\sin \pi x}{\pi x}", source="kunc2024survey", range=(-0.21723363, 1.0), monotonic=False
+)
+@keeps_input(_sinc_slope)
+def sinc(x: jax.Array) -> jax.Array:
+    """Sinc, with the zeros at the whole numbers except 0, as in NumPy.
+
+    >>> [round(float(y), 4) for y in sinc(jnp.array([-1.5, 0.0, 0.5]))]
+    [-0.2122, 1.0, 0.6366]
+    """
+    x = finite(x)
+    near = abs(x) < 0.5
+    inside = jnp.where(near, x, 0)
+    outside = jnp.where(near, 1, x)
+    series = _sinc_series((math.pi * inside) ** 2, _SINC_TERMS)
+    return jnp.where(near, series, _nearest_wave(outside)[0] / math.pi / outside)

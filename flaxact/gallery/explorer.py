@@ -19,6 +19,7 @@ from flaxact._lazy import np
 from flaxact.activations import Activation, cite, get
 from flaxact.activations import names as all_names
 from flaxact.activations._describe import known
+from flaxact.activations._libraries import names_elsewhere
 from flaxact.errors import InputError
 from flaxact.facts import NUMBERS, YES_OR_NO, computed
 from flaxact.facts.filter import fact
@@ -154,7 +155,7 @@ def _entry(entry: Activation) -> dict[str, Json]:
     source = facts.get("source", "")
     return {
         "name": spec.name,
-        "aliases": spec.aliases,
+        "aliases": [*dict.fromkeys((*spec.aliases, *names_elsewhere(spec.name)))],
         "summary": plain(spec.summary),
         "formula": converter.convert(spec.formula, display="block"),
         "note": plain(spec.note),
