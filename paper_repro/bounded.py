@@ -139,8 +139,8 @@ class Settings:
       depth: layers of part one.
       deep_width: units in each of them.
       deep_seeds: nets of part one.
-      model: of part two.
-      dataset: of part two.
+      model: model of part two.
+      dataset: dataset of part two.
       images: training images; None for all but the validation images.
       validation: images that rates are chosen on, taken from the training images.
       test: test images; None for all.
@@ -223,7 +223,7 @@ class Results:
 
     Attributes:
       moments: by activation, seed and layer, the mean square of the outputs.
-      epochs: of the trainings.
+      epochs: number of epochs of the trainings.
       rows: by "precision/activation".
     """
 

@@ -53,7 +53,7 @@ def gate_and_value(
     gate_first: bool,
     interleaved: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    """Two arrays as they are; or what an axis holds: two halves, or even and odd channels."""
+    """The gate and the value: two separate arrays, or the two parts of an axis."""
     if value is not None:
         return x, value.astype(x.dtype)
     if interleaved:

@@ -161,7 +161,7 @@ def squash(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input: capsules along the axis.
-      axis: of a capsule's numbers.
+      axis: the axis of a capsule's numbers.
 
     >>> [round(float(y), 4) for y in squash(jnp.array([3.0, 4.0]))]
     [0.5769, 0.7692]

@@ -73,7 +73,7 @@ def load(
     files, which later calls memory-map.
 
     Args:
-      name: of the data set; ``name/config`` for a set with configurations; or a path.
+      name: name of the data set; ``name/config`` for a set with configurations; or a path.
       data_dir: the folder of TFDS's data sets; None for FLAXACT_DATA_DIR, or else TFDS's default.
       image_size: resize images to this height and width in pixels: scale the shorter side, then
         crop the center. Required if the images differ in size.

@@ -54,7 +54,7 @@ def write_explorer(
 
     Args:
       folder: made if it is not there.
-      names: of activations; all of them if left out.
+      names: names of activations; all of them if left out.
       results: a folder with tables of measurements, from which the page takes errors and times; that of
         the checkout if left out, without which the page has none.
 

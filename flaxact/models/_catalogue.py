@@ -43,7 +43,7 @@ class ModelEntry:
     """An entry of the catalogue of models.
 
     Attributes:
-      file: of the zoo; empty for a model of a user's own.
+      file: module name in the zoo; empty for a user's own model.
       make: the function or class of a user's own model; None for a file of the zoo, which is imported
         on use.
       source: key in ``references.bib``, or a text.

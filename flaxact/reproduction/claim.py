@@ -186,9 +186,9 @@ def judge(
     """Every claim with its outcome, by key; within a family after Holm's correction.
 
     Args:
-      claims: of one paper.
+      claims: claims of one paper.
       measured: the interval of each, by key.
-      scale: of the run.
+      scale: scale of the run.
 
     >>> from flaxact.statistics import mean_interval
     >>> claims = [Claim(key, "", "", low=0, family="both") for key in ("sure", "unsure")]

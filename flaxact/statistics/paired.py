@@ -48,8 +48,8 @@ def compare_paired(
 
     Args:
       one: lower is better.
-      other: of the same length.
-      confidence: of the intervals.
+      other: the second sample, of the same length.
+      confidence: confidence level of the intervals.
       sequential: whether pairs were added until something was decided. The p-value and the interval of
         the difference then hold after any number of looks.
 
@@ -168,7 +168,7 @@ def needed_pairs(
 
     Args:
       effect: the mean difference in standard deviations of the differences; its sign does not matter.
-      level: of the test.
+      level: significance level of the test.
       power: the probability of a p-value of at most ``level``.
       most: the largest number that is looked at.
 

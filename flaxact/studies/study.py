@@ -43,7 +43,7 @@ class Study:
         significantly from the reference. None for ``seeds`` only.
       search: how each activation's learning rate is chosen before the seeds are trained, on a separate
         seed and validation images; None to train every seed at all ``learning_rates``.
-      best_rates: of activations whose search has ended; ``flaxact.studies.run`` fills it in.
+      best_rates: best rates of activations whose search has ended; ``flaxact.studies.run`` fills it in.
       budget: what is equal for all activations: ``epochs``, ``flops`` or ``time`` of training. With the
         last two, the reference is trained for the recipe's epochs and the others for the number of
         epochs that cost the same, also in the search.

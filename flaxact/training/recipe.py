@@ -39,9 +39,9 @@ class Recipe:
         training loss of an epoch has not improved on the best by 1 part in 10,000 for ``patience``
         epochs.
       optimizer: one of OPTIMIZERS; ``make_optimizer`` states their equations.
-      milestones: of ``steps``, in epochs; empty for 80% and 90% of the steps.
-      decay_factor: of ``steps`` and ``plateau``.
-      patience: of ``plateau``, in epochs.
+      milestones: milestones of ``steps``, in epochs; empty for 80% and 90% of the steps.
+      decay_factor: decay factor of ``steps`` and ``plateau``.
+      patience: patience of ``plateau``, in epochs.
       warmup_epochs: length of the linear warm-up, for every schedule.
       label_smoothing: share of the target that is spread evenly over the classes.
       gradient_clip: largest global norm of the gradient; None for no clipping.
