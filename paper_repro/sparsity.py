@@ -32,9 +32,9 @@ Differences: none, as nothing is published of this experiment.
 
 Result (reduced): the test error does not fall as sparseness rises: it changes by 0.66 [0.21, 1.11]
 points per 0.1 of sparseness, over slopes 0 to 1/3. Slope 1/3 has 1.5 [0.06, 2.9] points less test error
-than ReLU, which the correction for three comparisons leaves undecided. Slopes 0.01 and 0.1 need about
-as many epochs as ReLU (ratios 1.01 and 0.95); with slope 1/3 one of six seeds does not reach 25% in
-time, so zeros may help the speed on so few images. The slope also changes the gradient and the mean.
+than ReLU, which the correction for three comparisons leaves undecided. Slopes 0.01 and 0.1 need about as
+many epochs as ReLU (ratios 1.01 and 0.95); with slope 1/3 one of six seeds does not reach 25% in time, so
+zeros may help the speed on so few images. The slope also changes the gradient and the mean.
 
 Time: about 50 minutes of one core at reduced.
 
