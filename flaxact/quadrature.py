@@ -23,8 +23,8 @@ def rule(
     for the Gaussian (half a standard deviation) and for functions that change on a scale of 1.
 
     Args:
-      mean: of the variable.
-      std: of the variable, positive.
+      mean: mean of the variable.
+      std: standard deviation of the variable, positive.
       breaks: where the function or its slope jumps.
       splits: number of parts per panel, for functions that change faster.
     """

@@ -68,6 +68,7 @@ from flaxact.statistics import Interval, geometric_interval
 from flaxact.stored.schema import decode
 from flaxact.theory import variance_map
 from flaxact.training import Member, Recipe
+from flaxact.training.recipe import Precision
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +78,7 @@ SOURCE = ""
 CAPS = (1, 2, 4, 6)
 NAMES = {"relu": "ReLU", **{f"cap{cap}": f"capped at {cap}" for cap in CAPS}}
 LIMITS = {"relu": 1e18, **{f"cap{cap}": float(cap) for cap in CAPS}}  # its square is finite, too
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 DEEP = ("relu", "relu6")
 WEIGHT_STD = 1.1 * math.sqrt(2)  # times the root of the width
 FIRST_RATE = 0.16
@@ -139,8 +140,8 @@ class Settings:
       depth: layers of part one.
       deep_width: units in each of them.
       deep_seeds: nets of part one.
-      model: of part two.
-      dataset: of part two.
+      model: model of part two.
+      dataset: dataset of part two.
       images: training images; None for all but the validation images.
       validation: images that rates are chosen on, taken from the training images.
       test: test images; None for all.
@@ -223,7 +224,7 @@ class Results:
 
     Attributes:
       moments: by activation, seed and layer, the mean square of the outputs.
-      epochs: of the trainings.
+      epochs: number of epochs of the trainings.
       rows: by "precision/activation".
     """
 
@@ -267,7 +268,7 @@ class Trainer:
     settings: Settings
     workspace: Workspace
 
-    def row(self, name: str, precision: str) -> Row:
+    def row(self, name: str, precision: Precision) -> Row:
         """The stored results of one activation in one precision."""
         label = f"{precision}/{name}"
         epochs = self.settings.search.epochs
@@ -307,7 +308,7 @@ class Trainer:
         return sorted(tried)  # type: ignore[type-var]
 
     def run(
-        self, cap: float, precision: str, member: Member, epochs: int, *, tuning: bool = False
+        self, cap: float, precision: Precision, member: Member, epochs: int, *, tuning: bool = False
     ) -> dict[str, object]:
         """One training, as ``Errors``."""
         settings = self.settings

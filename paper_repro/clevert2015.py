@@ -141,16 +141,16 @@ class Settings:
 
     Attributes:
       reduced: what differs from the published size.
-      epochs: of part one.
+      epochs: number of epochs of part one.
       seeds: evaluated in part one.
       shift_search: for the learning rate of part two, by validation error.
       shift_images: for training, without those held out; None for all others.
       shift_validation: training images that are held out.
       shift_test: test images; None for all.
-      shift_epochs: of part two.
+      shift_epochs: number of epochs of part two.
       shift_batch_size: images per step of part two.
       shift_seeds: evaluated in part two.
-      augment: of the images of part two.
+      augment: augmentation of the images of part two.
     """
 
     reduced: str

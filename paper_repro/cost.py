@@ -76,9 +76,9 @@ class Settings:
       reduced: what differs from the published size.
       sizes: numbers in an array.
       rounds: in each of which every program runs.
-      batch_size: of a training step.
+      batch_size: batch size of a training step.
       models: the nets of ``KINDS``.
-      names: of activations.
+      names: names of activations.
     """
 
     reduced: str

@@ -97,11 +97,11 @@ class Settings:
     Attributes:
       reduced: what differs from the published size.
       sizes: numbers of training images, ascending; each with how many draws it has.
-      seeds: of evaluation.
+      seeds: number of seeds of evaluation.
       controls: whether the two controls are run.
       control_size: images of the control with random labels; one of ``sizes``.
       most: epochs at most, for all but the last size with ``most_last``.
-      side: of the images, in pixels.
+      side: width and height of the images, in pixels.
     """
 
     reduced: str

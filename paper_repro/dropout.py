@@ -273,7 +273,7 @@ class Trainer:
         return error
 
     def evaluate(self, act: str, dropout: str, member: Member) -> dict[str, object]:
-        """Train one evaluated run, as ``Run``."""
+        """Train and evaluate one seed; returns a ``Run`` as JSON."""
         trained = self._train(act, dropout, member, None)
         images = self._split(tuning=True).test.images[: self.settings.probed]
         measure = _probe(self._module(act, dropout))

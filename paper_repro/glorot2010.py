@@ -176,14 +176,14 @@ class Settings:
       depth: hidden layers of the nets of part one.
       width: units in each.
       images: that the gradient is measured for.
-      seeds: of part one.
-      dataset: of both parts.
+      seeds: number of seeds of part one.
+      dataset: dataset of both parts.
       trained_depth: hidden layers of the nets of part two.
       trained_width: units in each.
       trained_images: training images of part two.
       watched: how many of them the shares are measured on.
-      epochs: of part two.
-      trained_seeds: of part two.
+      epochs: number of epochs of part two.
+      trained_seeds: number of seeds of part two.
     """
 
     reduced: str
@@ -246,9 +246,9 @@ class Results:
     """The results of both parts.
 
     Attributes:
-      width: of the nets of part one.
+      width: width of the nets of part one.
       probes: by weights, activation and seed.
-      saturated: of part two by epoch, layer and seed, the saturated share.
+      saturated: saturated share in part two, by epoch, layer and seed.
     """
 
     width: int
@@ -273,7 +273,7 @@ def study(settings: Settings, workspace: Workspace) -> Results:
 
 
 def gradient_size(site: Site) -> jax.Array:
-    """Root mean square of the gradient by the outputs; also where its square is below float32's range."""
+    """Root mean square of the gradient with respect to the outputs, safe against underflow."""
     assert site.gradient is not None
     greatest = jnp.max(jnp.abs(site.gradient))
     scale = jnp.where(greatest > 0, greatest, 1)

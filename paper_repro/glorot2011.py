@@ -143,7 +143,7 @@ class Settings:
     Attributes:
       reduced: what differs from the published size.
       search: for the learning rate, by validation error.
-      epochs: of the evaluated runs.
+      epochs: number of epochs of the evaluated runs.
       images: for training, without those held out; None for all others.
       validation: training images that are held out.
       test: test images; None for all.
@@ -209,7 +209,7 @@ class Runs:
     Attributes:
       tuned: the search for the rate; None for nets with a penalty, whose rate is that of ReLU.
       penalty: the weight.
-      score: of the tuning seed with the penalty; None without.
+      score: score of the tuning seed with the penalty; None without.
       test_error: by seed and epoch; None once a run has diverged.
       train_error: likewise.
       zeros: by seed, before training and after it, by layer: the share.

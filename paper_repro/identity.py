@@ -123,8 +123,8 @@ class Settings:
       width: share of the published filters and units.
       batch_size: images per step.
       search: for the rate, with seed 100.
-      epochs: of the evaluation.
-      seeds: of the evaluation.
+      epochs: number of epochs of the evaluation.
+      seeds: number of seeds of the evaluation.
     """
 
     reduced: str

@@ -151,7 +151,7 @@ class Settings:
 
     Attributes:
       model: options of ``mlp_bn``, without weights and norm.
-      stds: of the weights that are searched, the smallest first; ``search`` is made at each of them.
+      stds: standard deviations of the weights to search at, ascending; ``search`` is run at each of them.
     """
 
     reduced: str

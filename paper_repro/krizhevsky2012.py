@@ -177,7 +177,7 @@ class Group:
     """One net on one set of images, and the rows that are trained with it.
 
     Attributes:
-      variant: of ``cuda_convnet``.
+      variant: variant of ``cuda_convnet``.
       rows: names of ROWS.
       looks: numbers of seeds at which the ratio of the first two rows is looked at, each with its
         two-sided error rate.
@@ -201,7 +201,7 @@ class Settings:
     Attributes:
       reduced: what differs from the published size.
       groups: by name; the first is the primary one.
-      side: of the images, whose center is cut out, in pixels.
+      side: width and height of the center crop of the images, in pixels.
       batch_size: images per step.
       clean: how many training images the clean pass is over.
       probed: how many of them the measures by layer are over.
@@ -265,12 +265,12 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """By net and row, the search for the rate and the curves of the seeds.
+    """The searches for the rates and the curves of the seeds.
 
     Attributes:
       target: the training error to reach.
-      groups: by net and row.
-      levels: by net, the confidence of the look at which the run stopped.
+      groups: the tuned rows, by net and row.
+      levels: the confidence level of the look at which the run stopped, by net.
     """
 
     target: float

@@ -164,9 +164,9 @@ class Settings:
       reduced: what differs from the published size.
       draws: random nets per width and depth.
       trained: activation, width and number of nets.
-      steps: of the training.
+      steps: number of steps of the training.
       points: at which |x| is learned.
-      learning_rate: of Adam.
+      learning_rate: learning rate of Adam.
     """
 
     reduced: str
@@ -234,9 +234,9 @@ class Nets:
 
     Attributes:
       act: the activation.
-      width: of the hidden layers.
+      width: width of the hidden layers.
       born_dead: by net, 1 where it is.
-      spread: of its outputs, after training.
+      spread: spread of its outputs, after training.
       mean: likewise.
       error: after training.
     """

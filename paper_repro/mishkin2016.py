@@ -77,7 +77,7 @@ class Entry:
 
     Attributes:
       activation: at every site.
-      options: of the model.
+      options: arguments of the model.
       norm: the normalization, in words; empty for none.
       published: top-1 accuracy on ImageNet in percent; nan where none is printed.
     """
@@ -214,12 +214,12 @@ class Settings:
       model: arguments of ``caffenet128``.
       rows: names of ROWS.
       dataset: a name, or where it is streamed a folder of images.
-      images: of training and of test, at most, of a data set in memory; None to stream all.
-      side: of streamed images, in pixels.
-      augment: of the recipe.
-      view: of test images.
+      images: largest numbers of training and test images in memory; None to stream all.
+      side: width and height of streamed images, in pixels.
+      augment: augmentation of the recipe.
+      view: view of test images.
       batch_size: images per step.
-      epochs: of training.
+      epochs: number of epochs of training.
       seeds: for each row.
       workers: processes that read streamed images.
     """

@@ -186,7 +186,7 @@ def is_number(value):
 VALID_TYPES = {
     "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
     "float": is_number,
-    "str": lambda v: isinstance(v, str),
+    **dict.fromkeys(("str", "Optimizer", "Schedule", "Precision"), lambda v: isinstance(v, str)),
     "float | None": lambda v: v is None or is_number(v),
     "tuple[float, ...]": lambda v: isinstance(v, list) and all(map(is_number, v)),
     "tuple[str, ...]": lambda v: isinstance(v, list) and all(isinstance(i, str) for i in v),

@@ -99,7 +99,7 @@ def square_root(x: jax.Array) -> jax.Array:
 
 
 def hypotenuse(x: jax.Array, square: float | jax.Array) -> jax.Array:
-    """√(x² + square) without overflow: |x| beyond 10⁹."""
+    """√(x² + square) without overflow, computed as |x| beyond 10⁹."""
     near = jnp.clip(x, -1e9, 1e9)
     return jnp.sqrt(near * near + square) + (abs(x) - abs(near))
 

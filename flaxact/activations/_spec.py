@@ -257,7 +257,7 @@ class Activation:
         """Its learned parameters at their initial values: a dictionary of keyword arguments for a call.
 
         Args:
-          width: of the last axis of the inputs, the channels.
+          width: number of channels, the last axis of the inputs.
           key: for activations with random initial weights (``dyrelu``, ``meta_acon``).
 
         Raises:

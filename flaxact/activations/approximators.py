@@ -44,7 +44,7 @@ def apl(
 
     Args:
       x: the input.
-      hinges: how many; the paper has 1 to 5.
+      hinges: number of hinges; 1 to 5 in the paper.
       slopes: shape (hinges, channels), learned.
       places: shape (hinges, channels), learned.
 
@@ -89,7 +89,7 @@ def mtlu(
 
     Args:
       x: the input.
-      bins: how many, even so that 0 is an edge.
+      bins: number of bins; even, so that 0 is an edge.
       reach: the bins cover the inputs from minus this to this.
       slopes: shape (bins, channels), learned.
       biases: shape (bins, channels), learned.
@@ -140,8 +140,8 @@ def spline(
 
     Args:
       x: the input.
-      intervals: of the grid.
-      order: of the spline: 3 for a cubic.
+      intervals: number of intervals of the grid.
+      order: order of the spline; 3 is cubic.
       reach: the grid covers the inputs from minus this to this; beyond it only silu is left.
       base_weight: shape (channels,), learned: of silu.
       coefficients: shape (intervals + order, channels), learned.

@@ -52,14 +52,14 @@ def clamped_swiglu(
 
     Args:
       x: the input, whose width along the axis is even: value and gate; with ``value``, the gate alone.
-      limit: positive, where the clamps are.
+      limit: positive; gate and value are clamped at this size.
       alpha: positive, the steepness of the gate's sigmoid; 1 is SiLU.
       value_shift: added to the clamped value.
       clamp_after: whether :math:`g\,\sigma(\alpha g)` is clamped, instead of :math:`g` before it.
-      axis: where value and gate lie.
-      gate_first: whether the gate is the first half, or the even channels, and not the second.
-      interleaved: whether even and odd channels are value and gate, instead of the two halves.
-      value: the value as an array of its own, of the gate's shape.
+      axis: the axis that holds value and gate.
+      gate_first: whether the gate comes first (first half or even channels), before the value.
+      interleaved: whether value and gate alternate along the axis, instead of being its halves.
+      value: the value as a separate array of the gate's shape.
 
     >>> [round(float(y), 4) for y in clamped_swiglu(jnp.array([9.0, 1.0]))]
     [6.7664]
@@ -101,12 +101,12 @@ def softcapped_swiglu(
 
     Args:
       x: the input, whose width along the axis is even: value and gate; with ``value``, the gate alone.
-      gate_cap: positive, the bound of the gate.
+      gate_cap: positive, the upper bound of the gate.
       value_cap: positive, the bound of the value.
-      axis: where value and gate lie.
-      gate_first: whether the gate is the first half, or the even channels, and not the second.
-      interleaved: whether even and odd channels are value and gate, instead of the two halves.
-      value: the value as an array of its own, of the gate's shape.
+      axis: the axis that holds value and gate.
+      gate_first: whether the gate comes first (first half or even channels), before the value.
+      interleaved: whether value and gate alternate along the axis, instead of being its halves.
+      value: the value as a separate array of the gate's shape.
 
     >>> [round(float(y), 4) for y in softcapped_swiglu(jnp.array([2.0, 1.0]))]
     [1.4294]

@@ -59,13 +59,13 @@ def bipolar(x: jax.Array, activation: Activation) -> jax.Array:
 def mixture(x: jax.Array, first: Activation, second: Activation, weight: float = 0.5) -> jax.Array:
     """The weighted mean of two activations.
 
-    What it states as range and monotonicity holds; the range may be wider than the values'.
+    The stated range and monotonicity are valid, but the stated range may be wider than needed.
 
     Args:
       x: the input.
-      first: one activation.
-      second: the other.
-      weight: of the first, from 0 to 1.
+      first: the first activation.
+      second: the second activation.
+      weight: weight of the first activation, from 0 to 1.
 
     Returns:
       An ``Activation``.
@@ -99,8 +99,8 @@ def compose(x: jax.Array, outer: Activation, inner: Activation) -> jax.Array:
 
     Args:
       x: the input.
-      outer: the activation that comes second.
-      inner: the one that comes first.
+      outer: the activation that is applied second.
+      inner: the activation that is applied first.
 
     Returns:
       An ``Activation``.

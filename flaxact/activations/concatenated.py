@@ -26,7 +26,7 @@ def dual_relu(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: where it is cut in two.
+      axis: the axis that is split into halves.
 
     >>> dual_relu(jnp.array([2.0, 3.0]))
     Array([-1.], dtype=float32)
@@ -49,7 +49,7 @@ def crelu(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input.
-      axis: which is twice as wide afterwards.
+      axis: the axis whose width doubles.
 
     >>> crelu(jnp.array([2.0, -3.0]))
     Array([2., 0., 0., 3.], dtype=float32)
@@ -72,8 +72,8 @@ def concatenated_elu(x: jax.Array, axis: int = -1, alpha: float = 1.0) -> jax.Ar
 
     Args:
       x: the input.
-      axis: which is twice as wide afterwards.
-      alpha: of ELU, positive.
+      axis: the axis whose width doubles.
+      alpha: ELU's alpha, positive.
 
     >>> [round(float(y), 4) for y in concatenated_elu(jnp.array([2.0]))]
     [2.0, -0.8647]

@@ -82,7 +82,7 @@ def meta_acon(
 
     Args:
       x: the input, (batch, ..., channels).
-      reduction: channels over inner width of the small net.
+      reduction: channels divided by the inner width of the small net.
       p1: shape (channels,), learned.
       p2: shape (channels,), learned.
       squeeze: shape (channels, inner), learned.
@@ -127,7 +127,7 @@ def dyrelu(
 
     Args:
       x: the input, (batch, ..., channels).
-      reduction: channels over inner width of the small net.
+      reduction: channels divided by the inner width of the small net.
       squeeze: shape (channels, inner), learned.
       squeeze_bias: shape (inner,), learned.
       excite: shape (inner, 4 channels), learned.

@@ -57,11 +57,11 @@ def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     exact=lambda x, alpha, beta: alpha / beta * jnp.exp(below_zero(x) / beta),
 )
 def pelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array = 1.0) -> jax.Array:
-    """Parametric exponential linear unit: its two scales are learned, and its slope is continuous.
+    r"""Parametric exponential linear unit: its two scales are learned, and its slope is continuous.
 
     Args:
       x: the input.
-      alpha: positive, minus the limit below.
+      alpha: positive; the output approaches -alpha as the input goes to :math:`-\infty`.
       beta: positive, the scale of the input. The paper keeps both at 0.1 or more while training.
 
     >>> [round(float(y), 4) for y in pelu(jnp.array([-1.0, 2.0]), 1.0, 2.0)]
@@ -88,11 +88,11 @@ def pelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array =
     exact=lambda x, alpha, beta: jnp.where(x > 0, 1, alpha * beta * jnp.exp(beta * below_zero(x))),
 )
 def mpelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array = 1.0) -> jax.Array:
-    """Multiple parametric exponential linear unit: ELU whose limit and steepness are learned.
+    r"""Multiple parametric exponential linear unit: ELU whose limit and steepness are learned.
 
     Args:
       x: the input.
-      alpha: positive, minus the limit below.
+      alpha: positive; the output approaches -alpha as the input goes to :math:`-\infty`.
       beta: positive, the steepness below zero.
 
     >>> [round(float(y), 4) for y in mpelu(jnp.array([-1.0, 2.0]), 0.25)]
@@ -118,11 +118,11 @@ def mpelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array 
     exact=lambda x, alpha: jnp.where(x > 0, 1, alpha * jnp.exp(below_zero(x))),
 )
 def felu(x: jax.Array, alpha: float | jax.Array = 1.0) -> jax.Array:
-    """Fast exponential linear unit.
+    r"""Fast exponential linear unit.
 
     Args:
       x: the input.
-      alpha: positive, minus the limit below.
+      alpha: positive; the output approaches -alpha as the input goes to :math:`-\infty`.
 
     >>> [round(float(y), 4) for y in felu(jnp.array([-1.0, 2.0]))]
     [-0.6321, 2.0]
@@ -198,8 +198,8 @@ def elu_leaky_relu(x: jax.Array, alpha: float = 1.0, negative_slope: float = 0.0
 
     Args:
       x: the input.
-      alpha: of ELU, positive.
-      negative_slope: of leaky ReLU.
+      alpha: ELU's alpha, positive.
+      negative_slope: slope of leaky ReLU below zero.
 
     >>> [round(float(y), 4) for y in elu_leaky_relu(jnp.array([-1.0, 2.0]))]
     [-0.3411, 2.0]

@@ -53,7 +53,7 @@ def gate_and_value(
     gate_first: bool,
     interleaved: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    """Two arrays as they are; or what an axis holds: two halves, or even and odd channels."""
+    """The gate and the value: two separate arrays, or the two parts of an axis."""
     if value is not None:
         return x, value.astype(x.dtype)
     if interleaved:
@@ -84,19 +84,19 @@ def gated(
     interleaved: bool = False,
     value: jax.Array | None = None,
 ) -> jax.Array:
-    """A gated linear unit of any activation: that of the gate times the value.
+    """A gated linear unit with any activation: the activated gate times the value.
 
     ``gated("silu")`` is `swiglu`, ``gated("silu", gate_first=True)`` takes the halves in the order of
     Shazeer 2020 and of most checkpoints.
 
     Args:
       x: the input, whose width along the axis is even: value and gate; with ``value``, the gate alone.
-      activation: of the gate.
-      value_activation: of the value.
-      axis: where value and gate lie.
-      gate_first: whether the gate is the first half, or the even channels, and not the second.
-      interleaved: whether even and odd channels are value and gate, instead of the two halves.
-      value: in a call, the value as an array of its own, of the gate's shape.
+      activation: activation of the gate.
+      value_activation: activation of the value; identity by default.
+      axis: the axis that holds value and gate.
+      gate_first: whether the gate comes first (first half or even channels), before the value.
+      interleaved: whether value and gate alternate along the axis, instead of being its halves.
+      value: in a call, the value as a separate array of the gate's shape.
 
     Returns:
       An ``Activation``.
@@ -125,7 +125,7 @@ def glu(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: where it is cut in two.
+      axis: the axis that is split into halves.
 
     >>> import jax.numpy as jnp
     >>> glu(jnp.array([2.0, 0.0]))
@@ -141,7 +141,7 @@ def bilinear(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: where it is cut in two.
+      axis: the axis that is split into halves.
 
     >>> import jax.numpy as jnp
     >>> bilinear(jnp.array([2.0, 3.0]))
@@ -162,7 +162,7 @@ def squared_reglu(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: where it is cut in two.
+      axis: the axis that is split into halves.
 
     >>> import jax.numpy as jnp
     >>> squared_reglu(jnp.array([2.0, 3.0]))
@@ -182,7 +182,7 @@ def drelu_glu(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: where it is cut in two.
+      axis: the axis that is split into halves.
 
     >>> import jax.numpy as jnp
     >>> drelu_glu(jnp.array([2.0, -2.0, 3.0, 3.0]))
@@ -198,7 +198,7 @@ def reglu(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: where it is cut in two.
+      axis: the axis that is split into halves.
 
     >>> import jax.numpy as jnp
     >>> reglu(jnp.array([2.0, 3.0]))
@@ -218,7 +218,7 @@ def geglu(x: jax.Array, axis: int = -1, approximate: bool = True) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: where it is cut in two.
+      axis: the axis that is split into halves.
       approximate: GELU's tanh form.
 
     >>> import jax.numpy as jnp
@@ -235,7 +235,7 @@ def swiglu(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: where it is cut in two.
+      axis: the axis that is split into halves.
 
     >>> import jax.numpy as jnp
     >>> [round(float(y), 4) for y in swiglu(jnp.array([2.0, 1.0]))]
@@ -255,7 +255,7 @@ def seglu(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: where it is cut in two.
+      axis: the axis that is split into halves.
 
     >>> import jax.numpy as jnp
     >>> [round(float(y), 4) for y in seglu(jnp.array([2.0, 1.0]))]

@@ -83,7 +83,7 @@ def tailored_relu(x: jax.Array, depth: int = 50, eta: float = 0.9) -> jax.Array:
 
     Args:
       x: the input.
-      depth: layers of the net, on its longest path.
+      depth: number of layers on the longest path of the net.
       eta: the correlation after ``depth`` layers, from 0 to 1; 0.9 in the paper.
 
     >>> [round(float(y), 4) for y in tailored_relu(jnp.array([-1.0, 1.0]))]
@@ -217,7 +217,7 @@ def tailored_dks(
     Args:
       x: the input.
       activation: the activation, not a piecewise linear one.
-      depth: layers of the net, on its longest path.
+      depth: number of layers on the longest path of the net.
       zeta: the slope at 1 of the net's C-map, above 1; 1.5 in the paper.
 
     Returns:
@@ -247,7 +247,7 @@ def tailored_tat(
     Args:
       x: the input.
       activation: the activation, a smooth one.
-      depth: layers of the net, on its longest path.
+      depth: number of layers on the longest path of the net.
       tau: the second derivative at 1 of the net's C-map; 0.3 in the paper.
 
     Returns:

@@ -35,8 +35,8 @@ def clipped(
     Args:
       x: the input.
       activation: the activation.
-      low: the least output.
-      high: the largest.
+      low: the smallest output.
+      high: the largest output.
 
     Returns:
       An ``Activation``.
@@ -124,7 +124,7 @@ def _squared_smoothness(activation: Activation) -> float:
 def squared(x: jax.Array, activation: Activation) -> jax.Array:
     """The square of an activation, such as ``squared(leaky_relu(0.5))``.
 
-    It states that the square of a decreasing activation is not monotonic.
+    The square of a decreasing activation is stated as not monotonic.
 
     Args:
       x: the input.

@@ -57,7 +57,7 @@ def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input.
-      axis: over which the values sum to one.
+      axis: the axis over which the values sum to one.
 
     >>> [round(float(y), 4) for y in sparsemax(jnp.array([0.0, 0.5, 2.0]))]
     [0.0, 0.0, 1.0]
@@ -84,7 +84,7 @@ def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input.
-      axis: over which the values sum to one.
+      axis: the axis over which the values sum to one.
 
     >>> [round(float(y), 4) for y in entmax15(jnp.array([0.0, 0.5, 2.0]))]
     [0.0, 0.0504, 0.9496]
@@ -161,7 +161,7 @@ def squash(x: jax.Array, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input: capsules along the axis.
-      axis: of a capsule's numbers.
+      axis: the axis of a capsule's numbers.
 
     >>> [round(float(y), 4) for y in squash(jnp.array([3.0, 4.0]))]
     [0.5769, 0.7692]

@@ -288,7 +288,7 @@ def star_relu(
 
     Args:
       x: the input.
-      scale: of the square.
+      scale: factor on the square.
       bias: the shift.
 
     >>> [round(float(y), 4) for y in star_relu(jnp.array([-1.0, 2.0]))]

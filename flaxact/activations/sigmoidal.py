@@ -165,13 +165,13 @@ def elliot(x: jax.Array) -> jax.Array:
 def hexpo(
     x: jax.Array, a: float = 1.0, b: float = 1.0, c: float = 1.0, d: float = 1.0
 ) -> jax.Array:
-    """Hexpo: an exponential approach to a limit on either side.
+    r"""Hexpo: an exponential approach to a limit on either side.
 
     Args:
       x: the input.
       a: positive, the limit above.
       b: positive, the scale of the input above zero.
-      c: positive, minus the limit below.
+      c: positive; the output approaches -c as the input goes to :math:`-\infty`.
       d: positive, the scale of the input below zero.
 
     >>> [round(float(y), 4) for y in hexpo(jnp.array([-1.0, 2.0]))]

@@ -47,8 +47,8 @@ def softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> ja
 
     Args:
       x: the input.
-      axis: over which they sum to one; one, several or, with None, all.
-      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
+      axis: the axis or axes over which the values sum to one; None for all.
+      where: a mask that broadcasts to ``x``; masked-out values are 0 and excluded from the sum.
 
     >>> [round(float(y), 4) for y in softmax(jnp.array([0.0, 1.0]))]
     [0.2689, 0.7311]
@@ -75,7 +75,7 @@ def softmax1(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> j
     Args:
       x: the input.
       axis: over which they sum to less than one; one, several or, with None, all.
-      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
+      where: a mask that broadcasts to ``x``; masked-out values are 0 and excluded from the sum.
 
     >>> [round(float(y), 4) for y in softmax1(jnp.array([0.0, 1.0]))]
     [0.2119, 0.5761]
@@ -89,8 +89,8 @@ def softmin(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> ja
 
     Args:
       x: the input.
-      axis: over which they sum to one; one, several or, with None, all.
-      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
+      axis: the axis or axes over which the values sum to one; None for all.
+      where: a mask that broadcasts to ``x``; masked-out values are 0 and excluded from the sum.
 
     >>> [round(float(y), 4) for y in softmin(jnp.array([0.0, 1.0]))]
     [0.7311, 0.2689]
@@ -105,7 +105,7 @@ def log_softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -
     Args:
       x: the input.
       axis: over which the exponentials sum to one; one, several or, with None, all.
-      where: a mask that broadcasts to ``x``: what is left out is -inf, and takes no part in the sum.
+      where: a mask that broadcasts to ``x``; masked-out values are -inf and excluded from the sum.
 
     >>> [round(float(y), 4) for y in log_softmax(jnp.array([0.0, 1.0]))]
     [-1.3133, -0.3133]
@@ -140,7 +140,7 @@ def softpick(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> j
     Args:
       x: the input.
       axis: over which the sum is; one, several or, with None, all.
-      where: a mask that broadcasts to ``x``: what is left out is 0, and takes no part in the sum.
+      where: a mask that broadcasts to ``x``; masked-out values are 0 and excluded from the sum.
 
     >>> [round(float(y), 4) for y in softpick(jnp.array([-1.0, 0.0, 1.0]))]
     [0.0, 0.0, 0.7311]

@@ -93,7 +93,7 @@ def noisy_relu(x: jax.Array, key: jax.Array | None = None) -> jax.Array:
 
     Args:
       x: the input.
-      key: for training; without it, relu.
+      key: for training; without it, the output is relu's.
 
     >>> [float(y) for y in noisy_relu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]
@@ -120,7 +120,7 @@ def elastic_relu(x: jax.Array, alpha: float = 0.5, key: jax.Array | None = None)
     Args:
       x: the input.
       alpha: half the width of the slope's interval, from 0 to 1.
-      key: for training; without it, relu.
+      key: for training; without it, the output is relu's.
 
     >>> [float(y) for y in elastic_relu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]
@@ -147,7 +147,7 @@ def randomly_translated_relu(
     Args:
       x: the input.
       std: standard deviation of the shift, positive.
-      key: for training; without it, relu.
+      key: for training; without it, the output is relu's.
 
     >>> [float(y) for y in randomly_translated_relu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]

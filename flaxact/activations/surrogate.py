@@ -49,7 +49,7 @@ def with_surrogate_derivative(
     Args:
       x: the input.
       activation: whose value it has.
-      derivative: whose derivative it has.
+      derivative: the activation that provides the derivative.
 
     Returns:
       An ``Activation``.
@@ -72,11 +72,11 @@ def with_surrogate_derivative(
 def sugar(x: jax.Array, alpha: float = 1.67) -> jax.Array:
     r"""ReLU in the forward pass, the derivative of B-SiLU in the backward one (SUGAR).
 
-    What differentiation gives is B-SiLU's derivative, on purpose: units that are off still learn.
+    Differentiation returns B-SiLU's derivative on purpose, so inactive units still learn.
 
     Args:
       x: the input.
-      alpha: of B-SiLU.
+      alpha: B-SiLU's alpha.
 
     >>> float(sugar(-1.0)), round(float(jax.grad(sugar)(-1.0)), 4)
     (0.0, 0.4007)

@@ -143,9 +143,9 @@ def srelu(
 
     Args:
       x: the input.
-      left: the bend below.
+      left: the bend below zero.
       left_slope: the slope below it.
-      right: the bend above.
+      right: the bend above zero.
       right_slope: the slope above it.
 
     >>> [round(float(y), 4) for y in srelu(jnp.array([-1.0, 2.0]), right_slope=0.5)]
@@ -174,7 +174,7 @@ def threshold(x: jax.Array, threshold: float = 0.0, value: float = 0.0) -> jax.A
     Args:
       x: the input.
       threshold: :math:`\theta`.
-      value: :math:`v`, what takes the input's place.
+      value: :math:`v`, the constant that replaces the input.
 
     >>> [float(y) for y in threshold(jnp.array([-1.0, 0.5, 8.0]), 1.0, -2.0)]
     [-2.0, -2.0, 8.0]

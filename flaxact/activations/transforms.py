@@ -51,8 +51,8 @@ def centered(
     Args:
       x: the input.
       activation: the activation, by name, spec text, function or as ``Activation``.
-      mean: of the Gaussian input.
-      std: its standard deviation, positive.
+      mean: mean of the Gaussian input.
+      std: standard deviation of the Gaussian input, positive.
 
     Returns:
       An ``Activation``.
@@ -89,8 +89,8 @@ def standardized(
     Args:
       x: the input.
       activation: the activation.
-      mean: of the Gaussian input.
-      std: its standard deviation, positive.
+      mean: mean of the Gaussian input.
+      std: standard deviation of the Gaussian input, positive.
 
     Returns:
       An ``Activation``.
@@ -134,8 +134,8 @@ def scaled(
     Args:
       x: the input.
       activation: the activation.
-      output: the factor on its output.
-      input: the factor on its input.
+      output: factor on the output.
+      input: factor on the input.
 
     Returns:
       An ``Activation``.
@@ -168,8 +168,8 @@ def shifted(
     Args:
       x: the input.
       activation: the activation.
-      output: what is added to its output.
-      input: what is added to its input.
+      output: added to the output.
+      input: added to the input.
 
     Returns:
       An ``Activation``.
@@ -224,7 +224,7 @@ def noisy(
     Args:
       x: the input.
       activation: the activation.
-      std: of the noise, positive.
+      std: standard deviation of the noise, positive.
       key: for training; without it, the activation itself.
 
     Returns:

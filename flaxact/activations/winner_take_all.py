@@ -45,7 +45,7 @@ def maxout(x: jax.Array, pieces: int = 2, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis the number of pieces divides.
-      pieces: how many channels become one.
+      pieces: number of channels that are combined into one.
       axis: the channels.
 
     >>> maxout(jnp.array([2.0, -3.0, 1.0, 4.0]))
@@ -68,7 +68,7 @@ def lwta(x: jax.Array, size: int = 2, axis: int = -1) -> jax.Array:
 
     Args:
       x: the input, whose width along the axis the block's size divides.
-      size: of a block.
+      size: number of channels in a block.
       axis: the channels.
 
     >>> lwta(jnp.array([2.0, -3.0, 1.0, 4.0]))

@@ -20,7 +20,7 @@ def notified(command: str | None, folder: Path) -> Iterator[None]:
     Args:
       command: runs with the environment variables ``FLAXACT_OUTCOME`` (done, stopped or failed) and
         ``FLAXACT_FOLDER``; None for no command.
-      folder: of the results.
+      folder: folder of the results.
     """
     outcome = "failed"
     try:

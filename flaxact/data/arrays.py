@@ -32,7 +32,7 @@ def from_arrays(
       train: images and labels. Images are (number, height, width) or (number, height, width, channels),
         pixels from 0 to 255. Labels are (number,) or (number, 1): integers from 0, or texts.
       test: likewise; None takes a fifth of ``train``, at random with seed 0.
-      name: of the data set, for reports.
+      name: name of the data set, for reports.
       class_names: one per class; for labels that are texts, all that there are, in this order. Empty for
         the texts in alphabetical order, or for no names.
       note: where the images come from.
@@ -62,7 +62,7 @@ def from_arrays(
 
 
 def held_out(count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the images that stay for training, and of those that are tested on, in order.
+    """The indices of the training images and of the held-out test images, both in ascending order.
 
     Raises:
       InputError: fewer than two images.

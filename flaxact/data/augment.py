@@ -133,7 +133,7 @@ def crop(key: jax.Array, image: jax.Array, padding: int = 4, reflect: bool = Fal
     """A random crop of the image's own size, from the image with a border added.
 
     Args:
-      key: of the random draw.
+      key: key of the random draw.
       image: a batch (batch, height, width, channels).
       padding: width of the border in pixels; shifts are uniform from -padding to padding.
       reflect: whether the border mirrors the image; otherwise it is 0.
@@ -173,7 +173,7 @@ def rotate(
     """Rotate about the center by an angle uniform from -degrees to degrees; new corners are 0.
 
     Args:
-      key: of the random draw.
+      key: key of the random draw.
       image: a batch (batch, height, width, channels).
       degrees: the largest angle.
       nearest: take the nearest pixel, as torchvision's RandomRotation does by default (and as in
@@ -266,7 +266,7 @@ def pca_noise(
     Krizhevsky et al. 2012, §4.1; the :math:`\alpha_i` are drawn once per image.
 
     Args:
-      key: of the random draw.
+      key: key of the random draw.
       image: a batch (batch, height, width, channels).
       std: the standard deviation of the factors.
       values: the eigenvalues (channels,) of the covariance of the channels.

@@ -73,7 +73,7 @@ def load(
     files, which later calls memory-map.
 
     Args:
-      name: of the data set; ``name/config`` for a set with configurations; or a path.
+      name: name of the data set; ``name/config`` for a set with configurations; or a path.
       data_dir: the folder of TFDS's data sets; None for FLAXACT_DATA_DIR, or else TFDS's default.
       image_size: resize images to this height and width in pixels: scale the shorter side, then
         crop the center. Required if the images differ in size.
@@ -107,12 +107,12 @@ def load(
 
 
 def own_files(name: str, folder: Path) -> Path | None:
-    """The folder or npz file that a name is a path of; None for the name of a data set.
+    """The folder or npz file if a name is a path; None if it is the name of a data set.
 
-    A name without ``/`` is that of a data set where there is one.
+    A name without ``/`` is taken as a data set if one has this name.
 
     Raises:
-      InputError: it can only be a path, and nothing is there.
+      InputError: the name can only be a path, and the path does not exist.
     """
     path = Path(name).expanduser()
     is_path = name.startswith((".", "/", "~")) or name.endswith(("/", ".npz"))

@@ -29,7 +29,7 @@ def from_huggingface(
     Args:
       source: with the split ``train``, and ``test`` or ``validation``; or one split, of which a fifth is
         held out as the test set.
-      name: of the data set, for reports.
+      name: name of the data set, for reports.
       image: the column of images; None for the first of the feature type ``Image``.
       label: the column of labels; None for the first of the feature type ``ClassLabel``.
       image_size: height and width in pixels to which images are resized; None if they have one size.

@@ -21,7 +21,7 @@ def from_folder(folder: str | Path, *, image_size: int | None = None) -> Dataset
     and ``folder/test/cat/1.png``, with ``val`` or ``validation`` in place of ``test``.
 
     Args:
-      folder: of PNG, JPEG or WebP files.
+      folder: folder of PNG, JPEG or WebP files.
       image_size: height and width in pixels to which images are resized; None if they have one size.
 
     Raises:

@@ -108,7 +108,7 @@ def gather(source: Source, name: str, image_size: int | None) -> tuple[np.ndarra
     """All images of a source, uint8 (number, height, width, channels), and their labels.
 
     Args:
-      source: of encoded images.
+      source: source of encoded images.
       name: what messages call it.
       image_size: side to which images are resized, in pixels; None if they have one size.
 
@@ -140,7 +140,7 @@ class Records:
         """Open a split.
 
         Args:
-          name: of the data set.
+          name: name of the data set.
           prepared: the folder of the data set's version.
           split: the split's name; if there is no ``test``, ``validation`` is used.
 

@@ -47,7 +47,7 @@ class Dataset:
     """A training and a test split with their metadata. Wrap your own arrays in one.
 
     Attributes:
-      name: of the data set.
+      name: name of the data set.
       train: images (number, height, width, channels), either integer pixels from 0 to 255 (stored
         as uint8) or floats (stored as float32), and labels (number,), integers from 0 (stored as
         int32).

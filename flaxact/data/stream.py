@@ -61,7 +61,7 @@ class Stream:
       shard: (index of this process, number of processes).
       length: images in the split.
       batches: per epoch, or per pass in testing.
-      num_classes: of the labels.
+      num_classes: number of classes of the labels.
       class_names: one per class.
       image_shape: (height, width, channels) of every image.
     """
@@ -186,13 +186,13 @@ def open_stream(
     of the last batch.
 
     Args:
-      name: of a TFDS set, as for ``load``; or a folder with one subfolder of JPEG, PNG or WebP
+      name: name of a TFDS set, as for ``load``; or a folder with one subfolder of JPEG, PNG or WebP
         files per class, ``root/class/1.png``, or per split and class, ``root/train/class/1.png``.
       split: ``train`` or another. If there is no ``test``, ``validation`` or ``val`` is used for
         it.
       batch_size: over all processes together.
       image_size: height and width of the images, in pixels.
-      seed: of the order and the random parts.
+      seed: seed of the order and the random parts.
       workers: processes that read and decode; 0 for threads of this process.
       shard: (index, count) of the processes, ``(jax.process_index(), jax.process_count())``; each
         process gets its consecutive rows of every batch.

@@ -72,7 +72,7 @@ def shape(texts: Sequence[str], view: str, image_shape: Sequence[int]) -> ImageS
     Args:
       texts: the augmentations in training.
       view: the views in testing.
-      image_shape: of the data set's images.
+      image_shape: shape of the data set's images.
 
     Raises:
       InputError: training and testing give the net different shapes, or a text is invalid.

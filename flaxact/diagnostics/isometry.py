@@ -29,7 +29,7 @@ class DeepNet:
     Attributes:
       act: the pointwise activation f, as spec text.
       depth: number of hidden layers.
-      width: of each.
+      width: width of each layer.
       orthogonal: whether weights are orthogonal; otherwise they are Gaussian.
       weight_std: σ_w, the weights' standard deviation times √width; orthogonal weights are
         multiplied by it.

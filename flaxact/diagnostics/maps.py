@@ -36,9 +36,9 @@ def measured_correlation_map(
     Args:
       activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
       correlations: (n,), from -1 to 1.
-      width: of all layers.
+      width: width of all layers.
       depth: number of layers.
-      seed: of weights and inputs.
+      seed: seed of weights and inputs.
       pairs: number of input pairs to average over.
 
     Returns:
@@ -87,10 +87,10 @@ def measured_second_moments(
 
     Args:
       activation: a name, a spec text, a function or an ``Activation``.
-      weight_std: of the weights, times √width; √2 is He's initialization.
-      width: of all layers.
+      weight_std: standard deviation of the weights, times √width; √2 is He's initialization.
+      width: width of all layers.
       depth: number of layers.
-      seed: of weights and inputs.
+      seed: seed of weights and inputs.
       inputs: number of Gaussian first-layer pre-activations to average over.
     """
     key, own = jax.random.split(jax.random.key(seed))
@@ -127,10 +127,10 @@ def born_dead(width: int, depth: int, draws: int = 2000, seed: int = 0) -> float
     zeros for each of them. ``theory.born_dead_bound`` is an upper bound.
 
     Args:
-      width: of each hidden layer.
+      width: width of each hidden layer.
       depth: number of weight layers, one more than the hidden layers.
       draws: number of nets.
-      seed: of their weights.
+      seed: seed of their weights.
 
     >>> 0.85 < born_dead(width=2, depth=10) < 0.925
     True

@@ -71,7 +71,7 @@ def ridgelines(
 
     Args:
       values: arrays of any shape by site, such as the ``pre`` of ``capture(...).sites``.
-      label: of the horizontal axis.
+      label: label of the horizontal axis.
     """
     flat = {site: np.ravel(np.asarray(array, float)) for site, array in values.items()}
     flat = {site: array[np.isfinite(array)] for site, array in flat.items()}

@@ -74,7 +74,7 @@ def select(where: str) -> tuple[str, ...]:
 
 
 def fact(activation: Activation, name: str) -> float | None:
-    """A fact of an activation by its name in a condition; None where there is none of a coupled one.
+    """A fact of an activation by its name in a condition; None if a coupled one lacks it.
 
     >>> fact(get("relu"), "zeros"), fact(get("softmax"), "zeros"), fact(get("softmax"), "coupled")
     (0.5, None, True)

@@ -67,7 +67,7 @@ def plain(text: str) -> str:
 
 
 def formula_as_svg(latex: str) -> str:
-    r"""A formula drawn in the color of the text around it; as LaTeX where it cannot be drawn.
+    r"""A formula as SVG in the color of the surrounding text; LaTeX if it cannot be drawn.
 
     Args:
       latex: without dollar signs.

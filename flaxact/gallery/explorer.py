@@ -50,11 +50,11 @@ _PROSE = ("formula", "also called", "note", "source")
 def write_explorer(
     folder: Path, names: Iterable[str] | None = None, results: Path | None = None
 ) -> Path:
-    """Write ``index.html`` into a folder, and give its path. It needs no network.
+    """Write ``index.html`` into a folder; returns its path. The page works offline.
 
     Args:
       folder: made if it is not there.
-      names: of activations; all of them if left out.
+      names: names of activations; all of them if left out.
       results: a folder with tables of measurements, from which the page takes errors and times; that of
         the checkout if left out, without which the page has none.
 
@@ -114,7 +114,7 @@ def page(entries: Iterable[Activation], results: Path | None = None) -> str:
 
 
 def encoded(sampled: Sampled) -> tuple[dict[str, Json], bytes]:
-    """What ``decode`` of logic.js takes: numbers about the arrays, and the arrays as bytes.
+    """The input of ``decode`` in logic.js: a description of the arrays, and the arrays as bytes.
 
     Edges and moments are float32. Curves and C-maps are whole numbers of 16 bits, -32768 for nan, as
     differences along a row, the lower bytes of all of them first: gzip makes less of these.

@@ -65,7 +65,7 @@ def axes(activation: Activation) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
 
 
 def nodes(activation: Activation, over: tuple[Axis, ...]) -> list[Activation | None]:
-    """The activation at every combination of values, the last axis fastest; None where it refuses it."""
+    """The activation at every combination of values, last axis fastest; None for refused values."""
     combinations = itertools.product(*(axis.values for axis in over))
     names = [axis.name for axis in over]
     return [bound(activation, dict(zip(names, values, strict=True))) for values in combinations]
@@ -84,7 +84,7 @@ def _is_affordable(over: list[Axis]) -> bool:
 
 
 def bound(activation: Activation, values: Mapping[str, object]) -> Activation | None:
-    """The activation with these hyperparameters; None where it refuses them."""
+    """The activation with these hyperparameters; None if they are refused."""
     try:
         entry = bind(activation, **values)
         _ = entry.breaks  # facts may refuse values, too

@@ -34,7 +34,7 @@ def write(folder: Path, names: Iterable[str] | None = None) -> Path:
 
     Args:
       folder: created if it does not exist.
-      names: of activations, at their default hyperparameters; None for all.
+      names: names of activations, at their default hyperparameters; None for all.
 
     Raises:
       InputError: an unknown name, a folder that is not writable, or an existing file of these names

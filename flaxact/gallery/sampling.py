@@ -40,8 +40,8 @@ class Sampled:
       moments: float64 (nodes, 4): for a standard Gaussian input, E f, E f², and the slopes of the C-map
         at 0 and 1. nan where the activation refuses the values.
       c_map: float64 (nodes, CORRELATIONS).
-      error: the largest difference of f, between -3 and 5, from the interpolated one in the middles of
-        cells of the grid that were tried; 0 without sliders.
+      error: the largest interpolation error of f between -3 and 5, at sampled centers of grid cells; 0
+        without sliders.
     """
 
     axes: tuple[Axis, ...]

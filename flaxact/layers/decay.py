@@ -20,7 +20,7 @@ def decay_mask(params: optax.Params) -> optax.Params:
     would pull PReLU towards ReLU (He et al. 2015, §2.1).
 
     Args:
-      params: of Linen modules, or the state of NNX ones (``nnx.state(net, nnx.Param)``).
+      params: parameters of Linen modules, or the state of NNX ones (``nnx.state(net, nnx.Param)``).
 
     Returns:
       A tree of the same structure, of booleans.

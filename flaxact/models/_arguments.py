@@ -26,7 +26,7 @@ CHOICES = {
 
 
 class ConvShape(TypedDict, total=False):
-    """What ``Conv`` takes besides the size of its window."""
+    """The arguments of ``Conv`` besides the window size."""
 
     stride: int
     padding: Padding

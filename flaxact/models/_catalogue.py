@@ -40,16 +40,17 @@ _SHAPE = (32, 32, 3)  # of the images of a model of which nothing is known
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """A name of the catalogue.
+    """An entry of the catalogue of models.
 
     Attributes:
-      file: of the zoo; empty for a model of a user's own.
-      make: what gives the model, for one of a user's own; a file is imported when it is made.
+      file: module name in the zoo; empty for a user's own model.
+      make: the function or class of a user's own model; None for a file of the zoo, which is imported
+        on use.
       source: key in ``references.bib``, or a text.
       input_shape: height, width and channels of the images that it was published for.
-      family: which of the ``families`` it is of.
-      preset: arguments that the name stands for.
-      choices: the values that an argument may have, by argument.
+      family: the model's family, one of ``families``.
+      preset: the arguments that the name implies.
+      choices: the allowed values by argument.
     """
 
     file: str = ""
@@ -61,11 +62,11 @@ class ModelEntry:
     choices: Mapping[str, tuple[Argument, ...]] = field(default_factory=dict)
 
     def loaded(self) -> Callable[..., linen.Module]:
-        """The function, or the module's class, that gives the model."""
+        """The function or module class that creates the model."""
         return self.make or importlib.import_module(f"flaxact.models.{self.file}").Model
 
     def arguments(self) -> dict[str, inspect.Parameter]:
-        """What may be chosen, beside the activation and the number of classes."""
+        """The arguments of the model besides the activation and the number of classes."""
         parameters = inspect.signature(self.loaded()).parameters
         left_out = ("parent", "name", "act", "num_classes")
         return {name: p for name, p in parameters.items() if name not in left_out}

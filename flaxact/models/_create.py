@@ -132,7 +132,7 @@ def sites(model: linen.Module, shape: tuple[int, int, int]) -> dict[str, tuple[i
 
     Args:
       model: from ``create_model``.
-      shape: of an image: (height, width, channels).
+      shape: shape of an image: (height, width, channels).
 
     >>> sites(create_model("cuda_convnet", "relu"), (32, 32, 3))["act1"]
     (16, 16, 32)

@@ -25,7 +25,7 @@ WIDTH = 100  # of lines of prose; those of the table are as wide as they have to
 
 @dataclass
 class Layer:
-    """A module of a model that computes something itself: its type, and its numbers for one image."""
+    """A module that computes something itself: its type, output shape, parameters and multiplications."""
 
     kind: str
     output: tuple[int, ...]

@@ -21,8 +21,8 @@ def class_maps(
     Args:
       model: the model that the layer belongs to.
       x: images (batch, height, width, channels).
-      name: of the layer.
-      site: of the activation after it.
+      name: name of the layer.
+      site: site of the activation after it.
       init: the paper's initializer.
 
     Raises:

@@ -81,9 +81,9 @@ class ZooModel(nn.Module):
           x: images (batch, height, width, channels).
           features: the published number; the width scales it, and the activation at ``site`` may
             change it.
-          size: of the window.
-          name: of the layer.
-          site: of the activation after it; none if no activation follows.
+          size: size of the window.
+          name: name of the layer.
+          site: site of the activation after it; none if no activation follows.
           init: the paper's initializer.
           bias: initial value of the biases, a number or an initializer; None for no biases.
           shape: ``stride``, ``padding`` and ``groups``, as for ``flaxact.layers.Conv``.

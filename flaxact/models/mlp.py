@@ -67,7 +67,7 @@ class MLP(ZooModel):
       variant: whose weights and images: ``glorot``, ``elu``, ``bn``, ``gelu`` or ``selu``.
       depth: number of hidden layers.
       hidden: units in each; 0, which the SELU presets have, for as many as an image has values.
-      std: of the weights of ``bn``, which the paper does not state.
+      std: standard deviation of the weights of ``bn``, which the paper does not state.
     """
 
     variant: str = "glorot"

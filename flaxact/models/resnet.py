@@ -61,7 +61,7 @@ class ResNet(ZooModel):
 
     @property
     def in_residual_stream(self) -> bool:
-        """False for bottlenecks, whose three layers are more like a chain."""
+        """False for bottleneck blocks, whose three layers form a chain."""
         return not self._bottleneck
 
     @property

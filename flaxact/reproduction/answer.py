@@ -83,7 +83,7 @@ class Ratio:
     Attributes:
       claim: "paper@scale.key" of a claim whose quantity is a ratio.
       label: what is compared.
-      size: of the run, in words.
+      size: size of the run, in words.
       published: the published ratio; None if none is published.
     """
 

@@ -10,11 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
+from typing import Literal
 
 from flaxact.errors import unknown
 from flaxact.statistics import Interval
 
-EVIDENCE = {"read": "read in the paper or its authors' code", "secondhand": "read in another text"}
+EvidenceKind = Literal["read", "secondhand"]
+EVIDENCE: dict[EvidenceKind, str] = {
+    "read": "read in the paper or its authors' code",
+    "secondhand": "read in another text",
+}
 LEVEL = 0.95  # the confidence that a verdict needs; of all claims of a family together
 
 
@@ -63,7 +68,7 @@ class Published:
 
     text: str
     source: str
-    evidence: str = "read"
+    evidence: EvidenceKind = "read"
 
     def __post_init__(self):
         if self.evidence not in EVIDENCE:
@@ -186,9 +191,9 @@ def judge(
     """Every claim with its outcome, by key; within a family after Holm's correction.
 
     Args:
-      claims: of one paper.
+      claims: claims of one paper.
       measured: the interval of each, by key.
-      scale: of the run.
+      scale: scale of the run.
 
     >>> from flaxact.statistics import mean_interval
     >>> claims = [Claim(key, "", "", low=0, family="both") for key in ("sure", "unsure")]

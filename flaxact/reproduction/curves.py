@@ -188,14 +188,14 @@ def tune_by_curves(
 
     Args:
       workspace: stores the pieces.
-      label: of the pieces.
+      label: label of the pieces.
       space: the rates and the rungs.
       value: maps a curve to the value that is stored.
       net: the network.
       recipe: how it is trained; the rung replaces its epochs.
       load: returns the data, whose test images are those of the clean pass.
       score: maps a stored value to a score.
-      seed: of the search; it must not be an evaluation seed.
+      seed: seed of the search; it must not be an evaluation seed.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.

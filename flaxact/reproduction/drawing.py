@@ -26,9 +26,9 @@ def draw_band(
     Args:
       axes: to draw on.
       curves: for each seed, a value per epoch; None once the run has diverged.
-      color: of the median and the range.
-      first_epoch: of the curves.
-      options: of ``axes.plot`` for the median.
+      color: color of the median and the range.
+      first_epoch: first epoch of the curves.
+      options: keyword arguments of ``axes.plot`` for the median.
     """
     values = np.array(curves, float)
     epochs = range(first_epoch, first_epoch + values.shape[1])
@@ -42,8 +42,8 @@ def draw_search(axes: Axes, tuned: Tuned | None, style: str, **options: Any) -> 
     Args:
       axes: to draw on.
       tuned: the search; None if it is not complete.
-      style: of the line and its marks.
-      options: of ``axes.plot``.
+      style: style of the line and its marks.
+      options: keyword arguments of ``axes.plot``.
     """
     tried = [each for each in tuned.rates if not each.score[0]] if tuned is not None else []
     if tried:

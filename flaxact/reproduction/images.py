@@ -27,7 +27,7 @@ def with_clean_pass(
 
     Args:
       workspace: loads the data.
-      name: of the data set.
+      name: name of the data set.
       count: number of training images, evenly spaced; None for all.
       side: side of the center square in pixels; None for whole images.
       clean: number of images in the clean pass.

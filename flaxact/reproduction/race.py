@@ -26,6 +26,7 @@ from flaxact.statistics import Crossing, Interval, crossing
 from flaxact.stored.files import finite
 from flaxact.training import Member, Recipe
 from flaxact.training.loop import Update
+from flaxact.training.recipe import Optimizer
 
 MEASURES = ("gradient_norm", "zeros", "dead", "saturated_low", "saturated_high", "mean_to_std")
 
@@ -80,7 +81,7 @@ class Race:
     target: float
     batch_size: int
     probed: int = 0
-    optimizer: str = "cuda_convnet"
+    optimizer: Optimizer = "cuda_convnet"
 
     def tune(self, label: str, entry: RaceEntry) -> Tuned | None:
         """Search the rate of an entry on the tuning seed; None if pieces are not available."""

@@ -77,7 +77,7 @@ def tune(
       validate: trains a member for a total number of epochs; its result is stored.
       score: maps a stored result to a score; the default takes an error, or None for a run that
         diverged.
-      seed: of the search; it must not be an evaluation seed.
+      seed: seed of the search; it must not be an evaluation seed.
 
     Raises:
       UnavailableError: as ``Workspace.cached_all``.
@@ -108,7 +108,7 @@ def tune_in_two_pieces(
     Args:
       workspace: stores the pieces ``label-rates`` (the whole search) and ``label-seeds`` (all
         seeds).
-      label: of the pieces.
+      label: label of the pieces.
       settings: the search and the number of seeds.
       score: trains a member for a total number of epochs, and returns its score.
       evaluate: trains a member; its result is stored.
@@ -167,7 +167,7 @@ def tune_then_repeat(
 
     Args:
       workspace: stores the pieces ``label/rate-RATE`` and ``label/seed-SEED``.
-      label: of the pieces.
+      label: label of the pieces.
       space: the search, without rungs.
       seeds: the evaluation seeds.
       validate: as for ``tune``.

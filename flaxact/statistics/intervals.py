@@ -159,7 +159,7 @@ def contrast_interval(
     Args:
       samples: the values of each sample, at least two for an interval.
       weights: one per sample.
-      confidence: of the interval.
+      confidence: confidence level of the interval.
 
     >>> interval = contrast_interval([[5.0, 6.0, 7.0], [1.0, 2.0, 3.0]], [1, -1])
     >>> round(interval.mean, 6), round(interval.low, 3), round(interval.high, 3)
@@ -264,8 +264,8 @@ def mixed_slope(
     Args:
       x: the predictor, per point.
       y: the response, per point.
-      groups: of each point.
-      confidence: of the interval.
+      groups: group of each point.
+      confidence: confidence level of the interval.
 
     >>> slope, start = mixed_slope([0, 1, 2, 3], [1.0, 3.1, 4.9, 7.0], [0, 0, 1, 1])
     >>> round(slope.mean, 2), round(start, 2)

@@ -20,7 +20,7 @@ PRIOR_VARIANCE = 1.0  # of the standardized effect, in the sequential test
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
-    """What the pairs of two samples say of their difference, ``one - other``.
+    """The paired comparison of two samples, for the difference ``one - other``.
 
     Attributes:
       pairs: their number.
@@ -44,12 +44,12 @@ def compare_paired(
     *,
     sequential: bool = False,
 ) -> Paired:
-    """Compare two samples whose values with the same place belong together.
+    """Compare two samples whose values are paired by position.
 
     Args:
       one: lower is better.
-      other: of the same length.
-      confidence: of the intervals.
+      other: the second sample, of the same length.
+      confidence: confidence level of the intervals.
       sequential: whether pairs were added until something was decided. The p-value and the interval of
         the difference then hold after any number of looks.
 
@@ -72,7 +72,7 @@ def compare_paired(
 
 
 def paired_p_value(differences: Sequence[float]) -> float:
-    """The two-sided p-value of the paired t test: of a mean difference as far from 0 as this one.
+    """The two-sided p-value of the paired t test.
 
     nan for fewer than two differences, and where all are the same, which says nothing of their spread;
     1 where all are 0.
@@ -164,11 +164,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def needed_pairs(
     effect: float, level: float = 0.05, power: float = 0.8, most: int = MOST_PAIRS
 ) -> int | None:
-    """How many pairs a two-sided paired t test needs to see an effect; None for more than ``most``.
+    """The number of pairs that a two-sided paired t test needs for an effect; None above ``most``.
 
     Args:
       effect: the mean difference in standard deviations of the differences; its sign does not matter.
-      level: of the test.
+      level: significance level of the test.
       power: the probability of a p-value of at most ``level``.
       most: the largest number that is looked at.
 
@@ -204,7 +204,7 @@ def _power(effect: float, pairs: int, level: float) -> float:
 
 
 def not_told_apart(names: Sequence[str], apart: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
-    """The largest groups in which no two are told apart.
+    """The largest groups without a significant difference.
 
     Two share a group exactly where they are not told apart: the compact letter display, by the
     insert-and-absorb algorithm of Piepho (2004).
@@ -229,7 +229,7 @@ def not_told_apart(names: Sequence[str], apart: Iterable[tuple[str, str]]) -> li
 
 
 def anytime_p_value(differences: Sequence[float]) -> float:
-    """A p-value of no difference that holds however often one has looked.
+    """A p-value for no difference that is valid at every look.
 
     The reciprocal of the largest e-value so far. An e-value is the Bayes factor of a t test whose
     standardized effect is normal, with variance 1, against none; with the right-Haar prior of the
@@ -262,7 +262,7 @@ def _log_e_value(differences: Sequence[float]) -> float:
 
 
 def anytime_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
-    """The mean and an interval that holds however often one has looked.
+    """The mean and a confidence interval that is valid at every look.
 
     The means that ``anytime_p_value`` at this number of values does not reject. It is wider than
     Student's; infinite for very few values.

@@ -15,13 +15,13 @@ ByTask = Sequence[Sequence[float]]  # (tasks, methods); lower is better
 
 @dataclass(frozen=True, kw_only=True)
 class Friedman:
-    """The test that methods are equally good over tasks.
+    """The result of a test that all methods are equally good over tasks.
 
     Attributes:
       statistic: Friedman's chi-squared, with ties corrected.
       f_statistic: Iman and Davenport's, which is less conservative; infinite where every task ranks
         alike.
-      p_value: of the latter, from F with k - 1 and (k - 1)(N - 1) degrees of freedom.
+      p_value: p-value of the latter, from F with k - 1 and (k - 1)(N - 1) degrees of freedom.
     """
 
     statistic: float
@@ -50,7 +50,7 @@ def mean_ranks(table: ByTask) -> list[float]:
 
 
 def friedman(table: ByTask) -> Friedman | None:
-    """Friedman's test; None for fewer than 3 methods or 2 tasks, or where all ranks are tied.
+    """Friedman's test; None for fewer than 3 methods or 2 tasks, or if all ranks are tied.
 
     >>> result = friedman([[1, 2, 3], [1, 3, 2], [1, 2, 3], [2, 1, 3]])
     >>> round(result.statistic, 3), round(result.f_statistic, 3), round(result.p_value, 4)
@@ -72,7 +72,7 @@ def friedman(table: ByTask) -> Friedman | None:
 
 
 def critical_difference(methods: int, tasks: int, level: float = 0.05) -> float:
-    """The least difference of mean ranks that Nemenyi's test tells apart.
+    """The smallest difference of mean ranks that is significant in Nemenyi's test.
 
     >>> round(critical_difference(5, 30), 2)
     1.11
@@ -84,7 +84,7 @@ def critical_difference(methods: int, tasks: int, level: float = 0.05) -> float:
 
 
 def within(ranks: Sequence[float], difference: float) -> list[tuple[int, ...]]:
-    """The largest groups of methods whose mean ranks differ by less than so much, by their places.
+    """The largest groups of methods, as indices, whose mean ranks differ by less than ``difference``.
 
     >>> within([1.0, 3.0, 1.8, 2.5], 1.0)
     [(0, 2), (2, 3), (3, 1)]

@@ -48,7 +48,7 @@ def read_record(kind: type[Record], path: Path) -> Record:
 
     Args:
       kind: a frozen dataclass.
-      path: of the file.
+      path: path of the file.
 
     Raises:
       FileNotFoundError: the file does not exist.

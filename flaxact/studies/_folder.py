@@ -59,7 +59,7 @@ def publish_cell(
     """Store the results of a cell at once, then move each to the folder of its run.
 
     Args:
-      folder: of the study.
+      folder: folder of the study.
       cell: where its members were trained.
       runs: the record of each run, by its identity.
       variables: the name and contents of each run's file of variables, if they are kept.
@@ -114,7 +114,7 @@ class StoredRuns:
     """The runs that a folder holds when this object is created.
 
     Args:
-      folder: of a study.
+      folder: folder of a study.
       with_variables: whether a run whose variables are not kept counts as not stored.
 
     ``losses`` has one line for every stored run that is damaged.

@@ -44,7 +44,7 @@ def lifted(value: dict[str, Any], path: Path, measures: tuple[str, ...]) -> dict
 
     Args:
       value: as JSON gives it.
-      path: of the file, for messages.
+      path: path of the file, for messages.
       measures: the names that a probe has in the current form.
 
     Raises:

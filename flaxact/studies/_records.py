@@ -83,10 +83,10 @@ class Run:
     Attributes:
       config: everything that the outcome depends on.
       epochs: the metrics of each epoch.
-      compile_seconds: of the program that trained it.
+      compile_seconds: compile time, in seconds, of the program that trained it.
       runs_at_once: how many runs that program trained.
       diverged_at: the epoch in which it diverged; None if it did not.
-      probes: of every epoch, from before training on.
+      probes: probes of every epoch, from before training on.
       inputs: the quantiles of the activation's inputs after training, by site.
       members: the runs that were trained together; empty for runs of older versions.
       untrained: the test before training; None for runs of older versions.
@@ -208,7 +208,7 @@ def decode_run(value: object, path: Path, config: Mapping[str, object]) -> Run:
 
     Args:
       value: the JSON value.
-      path: of the file, for messages.
+      path: path of the file, for messages.
       config: the configuration that the run must have.
 
     Raises:

@@ -36,7 +36,7 @@ def read_variables(path: Path, digest: str) -> Variables:
     """The variables that a file keeps.
 
     Args:
-      path: of the file.
+      path: path of the file.
       digest: its SHA-256.
 
     Raises:
@@ -70,7 +70,7 @@ def load_trained(
     255, preprocessed as the recipe says.
 
     Args:
-      folder: of the comparison.
+      folder: folder of the comparison.
       activation: name or spec text.
       seed: None for the first seed.
       learning_rate: None for the activation's best rate.

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from flaxact import _own_code, models
 from flaxact.data import Dataset, load
@@ -29,7 +29,8 @@ from flaxact.studies.tuning import resolved
 from flaxact.training.distributed import use_cores
 from flaxact.training.folder.interrupt import STOPPED
 
-CLUSTERS = ("slurm", "local")
+Cluster = Literal["slurm", "local"]
+CLUSTERS = get_args(Cluster)
 CONTINUED = 50  # times that a job may run out of its minutes and go on in another
 POLL = {"slurm": 15.0, "local": 0.2}  # seconds between looks at the jobs
 
@@ -110,7 +111,7 @@ def _saved_before_it_goes_on_elsewhere() -> Iterator[None]:
         signal.signal(signal.SIGUSR2, theirs)
 
 
-def executor(cluster: str, folder: Path, machine: Machine) -> Any:
+def executor(cluster: Cluster, folder: Path, machine: Machine) -> Any:
     """The submitit executor, with its files in the folder's ``jobs/``.
 
     Raises:
@@ -150,7 +151,7 @@ def launch(
     data: Dataset,
     folder: Path,
     *,
-    cluster: str = "slurm",
+    cluster: Cluster = "slurm",
     machine: Machine | None = None,
     at_once: int | None = None,
     wait: bool = True,

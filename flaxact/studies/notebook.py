@@ -79,8 +79,8 @@ class InlinePage:
     """A page that a notebook shows in a frame, so that its styles stay inside.
 
     Attributes:
-      path: of the HTML file.
-      height: of the frame, in pixels.
+      path: path of the HTML file.
+      height: height of the frame, in pixels.
     """
 
     path: Path
@@ -98,8 +98,8 @@ def show_report(folder: Path | str, height: int = 800) -> InlinePage:
     """Write the report of a folder again and show it; for the last line of a notebook cell.
 
     Args:
-      folder: of a comparison.
-      height: of the frame, in pixels.
+      folder: folder of a comparison.
+      height: height of the frame, in pixels.
 
     Raises:
       InputError: as ``write_report``.

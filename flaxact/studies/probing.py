@@ -43,13 +43,13 @@ CellFigures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Probing:
-    """Every activation with every initialization and normalization, on one model and one batch.
+    """What to probe: every activation with every initialization and normalization, on one batch.
 
     Attributes:
       activations: names or spec texts.
       model: name or spec text.
-      inits: of ``kernel_init``; "paper" is the model's own.
-      norms: of ``norm``; "paper" leaves the model's own.
+      inits: values of ``kernel_init``; "paper" is the model's own.
+      norms: values of ``norm``; "paper" leaves the model's own.
       seeds: initializations over which values are averaged.
       images: number of training images.
 

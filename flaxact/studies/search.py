@@ -130,7 +130,7 @@ def halving(rates: Sequence[float], epochs: int) -> Search:
 
     Args:
       rates: the grid to start with, at equal factors.
-      epochs: of a full training.
+      epochs: number of epochs of a full training.
 
     >>> halving([0.001, 0.002, 0.004, 0.008, 0.016, 0.032], 6)
     Search(rates=(0.001, ..., 0.032), rungs=(1, 3), keep=(3, 2), epochs=6, widenings=3)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from flaxact import _own_code, models
 from flaxact.activations import Activation, get
@@ -19,7 +19,8 @@ from flaxact.studies.search import TUNING_SEED, Search, halving
 from flaxact.training.recipe import Recipe
 
 Config = dict[str, Any]
-BUDGETS = ("epochs", "flops", "time")
+Budget = Literal["epochs", "flops", "time"]
+BUDGETS = get_args(Budget)
 FORMAT = 2  # part of a run's identity; another where runs of old are not to be kept
 
 
@@ -43,7 +44,7 @@ class Study:
         significantly from the reference. None for ``seeds`` only.
       search: how each activation's learning rate is chosen before the seeds are trained, on a separate
         seed and validation images; None to train every seed at all ``learning_rates``.
-      best_rates: of activations whose search has ended; ``flaxact.studies.run`` fills it in.
+      best_rates: best rates of activations whose search has ended; ``flaxact.studies.run`` fills it in.
       budget: what is equal for all activations: ``epochs``, ``flops`` or ``time`` of training. With the
         last two, the reference is trained for the recipe's epochs and the others for the number of
         epochs that cost the same, also in the search.
@@ -67,7 +68,7 @@ class Study:
     until_decided: int | None = None
     search: Search | None = None
     best_rates: tuple[tuple[str, float], ...] = ()
-    budget: str = "epochs"
+    budget: Budget = "epochs"
     epochs_of: tuple[tuple[str, int], ...] = ()
     costs: tuple[tuple[str, float], ...] = ()
 

@@ -45,7 +45,7 @@ class Ranking:
       errors: (tasks, activations), mean test errors after the last epoch; infinite where all diverged.
       ranks: mean ranks.
       difference: the difference of mean ranks that is significant in Nemenyi's test.
-      p_value: of the Friedman test in Iman and Davenport's form; None where there is no test.
+      p_value: p-value of the Friedman test in Iman and Davenport's form; None where there is no test.
       groups: activations without a significant difference in Nemenyi's test.
       against: by activation, the number of tasks in which it is better than, not significantly
         different from, and worse than the reference.

@@ -50,8 +50,8 @@ def gaussian_moments(
 
     Args:
       activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.
-      mean: of the input.
-      std: of the input, positive.
+      mean: mean of the input.
+      std: standard deviation of the input, positive.
 
     Raises:
       InputError: as ``get``; an activation that is not pointwise; an invalid mean or std.
@@ -96,7 +96,7 @@ def _moments(activation: Activation, mean: float, std: float, splits: int) -> Mo
 
 
 def lends_slope(activation: Activation) -> bool:
-    """Whether the derivative of the activation, or of one inside it, is a surrogate."""
+    """Whether the activation, or one inside it, has a surrogate derivative."""
     return activation.spec.surrogate or any(map(lends_slope, activation.inner.values()))
 
 
@@ -135,7 +135,7 @@ def fixed_point(
         )
 
     def growth(q: float) -> float:
-        """Q(q) - q; 0 where only rounding is left of it."""
+        """Q(q) - q; 0 if the difference is below rounding error."""
         x, weights = rule(0.0, math.sqrt(q), activation.breaks, splits=4)
         with np.errstate(over="ignore"):  # of the exponential
             second = float(weights @ evaluate(activation, x) ** 2)

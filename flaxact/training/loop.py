@@ -27,7 +27,7 @@ from flaxact.net import Net
 from flaxact.training.group import arrays_of, stacked
 from flaxact.training.members import Member
 from flaxact.training.placement import Division
-from flaxact.training.prepare import LoopOptions, prepare
+from flaxact.training.prepare import KnownLoop, LoopOptions, prepare
 from flaxact.training.recipe import Recipe
 from flaxact.training.state import State
 
@@ -197,7 +197,7 @@ def updates(
     members: Sequence[Member | int],
     *,
     start: Start | None = None,
-    loop: str | None = None,
+    loop: KnownLoop | None = None,
     chunk: int | None = None,
     devices: Sequence[Any] | None = None,
     split: Division | None = None,

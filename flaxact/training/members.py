@@ -18,7 +18,7 @@ class Member:
     """One of several trainings of the same net on the same data that run at once.
 
     Attributes:
-      seed: of weights, batch order, augmentation and dropout.
+      seed: seed of weights, batch order, augmentation and dropout.
       learning_rate: None for the recipe's.
       momentum: None for the recipe's. If the recipe has no momentum (0), a member cannot have one.
       hyperparameters: (name, value) pairs for the net's activations; the net must be made with

@@ -34,9 +34,9 @@ class Place:
     """The shardings of a program's arrays.
 
     Attributes:
-      state: of the training state.
-      shared: of what every device of the program holds, such as the training images.
-      batch: of each batch; None if every device holds the whole batch.
+      state: sharding of the training state.
+      shared: sharding of arrays that every device of the program holds, such as the training images.
+      batch: sharding of each batch; None if every device holds the whole batch.
     """
 
     state: Sharding

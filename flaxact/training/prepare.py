@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 import jax
 import jax.numpy as jnp
@@ -31,13 +31,14 @@ from flaxact.training.programs import (
 from flaxact.training.recipe import Recipe
 
 ShapeAndDtype = tuple[tuple[int, ...], str]
-LOOPS = ("scan", "dispatch")
+KnownLoop = Literal["scan", "dispatch"]
+LOOPS = get_args(KnownLoop)
 
 
 class LoopOptions(TypedDict, total=False):
     """How ``updates`` arranges a training: the keyword arguments that it has beside ``start``."""
 
-    loop: str | None
+    loop: KnownLoop | None
     chunk: int | None
     devices: Sequence[Any] | None
     split: Division | None
@@ -50,7 +51,7 @@ def prepare(
     data: Dataset | Streamed,
     members: Sequence[Member | int],
     *,
-    loop: str | None,
+    loop: KnownLoop | None,
     chunk: int | None,
     devices: Sequence[Any] | None,
     split: Division | None,
@@ -116,7 +117,7 @@ def _compiled(plans: Sequence[ProgramPlan]) -> dict[ProgramPlan, Programs]:
 
 
 def _checked(
-    recipe: Recipe, members: list[Member], loop: str | None, chunk: int | None
+    recipe: Recipe, members: list[Member], loop: KnownLoop | None, chunk: int | None
 ) -> tuple[str, ...]:
     """Check the arguments; returns the names of the members' hyperparameters."""
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined]

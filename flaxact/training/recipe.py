@@ -7,7 +7,7 @@ import json
 import math
 import tomllib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 from flaxact.data.augment import catalogue as augmentations
 from flaxact.data.options import bound
@@ -16,9 +16,12 @@ from flaxact.data.views import catalogue as views_of_images
 from flaxact.errors import InputError, unknown
 from flaxact.spec_text import checked, parse, value_text
 
-OPTIMIZERS = ("sgd", "nesterov", "cuda_convnet", "adam", "adamw", "lion")
-SCHEDULES = ("constant", "cosine", "steps", "plateau")
-PRECISIONS = ("float32", "bfloat16")
+Optimizer = Literal["sgd", "nesterov", "cuda_convnet", "adam", "adamw", "lion"]
+Schedule = Literal["constant", "cosine", "steps", "plateau"]
+Precision = Literal["float32", "bfloat16"]
+OPTIMIZERS = get_args(Optimizer)
+SCHEDULES = get_args(Schedule)
+PRECISIONS = get_args(Precision)
 ALWAYS = 6  # so many fields are always part of what a run is named by
 
 
@@ -39,9 +42,9 @@ class Recipe:
         training loss of an epoch has not improved on the best by 1 part in 10,000 for ``patience``
         epochs.
       optimizer: one of OPTIMIZERS; ``make_optimizer`` states their equations.
-      milestones: of ``steps``, in epochs; empty for 80% and 90% of the steps.
-      decay_factor: of ``steps`` and ``plateau``.
-      patience: of ``plateau``, in epochs.
+      milestones: milestones of ``steps``, in epochs; empty for 80% and 90% of the steps.
+      decay_factor: decay factor of ``steps`` and ``plateau``.
+      patience: patience of ``plateau``, in epochs.
       warmup_epochs: length of the linear warm-up, for every schedule.
       label_smoothing: share of the target that is spread evenly over the classes.
       gradient_clip: largest global norm of the gradient; None for no clipping.
@@ -69,15 +72,15 @@ class Recipe:
     learning_rate: float = 0.001
     momentum: float = 0.9
     weight_decay: float = 0.0
-    schedule: str = "constant"
-    optimizer: str = "sgd"
+    schedule: Schedule = "constant"
+    optimizer: Optimizer = "sgd"
     milestones: tuple[float, ...] = ()
     decay_factor: float = 0.1
     patience: int = 10
     warmup_epochs: float = 0.0
     label_smoothing: float = 0.0
     gradient_clip: float | None = None
-    precision: str = "float32"
+    precision: Precision = "float32"
     activation_l1: float = 0.0
     augment: tuple[str, ...] = ()
     preprocess: tuple[str, ...] = ()
@@ -189,6 +192,11 @@ _RANGES: dict[str, _Range] = {
         "epochs above 0, each later than the one before",
     ),
 }
+_KINDS = {
+    "int": int,
+    "float": float,
+    **dict.fromkeys(("str", "Optimizer", "Schedule", "Precision"), str),
+}
 _CHOICES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
 _SPECS = {  # the field: what an entry is called, and the entries by name
     "augment": ("augmentation", augmentations),
@@ -206,8 +214,6 @@ def _typed(name: str, value: Any, declared: str) -> Any:
             raise InputError(f"{name} must be a list, not {value_text(value)}")
         kind = declared.removeprefix("tuple[").removesuffix(", ...]")
         return tuple(_typed(f"each of {name}", item, kind) for item in value)
-    value = checked(
-        f"{name} must be {{}}", value, {"str": str, "int": int, "float": float}[declared]
-    )
+    value = checked(f"{name} must be {{}}", value, _KINDS[declared])
     is_spec = name.removeprefix("each of ") in _SPECS and (value or name != "views")
     return str(parse(value)) if is_spec else value

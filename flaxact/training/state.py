@@ -46,8 +46,8 @@ class State:
 
     Attributes:
       step: steps done.
-      variables: of the net.
-      opt_state: of the optimizer.
+      variables: variables of the net.
+      opt_state: state of the optimizer.
       key: the source of all randomness in training.
       rates: "learning_rate" and "momentum"; arrays, so that a sweep compiles once.
       totals: sums of "loss" and "error" over the steps of this epoch.

@@ -194,7 +194,7 @@ def final_states(
     """The states at the last checkpoint of a run, stacked over members.
 
     Args:
-      folder: of a run that has a checkpoint.
+      folder: folder of a run that has a checkpoint.
       net: the run's net.
       recipe: the run's recipe.
       data: the run's data.
