@@ -82,11 +82,11 @@ def model(rng):
     """A spec text of a model."""
     name = rng.choice(models.list_models())
     known = models._catalogue.entry(name).arguments()
-    chosen = [
+    options = [
         f"{key}={known[key].default if rng.random() < 0.6 else value(rng, 3)}"
         for key in rng.sample(sorted(known), min(len(known), rng.choice((0, 1, 1, 2))))
     ]
-    return damaged(f"{name}({', '.join(chosen)})" if chosen else name, rng)
+    return damaged(f"{name}({', '.join(options)})" if options else name, rng)
 
 
 def condition(rng, depth=0):
@@ -165,8 +165,8 @@ def arguments(rng):
         ]
     for _ in range(rng.randrange(4)):
         option = rng.choice(sorted(OPTIONS))
-        given = OPTIONS[option](rng)
-        words += [option] if given is None else [option, given]
+        values = OPTIONS[option](rng)
+        words += [option] if values is None else [option, values]
     if rng.random() < 0.3:
         at = rng.randrange(len(words))
         words[at] = damaged(words[at], rng)

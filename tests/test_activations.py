@@ -136,14 +136,14 @@ def test_no_derivative_is_nan(spec, dtype):
 @pytest.mark.parametrize("spec", SPECS)
 def test_half_precision_is_the_rounded_float32_result(spec):
     activation = fa.get(spec)
-    given = [jnp.asarray(points(30).clip(-6e4, 6e4), t) for t in (jnp.bfloat16, jnp.float16)]
+    halves = [jnp.asarray(points(30).clip(-6e4, 6e4), t) for t in (jnp.bfloat16, jnp.float16)]
 
     @rounding_jit
-    def both(given):
-        wide = [activation(x.astype(jnp.float32)) for x in given]
-        return [activation(x) for x in given], wide
+    def both(halves):
+        wide = [activation(x.astype(jnp.float32)) for x in halves]
+        return [activation(x) for x in halves], wide
 
-    for x, y, wide in zip(given, *both(given), strict=True):
+    for x, y, wide in zip(halves, *both(halves), strict=True):
         assert y.dtype == x.dtype
         chex.assert_trees_all_equal(y, wide.astype(x.dtype))
 

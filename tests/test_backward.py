@@ -34,21 +34,21 @@ def limit(name: str) -> float:
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_arrays_kept_a_layer(name):
     # A dozen layers carry two working arrays between them: 2 / 12 on top of what is kept.
-    kept = compiled(fa.get(name), rows=1024, width=256, layers=LAYERS)[1]
-    assert kept <= limit(name) + 2 / LAYERS
+    residuals = compiled(fa.get(name), rows=1024, width=256, layers=LAYERS)[1]
+    assert residuals <= limit(name) + 2 / LAYERS
 
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "tanh", "softplus", "gelu", "silu"])
 def test_arrays_kept_a_convolution(name):
     layers = 8
-    kept = compiled_convolutions(fa.get(name), batch=8, side=16, width=32, layers=layers)[1]
+    residuals = compiled_convolutions(fa.get(name), batch=8, side=16, width=32, layers=layers)[1]
     theirs = compiled_convolutions(getattr(jax.nn, name), batch=8, side=16, width=32, layers=layers)
     # XLA for the CPU makes a transposed copy of every convolution's input ahead of time, for the
     # gradient of the kernel, and keeps it beside the array itself: 2 where a dense stack keeps 1. An
     # activation that reads its input needs no third.
-    assert kept <= 2.05 + 2 / layers
-    assert kept <= theirs[1] + 0.01
+    assert residuals <= 2.05 + 2 / layers
+    assert residuals <= theirs[1] + 0.01
 
 
 def test_leaner_than_jax_nn_where_that_keeps_more():
@@ -61,8 +61,8 @@ def test_leaner_than_jax_nn_where_that_keeps_more():
 @pytest.mark.parametrize("name", ["elu", "tanh", "sigmoid"])
 def test_exact_derivatives_keep_the_input(name):
     exact = fa.bind(name, exact_derivative=True)
-    kept = compiled(exact, rows=1024, width=256, layers=LAYERS)[1]
-    assert 1.5 < kept <= 2.05 + 2 / LAYERS
+    residuals = compiled(exact, rows=1024, width=256, layers=LAYERS)[1]
+    assert 1.5 < residuals <= 2.05 + 2 / LAYERS
 
 
 @pytest.mark.parametrize(

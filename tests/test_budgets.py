@@ -74,20 +74,20 @@ def test_flops_that_are_not_counted(data, tmp_path, monkeypatch):
 
 def test_equal_time_is_measured_side_by_side_and_stored(data, tmp_path, monkeypatch):
     seconds = {"relu": 1.0, "maxout": 2.0, "crelu": 0.5}
-    made = []
+    created = []
 
     def timer(study, data, name):
-        made.append(name)
+        created.append(name)
         return lambda: seconds[name]
 
     monkeypatch.setattr(budgets, "_timer", timer)
     known = studies.with_budget(study(budget="time"), data, tmp_path)
     assert dict(known.epochs_of) == {"relu": 6, "maxout": 3, "crelu": 12}
-    assert made.count("relu") == 1
+    assert created.count("relu") == 1
     (tmp_path / "budget.json").write_text("{")
-    made.clear()
+    created.clear()
     assert studies.with_budget(study(budget="time"), data, tmp_path) == known
-    assert made
+    assert created
 
 
 @pytest.mark.thorough
@@ -98,16 +98,18 @@ def test_a_step_is_timed(data, monkeypatch):
 
 def test_what_is_stated_in_epochs_is_scaled():
     recipe = Recipe(epochs=6, batch_size=16, schedule="steps", milestones=(3, 5), warmup_epochs=1)
-    chosen = Study(NAMES, recipe=recipe, epochs_of=(("crelu", 12),), search=halving([0.1, 0.2], 6))
-    assert chosen.recipe_of("relu") is recipe
-    of_crelu = chosen.recipe_of("crelu")
+    with_epochs = Study(
+        NAMES, recipe=recipe, epochs_of=(("crelu", 12),), search=halving([0.1, 0.2], 6)
+    )
+    assert with_epochs.recipe_of("relu") is recipe
+    of_crelu = with_epochs.recipe_of("crelu")
     assert (of_crelu.epochs, of_crelu.milestones, of_crelu.warmup_epochs) == (12, (6, 10), 2)
-    assert chosen.search_of("relu") is chosen.search
-    assert chosen.search_of("crelu") == halving([0.1, 0.2], 12)
-    assert chosen.config("crelu", 0.1, 0, "d")["epochs"] == 12
-    assert tuning_config(chosen, "crelu", "d")["search"]["epochs"] == 12
-    plain = replace(chosen, epochs_of=())
-    assert plain.config("relu", 0.1, 0, "d") == chosen.config("relu", 0.1, 0, "d")
+    assert with_epochs.search_of("relu") is with_epochs.search
+    assert with_epochs.search_of("crelu") == halving([0.1, 0.2], 12)
+    assert with_epochs.config("crelu", 0.1, 0, "d")["epochs"] == 12
+    assert tuning_config(with_epochs, "crelu", "d")["search"]["epochs"] == 12
+    plain = replace(with_epochs, epochs_of=())
+    assert plain.config("relu", 0.1, 0, "d") == with_epochs.config("relu", 0.1, 0, "d")
 
 
 def test_a_folder_has_one_budget(tmp_path):

@@ -82,7 +82,7 @@ def test_the_report_has_the_differences(tmp_path):
         ({"reference": "tahn"}, "did you mean 'tanh'"),
         ({"reference": "gelu"}, "the reference gelu is not among the activations: relu, tanh"),
         ({"until_decided": 2}, "3 or more, not 2"),
-        ({"activations": ("relu",), "until_decided": 9}, "two activations or more"),
+        ({"activations": ("relu",), "until_decided": 9}, "two or more activations"),
     ],
 )
 def test_comparisons_refused(options, said):
@@ -96,12 +96,12 @@ def test_seeds_are_added_until_it_is_decided_or_at_the_cap(tmp_path, monkeypatch
     level = {"relu": 0.02, "identity": 0.3, "tanh": 0.02}
 
     def trained(study, data, folder, activation, members, stored):
-        made = {}
+        records = {}
         for member in members:
             config = study.config(activation, member.learning_rate, member.seed, data.digest)
             one = run(activation, member.learning_rate, member.seed, level[activation])
-            made[identity(config)] = {**one, "config": config, "id": ""}
-        publish_cell(folder, folder / "cells" / activation, made)
+            records[identity(config)] = {**one, "config": config, "id": ""}
+        publish_cell(folder, folder / "cells" / activation, records)
         return iter(())
 
     monkeypatch.setattr(runs, "run_cell", trained)

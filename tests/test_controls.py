@@ -364,7 +364,7 @@ def test_sites_of_additions_refuse_other_widths(text, kept, act):
 
 def test_a_padded_shortcut_takes_no_wider_stem():
     acts = {"act_stem": "crelu", "*": "relu"}
-    with pytest.raises(fa.InputError, match="the stem gives 2"):
+    with pytest.raises(fa.InputError, match="the stem outputs 2"):
         shapes("resnet(depth=8)", acts, matched="parameters")
     assert shapes("resnet(depth=8, shortcut=projected)", acts, matched="parameters")
 
@@ -507,8 +507,8 @@ def test_training_steps_lower_the_loss_and_trace_once(text, act):
         traces.append(1)
 
         def loss(params):
-            given = {"params": params, **rest}
-            logits, new = model.apply(given, CIFAR, train=True, mutable=["batch_stats"])
+            all_variables = {"params": params, **rest}
+            logits, new = model.apply(all_variables, CIFAR, train=True, mutable=["batch_stats"])
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean(), new
 

@@ -180,8 +180,8 @@ def reference(spec: str, x: np.ndarray) -> np.ndarray:
 def applied(spec: str, **more):
     """The activation as a function of the input, with what ``learned`` gives."""
     activation = fa.get(spec)
-    given = learned(spec) if spec in LEARNED else {}
-    return lambda x: activation.spec.function(x, **dict(activation.changed), **given, **more)
+    parameters = learned(spec) if spec in LEARNED else {}
+    return lambda x: activation.spec.function(x, **dict(activation.changed), **parameters, **more)
 
 
 def test_every_coupled_activation_has_a_reference():
@@ -237,9 +237,9 @@ def test_vmap_and_jit(spec):
 @pytest.mark.parametrize("spec", SPECS)
 def test_dtype_is_kept_and_half_precision_rounds_once(spec):
     f = applied(spec)
-    given = [jnp.asarray(inputs((3, WIDTH)), t) for t in (jnp.bfloat16, jnp.float16)]
+    half_inputs = [jnp.asarray(inputs((3, WIDTH)), t) for t in (jnp.bfloat16, jnp.float16)]
     both = rounding_jit(lambda xs: [(f(x), f(x.astype(jnp.float32))) for x in xs])
-    for x, (y, wide) in zip(given, both(given), strict=True):
+    for x, (y, wide) in zip(half_inputs, both(half_inputs), strict=True):
         assert y.dtype == x.dtype
         chex.assert_trees_all_equal(y, wide.astype(x.dtype))
     with jax.enable_x64(True):
@@ -392,11 +392,11 @@ def test_an_axis_that_is_not_there(name):
 def test_softmax_and_glu_are_those_of_torch():
     torch = pytest.importorskip("torch")
     x = inputs((4, WIDTH)).astype(np.float32)
-    given = torch.tensor(x)
+    torch_input = torch.tensor(x)
     for name, theirs in (
-        ("softmax", torch.softmax(given, -1)),
-        ("log_softmax", torch.log_softmax(given, -1)),
-        ("glu", torch.nn.functional.glu(given)),
-        ("softmin", torch.nn.functional.softmin(given, -1)),
+        ("softmax", torch.softmax(torch_input, -1)),
+        ("log_softmax", torch.log_softmax(torch_input, -1)),
+        ("glu", torch.nn.functional.glu(torch_input)),
+        ("softmin", torch.nn.functional.softmin(torch_input, -1)),
     ):
         chex.assert_trees_all_close(getattr(fa, name)(x), theirs.numpy(), rtol=1e-6)

@@ -37,8 +37,8 @@ class Toy(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             "label": tfds.features.ClassLabel(names=["no", "yes"]),
             "text": tfds.features.Text(),
         }
-        kept = {k: features[k] for k in (*self.KEYS, "text")}
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(kept))
+        selected = {k: features[k] for k in (*self.KEYS, "text")}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(selected))
 
     def _split_generators(self, dl_manager):
         return {split: self._generate_examples(split) for split in self.SPLITS}
@@ -407,8 +407,8 @@ def test_the_binary_format_of_cifar(name, tmp_path, monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(content))
     source = sources.SOURCES[name]
     digest = hashlib.md5(content).hexdigest()
-    made = sources.Download(source.url, ((source.files[0][0], digest),), source.note)
-    monkeypatch.setitem(sources.SOURCES, name, made)
+    download = sources.Download(source.url, ((source.files[0][0], digest),), source.note)
+    monkeypatch.setitem(sources.SOURCES, name, download)
 
     loaded = data.load(name, data_dir=tmp_path)
     expected = {planes[i].transpose(1, 2, 0).tobytes(): labels[i][-1] for i in range(5)}

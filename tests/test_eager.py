@@ -182,10 +182,10 @@ def test_what_is_kept_is_bounded():
         jax.eval_shape(lambda x, i=i: fa.elu(x, 2.0 + i), X)
     jax.clear_caches()  # which are bounded too, by some thousands
     gc.collect()
-    kept = sum(getattr(f, "__name__", "") == "lean" for f in gc.get_objects() if callable(f))
+    alive = sum(getattr(f, "__name__", "") == "lean" for f in gc.get_objects() if callable(f))
     for i in range(limit):
         jax.eval_shape(lambda x, i=i: fa.elu(x, 2000.0 + i), X)
     jax.clear_caches()
     gc.collect()
     again = sum(getattr(f, "__name__", "") == "lean" for f in gc.get_objects() if callable(f))
-    assert again <= kept
+    assert again <= alive

@@ -114,7 +114,7 @@ def sweep():
 def test_members_together_are_members_alone(sweep):
     """Seeds, rates, momenta and slopes, against a net that has its own written in."""
     assert len(SWEEP) == 16
-    found, arrays = sweep
+    epochs, arrays = sweep
     for i in (0, 3, 6, 9, 12, 15):
         alone = SWEEP[i]
         recipe = with_recipe(learning_rate=alone.learning_rate)
@@ -122,10 +122,10 @@ def test_members_together_are_members_alone(sweep):
         net = from_linen(Perceptron(fa.get(f"leaky_relu(negative_slope={slope})")))
         metrics, states = trained(net, recipe, SMALL, [Member(alone.seed, None, alone.momentum)])
         for name, rows in metrics.items():
-            np.testing.assert_allclose(found[name][:, i], rows[:, 0], **CLOSE)
+            np.testing.assert_allclose(epochs[name][:, i], rows[:, 0], **CLOSE)
         for name, array in states.items():
             np.testing.assert_allclose(arrays[name][i], array[0], err_msg=name, **CLOSE)
-    assert len(set(found["train_loss"][-1])) == 16
+    assert len(set(epochs["train_loss"][-1])) == 16
 
 
 @pytest.mark.sampled(2)
@@ -338,7 +338,7 @@ STREAM = Recipe(epochs=2, batch_size=8, learning_rate=0.01)
 
 def test_a_stream_is_trained_on_as_it_is_read(pictures):
     """Against steps over the same batches, one by one, and a count of what is wrong."""
-    found, arrays = trained(DENSE, STREAM, streamed(pictures), [0, 1])
+    epochs, arrays = trained(DENSE, STREAM, streamed(pictures), [0, 1])
     same = streamed(pictures)
     state = make_init(DENSE, STREAM)(1, same.sample()[0])
     step = jax.jit(make_step(DENSE, STREAM, 3))
@@ -351,7 +351,7 @@ def test_a_stream_is_trained_on_as_it_is_read(pictures):
         arrays["variables/params/w"][1], state.variables["params"]["w"], **CLOSE
     )
     np.testing.assert_allclose(
-        found["train_loss"][1:, 1], np.reshape(losses, (2, 3)).mean(1), rtol=1e-5
+        epochs["train_loss"][1:, 1], np.reshape(losses, (2, 3)).mean(1), rtol=1e-5
     )
     wrong = 0
     seen = 0
@@ -360,7 +360,7 @@ def test_a_stream_is_trained_on_as_it_is_read(pictures):
         wrong += int(((logits.argmax(-1) != labels) & mask).sum())
         seen += int(mask.sum())
     assert seen == 21
-    assert found["test_error"][-1, 1] == pytest.approx(wrong / 21)
+    assert epochs["test_error"][-1, 1] == pytest.approx(wrong / 21)
 
 
 @pytest.mark.sampled(7)

@@ -60,7 +60,7 @@ def run_logic(body, given):
 def evaluated(name, points):
     """What the page computes for an activation, at each of some hyperparameters."""
     record, data = explorer.encoded(sampling.sample(fa.get(name)))
-    given = {
+    request = {
         "record": record | {"at": 0},
         "blob": base64.b64encode(data).decode(),
         "points": points,
@@ -71,7 +71,7 @@ def evaluated(name, points):
           const data = logic.decode(blob, given.record);
           return given.points.map((p) => logic.evaluated(given.record, data, p));
         })()""",
-        given,
+        request,
     )
 
 
@@ -99,15 +99,15 @@ def check_data(name):
             continue
         for order, curve in enumerate(page["curves"]):
             y = as_array(curve["y"])
-            kept = np.isfinite(y)
-            at = as_array(curve["x"])[kept]
+            is_finite = np.isfinite(y)
+            at = as_array(curve["x"])[is_finite]
             true = np.clip(_derivatives(entry, at)[order], -sampling.LIMIT, sampling.LIMIT)
             ends = np.concatenate(
                 [at[1:][np.diff(at) < 1e-9], entry.breaks]
             )  # two points of two sides
             far = np.abs(at[:, None] - ends).min(1, initial=np.inf) > 1e-5
             size = 32000 * record["scales"][order]
-            np.testing.assert_allclose(y[kept][far], true[far], rtol=1e-4, atol=1e-4 * size)
+            np.testing.assert_allclose(y[is_finite][far], true[far], rtol=1e-4, atol=1e-4 * size)
         moments = theory.gaussian_moments(entry)
         actual = as_array(page["moments"].values())
         wanted = [moments.mean, moments.variance, moments.gain]
@@ -203,8 +203,8 @@ def test_search_finds_every_alias():
         for n in fa.names()
     ]
     words = sorted({word for e in entries for word in (e["name"], *e["aliases"])})
-    given = {"entries": entries, "words": words}
-    actual = run_logic("given.words.map((w) => logic.searched(given.entries, w)[0].name)", given)
+    request = {"entries": entries, "words": words}
+    actual = run_logic("given.words.map((w) => logic.searched(given.entries, w)[0].name)", request)
     assert actual == [fa.get(word).spec.name for word in words]
 
 

@@ -50,8 +50,8 @@ def _quick():
 
 def running(place, **options):
     """A run as the child's, in this process."""
-    given = {"net": child.NET, "recipe": RECIPE, "data": child.DATA, "members": child.MEMBERS}
-    return run(**given | OPTIONS | {"folder": place} | options)
+    arguments = {"net": child.NET, "recipe": RECIPE, "data": child.DATA, "members": child.MEMBERS}
+    return run(**arguments | OPTIONS | {"folder": place} | options)
 
 
 def epochs_of(*arguments, **options):
@@ -78,8 +78,8 @@ def start(place, *arguments, environment=()):
 
 def ended(process):
     """Its exit code, and what it said."""
-    said, errors = process.communicate(timeout=120)
-    return process.returncode, said + errors
+    output, errors = process.communicate(timeout=120)
+    return process.returncode, output + errors
 
 
 def last_of(place):
@@ -113,8 +113,8 @@ def whole(tmp_path_factory):
     process = start(place)
     assert process.stdout.readline() == "ready\n"
     ready = time.monotonic()
-    code, said = ended(process)
-    assert code == 0, said
+    code, output = ended(process)
+    assert code == 0, output
     place.with_name("seconds").write_text(str(time.monotonic() - ready))
     assert last_of(place).step == STEPS
     return place
@@ -122,10 +122,10 @@ def whole(tmp_path_factory):
 
 def test_a_folder_does_not_change_what_comes_out(whole):
     """Nor do checkpoints: against a training without either."""
-    found, arrays = trained(child.NET, RECIPE, child.DATA, child.MEMBERS)
+    epochs, arrays = trained(child.NET, RECIPE, child.DATA, child.MEMBERS)
     assert_same_bits(arrays, last_of(whole).arrays)
     rows = rows_of(whole)
-    for name, values in found.items():
+    for name, values in epochs.items():
         expected = [[None if np.isnan(v) else v for v in row] for row in values.tolist()]
         assert [row[name] for row in rows] == expected
     states = final_states(whole, child.NET, RECIPE, child.DATA, members=child.MEMBERS)
@@ -145,8 +145,8 @@ def test_killed_at_every_kind_of_place_in_turn(whole, tmp_path):
     steps = []
     for place, count in lives:
         process = start(tmp_path, place, count)
-        code, said = ended(process)
-        assert code == -signal.SIGKILL, (place, said)
+        code, output = ended(process)
+        assert code == -signal.SIGKILL, (place, output)
         assert str(process.pid) in (tmp_path / "lock").read_text()  # is no obstacle to the next
         actual = last_of(tmp_path)
         steps.append(-1 if actual is None else actual.step)
@@ -176,8 +176,8 @@ def kill_at_random(root, whole, kills, seed):
         assert process.stdout.readline() == "ready\n"
         time.sleep(rng.uniform(0, length))
         process.kill()
-        code, said = ended(process)
-        assert code in (0, -signal.SIGKILL), said
+        code, output = ended(process)
+        assert code in (0, -signal.SIGKILL), output
         if code == 0:
             assert_equal_to(place, whole)
             place = root / str(runs)
@@ -249,8 +249,8 @@ def test_sigterm_from_outside_exits_143(whole, tmp_path):
     while (line := process.stdout.readline()) and line != "1\n":
         pass
     process.send_signal(signal.SIGTERM)
-    code, said = ended(process)
-    assert code == 143, said
+    code, output = ended(process)
+    assert code == 143, output
     assert 3 <= last_of(tmp_path).step < STEPS
     epochs_of(tmp_path)
     assert_equal_to(tmp_path, whole)
@@ -381,9 +381,11 @@ def test_the_last_save_that_fails_leaves_no_result(whole, tmp_path, monkeypatch)
 def test_a_second_process_is_told_of_the_first(tmp_path):
     first = running(tmp_path)
     next(first)
-    code, said = ended(start(tmp_path))
+    code, output = ended(start(tmp_path))
     assert code == 1
-    assert f"{tmp_path} is in use by process {os.getpid()} on {socket.gethostname()} since" in said
+    assert (
+        f"{tmp_path} is in use by process {os.getpid()} on {socket.gethostname()} since" in output
+    )
     assert len(list(first)) == RECIPE.epochs  # and is not disturbed
 
 
@@ -425,9 +427,9 @@ def test_another_run_in_the_folder_is_refused(half, tmp_path, options, said):
 @pytest.mark.thorough
 def test_another_number_of_devices_is_said(whole, half, tmp_path):
     place = shutil.copytree(half, tmp_path / "run")
-    code, said = ended(start(place, environment={"JAX_NUM_CPU_DEVICES": "2"}.items()))
-    assert code == 0, said
-    assert "saved on 1 devices and resumes on 2: the last bits may differ" in said
+    code, output = ended(start(place, environment={"JAX_NUM_CPU_DEVICES": "2"}.items()))
+    assert code == 0, output
+    assert "saved on 1 devices and resumes on 2: the last bits may differ" in output
     mine = last_of(place)
     theirs = last_of(whole)
     for name, array in theirs.arrays.items():
@@ -452,9 +454,9 @@ def test_what_diverges_is_recorded_and_no_checkpoint_holds_it(tmp_path, monkeypa
     assert len(steps) == STEPS + 1
     for path in steps:
         arrays, _ = orbax_store.read(path, int(path.name))
-        kept = [name for name in arrays if name.startswith(("variables", "opt_state"))]
-        assert len(kept) >= 4
-        for name in kept:
+        names = [name for name in arrays if name.startswith(("variables", "opt_state"))]
+        assert len(names) >= 4
+        for name in names:
             assert np.isfinite(arrays[name]).all(), (path, name)
     epochs_of(tmp_path / "tame", members=[0, 1, 2])
     both = [last_of(tmp_path / name).arrays for name in ("wild", "tame")]
@@ -466,14 +468,14 @@ def test_a_run_of_which_all_have_diverged_is_finished(tmp_path, monkeypatch):
         logits, variables = DENSE.apply(variables, images, train=train, key=key)
         return logits * (np.nan if train else 1.0), variables
 
-    given = {"net": Net(DENSE.init, poisoned)}
-    assert epochs_of(tmp_path, **given) == [0, 1]
+    arguments = {"net": Net(DENSE.init, poisoned)}
+    assert epochs_of(tmp_path, **arguments) == [0, 1]
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["diverged_at"] == [0, 0]
     assert result["steps"] == 3
     assert np.isfinite(last_of(tmp_path).arrays["variables/params/w"]).all()
     monkeypatch.setattr(folder, "updates", None)
-    assert epochs_of(tmp_path, **given) == []
+    assert epochs_of(tmp_path, **arguments) == []
 
 
 # Finished

@@ -74,8 +74,8 @@ REFERENCES = {
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize(("order", "curve"), [(0, "f"), (1, "f′"), (2, "f″")])
 def test_what_is_drawn_is_the_function(name, order, curve):
-    found, unit = drawn(gallery.graph(name), curve)
-    for points in found:
+    curve_points, unit = drawn(gallery.graph(name), curve)
+    for points in curve_points:
         x = np.linspace(points[0, 0] + 1e-3, points[-1, 0] - 1e-3, 999)
         y = np.interp(x, *points.T)  # on the straight lines between the points, too
         slope = np.abs(REFERENCES[name][1](x)) if order == 0 else 1  # a pixel across counts as well
@@ -97,8 +97,8 @@ def test_what_is_drawn_is_the_function(name, order, curve):
     ],
 )
 def test_lines_break_where_the_value_jumps_and_only_there(name, curve, ends):
-    found, _ = drawn(gallery.graph(name), curve)
-    joints = [(a[-1, 0], b[0, 0]) for a, b in itertools.pairwise(found)]
+    points, _ = drawn(gallery.graph(name), curve)
+    joints = [(a[-1, 0], b[0, 0]) for a, b in itertools.pairwise(points)]
     np.testing.assert_allclose(np.reshape(joints, (-1, 2)), np.array([ends, ends]).T, atol=2e-3)
 
 

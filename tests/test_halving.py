@@ -51,12 +51,12 @@ def made_up(monkeypatch):
     """Trainings of the search, and of the seeds, are made up; the list of what the search asked for."""
 
     def trained(study, data, folder, activation, members, stored):
-        made = {}
+        recorded = {}
         for member in members:
             config = study.config(activation, member.learning_rate, member.seed, data.digest)
             one = run(activation, member.learning_rate, member.seed, 0.1)
-            made[identity(config)] = {**one, "config": config, "id": ""}
-        publish_cell(folder, folder / "cells" / activation, made)
+            recorded[identity(config)] = {**one, "config": config, "id": ""}
+        publish_cell(folder, folder / "cells" / activation, recorded)
         return iter(())
 
     monkeypatch.setattr(MadeUp, "asked", [])
@@ -125,9 +125,9 @@ def test_the_validation_images_are_not_trained_on_and_no_test_image_is_used():
     images[:, 0, 0, 0] = np.arange(1000) / 4  # each is told by its first pixel
     labels = rng.integers(0, 3, 1000)
     data = Dataset("own", Split(images, labels), Split(images[:7] * 0, labels[:7]), 3)
-    chosen = tuning.validation_set(data)
-    trained = chosen.train.images[:, 0, 0, 0]
-    held = chosen.test.images[:, 0, 0, 0]
+    validation = tuning.validation_set(data)
+    trained = validation.train.images[:, 0, 0, 0]
+    held = validation.test.images[:, 0, 0, 0]
     assert len(trained) == 1000
     assert len({*held}) == len(held) == 200
     assert not {*trained} & {*held}
@@ -178,6 +178,6 @@ def test_searches_refused(options, said):
     ],
 )
 def test_what_the_command_line_searches(options, rates, searched):
-    made = Comparison(("relu",), **options).studies()[0]
-    assert len(made.learning_rates) == rates
-    assert (made.search is not None) == searched
+    created = Comparison(("relu",), **options).studies()[0]
+    assert len(created.learning_rates) == rates
+    assert (created.search is not None) == searched

@@ -72,11 +72,11 @@ def test_a_lost_job_costs_a_cell_and_one_sent_elsewhere_nothing(tmp_path):
     assert any("Requeued job" in log.read_text() for log in jobs.glob("jobs/*_log.*"))
     assert len(results(jobs)) == 2
 
-    kept = stored(jobs)
+    before = stored(jobs)
     output = flaxact("launch", "local", *OPTIONS, str(jobs))
     assert "relu: done" in output
     assert "tanh" not in output
-    assert kept.items() < stored(jobs).items()
+    assert before.items() < stored(jobs).items()
     assert (jobs / "report.html").exists()
     flaxact("compare", *OPTIONS, str(here))
     assert results(jobs) == results(here)

@@ -133,8 +133,8 @@ def test_an_nnx_site_is_trained_and_spared_by_weight_decay():
 
     def spared(params):
         is_param = lambda leaf: isinstance(leaf, nnx.Variable)  # noqa: E731
-        kept = lambda leaf: not isinstance(leaf, fnnx.ActivationParam)  # noqa: E731
-        return jax.tree.map(kept, params, is_leaf=is_param)
+        is_decayed = lambda leaf: not isinstance(leaf, fnnx.ActivationParam)  # noqa: E731
+        return jax.tree.map(is_decayed, params, is_leaf=is_param)
 
     gradient = nnx.grad(lambda net: jnp.mean(net(x) ** 2))(net)
     params = nnx.state(net, nnx.Param)

@@ -131,9 +131,9 @@ def test_called_with_what_it_starts_with_it_is_what_it_is_without(spec):
     calls = {"with": lambda x: activation(x, **actual)}
     if spec not in DRAWN:
         calls["without"] = activation
-    given = (x, x.astype(jnp.bfloat16))
-    y = jit(lambda given: {k: [f(x) for x in given] for k, f in calls.items()})(given)
-    assert [(v.shape, v.dtype) for v in y["with"]] == [(v.shape, v.dtype) for v in given]
+    arrays = (x, x.astype(jnp.bfloat16))
+    y = jit(lambda arrays: {k: [f(x) for x in arrays] for k, f in calls.items()})(arrays)
+    assert [(v.shape, v.dtype) for v in y["with"]] == [(v.shape, v.dtype) for v in arrays]
     if spec not in DRAWN:
         chex.assert_trees_all_close(y["with"][0], y["without"][0], rtol=2e-6, atol=1e-6)
 

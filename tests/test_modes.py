@@ -200,11 +200,11 @@ def test_slopes_in_half_precision_are_those_of_float32(dtype):
     def slopes(x):
         return {s: jax.vmap(jax.grad(lambda x, s=s: fa.get(s)(x)))(x) for s in sorted(specs)}
 
-    found, expected = (jit(slopes)(v) for v in (x, x.astype(jnp.float32)))
+    actual, expected = (jit(slopes)(v) for v in (x, x.astype(jnp.float32)))
     for spec in specs:
         # Of an output that has rounded to its limit not the last of the slope is left.
         np.testing.assert_allclose(
-            np.asarray(found[spec], np.float32), expected[spec], rtol=0.02, atol=0.02, err_msg=spec
+            np.asarray(actual[spec], np.float32), expected[spec], rtol=0.02, atol=0.02, err_msg=spec
         )
 
 

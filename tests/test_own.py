@@ -96,15 +96,15 @@ def test_the_command_line_sees_what_is_imported(code, capsys, given):
 
 @pytest.mark.thorough
 def test_what_trains_and_measures_sees_it(code, capsys):
-    given = "--import", code
+    import_option = "--import", code
     options = "--model", "tiny_net", "--dataset", "stripes"
     few = "--seeds", "1", "--images", "8", "--activation", "wavy"
-    assert "The report" in flaxact(capsys, *given, "probe", *few, *options)
+    assert "The report" in flaxact(capsys, *import_option, "probe", *few, *options)
     for command, too_many in (
         ("train", ("--option", "batch_size=65")),
         ("compare", ("--batch-size", "65")),
     ):
-        assert main([*given, command, "wavy", *options, *too_many]) == 2
+        assert main([*import_option, command, "wavy", *options, *too_many]) == 2
         assert "a batch of 65 is larger than the" in capsys.readouterr().err
 
 

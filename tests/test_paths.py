@@ -25,8 +25,8 @@ INNER = {"tailored_dks": "tanh", "tailored_tat": "tanh"}  # which take a smooth 
 def made(name):
     """The activation, a transform of an ELU."""
     inner = [p for p in catalogue[name].hyperparameters.values() if takes_activation(p)]
-    given = ", ".join([INNER.get(name, "elu")] * len(inner))
-    return fa.get(f"{name}({given})" if given else name)
+    inner_text = ", ".join([INNER.get(name, "elu")] * len(inner))
+    return fa.get(f"{name}({inner_text})" if inner_text else name)
 
 
 def floats(name):
@@ -90,13 +90,13 @@ def test_an_array_gives_the_values_and_derivatives_of_the_number(name):
         arrays = {h: jnp.float32(value) for h, value in given.items()}
         by_arrays = functools.partial(made(name), **arrays)
         with jax.disable_jit():  # nothing is compiled but single operations, which others share
-            wanted, found = (
+            wanted, actual = (
                 [np.asarray(part, np.float64) for part in to_second_order(f)(x)]
                 for f in (fa.bind(made(name), **given), by_arrays)
             )
         finite = np.isfinite(wanted[0]) & np.isfinite(wanted[1])
         eps = 2e-5 if dtype == "float32" else 0.05
-        for order, (one, other) in enumerate(zip(found, wanted, strict=True)):
+        for order, (one, other) in enumerate(zip(actual, wanted, strict=True)):
             assert not np.isnan(one[~np.isnan(other)]).any()
             place = finite if order == 2 else ...  # of what has overflowed there is none to compare
             np.testing.assert_allclose(
@@ -112,11 +112,11 @@ def test_an_array_gives_the_values_and_derivatives_of_the_number(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if variable(n) and n not in PERIODIC])
 def test_no_derivative_by_an_array_is_nan(name):
     """Of first and second order, by it and by the input, up to ±∞, where the value is finite."""
-    given = moved(name, 0.5)
+    values = moved(name, 0.5)
     activation = made(name)
-    x = inputs(name, [given], "float32")
+    x = inputs(name, [values], "float32")
     shape = () if catalogue[name].coupled else x.shape
-    arrays = {h: jnp.full(shape, value, jnp.float32) for h, value in given.items()}
+    arrays = {h: jnp.full(shape, value, jnp.float32) for h, value in values.items()}
 
     def slopes(x, arrays):
         return jax.grad(lambda arrays: activation(x, **arrays).sum())(arrays)

@@ -65,10 +65,10 @@ def steps(folder):
 def uninterrupted(tmp_path_factory):
     """The folder of a run of two processes with a device each."""
     folder = tmp_path_factory.mktemp("run")
-    codes, said = both(folder)
+    codes, outputs = both(folder)
     assert codes == [0, 0]
     # The second time there is nothing to do.
-    assert said == [{"epochs": [7, 0], "devices": 2}] * 2
+    assert outputs == [{"epochs": [7, 0], "devices": 2}] * 2
     return folder
 
 
@@ -106,9 +106,9 @@ def test_sigterm_stops_both_processes_at_the_same_step(uninterrupted, tmp_path):
     assert 9 <= max(steps(tmp_path)) < 18
     assert not (tmp_path / "result.json").exists()
     before = len(rows(tmp_path))
-    codes, said = both(tmp_path)
+    codes, outputs = both(tmp_path)
     assert codes == [0, 0]
-    assert [of["epochs"] for of in said] == [[7 - before, 0]] * 2
+    assert [of["epochs"] for of in outputs] == [[7 - before, 0]] * 2
     one, other = (restore(folder / "checkpoints") for folder in (uninterrupted, tmp_path))
     assert one.step == other.step
     assert_same_bits(one.arrays, other.arrays)
@@ -122,9 +122,9 @@ def test_each_process_reads_its_part_of_a_stream(tmp_path):
     images = load("mnist5k")
     for split, of in (("train", images.train), ("val", images.test)):
         write_images(tmp_path / split, of, 0)
-    codes, said = both(tmp_path, images=str(tmp_path))
+    codes, outputs = both(tmp_path, images=str(tmp_path))
     assert codes == [0, 0]
-    for of in said:
+    for of in outputs:
         assert of["streams"]["updates"] == 7
         assert of["streams"]["arrays"] == 0  # bit for bit
         assert of["streams"]["metrics"] < 1e-6  # what fills up the test batches comes elsewhere

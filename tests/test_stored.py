@@ -523,8 +523,10 @@ def looked_at(root):
                 raise InputError("some are trained again")
             write_results(STUDY, SMALL, study, "flaxact compare")
         runs = _records.read_results(study / "results.json").runs
-        kept = [json.loads((study / "runs" / run.id / "config.json").read_text()) for run in runs]
-        return runs, kept
+        configs = [
+            json.loads((study / "runs" / run.id / "config.json").read_text()) for run in runs
+        ]
+        return runs, configs
 
     def trained():
         training_records.check_configuration(training, {"model": "a"})
@@ -587,7 +589,7 @@ def unsealed(content):
 def fuzz_without_digest(whole, tmp_path, count, seed):
     """Files of the former format: a report is refused in one line or can be made."""
     rng = random.Random(seed)
-    made = 0
+    mutations = 0
     content = json.dumps(
         unsealed((whole / "study" / "results.json").read_text()), indent=1
     ).encode()
@@ -599,12 +601,12 @@ def fuzz_without_digest(whole, tmp_path, count, seed):
         except InputError as error:
             assert_one_line(error)
             continue
-        made += 1
+        mutations += 1
         report._csv(results)
         report._markdown(results)
-        if made % 25 == 0:
+        if mutations % 25 == 0:
             report.write_report(tmp_path)
-    return made
+    return mutations
 
 
 @pytest.mark.thorough

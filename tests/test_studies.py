@@ -205,12 +205,12 @@ def test_a_killed_study_keeps_its_finished_cells(tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = stamps(tmp_path)
-    assert 2 <= len(kept) < 6
+    before = stamps(tmp_path)
+    assert 2 <= len(before) < 6
     assert not (tmp_path / "report.html").exists()
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     after = stamps(tmp_path)
-    assert kept.items() <= after.items()
+    assert before.items() <= after.items()
     assert len(after) == 6
 
 

@@ -87,8 +87,8 @@ def test_values_are_those_of_jax_nn(name, dtype):
         assert close(got[:-3], wanted[:-3], x[:-3], dtype, ulps=ULPS[dtype])
         got = got[-3:]
         wanted = wanted[-3:]
-        given = ~np.isnan(wanted)
-        np.testing.assert_array_equal(got[given], wanted[given])
+        known = ~np.isnan(wanted)
+        np.testing.assert_array_equal(got[known], wanted[known])
         # jax.nn has nan for some at an infinity, where the limit is finite or infinite.
         np.testing.assert_array_equal(np.isnan(got), [False, False, True])
 
@@ -103,8 +103,8 @@ def test_slopes_are_those_of_jax_nn(name):
     got = np.asarray(got, np.float64)
     wanted = np.asarray(wanted)
     assert not np.isnan(got).any()
-    given = ~np.isnan(wanted) & np.array([(name, float(v)) not in KINKS for v in x])
-    np.testing.assert_allclose(got[given], wanted[given], rtol=1e-6, atol=2e-6)
+    known = ~np.isnan(wanted) & np.array([(name, float(v)) not in KINKS for v in x])
+    np.testing.assert_allclose(got[known], wanted[known], rtol=1e-6, atol=2e-6)
 
 
 @pytest.mark.sampled(5)
@@ -126,13 +126,13 @@ def test_slopes_at_kinks_are_those_of_jax_nn_or_noted(name):
 def test_results_have_the_type_that_jax_nn_gives(name, x64):
     """Python numbers and weak types included."""
     with jax.enable_x64(x64):
-        given = [
+        inputs = [
             jnp.asarray([1.5, 2.0]),
             jax.lax.full((2,), 1.5),
             np.ones(2),
             jnp.ones(2, jnp.bfloat16),
         ]
-        for x in given:
+        for x in inputs:
             ours, theirs = (jax.eval_shape(f, x) for f in (getattr(fa, name), THEIRS[name]))
             assert ours == theirs, x
             assert ours.weak_type == theirs.weak_type, x

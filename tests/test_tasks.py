@@ -23,7 +23,7 @@ LEVELS = {"relu": (0.02,), "elu": (0.03,), "tanh": (0.2,), "identity": (0.4,)}
 
 @pytest.fixture
 def folders(tmp_path):
-    made = []
+    comparisons = []
     for i, dataset in enumerate(("mnist", "cifar10", "svhn")):
         levels = {name: (level[0] + 0.02 * i,) for name, level in LEVELS.items()}
         if i == 2:
@@ -33,8 +33,8 @@ def folders(tmp_path):
         folder = tmp_path / dataset
         folder.mkdir()
         (folder / "results.json").write_text(json.dumps(study_results))
-        made.append(folder)
-    return made
+        comparisons.append(folder)
+    return comparisons
 
 
 def test_ranks_are_of_the_activations_that_all_tasks_have(folders):

@@ -95,9 +95,9 @@ def scipy_moments(name, activation):
 
     with mp.workdps(40):
         edges = (*range(-12, 13), *activation.breaks)
-        found, error = integrate.quad_vec(integrand, -13, 13, epsabs=1e-12, points=edges)
-    assert error < 2e-9 * (1 + np.abs(found).max())
-    return found
+        integral, error = integrate.quad_vec(integrand, -13, 13, epsabs=1e-12, points=edges)
+    assert error < 2e-9 * (1 + np.abs(integral).max())
+    return integral
 
 
 @pytest.mark.sampled(11)
@@ -158,8 +158,8 @@ def correlation(function, c):
     """The C-map by Gauss–Hermite in two dimensions."""
     z, w = np.polynomial.hermite_e.hermegauss(120)
     w = w / w.sum()
-    there = function(c * z[:, None] + math.sqrt(1 - c * c) * z[None, :])
-    return w @ (function(z)[:, None] * there) @ w / (w @ function(z) ** 2)
+    at_second = function(c * z[:, None] + math.sqrt(1 - c * c) * z[None, :])
+    return w @ (function(z)[:, None] * at_second) @ w / (w @ function(z) ** 2)
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,8 @@ def test_bfloat16_computes_in_it_and_keeps_the_rest_in_float32():
         state, measured = jax.jit(make_step(net, recipe, 10))(state, BATCH)
         assert {np.dtype(t).name for t in SEEN} == {precision}
         actual = [state.variables, state.opt_state, state.totals, measured]
-        kept = [x for x in jax.tree.leaves(actual) if jnp.issubdtype(x.dtype, jnp.floating)]
-        assert {x.dtype.name for x in kept} == {"float32"}
+        floats = [x for x in jax.tree.leaves(actual) if jnp.issubdtype(x.dtype, jnp.floating)]
+        assert {x.dtype.name for x in floats} == {"float32"}
         states.append(state)
         losses.append(float(measured["loss"]))
     assert losses[0] != losses[1]
@@ -227,8 +227,8 @@ def test_a_step_too_long_leaves_finite_weights(optimizer, rate):
 
 def test_the_plateaus_start_is_no_divergence():
     """Its best loss is the largest number before the first epoch has ended."""
-    found, arrays = trained(DENSE, dataclasses.replace(RECIPE, schedule="plateau"), SMALL, [0, 1])
-    assert np.isfinite(found["train_loss"][1:]).all()
+    epochs, arrays = trained(DENSE, dataclasses.replace(RECIPE, schedule="plateau"), SMALL, [0, 1])
+    assert np.isfinite(epochs["train_loss"][1:]).all()
     assert (arrays["diverged_at"] == -1).all()
 
 

@@ -110,7 +110,7 @@ class Study:
         most = self.until_decided
         if most is not None and most < len(self.seeds):
             raise InputError(
-                f"until_decided must be at least the number of seeds, {len(self.seeds)}, not {most}"
+                f"until_decided must be {len(self.seeds)} or more, not {most}: it counts all seeds"
             )
         if most is not None and len(self.activations) < 2:
             raise InputError("until_decided needs two or more activations")
