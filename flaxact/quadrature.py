@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from flaxact._lazy import jax, np
 from flaxact._packages import enable_x64
-from flaxact.activations._spec import Activation
+
+if TYPE_CHECKING:
+    from flaxact.activations._spec import Activation
 
 _REACH = 12.0  # standard deviations: the Gaussian's tail beyond holds 4e-33 of it
 NODES = 20  # of a panel

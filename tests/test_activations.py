@@ -1,5 +1,6 @@
 """Properties of every pointwise activation: a new entry is tested by being there."""
 
+import contextlib
 import functools
 import inspect
 import math
@@ -106,6 +107,28 @@ def test_limits_at_infinity_and_nan(spec):
     if activation.monotonic:
         for at_infinity, end in zip(y[:2], (low, high), strict=True):
             assert abs(at_infinity) > 50 if math.isinf(end) else at_infinity == pytest.approx(end)
+
+
+def with_other_numbers(name):
+    """The activation with each of its numbers in turn at half and at ten times its default."""
+    spec = fa.get(name).spec
+    for key, parameter in spec.hyperparameters.items():
+        if type(parameter.default) is float and key not in spec.static:
+            for factor in (0.5, 10.0):
+                with contextlib.suppress(fa.InputError):  # out of its domain
+                    yield fa.bind(name, **{key: (parameter.default or 1.0) * factor})
+
+
+@pytest.mark.sampled(7)
+@pytest.mark.parametrize("name", [n for n in fa.activations.names() if any(with_other_numbers(n))])
+def test_a_finite_input_gives_no_nan_whatever_the_numbers(name):
+    if fa.get(name).spec.coupled or fa.get(name).spec.stochastic:
+        pytest.skip("not a function of one number")
+    top = np.finfo(np.float32).max
+    x = jnp.float32([top, -top, 3e38, -3e38, 1e30, -1e30, 1e-38, 0.0, 100, -100])
+    for activation in with_other_numbers(name):
+        assert not np.isnan(jit(activation)(x)).any(), activation
+        assert not np.isnan(jit(jax.vmap(jax.grad(activation)))(x)).any(), activation
 
 
 @pytest.mark.sampled(11)

@@ -34,6 +34,8 @@ def _waves(frequency: Frequency, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Sin and cos of frequency · x, with what the product's rounding has lost (Dekker 1971)."""
     product = _near(frequency) * x
     is_exact = isinstance(frequency, float) and frequency == 1
+    if not is_exact:  # the sine of a product that overflows is that of the largest number
+        product = jnp.where(jnp.isfinite(x), finite(product), product)
     if is_exact or x.dtype != jnp.float32 or in_jet(x):  # which cannot reduce a precision
         return jnp.sin(product), jnp.cos(product)
     f_high, f_rest = _split(frequency)
