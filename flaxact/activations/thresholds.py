@@ -258,8 +258,7 @@ def soft_shrink(x: jax.Array, threshold: float = 0.5) -> jax.Array:
 )
 @keeps_input(lambda x: jnp.where(abs(x) <= 1, 1, 0).astype(x.dtype))
 def step(x: jax.Array) -> jax.Array:
-    """Unit step with a straight-through derivative: 1 if the input is within 1 of the threshold, else
-    0.
+    """Unit step with a straight-through derivative: 1 for inputs from -1 to 1, else 0.
 
     This derivative is deliberate: the true derivative of the step is 0 everywhere.
 
