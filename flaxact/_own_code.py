@@ -96,7 +96,7 @@ def digest(definitions: Iterable[Callable[..., object]]) -> str:
 
 
 def digests(definitions: Iterable[Callable[..., object]]) -> dict[str, str]:
-    """By name of each definition the digest of its source, and by name of its file that of the file."""
+    """Digests of source code: of each definition by its name, and of each file by its name."""
     sources = {}
     for one in definitions:
         sources[one.__qualname__] = digest([one])

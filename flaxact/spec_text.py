@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 from flaxact.errors import InputError
 
@@ -52,12 +52,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
-        return as_float(value)
+        return as_float(cast("float", value))
     numpy = sys.modules.get("numpy")
     return bool(value) if numpy and isinstance(value, numpy.bool_) else value
 
 
-def as_float(value: Any) -> float:
+def as_float(value: float) -> float:
     """A real number as a float; infinity for an integer that is too large for a float."""
     try:
         return float(value)
@@ -65,7 +65,7 @@ def as_float(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def checked(requirement: str, value: Any, kind: type) -> Any:
+def checked(requirement: str, value: object, kind: type) -> Any:
     """A value as ``bool``, ``int``, ``float`` or ``str``; an integer is accepted as a float.
 
     Args:
@@ -89,7 +89,7 @@ def checked(requirement: str, value: Any, kind: type) -> Any:
     return number
 
 
-def value_text(value: Any) -> str:
+def value_text(value: object) -> str:
     """A value as text in a message; of an array, or a huge number, what fits."""
     if type(value) is int and abs(value) >= HUGE:
         return "a huge number"

@@ -26,7 +26,7 @@ def clevert2015(results: StoredResults) -> StoredResults:
 
 
 def cost(results: StoredResults) -> StoredResults:
-    """Seconds by program, some of which had other names; the gradient was timed without the value."""
+    """Convert results of older runs: other program names, and gradients timed without the value."""
     if "seconds" in results:
         return results
     names = {"forward": "value", "with backward": "gradient alone"}
@@ -38,7 +38,7 @@ def cost(results: StoredResults) -> StoredResults:
 
 
 def glorot2011(results: StoredResults) -> StoredResults:
-    """The searches by rates and errors; runs with a penalty under another name, and without a score."""
+    """Convert results with searches as rates and errors, and penalized runs without a score."""
     if "penalised" not in results:
         return results
     trained = {}
@@ -49,7 +49,7 @@ def glorot2011(results: StoredResults) -> StoredResults:
 
 
 def ioffe2015(results: StoredResults) -> StoredResults:
-    """The searches by rates and errors; runs at the best and at small weights side by side."""
+    """Convert results with searches as rates and errors, and runs at best and small weights together."""
     if "sweep" not in results:
         return results
     searched: dict[str, object] = {}

@@ -106,7 +106,7 @@ def library_text(name: str, library: str) -> str:
 
 @functools.cache
 def aliases() -> dict[str, str]:
-    """The names of functions that mean the same in all libraries that have them, and their spec texts."""
+    """Names with the same meaning in every library that has them, with their spec texts."""
     texts: dict[str, set[str]] = collections.defaultdict(set)
     for library, table in LIBRARIES.items():
         for name, text in table.items() if library != "models" else ():

@@ -87,7 +87,7 @@ def dyt(
 ) -> jax.Array:
     r"""Dynamic tanh (DyT), which takes the place of a normalization layer.
 
-    The steepness is one for the layer, scale and shift are one for each channel.
+    The layer has one steepness, and each channel its own scale and shift.
 
     Args:
       x: the input.

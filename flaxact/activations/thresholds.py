@@ -258,9 +258,9 @@ def soft_shrink(x: jax.Array, threshold: float = 0.5) -> jax.Array:
 )
 @keeps_input(lambda x: jnp.where(abs(x) <= 1, 1, 0).astype(x.dtype))
 def step(x: jax.Array) -> jax.Array:
-    """Unit step, with a straight-through derivative: 1 within one of the threshold, 0 beyond.
+    """Unit step with a straight-through derivative: 1 for inputs from -1 to 1, else 0.
 
-    Differentiation gives that on purpose; the step's own derivative is 0 everywhere.
+    This derivative is deliberate: the true derivative of the step is 0 everywhere.
 
     >>> [float(y) for y in step(jnp.array([-0.5, 0.0, 2.0]))], float(jax.grad(step)(-0.5))
     ([0.0, 0.0, 1.0], 1.0)

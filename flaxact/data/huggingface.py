@@ -17,7 +17,7 @@ TESTS = ("test", "validation", "valid", "val")
 
 
 def from_huggingface(
-    source: Any,
+    source: object,
     *,
     name: str = "huggingface",
     image: str | None = None,
@@ -51,7 +51,7 @@ def from_huggingface(
     return from_arrays(*pairs, name=name, class_names=names, note=note)
 
 
-def _splits(source: Any, name: str) -> list[Any]:
+def _splits(source: object, name: str) -> list[Any]:
     if not isinstance(source, Mapping):
         if hasattr(source, "features"):
             return [source]

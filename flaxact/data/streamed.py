@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from flaxact._lazy import np
 from flaxact.data.sets import check_alike
@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from flaxact.data.stream import Stream
 
 SAMPLE = 1024  # images from which a net takes their mean
+
+
+class StreamRecipe(Protocol):
+    """The fields of a recipe that a stream is checked against."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images per step."""
+        ...
+
+    @property
+    def preprocess(self) -> tuple[str, ...]:
+        """Spec texts of preprocessings."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +53,7 @@ class Streamed:
         """A digest that identifies this training set."""
         return str(self.train.state()["of"]["data"])
 
-    def check(self, recipe: Any) -> None:
+    def check(self, recipe: StreamRecipe) -> None:
         """Check that a recipe can be trained on these streams.
 
         Raises:

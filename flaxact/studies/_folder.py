@@ -32,7 +32,7 @@ def held(folder: Path) -> Iterator[None]:
     """Lock a study's folder for the ``with`` block; first finish what a killed process left unfinished.
 
     Raises:
-      InUseError: another process holds it; names its number, host and since when.
+      InUseError: another process has locked it; the message names its id, host and start time.
     """
     with locked(folder):
         files.remove_partial(folder / "plots")
@@ -65,7 +65,7 @@ def publish_cell(
       variables: the name and contents of each run's file of variables, if they are kept.
 
     Raises:
-      InputError: nothing can be written.
+      InputError: the folder is not writable.
     """
     with locked(cell):
         for name, content in variables:
@@ -133,7 +133,7 @@ class StoredRuns:
         """The stored run of a configuration; None if there is none or it is damaged.
 
         Raises:
-          InputError: it is of a newer flaxact.
+          InputError: it was written by a newer version of flaxact.
         """
         record = self._read(config)
         return None if record is None or not self._keeps(record[1], identity(config)) else record[1]

@@ -48,7 +48,7 @@ def lifted(value: dict[str, Any], path: Path, measures: tuple[str, ...]) -> dict
       measures: the names that a probe has in the current form.
 
     Raises:
-      DamagedError: the layers of a run are not as they were stored.
+      DamagedError: the layers of a run are damaged.
     """
     old = decode(_Results, value, path)
     runs = [

@@ -173,8 +173,8 @@ def read_results(path: Path) -> Results:
     """The results of a study.
 
     Raises:
-      FileNotFoundError: they are not there.
-      InputError: they are of another flaxact; or not such results, or not those that were stored.
+      FileNotFoundError: there are no results.
+      InputError: they were written by another version of flaxact, are of another kind, or are damaged.
     """
     value = files.read_json(path)
     fields = _checked_format(value, path)
@@ -212,7 +212,7 @@ def decode_run(value: object, path: Path, config: Mapping[str, object]) -> Run:
       config: the configuration that the run must have.
 
     Raises:
-      InputError: it is of another flaxact; or not such a record, or not the one that was stored.
+      InputError: it was written by another version of flaxact, is of another kind, or is damaged.
     """
     fields = _checked_format(value, path)
     files.check_seal(fields, path)

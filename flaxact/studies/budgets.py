@@ -41,7 +41,7 @@ def with_budget(study: Study, data: Dataset, folder: Path) -> Study:
     epochs that cost the same, rounded. Costs are measured once and stored in the folder.
 
     Raises:
-      InputError: the compiler does not count FLOPs here.
+      InputError: the compiler does not count FLOPs on this backend.
     """
     if study.budget == "epochs":
         return study

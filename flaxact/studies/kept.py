@@ -40,7 +40,7 @@ def read_variables(path: Path, digest: str) -> Variables:
       digest: its SHA-256.
 
     Raises:
-      DamagedError: it is not there, or not as it was stored.
+      DamagedError: it is missing or damaged.
     """
     from flax.traverse_util import unflatten_dict
 

@@ -115,7 +115,7 @@ def executor(cluster: Cluster, folder: Path, machine: Machine) -> Any:
     """The submitit executor, with its files in the folder's ``jobs/``.
 
     Raises:
-      InputError: submitit is not installed, or there is no such cluster here.
+      InputError: submitit is not installed, or this machine has no such cluster.
     """
     try:
         import submitit  # type: ignore[import-not-found]
@@ -175,7 +175,7 @@ def launch(
       Each job when it is submitted, and again when it has ended.
 
     Raises:
-      InputError: submitit is not installed, or there is no such cluster here.
+      InputError: submitit is not installed, or this machine has no such cluster.
     """
     check_options(study, folder)
     sent = Sent(list(missing(study, data, folder)))

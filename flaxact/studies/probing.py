@@ -86,7 +86,7 @@ def build(probing: Probing, activation: str, init: str, norm: str, num_classes: 
     """The model of a cell.
 
     Raises:
-      InputError: what the model cannot be built with.
+      InputError: the model does not allow these arguments.
     """
     create = functools.partial(
         models.create_model, probing.model, activation, num_classes=num_classes, kernel_init=init
@@ -107,7 +107,7 @@ def measure(
       started: called before each cell with how many are done, how many there are, and what it is.
 
     Raises:
-      InputError: a model that cannot be built so, before anything is measured.
+      InputError: the model does not allow these arguments; raised before any measurement.
     """
     import jax
     import numpy as np
@@ -155,7 +155,7 @@ def write(
     """Write probe.json and probe.html.
 
     Raises:
-      InputError: nothing can be written there.
+      InputError: the folder is not writable.
     """
     from flaxact.diagnostics.measures import label
     from flaxact.figures import rendered

@@ -51,7 +51,7 @@ def write_report(folder: Path, results: Results | None = None) -> Path:
       The path of report.html: one file that loads nothing else.
 
     Raises:
-      InputError: no results.json there, or not one of ours, or nothing can be written.
+      InputError: results.json is missing or damaged, or the folder is not writable.
     """
     from flaxact.figures import rendered
     from flaxact.studies import plots

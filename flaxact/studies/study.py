@@ -217,7 +217,7 @@ def check_folder(folder: Path) -> None:
     """Create the folder if it does not exist.
 
     Raises:
-      InputError: nothing can be written there.
+      InputError: the folder is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
