@@ -35,5 +35,5 @@ if TYPE_CHECKING:
     ]  # fmt: skip
 
 # pyright: reportUnsupportedDunderAll=false
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __getattr__, __dir__ = attach(__name__)
