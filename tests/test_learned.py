@@ -26,6 +26,7 @@ DRAWN = ("dyrelu", "meta_acon")
 STARTS = {
     "acon_c": {"p1": (1, "channel"), "p2": (0, "channel"), "beta": (1, "channel")},
     "apl": {"slopes": (0, (2, WIDTH)), "places": ([-1 / 3, 1 / 3], (2, WIDTH))},
+    "derf": {"alpha": (0.5, ()), "shift": (0, ()), "gamma": (1, "channel"), "beta": (0, "channel")},
     "dyt": {"alpha": (0.5, ()), "gamma": (1, "channel"), "beta": (0, "channel")},
     "felu": {"alpha": (1, "channel")},
     "flexible_relu": {"bias": (-1, ())},
@@ -36,6 +37,7 @@ STARTS = {
     "polynorm": {"weights": (1 / 3, (3,)), "bias": (0, ())},
     "prelu": {"negative_slope": (0.25, "channel")},
     "snake": {"frequency": (1, "channel")},
+    "snake_beta": {"frequency": (1, "channel"), "divisor": (1, "channel")},
     "soft_exponential": {"alpha": (0, "channel")},
     "spline": {"base_weight": (1, "channel"), "coefficients": (0, (8, WIDTH))},
     "srelu": {
@@ -49,6 +51,7 @@ STARTS = {
     "trelu": {"alpha": (1, "channel")},
     # log(1 + e^a) starts at 0.8, and beta + log(1 + e^a) too, with beta = 0.5
     "xielu": {"alpha_p": (np.log(np.expm1(0.8)), ()), "alpha_n": (np.log(np.expm1(0.3)), ())},
+    "tlu": {"threshold": (0, "channel")},
 }
 SPECS = (*LEARNED, "rational(tanh)", "scaled(prelu, output=2.0)", "rational(relu)")
 
