@@ -31,7 +31,7 @@ from flaxact.reproduction.page import judge_paper
 from flaxact.reproduction.run import stored_results
 from flaxact.reproduction.workspace import UnavailableError, Workspace
 from flaxact.stored import environment, files, schema
-from flaxact.studies import _folder, _records, held, report, summary
+from flaxact.studies import _csv, _folder, _records, held, report, summary
 from flaxact.studies import run as run_study
 from flaxact.studies._results import write_results
 from flaxact.studies.runs import finished, missing_cells
@@ -602,7 +602,7 @@ def fuzz_without_digest(whole, tmp_path, count, seed):
             assert_one_line(error)
             continue
         mutations += 1
-        report._csv(results)
+        _csv.by_run(results)
         report._markdown(results)
         if mutations % 25 == 0:
             report.write_report(tmp_path)

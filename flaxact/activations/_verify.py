@@ -170,7 +170,7 @@ def _wrong_slopes(
     scale = np.maximum(1.0, np.abs(measured))
     straight = np.abs(above - 2 * center + below) / step < 1e-3 * scale  # no break within the step
     off = straight & (np.abs(derivatives - measured) > 1e-3 * scale)
-    lends = activation.spec.surrogate or any(a.spec.surrogate for a in activation.inner.values())
+    lends = _has_surrogate(activation)
     if off.any() and not lends:
         at = int(off.argmax())
         yield (
@@ -273,3 +273,8 @@ def _listed(places: Collection[float]) -> str:
         + ", ".join(f"{place:.6g}" for place in sorted(places)[:4])
         + ", ..." * (len(places) > 4)
     )
+
+
+def _has_surrogate(activation: Activation) -> bool:
+    """Whether its derivative, or that of an activation within it, is a surrogate."""
+    return activation.spec.surrogate or any(map(_has_surrogate, activation.inner.values()))
