@@ -95,7 +95,7 @@ def test_the_report_of_a_folder_that_holds_several(folder, tmp_path, monkeypatch
     for dataset in ("mnist", "svhn"):
         folder(dataset, A, change=lambda f, dataset=dataset: f["study"].update(dataset=dataset))
     written = []
-    monkeypatch.setattr(report, "write_report", lambda path: written.append(path.name))
+    monkeypatch.setattr(report, "write_report", lambda path, _: written.append(path.name))
     assert main(["report", str(tmp_path)]) == 0
     assert written == ["mnist", "svhn"]
     assert (tmp_path / "ranks.html").exists()

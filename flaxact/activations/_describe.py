@@ -16,6 +16,7 @@ from flaxact.activations._get import get
 from flaxact.activations._libraries import names_elsewhere
 from flaxact.activations._spec import Activation, Spec, catalogue
 from flaxact.errors import InputError, hint, nearest
+from flaxact.quadrature import evaluate
 
 
 def describe(activation: str | Activation | Callable[..., jax.Array]) -> str:
@@ -152,8 +153,6 @@ def _distances(activation: Activation) -> str:
     x = np.linspace(-10, 10, 40_001)
     for other in map(get, activation.spec.near):
         if other != activation:
-            from flaxact.quadrature import evaluate  # which imports activations
-
             gap = abs(evaluate(activation, x) - evaluate(other, x))
             texts.append(f"{gap.max():.2g} from {other} (at {x[gap.argmax()]:.2f})")
     return f"at most {', '.join(texts)}"

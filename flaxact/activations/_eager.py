@@ -54,9 +54,8 @@ def eager(spec: Spec, signature: inspect.Signature, traced: Function) -> Functio
     def call(*args: object, **kwargs: object) -> jax.Array:
         try:
             return compiled(args, kwargs)
-        except (
-            InputError
-        ) as error:  # without the frames of JAX and of tracing, and its note on them
+        except InputError as error:
+            # Without the frames of JAX and of tracing, and JAX's note on them.
             error.__dict__.pop("__notes__", None)
             raise error.with_traceback(None) from None
 

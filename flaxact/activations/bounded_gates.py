@@ -10,7 +10,7 @@ from flaxact.activations._grad import keeps_input
 from flaxact.activations._spec import Bounds
 from flaxact.activations.glu_variants import gate_and_value, gate_facts
 from flaxact.activations.swish_variants import swish_beta
-from flaxact.activations.tanh_variants import tanh
+from flaxact.activations.tanh_variants import softcapped
 
 _LOWEST = 0.27846455  # minus the least value of x σ(x)
 
@@ -113,13 +113,9 @@ def softcapped_swiglu(
     """
     layout = {"axis": axis, "gate_first": gate_first, "interleaved": interleaved}
     gates, values = gate_and_value(x, value, name="softcapped_swiglu", **layout)
-    return _softcapped(gates, gate_cap) * jax.nn.sigmoid(gates) * _softcapped(values, value_cap)
+    return softcapped(gates, gate_cap) * jax.nn.sigmoid(gates) * softcapped(values, value_cap)
 
 
 def _at_most(x: jax.Array, top: float) -> jax.Array:
     """The lesser of two; jnp.minimum halves the derivative where they are equal."""
     return jnp.where(x > top, top, x)
-
-
-def _softcapped(x: jax.Array, cap: float) -> jax.Array:
-    return cap * tanh(x / cap, exact_derivative=True)  # type: ignore[call-arg]

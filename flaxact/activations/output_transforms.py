@@ -8,7 +8,8 @@ from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation as define
 from flaxact.activations._grad import keeps_input
 from flaxact.activations._spec import Activation, Bounds
-from flaxact.activations.tanh_variants import tanh
+from flaxact.activations.tanh_variants import softcapped
+from flaxact.activations.transforms import SAME_SHAPE, inner_fact
 from flaxact.quadrature import crossings, evaluate, merged
 
 
@@ -22,7 +23,7 @@ from flaxact.quadrature import crossings, evaluate, merged
     kinks=lambda activation, low, high: merged(
         crossings(activation, low), crossings(activation, high), activation.kinks
     ),
-    monotonic=lambda activation, low, high: activation.monotonic,
+    monotonic=inner_fact("monotonic"),
     smoothness=0,
     ordered=("low", "high"),
 )
@@ -57,12 +58,9 @@ def _softcapped_range(activation: Activation, cap: float) -> Bounds:
     r"c \tanh(f(x) / c)",
     source="gemma2024gemma2",
     range=_softcapped_range,
-    kinks=lambda activation, cap: activation.kinks,
-    jumps=lambda activation, cap: activation.jumps,
-    monotonic=lambda activation, cap: activation.monotonic,
-    smoothness=lambda activation, cap: activation.smoothness,
     positive=("cap",),
     note="Gemma 2 caps the logits of its attention at 50 and its last ones at 30.",
+    **SAME_SHAPE,
 )
 @keeps_input()
 def softcap(x: jax.Array, activation: Activation, cap: float = 30.0) -> jax.Array:
@@ -81,7 +79,7 @@ def softcap(x: jax.Array, activation: Activation, cap: float = 30.0) -> jax.Arra
     >>> [round(float(y), 3) for y in softcap("identity", cap=50)(jnp.array([-1.0, 100.0]))]
     [-1.0, 48.201]
     """
-    return cap * tanh(activation(x) / cap, exact_derivative=True)  # type: ignore[call-arg]
+    return softcapped(activation(x), cap)
 
 
 def _squared_range(activation: Activation) -> Bounds:

@@ -15,7 +15,11 @@ _AXIS = {"monotonic": False, "coupled": True}
 _SOFTPICK_EPS = 1e-8
 
 
-@keeps_output_whole(lambda y, dx, axis: y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
+def _tangent(y: jax.Array, dx: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    return y * (dx - jnp.sum(y * dx, axis, keepdims=True))
+
+
+@keeps_output_whole(_tangent)
 def _softmax(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
     return jax.nn.softmax(x, axis)
 
@@ -56,7 +60,7 @@ def softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> ja
     return _masked(_softmax, x, axis, where, beyond=0.0)
 
 
-@keeps_output_whole(lambda y, dx, axis: y * (dx - jnp.sum(y * dx, axis, keepdims=True)))
+@keeps_output_whole(_tangent)
 def _softmax1(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
     top = jnp.max(x, axis, keepdims=True, initial=0)
     exponentials = jnp.exp(x - top)
@@ -145,9 +149,7 @@ def softpick(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> j
     >>> [round(float(y), 4) for y in softpick(jnp.array([-1.0, 0.0, 1.0]))]
     [0.0, 0.0, 0.7311]
     """
-    axes = tuple(range(jnp.ndim(x))) if axis is None else axis
-    y = _softpick(x if where is None else jnp.where(where, x, 0), axes)
-    return y if where is None else jnp.where(where, y, 0)
+    return _masked(_softpick, x, axis, where, beyond=0.0)
 
 
 @activation(

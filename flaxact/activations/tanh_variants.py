@@ -32,6 +32,11 @@ def tanh(x: jax.Array) -> jax.Array:
     return jnp.tanh(x)
 
 
+def softcapped(x: jax.Array, cap: float) -> jax.Array:
+    """``x`` bounded by a tanh of this size, with a derivative that keeps its digits."""
+    return cap * tanh(x / cap, exact_derivative=True)  # type: ignore[call-arg]
+
+
 @activation(
     r"a \tanh(b x)",
     source="lecun1998efficient",

@@ -14,13 +14,13 @@ from flaxact.quadrature import gaussian_mean, gaussian_std
 INF = math.inf
 
 
-def _inner(fact: str):
+def inner_fact(fact: str):
     """A fact that is the inner activation's."""
     return lambda activation, **_: getattr(activation, fact)
 
 
-_SAME_SHAPE: dict[str, Any] = {
-    fact: _inner(fact) for fact in ("kinks", "jumps", "monotonic", "smoothness")
+SAME_SHAPE: dict[str, Any] = {
+    fact: inner_fact(fact) for fact in ("kinks", "jumps", "monotonic", "smoothness")
 }
 
 
@@ -37,7 +37,7 @@ def _centered_range(activation: Activation, mean: float, std: float) -> Bounds:
     positive=("std",),
     static=("mean", "std"),
     fixed=True,
-    **_SAME_SHAPE,
+    **SAME_SHAPE,
 )
 @keeps_input()
 def centered(
@@ -78,7 +78,7 @@ def _standardized_range(activation: Activation, mean: float, std: float) -> Boun
     positive=("std",),
     static=("mean", "std"),
     fixed=True,
-    **_SAME_SHAPE,
+    **SAME_SHAPE,
 )
 @keeps_input()
 def standardized(
@@ -120,7 +120,7 @@ def _ends(activation: Activation, factor: float, offset: float) -> Bounds:
         tuple(sorted(k / input for k in activation.jumps)) if input and output else ()
     ),
     monotonic=lambda activation, output, input: activation.monotonic and output * input >= 0,
-    smoothness=_inner("smoothness"),
+    smoothness=inner_fact("smoothness"),
 )
 @keeps_input()
 def scaled(
@@ -153,8 +153,8 @@ def scaled(
     range=lambda activation, output, input: _ends(activation, 1.0, output),
     kinks=lambda activation, output, input: tuple(k - input for k in activation.kinks),
     jumps=lambda activation, output, input: tuple(k - input for k in activation.jumps),
-    monotonic=_inner("monotonic"),
-    smoothness=_inner("smoothness"),
+    monotonic=inner_fact("monotonic"),
+    smoothness=inner_fact("smoothness"),
 )
 @keeps_input()
 def shifted(
@@ -185,10 +185,10 @@ def shifted(
     r"-f(x)",
     source="",
     range=lambda activation: _ends(activation, -1.0, 0.0),
-    kinks=_inner("kinks"),
-    jumps=_inner("jumps"),
+    kinks=inner_fact("kinks"),
+    jumps=inner_fact("jumps"),
     monotonic=False,
-    smoothness=_inner("smoothness"),
+    smoothness=inner_fact("smoothness"),
 )
 @keeps_input()
 def negated(x: jax.Array, activation: Activation) -> jax.Array:
@@ -211,9 +211,9 @@ def negated(x: jax.Array, activation: Activation) -> jax.Array:
 @define(
     r"f(x + n), \quad n \sim \mathcal{N}(0, \mathrm{std}^2)",
     source="",
-    range=_inner("range"),
+    range=inner_fact("range"),
     positive=("std",),
-    **_SAME_SHAPE,
+    **SAME_SHAPE,
 )
 @keeps_input()
 def noisy(

@@ -44,7 +44,9 @@ def show_report(
         watch_report(first, port)
         return
     if more:
-        _report_together(folders, out)
+        from flaxact.studies.together import read_together
+
+        report(out, read_together(folders))
         return
     within = comparisons(first)
     for folder in within:
@@ -53,35 +55,20 @@ def show_report(
         rank(within, None, first)
 
 
-def report(folder: Path) -> None:
-    """Write the report of a comparison, and print its tables."""
-    from flaxact.studies._records import read_folder
-    from flaxact.studies.report import write_report
-
-    path = write_report(folder)
-    _print_tables(read_folder(folder))
-    print(f"The report: {path}")
-
-
-def _report_together(folders: Sequence[Path], out: Path) -> None:
-    from flaxact.studies.report import write_report
-    from flaxact.studies.together import read_together
-
-    results = read_together(folders)
-    path = write_report(out, results)
-    _print_tables(results)
-    print(f"The report: {path}")
-
-
-def _print_tables(results: Results) -> None:
+def report(folder: Path, results: Results | None = None) -> None:
+    """Write a report and print its tables: of the folder's comparison, or of results for the folder."""
     from flaxact.progress import print_table
-    from flaxact.studies.report import difference_table, table
+    from flaxact.studies._records import read_folder
+    from flaxact.studies.report import difference_table, table, write_report
 
+    path = write_report(folder, results)
+    results = read_folder(folder) if results is None else results
     print_table(*table(results))
     heading, titles, rows = difference_table(results)
     if rows:
         print(heading)
         print_table(titles, rows)
+    print(f"The report: {path}")
 
 
 def diff(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path]) -> None:

@@ -72,6 +72,7 @@ def page(folder: Path) -> str:
     """The report with the comparison's progress, as a page that reloads itself."""
     from html import escape
 
+    from flaxact.studies._records import PATH
     from flaxact.studies.report import write_report
     from flaxact.studies.status import status
 
@@ -79,7 +80,7 @@ def page(folder: Path) -> str:
     try:
         lines = escape("\n".join(status(folder)))
         report = folder / "report.html"
-        newest = (folder / "results.json").stat().st_mtime
+        newest = (folder / PATH).stat().st_mtime
         if not report.exists() or report.stat().st_mtime < newest:
             write_report(folder)
         text = report.read_text("utf-8")

@@ -10,6 +10,7 @@ from PIL import Image
 from flaxact.data.records import is_gray, picture
 from flaxact.errors import InputError
 
+TESTS = ("test", "val", "validation")  # the first that there is holds the test images
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 LOOKED_AT = 4096  # files, at equal distances, that tell whether a folder's images are gray
 
@@ -107,7 +108,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _split_folder(root: Path, split: str) -> Path:
-    candidates = (split, "val", "validation") if split == "test" else (split,)
+    candidates = TESTS if split == "test" else (split,)
     for name in candidates:
         if (root / name).is_dir():
             return root / name

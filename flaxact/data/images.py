@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from flaxact.data.arrays import HELD_OUT_NOTE, held_out
-from flaxact.data.folder import Folder
+from flaxact.data.folder import TESTS, Folder
 from flaxact.data.records import gather, picture
 from flaxact.data.sets import Dataset, Split
 from flaxact.errors import InputError
 
-TESTS = ("test", "val", "validation")
 LARGEST = 8 * 2**30  # bytes of decoded images
 
 

@@ -19,6 +19,7 @@ from flaxact.studies._search_records import Chosen, Searched
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+PATH = "results.json"
 FORMAT = 3  # sealed with a digest
 READ = (1, 2, FORMAT)  # 1: layers before and after training in place of probes of every epoch
 UNNUMBERED = 2  # the format of a run's first record, which had no number
@@ -194,9 +195,9 @@ def read_folder(folder: Path) -> Results:
       InputError: there are none, or they are damaged.
     """
     try:
-        return read_results(folder / "results.json")
+        return read_results(folder / PATH)
     except FileNotFoundError:
-        within = sorted(str(path.parent) for path in folder.glob("*/results.json"))
+        within = sorted(str(path.parent) for path in folder.glob(f"*/{PATH}"))
         advice = "flaxact compare writes it"
         if within:
             advice = f"name one of its comparisons: {', '.join(within)}"

@@ -22,13 +22,12 @@ from flaxact.net import from_linen
 from flaxact.stored.environment import environment
 from flaxact.stored.files import DamagedError, Json, finite, read_json, sealed, write_json
 from flaxact.studies._folder import StoredRuns, is_config
-from flaxact.studies._records import FORMAT, read_results
+from flaxact.studies._records import FORMAT, PATH, read_results
 from flaxact.studies._times import REPORT, read_times
 from flaxact.studies.study import Config, Study, identity
 from flaxact.studies.tuning import stored_search
 from flaxact.training import Member, Recipe
 
-PATH = "results.json"
 _log = logging.getLogger("flaxact")
 
 

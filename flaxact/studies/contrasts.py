@@ -86,7 +86,7 @@ def _family(
     tests = [
         paired_test(rows[one], rows[other], is_sequential=is_sequential) for one, other in pairs
     ]
-    adjusted = holm([math.nan if test is None else test.p_value for test in tests])
+    adjusted = corrected(tests)
     return [
         Contrast(
             activation=one,
@@ -97,6 +97,11 @@ def _family(
         )
         for (one, other), test, p in zip(pairs, tests, adjusted, strict=True)
     ]
+
+
+def corrected(tests: Sequence[Paired | None]) -> list[float]:
+    """The p-values of one family of tests after Holm's correction; nan without a test."""
+    return holm([math.nan if test is None else test.p_value for test in tests])
 
 
 def paired_test(

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from flaxact.statistics import Interval, Paired, holm, ratio_of_medians
-from flaxact.studies import summary
+from flaxact.statistics import Interval, Paired, ratio_of_medians
+from flaxact.studies import contrasts, summary
 from flaxact.studies._records import Results, Run
 from flaxact.studies._settings import as_text, differing
 from flaxact.studies.contrasts import p_text, paired_test, points
 from flaxact.studies.summary import Row
-from flaxact.studies.together import errors
+from flaxact.studies.together import errors, run_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ def changes(one: Results, other: Results) -> list[Change]:
     pairs = [(after[name], before[name]) for name in before if name in after]
     is_sequential = None not in (one.study.until_decided, other.study.until_decided)
     tests = [paired_test(*pair, is_sequential=is_sequential) for pair in pairs]
-    adjusted = holm([math.nan if test is None else test.p_value for test in tests])
+    adjusted = contrasts.corrected(tests)
     return [
         Change(
             activation=pair[0].activation,
@@ -96,12 +96,10 @@ def _own_code(one: Results, other: Results) -> Iterator[str]:
 
 def _common(one: Results, other: Results) -> Iterator[tuple[Run, Run]]:
     """The runs with the same activation, learning rate and seed."""
-    names = ("activation", "learning_rate", "seed")
-    theirs = {tuple(run.config[name] for name in names): run for run in other.runs}
+    theirs = {run_key(run): run for run in other.runs}
     for run in one.runs:
-        key = tuple(run.config[name] for name in names)
-        if key in theirs:
-            yield run, theirs[key]
+        if run_key(run) in theirs:
+            yield run, theirs[run_key(run)]
 
 
 TITLES = ["activation", "learning rate", "test error", "difference", "p", "training error, difference",

@@ -14,9 +14,8 @@ from flaxact.stored.files import DIGEST, read_json
 from flaxact.studies._cell import run_cell
 from flaxact.studies._epoch_texts import epoch_text, rates_text
 from flaxact.studies._folder import StoredRuns, held, is_config
-from flaxact.studies._records import Results, read_results
+from flaxact.studies._records import PATH, Results, read_results
 from flaxact.studies._results import (
-    PATH,
     check_options,
     described,
     grid,

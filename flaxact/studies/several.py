@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flaxact.errors import InputError
+from flaxact.studies._records import PATH
 from flaxact.studies.study import Study
-
-RESULTS = "results.json"
 
 
 def task_folders(studies: Sequence[Study], out: Path) -> list[Path]:
@@ -24,7 +23,7 @@ def task_folders(studies: Sequence[Study], out: Path) -> list[Path]:
     """
     if len(studies) == 1:
         return [out]
-    if (out / RESULTS).exists():
+    if (out / PATH).exists():
         raise InputError(
             f"{out} holds a comparison on one model and data set: choose another folder with --out"
         )
@@ -48,5 +47,5 @@ def _file_name(text: str) -> str:
 
 def comparisons(folder: Path) -> list[Path]:
     """The comparisons in a folder: the folder itself, or its subfolders that hold comparisons."""
-    within = [] if (folder / RESULTS).exists() else sorted(folder.glob(f"*/{RESULTS}"))
+    within = [] if (folder / PATH).exists() else sorted(folder.glob(f"*/{PATH}"))
     return [path.parent for path in within] or [folder]

@@ -31,7 +31,7 @@ class Row:
 
     @property
     def diverged(self) -> int:
-        """The number of diverged seeds, as text."""
+        """The number of seeds that diverged."""
         return sum(run.diverged_at is not None for run in self.runs)
 
 

@@ -71,11 +71,11 @@ def _check_rates(one: Results, other: Results, names: tuple[Path, Path]) -> None
 
 
 def _runs(one: Results, other: Results, names: tuple[Path, Path]) -> tuple[Run, ...]:
-    runs = {_key(run): run for run in one.runs}
+    runs = {run_key(run): run for run in one.runs}
     for run in other.runs:
-        same = runs.setdefault(_key(run), run)
+        same = runs.setdefault(run_key(run), run)
         if errors(same) != errors(run):
-            activation, rate, seed = _key(run)
+            activation, rate, seed = run_key(run)
             raise InputError(
                 f"{activation} at {rate:g} with seed {seed} has other errors in {names[0]} than in "
                 f"{names[1]}: give one of the two; flaxact diff compares them"
@@ -83,7 +83,8 @@ def _runs(one: Results, other: Results, names: tuple[Path, Path]) -> tuple[Run, 
     return tuple(runs.values())
 
 
-def _key(run: Run) -> tuple[str, float, int]:
+def run_key(run: Run) -> tuple[str, float, int]:
+    """The activation, learning rate and seed of a run, which tell it from the others of its study."""
     return run.config["activation"], run.config["learning_rate"], run.config["seed"]
 
 
