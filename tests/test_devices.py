@@ -58,7 +58,7 @@ def test_devices_taken(found):
             "3 members": [[everything, False, True]],  # too few for all the devices: the batch
             "12 images": [[everything[:4], False, True]],
             "a prime": [[[0], False, False]],
-            "8 alone": [[[i], False, False] for i in everything],
+            "8 alone": [[[0], False, False]],  # whose threads share the program
             "3 alone on 2": [[[0], False, False], [[1], False, False]],
             "1 alone": [[everything, False, True]],
             "16 by 6": [[[0, 1], True, False]],

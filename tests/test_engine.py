@@ -28,7 +28,17 @@ from flaxact.data import Split, load, open_stream, preprocess
 from flaxact.data.streamed import Streamed
 from flaxact.models import create_model
 from flaxact.net import Net, from_linen
-from flaxact.training import Member, Recipe, grid, make_init, make_step, prepare, train, updates
+from flaxact.training import (
+    Member,
+    Recipe,
+    grid,
+    group,
+    make_init,
+    make_step,
+    prepare,
+    train,
+    updates,
+)
 from flaxact.training.loop import Start
 
 # Rounding differs where one program trains several members, or a loop stands around a step.
@@ -91,6 +101,15 @@ def test_a_fast_loop_is_chosen():
         len(next(updates(net, RECIPE, SMALL, [3, 4])).groups) for net in (DENSE, CONVOLUTIONAL)
     ]
     assert groups == [1, 2 if jax.default_backend() == "cpu" else 1]
+
+
+def test_cores_train_members_side_by_side_to_the_same_bits(monkeypatch):
+    seeds = range(5)
+    monkeypatch.setattr(group, "cores", lambda: 1)
+    alone = trained(CONVOLUTIONAL, RECIPE, SMALL, seeds, loop="dispatch")
+    monkeypatch.setattr(group, "cores", lambda: 3)
+    together = trained(CONVOLUTIONAL, RECIPE, SMALL, seeds, loop="dispatch")
+    jax.tree.map(np.testing.assert_array_equal, together, alone)
 
 
 @pytest.mark.sampled(3)

@@ -15,7 +15,7 @@ FEW = 4  # input channels of a first layer: gray, color, color and opacity
 NARROW = (
     16  # up to so many channels on both sides XLA leaves a convolution to Eigen, which is slower
 )
-WIDE = 64  # features that fill the registers
+WIDE = 64  # features that fill the registers; of one input channel half of them do
 FEW_GROUPS = 4  # which are convolutions of their own: XLA's gradient of one in groups is far slower
 CACHED = 2**20  # bytes of one part of a batch, for the kernel's gradient
 PART = 8  # images of a part, at least
@@ -100,9 +100,12 @@ def _fast_jvp(stride, padding, primals, tangents):
 def _forward(x, kernel, stride, padding):
     inputs, features = kernel.shape[2:]
     narrow = max(inputs, features) <= NARROW
-    count = WIDE // features if inputs <= FEW else 1 + narrow
+    most = 2 if narrow else 1
+    if inputs <= FEW:
+        most = (WIDE if inputs > 1 else WIDE // 2) // features
     width = (x.shape[2] + sum(padding[1]) - kernel.shape[1]) // stride + 1
-    if count < 2 or width % count:
+    count = next((count for count in range(most, 1, -1) if width % count == 0), 1)
+    if count == 1:
         return _plain(x, kernel, stride, padding)
     return _side_by_side(x, kernel, stride, padding, count=count)
 

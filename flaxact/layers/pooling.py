@@ -53,7 +53,10 @@ def _to_maxima(x: jax.Array, y: jax.Array, size: int, stride: int, g: jax.Array)
         pixels for rows in _shifted(filled, 1, **along) for pixels in _shifted(rows, 2, **along)
     )
     maxima = sum((pixels == y).astype(y.dtype) for pixels in windows)
-    g = g * lax.optimization_barrier(1 / maxima)  # else XLA counts again for every pixel
+    # XLA computes again for every pixel what it regards as cheap. A division is not cheap: so y, which is
+    # divided by 1 here, and g are computed once.
+    y = y / jnp.minimum(maxima, 1)
+    g = g / maxima
     # In blocks of stride × stride pixels, of which the first is where a window starts.
     blocks = [math.ceil(n / stride) for n in x.shape[1:3]]
     beyond = [(0, count * stride - n) for count, n in zip(blocks, x.shape[1:3], strict=True)]

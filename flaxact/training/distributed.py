@@ -49,17 +49,24 @@ def initialize(
         ) from None
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def use_cores(count: int | None = None) -> None:
     """Make one CPU device per core; call it before any other use of JAX.
 
-    XLA's convolutions use one core well and several badly, so one training per device is faster.
+    XLA's convolutions use one core well and several badly, so a batch divided among devices is faster.
     The call has no effect if XLA_FLAGS or JAX_NUM_CPU_DEVICES sets the number of devices, or if JAX
     has already started.
     """
     is_set = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not is_set and "JAX_NUM_CPU_DEVICES" not in os.environ:
         with contextlib.suppress(RuntimeError):  # JAX has begun
-            jax.config.update("jax_num_cpu_devices", count or os.cpu_count())
+            jax.config.update("jax_num_cpu_devices", count or cores())
 
 
 CACHE = "FLAXACT_COMPILATION_CACHE"  # a folder, or "off"

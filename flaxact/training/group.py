@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from jax.tree_util import KeyPath, keystr, tree_flatten_with_path
 from flaxact.data import Dataset, Split
 from flaxact.data.streamed import Streamed
 from flaxact.errors import InputError
+from flaxact.training.distributed import cores
 from flaxact.training.members import Member
 from flaxact.training.placement import Place, put, put_rows
 from flaxact.training.programs import EVALUATION_BATCH, Loop, Programs
@@ -43,6 +45,8 @@ class Group:
 class Groups:
     """All members of a training, in groups, with the data.
 
+    Groups that share a CPU device advance side by side, each on a core.
+
     Attributes:
       groups: in the order of the members.
       loop: which kind of program trains them.
@@ -51,7 +55,6 @@ class Groups:
       sample: the training images and labels, or a sample of a stream.
       steps: per epoch.
       compile_seconds: time spent compiling, in seconds.
-      states: one per group; empty before ``start``.
     """
 
     groups: list[Group]
@@ -61,25 +64,34 @@ class Groups:
     sample: Sample
     steps: int
     compile_seconds: float
-    states: list[State] = field(default_factory=list)
+    _states: list[State] = field(init=False, default_factory=list)
+    _running: dict[int, Future[State]] = field(init=False, default_factory=dict)
 
     @property
     def members(self) -> tuple[Member, ...]:
         """All members, in their order."""
         return tuple(member for group in self.groups for member in group.members)
 
+    @property
+    def states(self) -> list[State]:
+        """The groups' states after the last ``advance``, whose end this waits for."""
+        for i, running in self._running.items():
+            self._states[i] = running.result()
+        self._running.clear()
+        return self._states
+
     def start(self, arrays: dict[str, np.ndarray] | None) -> None:
         """Set the states: from a checkpoint's arrays, or newly initialized."""
         if arrays is not None:
             shapes = [group.programs.state for group in self.groups]
-            self.states = states_of(arrays, shapes, [group.place for group in self.groups])
+            self._states = states_of(arrays, shapes, [group.place for group in self.groups])
             return
-        self.states = []
+        self._states = []
         for group in self.groups:
             values = [member_values(member, self.recipe) for member in group.members]
             values = jax.tree.map(lambda *leaves: np.stack(leaves), *values)
             images = self._train(group.place)[0]
-            self.states.append(group.programs.init(put(values, group.place.state), images))
+            self._states.append(group.programs.init(put(values, group.place.state), images))
 
     def advance(self, step: int, many: int) -> None:
         """Advance the states from ``step`` by ``many`` steps within one epoch."""
@@ -96,27 +108,46 @@ class Groups:
                     assert group.programs.order is not None  # for this loop
                     self._orders[i] = group.programs.order(self.states[i])
                 arguments = (*self._train(group.place), self._orders[i])
-            self.states[i] = group.programs.advance(self.states[i], *arguments)
+            if self._workers is None:
+                self._states[i] = group.programs.advance(self._states[i], *arguments)
+            else:
+                self._running[i] = self._workers.submit(
+                    _advanced, group, self._running.get(i, self._states[i]), arguments
+                )
 
     def metrics(self, step: int) -> dict[str, np.ndarray]:
         """The metrics of an ``Epoch`` that has just ended, arrays of shape (members,)."""
         diverged_at = np.concatenate([np.asarray(state.diverged_at) for state in self.states])
         metrics: dict[str, np.ndarray] = {"diverged_at": diverged_at}
-        test_sums = [
-            [
-                group.programs.evaluate(state.variables, batch, mask)
-                for batch, mask in self._test(group.place)
-            ]
-            for group, state in zip(self.groups, self.states, strict=True)
-        ]
+        map_groups = map if self._workers is None else self._workers.map
+        test_sums = list(map_groups(self._test_sums, self.groups, self.states))
         for name in ("loss", "error"):
             train = np.concatenate([np.asarray(state.totals[name], float) for state in self.states])
-            test = np.concatenate(
-                [np.sum([np.asarray(s[name], float) for s in sums], axis=0) for sums in test_sums]
-            )
+            test = np.concatenate([sums[name] for sums in test_sums])
             metrics[f"train_{name}"] = train / self.steps if step else np.full(len(train), math.nan)
             metrics[f"test_{name}"] = np.where(diverged_at < 0, test / self._test_count, math.nan)
         return metrics
+
+    def _test_sums(self, group: Group, state: State) -> dict[str, np.ndarray]:
+        """Sums over the test set, arrays of shape (members of the group,)."""
+        batches = [
+            group.programs.evaluate(state.variables, batch, mask)
+            for batch, mask in self._test(group.place)
+        ]
+        return {
+            name: np.sum([np.asarray(batch[name], float) for batch in batches], axis=0)
+            for name in ("loss", "error")
+        }
+
+    @functools.cached_property
+    def _workers(self) -> ThreadPoolExecutor | None:
+        """A thread per core if groups of one member share a CPU device; else None."""
+        devices = {device for group in self.groups for device in group.place.state.device_set}
+        on_one_cpu = len(devices) == 1 and next(iter(devices)).platform == "cpu"
+        count = min(len(self.groups), cores())
+        if self.loop == "scan" or not on_one_cpu or count < 2:
+            return None
+        return ThreadPoolExecutor(count)
 
     @functools.cached_property
     def _orders(self) -> dict[int, jax.Array]:
@@ -153,6 +184,12 @@ class Groups:
             batches = self._placed[key]
         for images, labels, mask in batches:
             yield (images, labels), mask
+
+
+def _advanced(group: Group, before: State | Future[State], arguments: tuple) -> State:
+    """The state after a step; the step before it has a thread already, as it was submitted earlier."""
+    state = before.result() if isinstance(before, Future) else before
+    return jax.block_until_ready(group.programs.advance(state, *arguments))
 
 
 def _filled(

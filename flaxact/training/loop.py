@@ -2,7 +2,7 @@
 
 Members differ in seed, learning rate, momentum and hyperparameters. On an accelerator one program
 trains all members: a loop over steps under ``vmap`` over members. On the CPU a net with
-convolutions is dispatched batch by batch and member by member, with one member per device, because
+convolutions is dispatched batch by batch and member by member, each member on a core, because
 XLA compiles convolutions badly there in both cases: the gradient of cuda_convnet took 8 to 50 times
 as long inside a loop, and 3 to 6 times as long with vmapped kernels (jax 0.10 and 0.12, 2 cores).
 """
@@ -24,7 +24,7 @@ from flaxact.data import Dataset
 from flaxact.data.streamed import Streamed
 from flaxact.errors import InputError
 from flaxact.net import Net
-from flaxact.training.group import arrays_of, stacked
+from flaxact.training.group import Groups, arrays_of, stacked
 from flaxact.training.members import Member
 from flaxact.training.placement import Division
 from flaxact.training.prepare import KnownLoop, LoopOptions, prepare
@@ -122,7 +122,7 @@ class Update:
       compile_seconds: time spent compiling.
       epoch: the epoch that has just ended, or epoch 0 before the first; None within an epoch.
       stream: the state of the data's stream, for a ``Streamed`` data set.
-      groups: the states, one per group of members; their leaves have a leading axis of members.
+      training: the groups of members, with their states.
     """
 
     step: int
@@ -132,7 +132,12 @@ class Update:
     compile_seconds: float
     epoch: Epoch | None
     stream: StreamState | None
-    groups: list[State]
+    training: Groups
+
+    @property
+    def groups(self) -> list[State]:
+        """The states, one per group of members; their leaves have a leading axis of members."""
+        return self.training.states
 
     def states(self) -> State:
         """A copy of the states, stacked over members."""
@@ -251,7 +256,7 @@ def updates(
             compile_seconds=groups.compile_seconds,
             epoch=epoch,
             stream=stream,
-            groups=groups.states,
+            training=groups,
         )
 
     while True:

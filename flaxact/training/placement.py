@@ -60,6 +60,8 @@ def places(
 ) -> list[Place]:
     """The placements: one for a program over all devices, or one per device for programs of one member.
 
+    With ``devices`` None, programs of one member have one CPU device, whose cores run them side by side.
+
     Args:
       devices: None for as many of the available ones as divide the work evenly.
       split: what to divide among them; None divides members if there are at least as many as
@@ -84,6 +86,8 @@ def places(
             "group of members"
         )
     if split == "members" and not vmapped:
+        if devices is None and used[0].platform == "cpu":
+            used = used[:1]  # which runs a program on each core, compiled once
         return [_alone(device) for device in used[:members]]
     chunk = min(chunk or members, members)
     parts = [chunk, members % chunk] if split == "members" else list(batches)
