@@ -10,7 +10,7 @@ BIN := .venv/bin
 # What `make compare` runs: COMPARE="relu gelu --dataset cifar10" replaces it.
 COMPARE ?= relu tanh leaky_relu elu "centered(relu)" identity
 
-.PHONY: compare test test-all thorough lint types slow docs lock clean
+.PHONY: compare test test-all thorough lint types audit slow docs lock clean
 
 compare: .venv/installed
 	$(BIN)/flaxact compare $(COMPARE)
@@ -31,6 +31,10 @@ lint: .venv/installed-tests
 
 types: .venv/installed-tests
 	$(BIN)/pyright
+
+# Known vulnerabilities of the locked packages; needs uv and the network.
+audit:
+	uv export --quiet --frozen --all-extras --no-emit-project --no-hashes | uvx pip-audit --disable-pip --no-deps -r /dev/stdin
 
 slow: .venv/installed-tests
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
