@@ -21,6 +21,7 @@ import contextlib
 import ctypes
 import datetime
 import functools
+import inspect
 import importlib.util
 import itertools
 import os
@@ -138,13 +139,17 @@ def counterpart(name: str) -> Function:
     True
 
     Raises:
-      InputError: flaxact has no such activation, or jax.nn has none.
+      InputError: flaxact has no such activation, or jax.nn has none with these hyperparameters.
     """
     activation = fa.get(name)
     theirs = shared().get(activation.spec.name)
     if theirs is None:
         raise fa.InputError(f"jax.nn has no {name}; it shares {', '.join(sorted(shared()))}")
-    return functools.partial(getattr(jax.nn, theirs), **dict(activation.changed))
+    function = getattr(jax.nn, theirs)
+    for parameter, _ in activation.changed:
+        if parameter not in inspect.signature(function).parameters:
+            raise fa.InputError(f"jax.nn.{theirs} takes no {parameter}")
+    return functools.partial(function, **dict(activation.changed))
 
 
 def torch_counterpart(name: str) -> Function | None:

@@ -87,11 +87,11 @@ def seconds(program, weights, x) -> float:
     return time.perf_counter() - start
 
 
-def memory() -> None:
-    """Print the arrays kept a layer for every pointwise activation, beside jax.nn where it has it."""
+def memory(names: Sequence[str]) -> None:
+    """Print the arrays kept a layer for pointwise activations, beside jax.nn where it has them."""
     print("| activation | monotone | dense: flaxact | jax.nn | convolutions: flaxact | jax.nn |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for name in fa.names("pointwise"):
+    for name in names:
         cells = []
         for measure, size in ((compiled, ()), (compiled_convolutions, (16, 32, 32, 8))):
             for function in (fa.get(name), getattr(jax.nn, name, None)):
@@ -132,9 +132,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table that is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--all", action="store_true", help="memory alone, of every activation")
+    parser.add_argument("--activations", nargs="+", metavar="NAME", help="memory alone, of these")
     options = parser.parse_args(arguments)
+    names = options.activations or (fa.names("pointwise") if options.all else ())
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}\n")
-    memory() if options.all else times()
+    memory(names) if names else times()
 
 
 if __name__ == "__main__":

@@ -29,16 +29,20 @@ def clip(low, high):
 
 
 def exp(x):
-    """e^x within ±10⁶, beyond which it is 0 or ∞ to any float: mpmath can take its exponential again."""
+    """e^x within ±10⁶, beyond which it is 0 or ∞ to any float: mpmath takes long, or gives up, there."""
     return mp.exp(clip(-(10**6), 10**6)(x))
 
 
+def expm1(x):
+    return mp.expm1(clip(-(10**6), 10**6)(x))
+
+
 def sigmoid(x):
-    return 1 / (1 + mp.exp(-x))
+    return 1 / (1 + exp(-x))
 
 
 def softplus(x):
-    return x + mp.log1p(mp.exp(-x)) if x > 0 else mp.log1p(mp.exp(x))
+    return x + mp.log1p(exp(-x)) if x > 0 else mp.log1p(exp(x))
 
 
 def phi(x):
@@ -56,7 +60,7 @@ def leaky(slope):
 
 
 def elu(alpha):
-    return lambda x: x if x > 0 else alpha * mp.expm1(x)
+    return lambda x: x if x > 0 else alpha * expm1(x)
 
 
 def relu(x):
@@ -136,7 +140,7 @@ REFERENCE = {
     "dyt": lambda x: mp.tanh(x / 2),
     "e_swish": lambda x: f(1.25) * x * sigmoid(x),
     "elastic_relu": relu,
-    "elish": lambda x: (x if x > 0 else mp.expm1(x)) * sigmoid(x),
+    "elish": lambda x: (x if x > 0 else expm1(x)) * sigmoid(x),
     "elliot": lambda x: x / (1 + abs(x)) / 2 + mp.mpf(1) / 2,
     "elu": elu(1),
     "elu(alpha=0.5)": elu(mp.mpf("0.5")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from flaxact._lazy import jax, jnp
+from flaxact._lazy import jax, jnp, np
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input, keeps_output
 from flaxact.activations._numerics import below_zero, expm1, minus_abs, settled, sigmoids
@@ -36,8 +36,12 @@ def sigmoid(x: jax.Array) -> jax.Array:
 
 
 def _laplace_slope(x: jax.Array, mu: float, sigma: float) -> jax.Array:
-    z = jnp.clip((x - mu) / sigma, -40, 40)  # beyond, the exponential is 0 in float64 too
-    return jnp.exp(-z * z / 2) / (sigma * math.sqrt(2 * math.pi))
+    # With the digits of the mean that float32 does not have: the square would double what is missing.
+    near = float(np.float32(mu)) if isinstance(mu, float) else mu
+    distance = (x - near) - (mu - near)
+    scale = 1 / (sigma * math.sqrt(2))
+    z = jnp.clip(distance * scale, -30, 30)  # beyond, the exponential is 0 in float64 too
+    return jnp.exp(-z * z) * (scale / math.sqrt(math.pi))
 
 
 @activation(
