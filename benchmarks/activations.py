@@ -21,8 +21,8 @@ import contextlib
 import ctypes
 import datetime
 import functools
-import inspect
 import importlib.util
+import inspect
 import itertools
 import os
 import platform

@@ -21,7 +21,7 @@ from tests.references import REFERENCE, truth
 
 SPECS = tuple(REFERENCE)
 OWN = [spec for spec in SPECS if not fa.get(spec).spec.surrogate]  # differentiation gives f' itself
-PERIODIC = {"cosine", "gcu", "sine", "siren", "snake"}  # no limit at infinity
+PERIODIC = {"cosine", "fourier", "gcu", "sine", "siren", "snake"}  # no limit at infinity
 GRID = np.array([0, 2e-38, 1e-20, 1e-8, 1e-4, 0.1, 0.5, 1, 2, 3, 5, 10, 30, 90, 1e4], np.float32)
 FAR = np.array([1e10, 1e30, 3.4e38], np.float32)
 

@@ -13,6 +13,8 @@ LAYERS = 12
 # Monotone, and yet the input is kept beside the output, for the reason given.
 KEPT_INPUT = {
     "apl": "learns arrays, with which it need not be monotone",
+    "chebyshev": "learns arrays, with which it need not be monotone",
+    "legendre": "learns arrays, with which it need not be monotone",
     "mtlu": "learns arrays, with which it need not be monotone",
     "laplace": "the inverse has no closed form",
     "elu_leaky_relu": "the inverse has no closed form",

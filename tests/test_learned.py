@@ -10,13 +10,15 @@ import pytest
 from flax import linen as nn
 from flax import nnx
 from jax.test_util import check_grads
+from numpy.polynomial.chebyshev import chebval
+from numpy.polynomial.legendre import legval
 
 import flaxact as fa
 from flaxact import nnx as fnnx
 from flaxact.layers import Act
 from flaxact.training import Recipe
 from flaxact.training.optimizers import labels, make_optimizer
-from tests.quick import check_gradients, jit
+from tests.quick import check_gradients, derivatives, jit
 
 WIDTH = 6
 LEARNED = fa.names("learned")
@@ -26,10 +28,14 @@ DRAWN = ("dyrelu", "meta_acon")
 STARTS = {
     "acon_c": {"p1": (1, "channel"), "p2": (0, "channel"), "beta": (1, "channel")},
     "apl": {"slopes": (0, (2, WIDTH)), "places": ([-1 / 3, 1 / 3], (2, WIDTH))},
+    "chebyshev": {"coefficients": ([0, 1, 0, 0, 0], (5, WIDTH))},
     "derf": {"alpha": (0.5, ()), "shift": (0, ()), "gamma": (1, "channel"), "beta": (0, "channel")},
     "dyt": {"alpha": (0.5, ()), "gamma": (1, "channel"), "beta": (0, "channel")},
     "felu": {"alpha": (1, "channel")},
     "flexible_relu": {"bias": (-1, ())},
+    "fourier": {"cosines": (0, (5, WIDTH)), "sines": ([1, 0, 0, 0, 0], (5, WIDTH))},
+    "gaussian_rbf": {"base_weight": (1, "channel"), "coefficients": (0, (8, WIDTH))},
+    "legendre": {"coefficients": ([0, 1, 0, 0, 0], (5, WIDTH))},
     "mpelu": {"alpha": (1, "channel"), "beta": (1, "channel")},
     "mtlu": {"slopes": ([0] * 20 + [1] * 20, (40, WIDTH)), "biases": (0, (40, WIDTH))},
     "parametric_softplus": {"alpha": (0.2, "channel"), "beta": (5, "channel")},
@@ -169,10 +175,52 @@ def test_second_order_by_parameters_and_input(spec):
         check_grads(both, (parameters, x), order=2, atol=1e-5, rtol=1e-5)
 
 
+def _waves(x, cosines, sines):
+    k = np.arange(1, len(sines) + 1)
+    return np.cos(k * x) @ cosines + np.sin(k * x) @ sines
+
+
+def _bumps(x, base_weight, coefficients):
+    grid = np.linspace(-2, 2, len(coefficients))
+    bumps = np.exp(-(((x - grid) / (grid[1] - grid[0])) ** 2))
+    return base_weight * x / (1 + np.exp(-x)) + bumps @ coefficients
+
+
+SUMS = {
+    "chebyshev": lambda x, coefficients: chebval(np.tanh(x), coefficients),
+    "legendre": lambda x, coefficients: legval(np.tanh(x), coefficients),
+    "fourier": _waves,
+    "gaussian_rbf": _bumps,
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_a_sum_of_basis_functions_is_that_of_numpy(name):
+    """With coefficients far from those it starts with, another set in each channel."""
+    rng = np.random.default_rng(2)
+    x = rng.uniform(-3, 3, (5, 3))
+    with jax.enable_x64(True):
+        learned = jax.tree.map(lambda v: rng.normal(size=v.shape), fa.get(name).parameters(3))
+        actual = np.asarray(fa.get(name)(x, **learned))
+        slope = np.asarray(derivatives(lambda x: fa.get(name)(x, **learned), 1)(x))[1]
+    for (row, channel), y in np.ndenumerate(actual):
+        own = {key: value[..., channel] for key, value in learned.items()}
+        assert y == pytest.approx(SUMS[name](x[row, channel], **own), rel=1e-12, abs=1e-12)
+        low, high = (SUMS[name](x[row, channel] + d, **own) for d in (-1e-6, 1e-6))
+        assert slope[row, channel] == pytest.approx((high - low) / 2e-6, rel=1e-7, abs=1e-7)
+
+
+def test_bumps_need_two_centers():
+    with pytest.raises(fa.InputError, match="gaussian_rbf needs centers >= 2, not 1"):
+        fa.gaussian_rbf(1.0, centers=1)
+
+
+# Whose parameters are no numbers.
+BY_ARRAYS = {"apl", "mtlu", "polynorm", "spline", *SUMS}
+
+
 @pytest.mark.sampled(5)
-@pytest.mark.parametrize(
-    "name", [n for n in STARTS if n not in ("apl", "mtlu", "spline", "polynorm")]
-)
+@pytest.mark.parametrize("name", [n for n in STARTS if n not in BY_ARRAYS])
 def test_arrays_and_numbers_give_the_same(name):
     """Values, and derivatives, which are computed another way."""
     f = getattr(fa, name)

@@ -20,7 +20,7 @@ INPUTS = jnp.linspace(-3, 3, 16).reshape(2, 8)
 KEY = jax.random.key(0)
 SORTED = ("entmax15", "k_winners", "sparsemax")
 TAILORED = ("tailored_dks(tanh)", "tailored_tat(tanh)")  # which take a smooth activation
-PERIODIC = {"cosine", "gcu", "sine", "siren"}  # no limit at infinity
+PERIODIC = {"cosine", "fourier", "gcu", "sine", "siren"}  # no limit at infinity
 SURROGATE = {name for name in fa.names() if fa.get(name).spec.surrogate}
 # Of a minimum or maximum with a number, of arctan and of others JAX 0.10.2 has no right rule for jet.
 NOT_IN_JET = {
@@ -28,6 +28,9 @@ NOT_IN_JET = {
     "laplace",
     *("log_sigmoid", "mish", "nelu", "serf", "soft_exponential", "softplus"),
     *("sparse_sigmoid", "spline", "sqrt_softplus", "squareplus", "tanhexp"),
+}
+LEARNED_ARRAYS = {
+    name for name in fa.names() if {*fa.get(name).learned} - {*fa.get(name).spec.hyperparameters}
 }
 LONG = {"mtlu"}  # half a minute in jet, whose rules are called eagerly
 TRANSFORMED = (
@@ -218,7 +221,7 @@ def test_an_explicit_sharding_of_the_batch_or_the_channels_is_kept():
 
 
 @pytest.mark.sampled(17)
-@pytest.mark.parametrize("name", sorted({*fa.names("pointwise")} - {"apl", "mtlu", "spline"}))
+@pytest.mark.parametrize("name", [n for n in fa.names("pointwise") if n not in LEARNED_ARRAYS])
 def test_a_derivative_within_a_pallas_kernel(name):
     """Right, and without ``jax.checkpoint``, which kernels for TPU cannot have.
 

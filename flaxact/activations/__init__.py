@@ -19,6 +19,7 @@ from flaxact.errors import hint, nearest
 
 if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is found below
     from flaxact.activations.approximators import *  # noqa: F403
+    from flaxact.activations.basis_sums import *  # noqa: F403
     from flaxact.activations.bounded_gates import *  # noqa: F403
     from flaxact.activations.combinations import *  # noqa: F403
     from flaxact.activations.concatenated import *  # noqa: F403
