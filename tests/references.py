@@ -128,10 +128,12 @@ REFERENCE = {
     "asinh": mp.asinh,
     "bent_identity": lambda x: (mp.sqrt(x * x + 1) - 1) / 2 + x,
     "bsilu": lambda x: (x + f(1.67)) * sigmoid(x) - f(1.67) / 2,
+    "cardioid": relu,
     "celu": elu(1),
     "celu(alpha=0.5)": lambda x: x if x > 0 else mp.expm1(2 * x) / 2,
     "chebyshev": mp.tanh,
     "complementary_log_log": lambda x: 1 - exp(-exp(x)) if x > 0 else -mp.expm1(-exp(x)),
+    "complex_relu": relu,
     "cosine": mp.cos,
     "derf": lambda x: mp.erf(x / 2),
     "derf(alpha=2, shift=-0.5, gamma=-1.5, beta=0.25)": lambda x: (
@@ -179,6 +181,9 @@ REFERENCE = {
     "log_sigmoid": lambda x: -softplus(-x),
     "logish": lambda x: x * mp.log1p(sigmoid(x)),
     "mish": tanh_gate(softplus),
+    "modrelu": lambda x: x,
+    "modrelu(bias=-0.5)": lambda x: mp.sign(x) * relu(abs(x) - mp.mpf("0.5")),
+    "modrelu(bias=0.5)": lambda x: x + mp.sign(x) / 2,
     "mpelu": elu(1),
     "mpelu(alpha=0.25, beta=2)": lambda x: x if x > 0 else mp.expm1(2 * x) / 4,
     "mtlu": relu,
@@ -243,6 +248,7 @@ REFERENCE = {
     "trelu": lambda x: x if x > 0 else mp.tanh(x),
     "very_leaky_relu": leaky(f(1 / 3)),
     "xielu": xielu,
+    "zrelu": relu,
     "centered(relu)": lambda x: relu(x) - 1 / mp.sqrt(2 * mp.pi),
     "standardized(relu)": lambda x: (
         (relu(x) - 1 / mp.sqrt(2 * mp.pi)) / mp.sqrt(mp.mpf(1) / 2 - 1 / (2 * mp.pi))

@@ -36,6 +36,7 @@ STARTS = {
     "fourier": {"cosines": (0, (5, WIDTH)), "sines": ([1, 0, 0, 0, 0], (5, WIDTH))},
     "gaussian_rbf": {"base_weight": (1, "channel"), "coefficients": (0, (8, WIDTH))},
     "legendre": {"coefficients": ([0, 1, 0, 0, 0], (5, WIDTH))},
+    "modrelu": {"bias": (0, "channel")},
     "mpelu": {"alpha": (1, "channel"), "beta": (1, "channel")},
     "mtlu": {"slopes": ([0] * 20 + [1] * 20, (40, WIDTH)), "biases": (0, (40, WIDTH))},
     "parametric_softplus": {"alpha": (0.2, "channel"), "beta": (5, "channel")},

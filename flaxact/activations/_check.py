@@ -40,7 +40,7 @@ def checked_number(spec: Spec, parameter: inspect.Parameter, value: object) -> b
 
 
 def real_input(spec: Spec, x: object) -> jax.Array:
-    """The input as an array of floating dtype, or of integers for activations that keep them.
+    """The input as an array of floating dtype, or of integers or complex numbers if it takes them.
 
     Numbers, NumPy arrays and module variables (``nnx.Param``) become arrays; integers and booleans
     become floats of JAX's default width.
@@ -56,18 +56,25 @@ def real_input(spec: Spec, x: object) -> jax.Array:
         return x
     if jnp.issubdtype(x.dtype, jnp.integer) or _is_mask(x):
         return x if spec.keeps_integers else x.astype(float)
-    raise InputError(f"{spec.name} takes an array of real numbers, not of {x.dtype}")
+    if spec.takes_complex and jnp.issubdtype(x.dtype, jnp.complexfloating):
+        return x
+    raise InputError(f"{spec.name} takes an array of {_numbers(spec)}, not of {x.dtype}")
 
 
 def _as_array(spec: Spec, x: object) -> jax.Array:
     try:
         if isinstance(x, bool | int) and not spec.keeps_integers:
             x = float(x)
-        if isinstance(x, jax.Array | np.ndarray | np.generic | bool | int | float):
+        is_complex = isinstance(x, complex) and spec.takes_complex
+        if is_complex or isinstance(x, jax.Array | np.ndarray | np.generic | bool | int | float):
             return jnp.asarray(x)  # of weak type where it is a Python number
     except (TypeError, OverflowError):  # a dtype, or a size, that JAX does not have
         pass
-    raise InputError(f"{spec.name} takes an array of real numbers, not {_short_text(x)}")
+    raise InputError(f"{spec.name} takes an array of {_numbers(spec)}, not {_short_text(x)}")
+
+
+def _numbers(spec: Spec) -> str:
+    return "real or complex numbers" if spec.takes_complex else "real numbers"
 
 
 def unwrapped(value: object) -> object:

@@ -90,7 +90,7 @@ def activation(
             return function(**arguments)
 
         traced.__signature__ = signature  # type: ignore[attr-defined]
-        traced.__doc__ = _docstring(function.__doc__ or "", signature, facts.get("coupled", False))
+        traced.__doc__ = _docstring(function.__doc__ or "", signature, facts)
         _check_facts(function.__name__, parameters, formula, source, facts=facts)
         spec = Spec(
             name=function.__name__,
@@ -119,8 +119,12 @@ _OPTIONS_SAY = {
 }
 
 
-def _docstring(text: str, signature: inspect.Signature, coupled: bool) -> str:
+def _docstring(text: str, signature: inspect.Signature, facts: Mapping[str, object]) -> str:
     """A docstring with the paragraphs that apply to all activations."""
+    coupled = facts.get("coupled", False)
+    takes_complex = facts.get("takes_complex", False)
+    dtypes = "floating or complex" if takes_complex else "floating"
+    numbers = "numbers" if takes_complex else "real numbers"
     body, prompt, examples = inspect.cleandoc(text).partition(">>>")
     body = body.rstrip()
     if "Args:" not in body:
@@ -130,12 +134,12 @@ def _docstring(text: str, signature: inspect.Signature, coupled: bool) -> str:
         before += f"\n  {option}: {_OPTIONS_SAY[option]}"
     body = before + returns + after
     if not coupled:
-        x = "  x: any shape; floating dtype, kept (whole numbers become floats)"
+        x = f"  x: any shape; {dtypes} dtype, kept (whole numbers become floats)"
         body = body.replace("  x: the input", x, 1)
     if "Returns:" not in body:
         what_stays = "dtype" if coupled else "shape and dtype"
         body += f"\n\nReturns:\n  An array of the same {what_stays}; nan where ``x`` is."
-    body += "\n\nRaises:\n  InputError: no array of real numbers, or a parameter out of its domain."
+    body += f"\n\nRaises:\n  InputError: no array of {numbers}, or a parameter out of its domain."
     return f"{body}\n\n{prompt}{examples}"
 
 

@@ -139,6 +139,8 @@ def _facts(activation: Activation) -> dict[str, str]:
     draws = {"random": "while training, from a key"} if activation.stochastic else {}
     values = ", ".join(f"{k}={v}" for k, v in activation.hyperparameters.items())
     facts = {"hyperparameters": values} if values else {}
+    if activation.spec.takes_complex:
+        facts["input"] = "real or complex; the facts are those on the real numbers"
     facts |= learns | draws | {"range": f"({low:.7g}, {high:.7g})"}
     if activation.spec.coupled:
         return facts

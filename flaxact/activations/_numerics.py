@@ -35,6 +35,8 @@ def along_last(values: jax.Array, ndim: int) -> jax.Array:
 
 def finite(x: jax.Array) -> jax.Array:
     """``x`` with infinities replaced by the largest finite numbers; ∞ · 0 and ∞ / ∞ would be nan."""
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        return jax.lax.complex(finite(jnp.real(x)), finite(jnp.imag(x)))
     return _within(x, float(jnp.finfo(x.dtype).max))
 
 

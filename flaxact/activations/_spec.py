@@ -48,6 +48,7 @@ class Spec:
         are not numbers.
       coupled: whether an output depends on other inputs than its own, or on its position.
       keeps_integers: whether integers stay integers instead of becoming floats.
+      takes_complex: whether the input may be complex; the facts are those on the real numbers.
       width: a function of the input's width, and of the hyperparameters by name, that gives the
         output's.
       note: where libraries or papers disagree.
@@ -80,6 +81,7 @@ class Spec:
     fixed: bool = False
     surrogate: bool = False
     keeps_integers: bool = False
+    takes_complex: bool = False
     note: str = ""
     hyperparameters: Mapping[str, inspect.Parameter]
     verify: Callable[[Activation], None] | None = None
