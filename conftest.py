@@ -3,6 +3,16 @@
 import pytest
 
 
+def pytest_sessionstart():
+    """Refuse a catalogue that does not load once, not in every test."""
+    import flaxact
+
+    try:
+        flaxact.names()
+    except flaxact.InputError as error:
+        pytest.exit(str(error), pytest.ExitCode.USAGE_ERROR)
+
+
 @pytest.fixture(autouse=True)
 def _registered():
     """What one of them registers, others do not see."""

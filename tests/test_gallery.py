@@ -131,7 +131,9 @@ def test_graphs_are_small_whole_and_break_where_the_facts_say(name):
 @pytest.mark.parametrize("name", fa.names("pointwise"))
 def test_graphs_are_of_todays_functions(name):
     """Points of the committed curve of f lie on the function."""
-    points, unit = drawn((FOLDER / f"{name}.svg").read_text("utf-8"), "f")
+    path = FOLDER / f"{name}.svg"
+    assert path.exists(), OLD
+    points, unit = drawn(path.read_text("utf-8"), "f")
     x, y = np.concatenate(points).T
     slope = min(facts.lipschitz(fa.get(name)), 100)
     near = [evaluate(fa.get(name), x + d) for d in (-0.02, 0, 0.02)]  # a pixel to either side

@@ -91,16 +91,30 @@ def sizes(text):
     return models.parameters(model, images), len(models.sites(model, images))
 
 
-def test_no_model_without_a_published_count():
-    assert {models.parse(text).name for text in PUBLISHED} == set(NAMES)
-    for name in NAMES:
-        assert models.source(name) in references()
-        assert name in models.list_models(family=models.family(name))
+FAMILIES = ("alexnet", "attention", "convolutional", "dense", "residual")
+
+
+def test_published_counts_are_of_models():
+    assert {models.parse(text).name for text in PUBLISHED} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_has_a_count_a_source_and_a_family(name):
+    counted = name in PUBLISHED  # pytest would print them all
+    assert counted, f"add {name} to PUBLISHED in tests/published.py, counted by hand or published"
+    source = models.source(name)
+    known = source in references()
+    assert known, f"SOURCE of {name}: add {source} to flaxact/activations/references.bib"
+    family = models.family(name)
+    assert family in FAMILIES, f"FAMILY of {name}: one of {FAMILIES}"
+    assert name in models.list_models(family=family)
 
 
 @pytest.mark.parametrize("text", PUBLISHED)
 def test_published_parameter_and_site_counts(text):
-    assert sizes(text) == PUBLISHED[text]
+    assert sizes(text) == PUBLISHED[text], (
+        "(parameters, sites): the model's, and tests/published.py's"
+    )
 
 
 FILES = sorted({entries()[name].file for name in NAMES})

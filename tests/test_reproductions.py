@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,11 @@ def test_a_reproduction_says_what_it_has_to(name):
     paper = papers.load(name)
     assert set(paper.SCALES) == set(papers.SCALES)
     assert all(settings.reduced for settings in paper.SCALES.values())
-    assert f"flaxact reproduce {name}" in (paper.__doc__ or "")
+    text = paper.__doc__ or ""
+    assert f"flaxact reproduce {name}" in text
+    for heading in ("Claim", "Protocol", "Differences", "Result", "Time", "Command"):
+        begins = re.search(rf"^{heading}\b[^\n]*:", text, re.M)
+        assert begins, f"{name}: no paragraph of the docstring begins with '{heading}:'"
     assert all(math.isfinite(claim.low) or math.isfinite(claim.high) for claim in paper.CLAIMS)
     assert all(claim.low <= claim.high for claim in paper.CLAIMS)
 

@@ -83,6 +83,11 @@ def _zoo() -> dict[str, ModelEntry]:
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if not module.name.startswith("_"):
             facts = _literals(module.name)
+            missing = [name for name in LITERALS[:3] if name not in facts]
+            if missing:
+                raise InputError(
+                    f"flaxact/models/{module.name}.py has no {' and no '.join(missing)}"
+                )
             names = {module.name: {}} | facts.get("PRESETS", {})
             by_name |= {
                 name: _entry(module.name, name, preset, facts) for name, preset in names.items()

@@ -59,7 +59,8 @@ def add_shipped_results(out: Path) -> None:
                 continue
             make_folder(out / paper)
             for file in shipped.glob(f"{results.stem}*.*"):
-                shutil.copyfile(file, out / paper / file.name)
+                if file.is_file():  # a run's checkpoints are a folder, reduced.work
+                    shutil.copyfile(file, out / paper / file.name)
 
 
 def write_summary(summary: ModuleType, out: Path) -> Path:
