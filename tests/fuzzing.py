@@ -134,6 +134,9 @@ OPTIONS = {
     "--option": lambda rng: rng.choice(recipe(rng).splitlines() or [""]),
     "--recipe": lambda rng: rng.choice(("recipe.toml", "no_such.toml", "folder", "")),
     "--sweep": lambda rng: f"{rng.choice(('negative_slope', 'alpha', 'x'))}={value(rng)},{value(rng)}",
+    "--tune": lambda rng: rng.choice(
+        (f"learning_rate={value(rng)}..{value(rng)}", "momentum=0.5..0.9", "alpha=0..1", "momentum", "")
+    ),
     "--init": lambda rng: rng.choice(("paper", "he", "lsuv", "paper,he", "no_such", "")),
     "--norm": lambda rng: rng.choice(("paper", "none", "batch", "layer,group", "no_such", "")),
     "--schedule": lambda rng: rng.choice(("cosine", "constant", "no_such")),
@@ -144,7 +147,7 @@ OPTIONS = {
     "--act": activation,
     **dict.fromkeys(
         ("--epochs", "--batch-size", "--seeds", "--learning-rate", "--momentum", "--target-error",
-         "--image-size", "--images", "--chunk", "--save-seconds", "--workers", "--minutes"),
+         "--image-size", "--images", "--chunk", "--trials", "--save-seconds", "--workers", "--minutes"),
         lambda rng: rng.choice(("1", "2", "0", "-1", "0.5", *NUMBERS_AS_TEXT)),
     ),
     **dict.fromkeys(

@@ -164,6 +164,7 @@ def test_unknown_attribute():
         "flaxact.cli.main(['compare', 'rleu'])",
         "flaxact.cli.main(['compare', 'relu', '--model', 'cuda'])",
         "flaxact.cli.main(['compare', 'relu', '--dataset', 'mnits'])",
+        "flaxact.cli.main(['compare', 'relu', '--tune', 'lr=1..2'])",
     ],
 )
 def test_facts_and_refusals_import_nothing_heavy(statement):

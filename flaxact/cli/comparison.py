@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,6 +15,7 @@ from flaxact.errors import InputError
 
 if TYPE_CHECKING:
     from flaxact.data import Dataset
+    from flaxact.studies.search import Search
     from flaxact.studies.study import Study
 
 DEFAULTS = {"epochs": 6, "batch_size": 32, "momentum": 0.9, "schedule": "constant"}
@@ -60,6 +61,10 @@ class Comparison:
       search: How the best of several rates is found. halving: successive halving on a separate seed and
         validation images, then all seeds at the best rate; if the best rate is at an edge, rates beyond
         it are tried. grid: every seed at every rate, compared by training error.
+      tune: What to choose instead, over ranges: learning_rate=1e-4..1e-1, momentum=0.5..0.99 or both. The
+        same points for every activation, from a Sobol sequence on log scales (for the momentum, of 1 -
+        momentum); the best is found by halving.
+      trials: Number of points that --tune starts with; 16 by default.
       budget: What is equal for all activations. epochs: the same number of epochs and steps. flops or
         time: the reference is trained for the given epochs, and the others for the number of epochs
         that cost the same.
@@ -88,6 +93,8 @@ class Comparison:
     batch_size: int | None = None
     learning_rate: tuple[float, ...] = ()
     search: Literal["halving", "grid"] = "halving"
+    tune: tuple[str, ...] = ()
+    trials: int | None = None
     budget: Literal["epochs", "flops", "time"] = "epochs"
     momentum: float | None = None
     schedule: str | None = None
@@ -105,7 +112,6 @@ class Comparison:
           InputError: an unknown name or field, a value out of its range, or a field that is given both
             by an option of its own and by ``--option``.
         """
-        from flaxact.studies.search import halving
         from flaxact.studies.study import Study
         from flaxact.training.recipe import Recipe, fields_in
 
@@ -115,16 +121,15 @@ class Comparison:
             )
         options = fields_in("\n".join(self.option))
         flags = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name) is not None}
-        set_by_flag = {*flags, *(["learning_rate"] if self.learning_rate else [])}
-        for name in options:
-            if name in set_by_flag:
-                flag = f"--{name.replace('_', '-')}"
-                raise InputError(f"{name} is given by {flag} and by --option: give it once")
+        by_option = [(name, f"--{name.replace('_', '-')}") for name in flags]
+        by_option += [("learning_rate", "--learning-rate")] * bool(self.learning_rate)
+        by_option += [(name, "--tune") for name in self._tuned()]
+        _check_once([*by_option, *((name, "--option") for name in options)])
         fields = DEFAULTS | fields_in(read_recipe(self.recipe)) | options | flags
         rate = fields.pop("learning_rate", None)
         recipe = Recipe(**fields)
         rates = self.learning_rate or (RATES if rate is None else (rate,))
-        by_halving = self.search == "halving" and len(rates) > 1
+        search = self._search(rates, recipe.epochs)
         return [
             Study(
                 activations=self.activations,
@@ -132,7 +137,7 @@ class Comparison:
                 dataset=dataset,
                 seeds=tuple(range(self.seeds)),
                 learning_rates=rates,
-                search=halving(sorted(rates), recipe.epochs) if by_halving else None,
+                search=search,
                 recipe=recipe,
                 target_error=self.target_error,
                 image_size=self.image_size,
@@ -144,6 +149,31 @@ class Comparison:
             for model in _named("model", self.model)
             for dataset in _named("data set", self.dataset)
         ]
+
+    def _tuned(self) -> list[str]:
+        """The names that ``--tune`` gives, each once."""
+        names = (text.partition("=")[0].strip().replace("-", "_") for text in self.tune)
+        return list(dict.fromkeys(names))
+
+    def _search(self, rates: Sequence[float], epochs: int) -> Search | None:
+        """The search for each activation's learning rate, or for points of several values."""
+        from flaxact.studies.points import TRIALS, sobol_search
+        from flaxact.studies.search import halving
+
+        if not self.tune:
+            if self.trials is not None:
+                raise InputError("--trials is the number of points of --tune, which is not given")
+            is_searched = self.search == "halving" and len(rates) > 1
+            return halving(sorted(rates), epochs) if is_searched else None
+        if self.search == "grid":
+            raise InputError("--tune searches by halving: leave out --search grid")
+        is_fixed = len(rates) == 1 and "learning_rate" not in self._tuned()
+        return sobol_search(
+            self.tune,
+            epochs,
+            trials=TRIALS if self.trials is None else self.trials,
+            learning_rate=rates[0] if is_fixed else None,
+        )
 
     def loaded(self) -> list[Loaded]:
         """Every comparison with its data, checked."""
@@ -178,6 +208,15 @@ class Comparison:
         """Write the page of ranks over several comparisons, if there are several."""
         if len(tasks) > 1 and len(tasks[0].study.activations) > 1:
             rank([task.folder for task in tasks], self.reference, self.out)
+
+
+def _check_once(given: Iterable[tuple[str, str]]) -> None:
+    """Raise for the first name that two options give; pairs of a name and its option."""
+    by_option: dict[str, str] = {}
+    for name, option in given:
+        if name in by_option:
+            raise InputError(f"{name} is given by {by_option[name]} and by {option}: give it once")
+        by_option[name] = option
 
 
 def _named(kind: str, names: tuple[str, ...]) -> tuple[str, ...]:

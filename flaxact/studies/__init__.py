@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports ma
     from flaxact.studies.budgets import with_budget
     from flaxact.studies.kept import load_trained
     from flaxact.studies.notebook import compare, read_results, show_report, table
+    from flaxact.studies.points import sobol_search
     from flaxact.studies.report import write_report
     from flaxact.studies.runs import (
         Progress,
@@ -28,6 +29,6 @@ if TYPE_CHECKING:  # a study can be checked without jax; reporting it imports ma
 __all__ = [
     "EpochRecord", "Progress", "Results", "Run", "Study", "check", "compare", "finished", "grown",
     "held", "load_trained", "missing", "read_results", "resumption", "run", "run_held", "show_report",
-    "table", "with_budget", "write_report",
+    "sobol_search", "table", "with_budget", "write_report",
 ]  # fmt: skip
 __getattr__, __dir__ = attach(__name__)

@@ -10,12 +10,15 @@ from flaxact.training import Epoch, Member
 
 
 def rates_text(epoch: Epoch) -> str:
-    """The message of an epoch of a search: the rate with the lowest validation error."""
+    """The message of an epoch of a search: the rate or point with the lowest validation error."""
     best = int(np.argmin(np.nan_to_num(epoch.test_error, nan=np.inf)))
-    rate = epoch.members[best].learning_rate
+    member = epoch.members[best]
+    is_rate = member.momentum is None
+    task, kind = ("choosing a rate", "rates") if is_rate else ("choosing a point", "points")
+    momentum = "" if is_rate else f", momentum {member.momentum:g},"
     return (
-        f"epoch {epoch.number} of {len(epoch.members)} rates, best {rate:g} with validation error "
-        f"{epoch.test_error[best]:.1%}"
+        f"{task}: epoch {epoch.number} of {len(epoch.members)} {kind}, best {member.learning_rate:g}"
+        f"{momentum} with validation error {epoch.test_error[best]:.1%}"
     )
 
 

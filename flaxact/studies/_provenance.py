@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flaxact.studies import summary
 from flaxact.studies._records import Results
+from flaxact.studies._search_records import Searched
 from flaxact.studies._times import in_words
 from flaxact.studies.search import TUNING_SEED
 
@@ -56,14 +57,37 @@ def _tuning(results: Results) -> str:
         f"{keep} after {rung}" for rung, keep in zip(space.rungs, space.keep, strict=True)
     )
     cost = [f"{name} {outcome.epochs}" for name, outcome in results.tuned.items()]
+    if space.names:
+        what, candidates = _points(space)
+        rule = "Every activation has the same points and the same budget"
+    else:
+        what = "learning rates"
+        candidates = f"{len(space.rates)} rates from {min(space.rates):g} to {max(space.rates):g}"
+        rule = (
+            "A grid whose best rate is at its edge is widened by two rates, at most "
+            f"{space.widenings} times: the same rule for every activation"
+        )
     return (
-        f"learning rates by successive halving on seed {TUNING_SEED}, which is not evaluated, with a "
-        f"fifth of the training images held out for validation: {len(space.rates)} rates from "
-        f"{min(space.rates):g} to {max(space.rates):g}"
+        f"{what} by successive halving on seed {TUNING_SEED}, which is not evaluated, with a "
+        f"fifth of the training images held out for validation: {candidates}"
         + (f", of which remain {rungs} epochs" if rungs else "")
-        + f"; the last are trained for {space.epochs}. A grid whose best rate is at its edge is widened "
-        f"by two rates, at most {space.widenings} times: the same rule for every activation. Epochs "
-        f"trained: {summary.listed(cost)}"
+        + f"; the last are trained for {space.epochs}. {rule}. Epochs trained: {summary.listed(cost)}"
+    )
+
+
+def _points(space: Searched) -> tuple[str, str]:
+    """What a search over points tunes, and the points, in words."""
+    names = [name.replace("_", " ") for name in space.names]
+    ranges = [
+        f"{name} {low:g} to {high:g}"
+        for name, low, high in zip(names, space.lows, space.highs, strict=True)
+    ]
+    scale = "on a log scale" if len(names) == 1 else "on log scales"
+    scale += ", for momentum of 1 − momentum" * ("momentum" in names)
+    fixed = "" if "learning_rate" in space.names else f" at learning rate {space.rates[0]:g}"
+    return " and ".join(names), (
+        f"{len(space.points)} points of a Sobol sequence scrambled with seed {space.sampling_seed}"
+        f"{fixed} ({', '.join(ranges)}; {scale})"
     )
 
 
@@ -88,6 +112,7 @@ def budget(results: Results) -> str:
 def _recipe(results: Results) -> str:
     """How it was trained, in words."""
     study, listed = results.study, {"epochs", "batch_size", "momentum", "schedule", "optimizer"}
+    tuned = study.search.names if study.search else ()
     more = [
         f"{k.replace('_', ' ')} {_text(v)}"
         for k, v in study.recipe.items()
@@ -95,7 +120,7 @@ def _recipe(results: Results) -> str:
     ]
     words = [
         study.recipe.get("optimizer", "SGD"),
-        f"momentum {study.momentum:g}",
+        *([] if "momentum" in tuned else [f"momentum {study.momentum:g}"]),
         f"{study.schedule} schedule",
         f"batches of {study.batch_size}",
         f"{study.epochs} epochs",

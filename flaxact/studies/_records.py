@@ -129,6 +129,7 @@ class Described:
     until_decided: Count | None = None
     search: Searched | None = None
     best_rates: dict[str, Positive] = field(default_factory=dict)
+    best_values: dict[str, dict[str, Number]] = field(default_factory=dict)
     budget: str = "epochs"
     epochs_of: dict[str, Count] = field(default_factory=dict)
     costs: dict[str, Positive] = field(default_factory=dict)

@@ -24,8 +24,9 @@ from flaxact.stored.files import DamagedError, Json, finite, read_json, sealed, 
 from flaxact.studies._folder import StoredRuns, is_config
 from flaxact.studies._records import FORMAT, PATH, read_results
 from flaxact.studies._times import REPORT, read_times
+from flaxact.studies.points import SearchPoint
 from flaxact.studies.study import Config, Study, identity
-from flaxact.studies.tuning import stored_search
+from flaxact.studies.tuning import scores_of, stored_search
 from flaxact.training import Member, Recipe
 
 _log = logging.getLogger("flaxact")
@@ -89,6 +90,8 @@ def write_results(study: Study, data: Dataset, folder: Path, command: str) -> No
 def described(study: Study) -> dict[str, Any]:
     """The description of a study for ``results.json``: flat fields, and the recipe as one value."""
     described = asdict(study)
+    del described["best_values"]
+    best_values = {name: dict(values) for name, values in study.best_values}
     recipe = study.recipe.changed()
     del recipe["learning_rate"]
     return (
@@ -99,6 +102,7 @@ def described(study: Study) -> dict[str, Any]:
             "best_rates": dict(study.best_rates),
             "epochs_of": dict(study.epochs_of),
             "costs": dict(study.costs),
+            **({"best_values": best_values} if best_values else {}),
         }
     )
 
@@ -108,9 +112,9 @@ def _tuned(study: Study, data: Dataset, folder: Path) -> dict[str, Json]:
     tuned = {}
     for activation, _ in study.best_rates:
         stored = stored_search(study, activation, data.digest, folder)
-        reached: dict[float, int] = {}
-        for rate, epochs, _ in stored["scores"]:
-            reached[rate] = max(epochs, reached.get(rate, 0))
+        reached: dict[float | SearchPoint, int] = {}
+        for candidate, epochs in scores_of(stored):
+            reached[candidate] = max(epochs, reached.get(candidate, 0))
         tuned[activation] = stored["tuned"] | {
             "epochs": sum(reached.values()),
             "seconds": stored["seconds"],
@@ -121,7 +125,7 @@ def _tuned(study: Study, data: Dataset, folder: Path) -> dict[str, Json]:
 # In these the studies of one folder may differ: the runs of all are kept.
 MAY_DIFFER = (
     "activations", "seeds", "learning_rates", "target_error", "keep_params", "reference",
-    "until_decided", "search", "best_rates", "epochs_of", "costs",
+    "until_decided", "search", "best_rates", "best_values", "epochs_of", "costs",
 )  # fmt: skip
 
 

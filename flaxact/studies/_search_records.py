@@ -1,30 +1,41 @@
-"""Records of the search for learning rates. Does not import jax."""
+"""Records of the search for learning rates, or for points of several values. Does not import jax."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from flaxact.stored.schema import Count, Number, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class Searched:
-    """The settings of a search for learning rates."""
+    """The settings of a search; those from ``names`` on are of a search over points, else empty."""
 
     rates: tuple[Positive, ...]
     rungs: tuple[Count, ...]
     keep: tuple[Count, ...]
     epochs: Count
     widenings: Count
+    names: tuple[str, ...] = ()
+    lows: tuple[Number, ...] = ()
+    highs: tuple[Number, ...] = ()
+    points: tuple[tuple[Number, ...], ...] = ()
+    sampling_seed: Count = 0
+
+    def described(self) -> dict[str, object]:
+        """The settings that the outcome depends on."""
+        of_points = ("names", "lows", "highs", "points", "sampling_seed")
+        return {k: v for k, v in asdict(self).items() if self.names or k not in of_points}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """A rate of a search and its score: (0, validation error, loss), or (1, 1) if it diverged."""
+    """A rate or point and its score: (0, validation error, loss), or (1, 1) if it diverged."""
 
     rate: Positive
     epochs: Count
     score: tuple[Number, ...]
+    point: tuple[Number, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +44,12 @@ class Chosen:
 
     Attributes:
       best: the rate.
-      edge: ``lowest`` or ``highest`` if the best rate is at an end of the widened grid, else empty.
-      rates: all tried rates, each with its score after the last rung that it reached.
+      edge: ``lowest`` or ``highest`` if the best rate is at an end of the widened grid, else empty; of a
+        search over points, the values that are at an end of their range, in words.
+      rates: all tried rates or points, each with its score after the last rung that it reached.
       epochs: total epochs of training in the search.
       seconds: total training time of the search.
+      point: the best point, in the order of the search's names; empty for a search for rates.
     """
 
     best: Positive
@@ -44,3 +57,4 @@ class Chosen:
     rates: tuple[Scored, ...]
     epochs: Count
     seconds: Positive
+    point: tuple[Number, ...] = ()

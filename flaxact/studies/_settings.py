@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 from flaxact.stored.files import Json
 from flaxact.studies._records import Results
@@ -31,7 +30,7 @@ def settings(results: Results) -> dict[str, Json]:
         "image_size": study.image_size,
         "learning_rates": study.learning_rates,
         "budget": study.budget,
-        "search": None if study.search is None else asdict(study.search),
+        "search": None if study.search is None else study.search.described(),
         **recipe,
     }
     return json.loads(json.dumps(values))

@@ -30,10 +30,12 @@ def answer(results: Results) -> list[str]:
         sentences.append(sentence)
     edges = [f"{row.activation} ({row.edge})" for row in table_rows if row.edge]
     if edges:
-        sentences.append(
-            f"For {listed(edges)} the best learning rate is at the edge of those tried: a better "
-            "one may lie beyond."
+        where = (
+            "values lie within 5% of an end of their range: better ones"
+            if results.study.best_values
+            else "learning rate is at the edge of those tried: a better one"
         )
+        sentences.append(f"For {listed(edges)} the best {where} may lie beyond.")
     diverged = [f"{row.activation} ({row.diverged} of {of})" for row in table_rows if row.diverged]
     if diverged:
         sentences.append(f"Seeds diverged at every rate tried: {listed(diverged)}.")

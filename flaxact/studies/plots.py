@@ -37,7 +37,7 @@ def final_test_error(results: Results) -> Figure:
     rows.sort(key=lambda row: -row.test_error.mean)  # type: ignore[union-attr]
     figure, axes = figures.figure(WIDTH, 0.8 + 0.24 * max(3, len(rows)))
     for y, row in enumerate(rows):
-        color = _style(results, row.activation)["color"]
+        color = activation_style(results, row.activation)["color"]
         last = [run.epochs[-1].test_error for run in row.runs if run.diverged_at is None]
         interval = row.test_error
         assert interval is not None
@@ -45,7 +45,7 @@ def final_test_error(results: Results) -> Figure:
         if math.isfinite(interval.low):
             axes.plot([interval.low, interval.high], [y, y], color=color, linewidth=2)
         axes.plot(interval.mean, y, "|", color=color, markersize=10, markeredgewidth=2.5)
-    axes.set_yticks(range(len(rows)), [_label(results, row.activation) for row in rows])
+    axes.set_yticks(range(len(rows)), [activation_label(results, row.activation) for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     low, high = axes.get_xlim()
     axes.set_xlim(max(low, 0.0), min(high, 1.0))
@@ -64,7 +64,7 @@ def differences(results: Results) -> Figure:
     figure, axes = figures.figure(WIDTH, 0.8 + 0.24 * max(3, len(shown)))
     axes.axvline(0, color=INK, linewidth=1)
     for y, contrast in enumerate(shown):
-        color = _style(results, contrast.activation)["color"]
+        color = activation_style(results, contrast.activation)["color"]
         errors = rows[contrast.activation]
         values = [errors[seed] - rows[base][seed] for seed in errors if seed in rows[base]]
         mean, low, high = contrasts.ends(contrast.paired.difference)  # type: ignore[union-attr]
@@ -73,9 +73,9 @@ def differences(results: Results) -> Figure:
             axes.plot([low, high], [y, y], color=color, linewidth=2)
         face = color if contrast.apart else PAPER
         axes.plot(mean, y, "D", color=color, markerfacecolor=face, markersize=7)
-    axes.set_yticks(range(len(shown)), [_label(results, c.activation) for c in shown])
+    axes.set_yticks(range(len(shown)), [activation_label(results, c.activation) for c in shown])
     axes.set_ylim(-0.6, len(shown) - 0.4)
-    axes.set_xlabel(f"test error less {_label(results, base)}'s")
+    axes.set_xlabel(f"test error less {activation_label(results, base)}'s")
     axes.xaxis.set_major_formatter(percent())
     axes.grid(axis="y", visible=False)
     return figure
@@ -98,15 +98,22 @@ def learning_rates(results: Results) -> Figure:
                 points.append((rate, statistics.fmean(last)))  # type: ignore[arg-type]
         if not points:
             continue
-        style = _style(results, activation)
+        style = activation_style(results, activation)
         xs, ys = zip(*points, strict=True)
-        axes.plot(xs, ys, **style, markerfacecolor=PAPER, label=_label(results, activation))
+        axes.plot(
+            xs, ys, **style, markerfacecolor=PAPER, label=activation_label(results, activation)
+        )
         best = dict(points).get(best_rates[activation])
         if best is not None:
             axes.plot(best_rates[activation], best, **style, markersize=8)
     tried = {rate.rate for tuned in results.tuned.values() for rate in tuned.rates}
     for activation, outcome in results.tuned.items():
-        _search_curve(axes, outcome, _style(results, activation), _label(results, activation))
+        _search_curve(
+            axes,
+            outcome,
+            activation_style(results, activation),
+            activation_label(results, activation),
+        )
     shown = sorted(tried or results.study.learning_rates)
     rates = [f"{rate:g}" for rate in shown]
     axes.set_xscale("log")
@@ -160,14 +167,14 @@ def layers(results: Results) -> Figure:
 
 
 def _layer_panel(axes: Axes, results: Results, row: Row, name: str) -> None:
-    style = _style(results, row.activation)
+    style = activation_style(results, row.activation)
     for when, face, dash in (
         ("initial", PAPER, ":"),
         ("final", style["color"], style["linestyle"]),
     ):
         values = [layer[f"{when}_{name}"] for layer in summary.layer_rows(row)]
         shown = [math.nan if value is None else value for value in values]
-        label = _label(results, row.activation) if when == "final" else None
+        label = activation_label(results, row.activation) if when == "final" else None
         axes.plot(
             shown,
             **{**style, "linestyle": dash},
@@ -182,7 +189,7 @@ def _curves(results: Results, metric: str, label: str, target: float | None) -> 
     rows = summary.rows(results)
     figure, axes = figures.figure(WIDTH, HEIGHT + (0.4 if len(rows) <= BANDS else 1.4))
     for row in rows:
-        style = _style(results, row.activation)
+        style = activation_style(results, row.activation)
         points = summary.by_epoch(row, metric)
         xs = list(points)
         values = list(points.values())
@@ -190,7 +197,7 @@ def _curves(results: Results, metric: str, label: str, target: float | None) -> 
             lowest = list(map(min, values))
             highest = list(map(max, values))
             axes.fill_between(xs, lowest, highest, color=style["color"], alpha=0.15, linewidth=0)
-        name = _label(results, row.activation)
+        name = activation_label(results, row.activation)
         name += f", rate {row.learning_rate:g}" * (len(rows) <= BANDS)
         axes.plot(xs, list(map(statistics.median, values)), **style, markersize=4, label=name)
     if target is not None:
@@ -213,11 +220,12 @@ def _curves(results: Results, metric: str, label: str, target: float | None) -> 
     return figure
 
 
-def _style(results: Results, activation: str) -> Style:
+def activation_style(results: Results, activation: str) -> Style:
+    """The color, marker and dash of an activation, the same in every plot."""
     return figures.style(results.study.activations.index(activation))
 
 
-def _label(results: Results, activation: str) -> str:
+def activation_label(results: Results, activation: str) -> str:
     """A name; of a long one its beginning and its end, if that tells it from the others."""
     short = {name: _short(name) for name in results.study.activations}
     return short[activation] if len({*short.values()}) == len(short) else activation
@@ -256,7 +264,8 @@ def all_plots(results: Results) -> dict[str, tuple[Figure, str]]:
         layers: "What each activation gives out, site by site, on training images: dotted and "
         "hollow before training, filled after it.",
     }
-    if len(results.study.learning_rates) == 1:
+    space = results.study.search
+    if len(results.study.learning_rates) == 1 or (space is not None and space.names):
         del captions[learning_rates]
     if not any(contrast.paired for contrast in contrasts.to_reference(results)):
         del captions[differences]

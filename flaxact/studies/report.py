@@ -55,13 +55,15 @@ def write_report(folder: Path, results: Results | None = None) -> Path:
     """
     from flaxact.figures import rendered
     from flaxact.studies import plots
+    from flaxact.studies.point_plots import point_plots
     from flaxact.studies.sweep_plots import sweep_plots
 
     began = time.perf_counter() if results is None else None
     results = read_folder(folder) if results is None else results
+    all_plots = plots.all_plots(results) | point_plots(results) | sweep_plots(results)
     figures = {
         name: ({kind: rendered(figure, kind) for kind in ("svg", "png")}, caption)
-        for name, (figure, caption) in (plots.all_plots(results) | sweep_plots(results)).items()
+        for name, (figure, caption) in all_plots.items()
     }
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(InUseError):  # a comparison is at work there, or calls this
@@ -107,9 +109,9 @@ def _write(
 
 def cells(results: Results, row: Row) -> list[str]:
     """A row of the main table as text, in the order of ``COLUMNS``."""
-    rate = f"{row.learning_rate:g}"
+    rate = summary.values_text(results, row.activation, row.learning_rate)
     if row.edge:
-        rate += f" ({row.edge} tried)"
+        rate += f" ({row.edge})" if results.study.best_values else f" ({row.edge} tried)"
     if row.diverged:
         rate += f" ({row.diverged} of {len(row.runs)} seeds diverged)"
     return [

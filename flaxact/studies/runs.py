@@ -176,7 +176,8 @@ def resumption(study: Study, data: Dataset, folder: Path) -> str:
     cells = len(list(folder.glob("cells/*/checkpoints")))
     parts = [f"{count} runs"] * bool(count)
     if known.search is not None and known.best_rates:
-        parts.append(f"the learning rates of {len(known.best_rates)} activations")
+        what = "best values" if known.best_values else "learning rates"
+        parts.append(f"the {what} of {len(known.best_rates)} activations")
     parts += [f"checkpoints of {cells} unfinished trainings"] * bool(cells)
     return f"resuming: {folder} has {', '.join(parts)}" if parts else ""
 
@@ -254,7 +255,7 @@ def train_activation(
     if _searches(known, activation):
         yield 0, f"{activation}: compiling"
         for epoch in tune(study, data, folder, activation):
-            yield len(epoch.members), f"{activation}, choosing a rate: {rates_text(epoch)}"
+            yield len(epoch.members), f"{activation}, {rates_text(epoch)}"
         known = resolved(study, data, folder)
         cells = None
     if cells is None:

@@ -1,12 +1,17 @@
-"""Successive halving over learning rates, which studies and reproductions share; does not import jax."""
+"""Successive halving over learning rates, which studies and reproductions share; does not import jax.
+
+``flaxact.studies.points`` has the same over points of several values.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 TUNING_SEED = 100  # never evaluated
 Score = tuple[float, ...]  # the lower the better
+Candidate = TypeVar("Candidate")  # a learning rate, or a point of several values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,11 @@ class Search:
     keep: tuple[int, ...] = ()
     epochs: int
     widenings: int = 3
+
+    @property
+    def candidates(self) -> tuple[object, ...]:
+        """What is trained in the first rung: the rates, or points of several values."""
+        return self.rates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +107,30 @@ def search(space: Search, train: Callable[[Sequence[float], int], Sequence[Score
 def _halved(
     rates: Sequence[float], space: Search, train: Callable[[Sequence[float], int], Sequence[Score]]
 ) -> Tuned:
-    remaining = list(rates)
-    tried: dict[float, TriedRate] = {}
-    for rung, keep in zip((*space.rungs, space.epochs), (*space.keep, 1), strict=True):
-        for rate, score in zip(remaining, train(remaining, rung), strict=True):
-            tried[rate] = TriedRate(rate=rate, epochs=rung, score=score)
-        ranked = sorted(remaining, key=lambda rate: (tried[rate].score, rate))
-        remaining = sorted(ranked[:keep])
-    best = remaining[0]
+    best, reached = halved(rates, space, train)
     edge = "lowest" if best == min(rates) else "highest" if best == max(rates) else ""
-    in_order = tuple(tried[rate] for rate in sorted(tried))
-    return Tuned(best=best, edge=edge if len(rates) > 1 else "", rates=in_order)
+    tried = (TriedRate(rate=r, epochs=reached[r][0], score=reached[r][1]) for r in rates)
+    return Tuned(best=best, edge=edge if len(rates) > 1 else "", rates=tuple(tried))
+
+
+def halved(
+    candidates: Sequence[Candidate],
+    space: Search,
+    train: Callable[[Sequence[Candidate], int], Sequence[Score]],
+) -> tuple[Candidate, dict[Candidate, tuple[int, Score]]]:
+    """Successive halving; of equal scores the first candidate ranks first.
+
+    Returns:
+      The best candidate, and each candidate's last rung, in epochs, with its score there.
+    """
+    remaining = list(candidates)
+    reached: dict[Candidate, tuple[int, Score]] = {}
+    for rung, keep in zip((*space.rungs, space.epochs), (*space.keep, 1), strict=True):
+        for candidate, score in zip(remaining, train(remaining, rung), strict=True):
+            reached[candidate] = (rung, score)
+        best = sorted(remaining, key=lambda candidate: reached[candidate][1])[:keep]
+        remaining = [candidate for candidate in remaining if candidate in best]
+    return remaining[0], reached
 
 
 def budget(space: Search) -> int:
@@ -116,7 +139,7 @@ def budget(space: Search) -> int:
     >>> budget(Search(rates=(0.1, 0.2, 0.4, 0.8), rungs=(1, 3), keep=(2, 1), epochs=6))
     11
     """
-    counts = (len(space.rates), *space.keep)
+    counts = (len(space.candidates), *space.keep)
     before = 0
     epochs = 0
     for count, rung in zip(counts, (*space.rungs, space.epochs), strict=True):
@@ -135,7 +158,15 @@ def halving(rates: Sequence[float], epochs: int) -> Search:
     >>> halving([0.001, 0.002, 0.004, 0.008, 0.016, 0.032], 6)
     Search(rates=(0.001, ..., 0.032), rungs=(1, 3), keep=(3, 2), epochs=6, widenings=3)
     """
+    return with_epochs(Search(rates=tuple(rates), epochs=epochs), epochs)
+
+
+Space = TypeVar("Space", bound=Search)
+
+
+def with_epochs(space: Space, epochs: int) -> Space:
+    """A search of the same candidates whose rungs are those of ``halving``."""
     rungs = sorted({max(1, round(epochs / 6)), epochs // 2} & set(range(1, epochs)))
-    count = len(rates)
+    count = len(space.candidates)
     keep = [max(1, -(-count // 2 ** (i + 1))) for i in range(len(rungs))]
-    return Search(rates=tuple(rates), rungs=tuple(rungs), keep=tuple(keep), epochs=epochs)
+    return replace(space, rungs=tuple(rungs), keep=tuple(keep), epochs=epochs)

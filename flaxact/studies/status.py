@@ -35,7 +35,7 @@ def _activation(results: Results, name: str) -> str:
     runs = [run for rate in rates for run in summary.runs_of(results, name, rate)]
     text = f"{name}: {len(runs)} of {len(rates) * len(study.seeds)} runs"
     if name in study.best_rates:
-        text += f" at rate {study.best_rates[name]:g}"
+        text += f" at rate {summary.values_text(results, name, study.best_rates[name])}"
     errors = [run.epochs[-1].test_error for run in runs if run.diverged_at is None]
     known = [error for error in errors if error is not None]
     if known:
@@ -61,7 +61,9 @@ def _trainings(folder: Path) -> list[str]:
             if value["tuned"] is None:
                 epochs = max(row[1] for row in value["scores"])
                 activation = value["config"]["activation"]
-                lines.append(f"search of {activation}'s learning rate, after {epochs} epochs")
+                names = value["config"]["search"].get("names", ["learning_rate"])
+                what = " and ".join(names).replace("_", " ")
+                lines.append(f"search of {activation}'s {what}, after {epochs} epochs")
     return lines
 
 

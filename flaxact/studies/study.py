@@ -15,7 +15,7 @@ from flaxact.activations import Activation, get
 from flaxact.errors import InputError, unknown
 from flaxact.models._catalogue import entry
 from flaxact.studies.ranges import expanded
-from flaxact.studies.search import TUNING_SEED, Search, halving
+from flaxact.studies.search import TUNING_SEED, Search, with_epochs
 from flaxact.training.recipe import Recipe
 
 Config = dict[str, Any]
@@ -43,8 +43,12 @@ class Study:
       until_decided: the largest number of seeds; seeds are added until every other activation differs
         significantly from the reference. None for ``seeds`` only.
       search: how each activation's learning rate is chosen before the seeds are trained, on a separate
-        seed and validation images; None to train every seed at all ``learning_rates``.
+        seed and validation images; None to train every seed at all ``learning_rates``. ``sobol_search``
+        tunes the momentum too: ``search=sobol_search(["learning_rate=1e-4..1e-1", "momentum=0.5..0.99"],
+        epochs=6)``.
       best_rates: best rates of activations whose search has ended; ``flaxact.studies.run`` fills it in.
+      best_values: by activation, the names and values of the best point if the search is over points;
+        filled in likewise.
       budget: what is equal for all activations: ``epochs``, ``flops`` or ``time`` of training. With the
         last two, the reference is trained for the recipe's epochs and the others for the number of
         epochs that cost the same, also in the search.
@@ -68,6 +72,7 @@ class Study:
     until_decided: int | None = None
     search: Search | None = None
     best_rates: tuple[tuple[str, float], ...] = ()
+    best_values: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
     budget: Budget = "epochs"
     epochs_of: tuple[tuple[str, int], ...] = ()
     costs: tuple[tuple[str, float], ...] = ()
@@ -129,25 +134,28 @@ class Study:
             )
 
     def recipe_of(self, activation: str) -> Recipe:
-        """The recipe with an activation's number of epochs; other fields in epochs are scaled."""
-        epochs = dict(self.epochs_of).get(activation, self.recipe.epochs)
-        if epochs == self.recipe.epochs:
-            return self.recipe
-        factor = epochs / self.recipe.epochs
+        """The recipe with the best values of an activation's search, and its number of epochs.
+
+        Other fields in epochs are scaled.
+        """
+        values = dict(dict(self.best_values).get(activation, ()))
+        recipe = replace(self.recipe, **values) if values else self.recipe
+        epochs = dict(self.epochs_of).get(activation, recipe.epochs)
+        if epochs == recipe.epochs:
+            return recipe
+        factor = epochs / recipe.epochs
         return replace(
-            self.recipe,
+            recipe,
             epochs=epochs,
-            milestones=tuple(factor * milestone for milestone in self.recipe.milestones),
-            warmup_epochs=factor * self.recipe.warmup_epochs,
+            milestones=tuple(factor * milestone for milestone in recipe.milestones),
+            warmup_epochs=factor * recipe.warmup_epochs,
         )
 
     def search_of(self, activation: str) -> Search:
         """The search for an activation's learning rate, with its number of epochs."""
         assert self.search is not None
         epochs = self.recipe_of(activation).epochs
-        if epochs == self.search.epochs:
-            return self.search
-        return replace(halving(self.search.rates, epochs), widenings=self.search.widenings)
+        return self.search if epochs == self.search.epochs else with_epochs(self.search, epochs)
 
     def with_more_seeds(self, count: int) -> Study:
         """The study with further seeds, at most ``until_decided`` in all."""

@@ -86,6 +86,13 @@ def missing_runs(results: Results) -> list[str]:
     return absent
 
 
+def values_text(results: Results, activation: str, rate: float) -> str:
+    """A learning rate, with the other values of the activation's best point if there are any."""
+    values = results.study.best_values.get(activation, {})
+    others = [f"{name} {value:g}" for name, value in values.items() if name != "learning_rate"]
+    return ", ".join([f"{rate:g}", *others])
+
+
 def _merit(runs: Sequence[Run]) -> tuple[float, ...]:
     def mean(metric: str) -> float:
         last = [getattr(run.epochs[-1], metric) for run in runs if run.diverged_at is None]

@@ -11,6 +11,7 @@ from flaxact.errors import InputError
 from flaxact.studies._origin_records import Environment
 from flaxact.studies._records import Results, Run, read_folder
 from flaxact.studies._settings import as_text, differing
+from flaxact.studies.summary import values_text
 
 
 def read_together(folders: Sequence[Path]) -> Results:
@@ -46,6 +47,7 @@ def _joined(one: Results, other: Results, names: tuple[Path, Path]) -> Results:
         reference=one.study.reference or other.study.reference,
         until_decided=max(most, default=None),
         best_rates={**other.study.best_rates, **one.study.best_rates},
+        best_values={**other.study.best_values, **one.study.best_values},
         epochs_of={**other.study.epochs_of, **one.study.epochs_of},
         costs={**other.study.costs, **one.study.costs},
     )
@@ -62,11 +64,18 @@ def _joined(one: Results, other: Results, names: tuple[Path, Path]) -> Results:
 
 def _check_rates(one: Results, other: Results, names: tuple[Path, Path]) -> None:
     best = one.study.best_rates
+    best_values = one.study.best_values
     for activation, rate in other.study.best_rates.items():
-        if best.get(activation, rate) != rate:
+        values = other.study.best_values.get(activation)
+        same_values = best_values.get(activation, values) == values
+        if best.get(activation, rate) != rate or not same_values:
+            here, there = (
+                values_text(results, activation, results.study.best_rates[activation])
+                for results in (one, other)
+            )
             raise InputError(
-                f"the best learning rate of {activation} is {best[activation]:g} in {names[0]} and "
-                f"{rate:g} in {names[1]}: give one of the two"
+                f"the best learning rate of {activation} is {here} in {names[0]} and {there} in "
+                f"{names[1]}: give one of the two"
             )
 
 

@@ -1,4 +1,7 @@
-"""The choice of each activation's learning rate before the evaluation, on a separate seed and images."""
+"""The choice of each activation's learning rate, or point of several values, before the evaluation.
+
+It uses a separate seed and separate images.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ from flaxact.stored.files import (
     write_json,
 )
 from flaxact.studies._times import add_times
+from flaxact.studies.points import PointSearch, SearchPoint, search_points
 from flaxact.studies.search import TUNING_SEED, Score, Tuned, error_score, search
 from flaxact.studies.study import Config, Study, identity
 from flaxact.training.loop import Epoch, Start, updates
@@ -62,12 +66,14 @@ def validation_set(data: Dataset) -> Dataset:
 
 
 def tuning_config(study: Study, activation: str, digest: str) -> Config:
-    """Everything that the choice of an activation's learning rate depends on."""
+    """Everything that the outcome of an activation's search depends on."""
     assert study.search is not None
-    config = study.config(activation, 0.0, TUNING_SEED, digest)
-    del config["learning_rate"]
+    space = study.search_of(activation)
+    config = replace(study, best_values=()).config(activation, 0.0, TUNING_SEED, digest)
+    for name in ("learning_rate", *(space.names if isinstance(space, PointSearch) else ())):
+        config.pop(name, None)
     return config | {
-        "search": asdict(study.search_of(activation)),
+        "search": asdict(space),
         "held_out": HELD_OUT,
         "tuning": FORMAT,
     }
@@ -94,58 +100,69 @@ def stored_search(study: Study, activation: str, digest: str, folder: Path) -> d
 
 
 def resolved(study: Study, data: Dataset, folder: Path) -> Study:
-    """The study with the best rates of the finished searches; unchanged without a search."""
-    if study.search is None:
+    """The study with the best values of the finished searches; unchanged without a search."""
+    space = study.search
+    if space is None:
         return study
-    best = {}
+    rates = {}
+    values = {}
     for activation in study.activations:
         tuned = stored_search(study, activation, data.digest, folder).get("tuned")
         if tuned:
-            best[activation] = tuned["best"]
-    return replace(study, best_rates=tuple(best.items()))
+            rates[activation] = tuned["best"]
+            if isinstance(space, PointSearch):
+                values[activation] = tuple(space.values(tuned["point"]).items())
+    return replace(study, best_rates=tuple(rates.items()), best_values=tuple(values.items()))
+
+
+Scores = dict[tuple[float | SearchPoint, int], Score]  # by rate or point, and epochs
+
+
+def scores_of(stored: dict[str, Any]) -> Scores:
+    """The scores of a stored search; a point is a list in the file."""
+    return {
+        (tuple(candidate) if isinstance(candidate, list) else candidate, epochs): tuple(score)
+        for candidate, epochs, score in stored.get("scores", [])
+    }
 
 
 class _UntrainedError(Exception):
-    """A search asks for rates that are not trained for so many epochs yet."""
+    """A search asks for rates or points that are not trained for so many epochs yet."""
 
-    def __init__(self, rates: Sequence[float], epochs: int):
+    def __init__(self, candidates: Sequence[float | SearchPoint], epochs: int):
         super().__init__()
-        self.rates, self.epochs = list(rates), epochs
+        self.candidates, self.epochs = list(candidates), epochs
 
 
 def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator[Epoch]:
-    """Search an activation's learning rate; the scores are stored after every rung.
+    """Search an activation's learning rate or point; the scores are stored after every rung.
 
-    Remaining rates continue from their current state. After an interruption they are trained again from
-    the start.
+    Those that remain continue from their current state. After an interruption they are trained again
+    from the start.
 
     Yields:
-      Each trained epoch, of all rates of a rung.
+      Each trained epoch, of all rates or points of a rung.
     """
     assert study.search is not None
     config = tuning_config(study, activation, data.digest)
     space = study.search_of(activation)
-    scores = {
-        (rate, epochs): tuple(score)
-        for rate, epochs, score in stored_search(study, activation, data.digest, folder).get(
-            "scores", []
-        )
-    }
+    scores = scores_of(stored_search(study, activation, data.digest, folder))
     trainer = _Trainer(study, validation_set(data), activation, scores)
 
-    def known(rates: Sequence[float], epochs: int) -> list[Score]:
-        if any((rate, epochs) not in scores for rate in rates):
-            raise _UntrainedError(rates, epochs)
-        return [scores[rate, epochs] for rate in rates]
+    def known(candidates: Sequence[float | SearchPoint], epochs: int) -> list[Score]:
+        if any((candidate, epochs) not in scores for candidate in candidates):
+            raise _UntrainedError(candidates, epochs)
+        return [scores[candidate, epochs] for candidate in candidates]
 
     began = time.perf_counter()
     starting = None
     tuned = None
     while tuned is None:
         try:
-            tuned = search(space, known)
+            over_points = isinstance(space, PointSearch)
+            tuned = search_points(space, known) if over_points else search(space, known)
         except _UntrainedError as asked:
-            for epoch in trainer.train(asked.rates, asked.epochs):
+            for epoch in trainer.train(asked.candidates, asked.epochs):
                 if starting is None:
                     starting = time.perf_counter() - began - epoch.seconds
                 yield epoch
@@ -158,11 +175,11 @@ def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator
 def _store(
     folder: Path,
     config: Config,
-    scores: dict[tuple[float, int], Score],
+    scores: Scores,
     tuned: Tuned | None,
     seconds: float,
 ) -> None:
-    rows = [[rate, epochs, list(score)] for (rate, epochs), score in scores.items()]
+    rows = [[candidate, epochs, list(score)] for (candidate, epochs), score in scores.items()]
     value = {
         "id": identity(config),
         "config": config,
@@ -175,32 +192,35 @@ def _store(
 
 
 class _Trainer:
-    """Trains rates on, from where each was, and fills in their ``scores`` by rate and epochs.
+    """Trains rates or points on, from where each was, and fills in their ``scores``.
 
-    On an accelerator it trains as many rates at once as there are seeds, and repeats the last one where
-    there are fewer. So the search and the seeds share one compiled program.
+    On an accelerator it trains as many at once as there are seeds, and repeats the last one where there
+    are fewer. So the search and the seeds share one compiled program.
     """
 
-    def __init__(
-        self, study: Study, data: Dataset, activation: str, scores: dict[tuple[float, int], Score]
-    ):
+    def __init__(self, study: Study, data: Dataset, activation: str, scores: Scores):
         module = models.create_model(study.model, activation, num_classes=data.num_classes)
         self.net = from_linen(module)
+        self.space = study.search
         self.recipe = study.recipe_of(activation)
+        if isinstance(self.space, PointSearch) and "momentum" in self.space.names:
+            at = self.space.names.index("momentum")
+            self.recipe = replace(self.recipe, momentum=self.space.highs[at])  # any but 0
         self.data = data
         self.scores = scores
         self.states: dict[
-            float, tuple[int, int, dict[str, np.ndarray]]
+            float | SearchPoint, tuple[int, int, dict[str, np.ndarray]]
         ] = {}  # epochs, step, arrays
         self.seconds = 0.0
         self.at_once = None if jax.default_backend() == "cpu" else len(study.seeds)
 
-    def train(self, rates: Sequence[float], epochs: int) -> Iterator[Epoch]:
-        """Train the rates without a score to a total number of epochs."""
-        by_start: dict[int, list[float]] = {}
-        for rate in rates:
-            if (rate, epochs) not in self.scores:
-                by_start.setdefault(self.states.get(rate, (0,))[0], []).append(rate)
+    def train(self, candidates: Sequence[float | SearchPoint], epochs: int) -> Iterator[Epoch]:
+        """Train the candidates without a score to a total number of epochs."""
+        by_start: dict[int, list[float | SearchPoint]] = {}
+        for candidate in candidates:
+            if (candidate, epochs) not in self.scores:
+                start = self.states.get(candidate, (0,))[0]
+                by_start.setdefault(start, []).append(candidate)
         for start, group in by_start.items():
             size = self.at_once or len(group)
             for first in range(0, len(group), size):
@@ -208,12 +228,21 @@ class _Trainer:
                 part += part[-1:] * (size - len(part))
                 yield from self._train_from(start, part, epochs)
 
-    def _train_from(self, start: int, rates: list[float], epochs: int) -> Iterator[Epoch]:
-        members = [Member(TUNING_SEED, rate) for rate in rates]
+    def _member(self, candidate: float | SearchPoint) -> Member:
+        if isinstance(candidate, tuple):
+            assert isinstance(self.space, PointSearch)
+            values = self.space.values(candidate)
+            return Member(TUNING_SEED, values["learning_rate"], values.get("momentum"))
+        return Member(TUNING_SEED, candidate)
+
+    def _train_from(
+        self, start: int, candidates: list[float | SearchPoint], epochs: int
+    ) -> Iterator[Epoch]:
+        members = [self._member(candidate) for candidate in candidates]
         begin = None
         if start:
-            step = self.states[rates[0]][1]
-            arrays = [self.states[rate][2] for rate in rates]
+            step = self.states[candidates[0]][1]
+            arrays = [self.states[candidate][2] for candidate in candidates]
             stacked = {name: np.stack([each[name] for each in arrays]) for name in arrays[0]}
             begin = Start(stacked, step)
         last = None
@@ -225,13 +254,13 @@ class _Trainer:
             yield update.epoch
             if update.epoch.number == epochs:
                 arrays = update.arrays()
-                for i, rate in enumerate(rates):
+                for i, candidate in enumerate(candidates):
                     own = {name: np.array(values[i]) for name, values in arrays.items()}
-                    self.states[rate] = (epochs, update.step, own)
+                    self.states[candidate] = (epochs, update.step, own)
                 break
         assert last is not None
-        for i, rate in enumerate(rates):
-            self.scores[rate, epochs] = _score(last, i)
+        for i, candidate in enumerate(candidates):
+            self.scores[candidate, epochs] = _score(last, i)
 
 
 def _score(epoch: Epoch, i: int) -> Score:
