@@ -49,6 +49,7 @@ SECTIONS = {
         "reference/kinks",
         "results/conventions",
         "reference/guarantees",
+        "reference/licenses",
         "versions",
     ],
     "Results": ["papers/index", "papers/*", "results/*"],
