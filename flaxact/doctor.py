@@ -84,7 +84,7 @@ def versions(installed: dict[str, str]) -> list[Finding]:
 
 
 def requirements(installed: dict[str, str]) -> list[Finding]:
-    """Required packages that are missing or have another version; missing extras without advice."""
+    """Required packages that are missing or have another version, and optional ones that are missing."""
     from packaging.requirements import Requirement  # here, as every command imports this module
 
     required = [Requirement(text) for text in importlib.metadata.requires("flaxact") or ()]

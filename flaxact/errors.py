@@ -28,7 +28,7 @@ class InputError(ValueError):
 def one_line(text: str, longest: int = LONGEST) -> str:
     r"""A text as one line for a terminal: white space becomes spaces, unprintable characters are escaped.
 
-    A longer text loses its middle.
+    The middle of a longer text is left out.
 
     >>> one_line("bad\n value \x1b[1m"), one_line("0123456789", 8)
     ('bad  value \\x1b[1m', '01 ... 9')
@@ -42,7 +42,7 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to a given one, ignoring case, or None if none is close.
 
-    Initials match a name of several words.
+    The initials of a name of several words match it.
 
     >>> nearest("rleu", ["relu", "elu", "tanh"]), nearest("LeakyReLU", ["relu", "leaky_relu"])
     ('relu', 'leaky_relu')

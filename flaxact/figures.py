@@ -1,4 +1,4 @@
-"""The common style of our matplotlib figures."""
+"""The common style of flaxact's matplotlib figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Style = dict[str, Any]  # keyword arguments of matplotlib's ``plot``
 
 
 def style(number: int) -> Style:
-    """The style of curve number ``i`` in a plot; 64 curves all differ in color or marker.
+    """The style of the curve with this number in a plot; 64 curves all differ in color or marker.
 
     Any eight in a row differ in color. Curves of the same color differ in marker, and mostly in
     dash.
@@ -129,7 +129,7 @@ def finite_heights(axes: Axes) -> list[float]:
 
 
 def is_wide(values: Iterable[float], factor: float) -> bool:
-    """Whether the positive ones among non-negative numbers span more than a factor, as a log scale needs.
+    """Whether the positive finite values span more than a factor, so that a log scale shows them better.
 
     >>> is_wide([1, 3, math.nan], 5), is_wide([1, 30], 5), is_wide([0, -1], 5), is_wide([0, 1], 5)
     (False, True, False, False)

@@ -186,7 +186,7 @@ class Shown:
         self.bar.show(update.step, update.steps_per_epoch * self.recipe.epochs, text)
 
     def epoch(self, epoch: Any) -> None:
-        """Print a line for a finished epoch, with the member of lowest test error."""
+        """Print a line for a finished epoch, with the lowest test error over members."""
         lost = int((epoch.diverged_at >= 0).sum())
         if lost == self.members:
             text = "every member has diverged"

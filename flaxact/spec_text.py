@@ -90,7 +90,7 @@ def checked(requirement: str, value: object, kind: type) -> Any:
 
 
 def value_text(value: object) -> str:
-    """A value as text in a message; of an array, or a huge number, what fits."""
+    """A value as text for an error message; arrays and huge numbers are shortened."""
     if type(value) is int and abs(value) >= HUGE:
         return "a huge number"
     if hasattr(value, "dtype"):

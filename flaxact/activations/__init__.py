@@ -1,6 +1,7 @@
 """Activations as plain functions, and what is known of each.
 
-A family is a file, an activation one definition in it: both are found by being there.
+Each public file of this package is a family of activations, and each activation is one definition
+in it. There is no list of names to edit.
 """
 
 import importlib

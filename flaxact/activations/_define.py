@@ -45,7 +45,7 @@ def activation(
 
     A function with an argument annotated ``Activation`` becomes a transform: called with an
     activation, it returns another. A function with ``key=None`` is stochastic: it draws if it gets
-    a key; without one it does what it does in testing. Other arguments with the default None are
+    a key; without one it acts as in testing. Other arguments with the default None are
     learned arrays.
 
     Args:

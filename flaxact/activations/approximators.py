@@ -40,7 +40,7 @@ def apl(
     slopes: Learned = None,
     places: Learned = None,
 ) -> jax.Array:
-    """Adaptive piecewise linear unit: ReLU and a few learned hinges, for each channel.
+    """Adaptive piecewise linear unit: ReLU plus a few learned hinge functions per channel.
 
     Args:
       x: the input.
@@ -85,12 +85,12 @@ def mtlu(
     slopes: Learned = None,
     biases: Learned = None,
 ) -> jax.Array:
-    """Multi-bin trainable linear unit: a line of its own for each bin of the input and each channel.
+    """Multi-bin trainable linear unit: a separate learned line for each input bin and channel.
 
     Args:
       x: the input.
       bins: number of bins; even, so that 0 is an edge.
-      reach: the bins cover the inputs from minus this to this.
+      reach: the bins cover inputs from -reach to reach.
       slopes: shape (bins, channels), learned.
       biases: shape (bins, channels), learned.
 
@@ -136,14 +136,14 @@ def spline(
     base_weight: Learned = None,
     coefficients: Learned = None,
 ) -> jax.Array:
-    """B-spline on a grid, and silu, with learned weights for each channel, as in KAN.
+    """Weighted sum of a B-spline on a grid and silu, with learned weights per channel, as in KAN.
 
     Args:
       x: the input.
       intervals: number of intervals of the grid.
       order: order of the spline; 3 is cubic.
-      reach: the grid covers the inputs from minus this to this; beyond it only silu is left.
-      base_weight: shape (channels,), learned: of silu.
+      reach: the grid covers inputs from -reach to reach; only silu remains outside this range.
+      base_weight: weight of silu, shape (channels,), learned.
       coefficients: shape (intervals + order, channels), learned.
 
     >>> [round(float(y), 4) for y in spline(jnp.array([-1.0, 2.0]))]
@@ -215,7 +215,7 @@ def rational(
 
     Args:
       x: the input.
-      activation: what it starts as.
+      activation: the activation that the initial coefficients approximate.
       numerator: shape (6,), learned.
       denominator: shape (4,), learned.
 

@@ -134,7 +134,7 @@ def fourier(
 
     Args:
       x: the input.
-      waves: number of frequencies: 1, 2, ... in radians.
+      waves: number of frequencies, which are 1, 2, ..., waves radians per unit of x.
       cosines: shape (waves, channels), learned.
       sines: shape (waves, channels), learned.
 
@@ -177,13 +177,13 @@ def gaussian_rbf(
     base_weight: Learned = None,
     coefficients: Learned = None,
 ) -> jax.Array:
-    """Gaussian bumps on a grid, and silu, with learned weights for each channel, as in FastKAN.
+    """Weighted sum of Gaussian bumps on a grid and silu, with learned weights per channel (FastKAN).
 
     Args:
       x: the input.
       centers: number of bumps; two or more.
-      reach: the centers lie evenly from minus this to this; a bump is as wide as they are apart.
-      base_weight: shape (channels,), learned: of silu.
+      reach: the centers are evenly spaced from -reach to reach; a bump's width is their spacing.
+      base_weight: weight of silu, shape (channels,), learned.
       coefficients: shape (centers, channels), learned.
 
     >>> [round(float(y), 4) for y in gaussian_rbf(jnp.array([-1.0, 2.0]))]

@@ -1,4 +1,4 @@
-"""SwiGLU with bounded gate and value, as large language models have it against overflow."""
+"""SwiGLU with bounded gate and value, used in large language models to avoid overflow."""
 
 from __future__ import annotations
 
@@ -48,10 +48,12 @@ def clamped_swiglu(
 ) -> jax.Array:
     r"""SwiGLU whose gate is clamped from above and whose value from both sides.
 
-    Beyond a limit the derivative is 0; at the limit it is the inner one, as in PyTorch's ``clamp``.
+    The derivative is 0 beyond a limit. Exactly at a limit it is the derivative inside, as in
+    PyTorch's ``clamp``.
 
     Args:
-      x: the input, whose width along the axis is even: value and gate; with ``value``, the gate alone.
+      x: the input, with value and gate along an axis of even width; if ``value`` is given, only the
+        gate.
       limit: positive; gate and value are clamped at this size.
       alpha: positive, the steepness of the gate's sigmoid; 1 is SiLU.
       value_shift: added to the clamped value.
@@ -97,10 +99,11 @@ def softcapped_swiglu(
     interleaved: bool = False,
     value: jax.Array | None = None,
 ) -> jax.Array:
-    """SwiGLU bounded by two tanhs; the sigmoid of the gate is that of the gate without its cap.
+    """SwiGLU with gate and value capped by a tanh; the sigmoid is of the gate before capping.
 
     Args:
-      x: the input, whose width along the axis is even: value and gate; with ``value``, the gate alone.
+      x: the input, with value and gate along an axis of even width; if ``value`` is given, only the
+        gate.
       gate_cap: positive, the upper bound of the gate.
       value_cap: positive, the bound of the value.
       axis: the axis that holds value and gate.

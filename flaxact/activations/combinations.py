@@ -1,4 +1,4 @@
-"""Activations made of two, or that differ from channel to channel."""
+"""Combinations of two activations, and an activation that alternates between channels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flaxact.quadrature import crossings, evaluate, merged
 )
 @keeps_input()
 def bipolar(x: jax.Array, activation: Activation) -> jax.Array:
-    """Every other channel takes the activation turned by half a turn, so that means cancel.
+    """Every second channel has -f(-x) in place of f(x), so that the channel means cancel.
 
     Args:
       x: the input; channels along the last axis.
@@ -95,7 +95,7 @@ def _composed_range(outer: Activation, inner: Activation) -> Bounds:
 )
 @keeps_input()
 def compose(x: jax.Array, outer: Activation, inner: Activation) -> jax.Array:
-    """One activation after another.
+    """The composition of two activations: outer(inner(x)).
 
     Args:
       x: the input.

@@ -1,4 +1,4 @@
-"""Both halves or both signs: two rectifiers joined along the channels, or subtracted."""
+"""Pairs of rectifiers, concatenated along the channels or subtracted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INF = math.inf
 )
 @keeps_input()
 def dual_relu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Dual rectified linear unit: a unit that is positive, negative or exactly zero.
+    """Dual rectified linear unit: relu of the first half minus relu of the second.
 
     Args:
       x: the input, whose width along the axis is even.
@@ -45,7 +45,7 @@ def dual_relu(x: jax.Array, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def crelu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Concatenated ReLU: what is above zero, and what is below, side by side.
+    """Concatenated ReLU: relu(x) and relu(-x), side by side.
 
     Args:
       x: the input.
@@ -68,7 +68,7 @@ def crelu(x: jax.Array, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def concatenated_elu(x: jax.Array, axis: int = -1, alpha: float = 1.0) -> jax.Array:
-    """Concatenated ELU: ELU of the input and of its negative, side by side.
+    """Concatenated ELU: elu(x) and elu(-x), side by side.
 
     Args:
       x: the input.

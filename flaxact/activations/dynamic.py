@@ -1,4 +1,4 @@
-"""Slopes that a small learned net sets from the means of the channels."""
+"""Activations whose slopes a small learned net computes from the channel means."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def meta_acon(
     excite: Learned = None,
     excite_bias: Learned = None,
 ) -> jax.Array:
-    """Meta-ACON: ACON-C whose sharpness a small net sets from the means of the channels.
+    """Meta-ACON: ACON-C whose sharpness a small net computes from the channel means.
 
     Args:
       x: the input, (batch, ..., channels).
-      reduction: channels divided by the inner width of the small net.
+      reduction: the number of channels divided by the small net's number of hidden units (inner).
       p1: shape (channels,), learned.
       p2: shape (channels,), learned.
       squeeze: shape (channels, inner), learned.
@@ -123,15 +123,15 @@ def dyrelu(
     excite: Learned = None,
     excite_bias: Learned = None,
 ) -> jax.Array:
-    """Dynamic ReLU: a small net sets the slopes of each channel from the means of all.
+    """Dynamic ReLU: a small net computes each channel's slopes from all channel means.
 
     Args:
       x: the input, (batch, ..., channels).
-      reduction: channels divided by the inner width of the small net.
+      reduction: the number of channels divided by the small net's number of hidden units (inner).
       squeeze: shape (channels, inner), learned.
       squeeze_bias: shape (inner,), learned.
-      excite: shape (inner, 4 channels), learned.
-      excite_bias: shape (4 channels,), learned.
+      excite: shape (inner, 4 * channels), learned.
+      excite_bias: shape (4 * channels,), learned.
 
     >>> from flaxact import get
     >>> learned = get("dyrelu").parameters(width=4, key=jax.random.key(0))

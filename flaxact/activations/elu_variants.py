@@ -30,8 +30,8 @@ _SELU_SCALE = 1.0507009873554805
 def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     r"""Exponential linear unit.
 
-    The derivative at 0 is :math:`\alpha`. Below zero it is read from the output, :math:`y + \alpha`:
-    in bfloat16 it has, near :math:`y = -\alpha`, the few digits that ``y`` has.
+    The derivative at 0 is :math:`\alpha`. Below zero it is computed from the output as :math:`y +
+    \alpha`, which has few correct digits near :math:`y = -\alpha` in bfloat16.
 
     Args:
       x: the input.
@@ -62,7 +62,8 @@ def pelu(x: jax.Array, alpha: float | jax.Array = 1.0, beta: float | jax.Array =
     Args:
       x: the input.
       alpha: positive; the output approaches -alpha as the input goes to :math:`-\infty`.
-      beta: positive, the scale of the input. The paper keeps both at 0.1 or more while training.
+      beta: positive, the scale of the input. The paper keeps alpha and beta at 0.1 or more in
+        training.
 
     >>> [round(float(y), 4) for y in pelu(jnp.array([-1.0, 2.0]), 1.0, 2.0)]
     [-0.3935, 1.0]

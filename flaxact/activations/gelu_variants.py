@@ -1,4 +1,4 @@
-"""The input times another gate, as in GELU: the Gaussian's distribution function, Gompertz, tanh."""
+"""The input times a gate: the Gaussian distribution function, the Gompertz function, or tanh."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ def _gelu_argument(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_gelu_slope)
 def gelu(x: jax.Array, approximate: bool = True) -> jax.Array:
-    r"""Gaussian error linear unit: the input times the Gaussian's distribution function at it.
+    r"""Gaussian error linear unit: x times the standard Gaussian distribution function of x.
 
     Args:
       x: the input.
-      approximate: the tanh form (the default of ``jax.nn``), else the exact one (PyTorch's default).
+      approximate: whether to use the tanh approximation, the default of ``jax.nn``; otherwise the
+        exact form, the default of PyTorch.
 
     >>> [round(float(y), 4) for y in gelu(jnp.array([-1.0, 2.0]))]
     [-0.1588, 1.9546]

@@ -29,7 +29,7 @@ _IDENTITY = get(identity)
 
 
 def gate_facts(source: str) -> dict[str, Any]:
-    """The facts of an activation that makes one channel of two, for ``@activation``."""
+    """Arguments of ``@activation`` for an activation that combines two channels into one."""
     return {
         "source": source,
         "range": (-INF, INF),
@@ -53,7 +53,7 @@ def gate_and_value(
     gate_first: bool,
     interleaved: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    """The gate and the value: two separate arrays, or the two parts of an axis."""
+    """The pair (gate, value): two separate arrays, or the two parts of an axis."""
     if value is not None:
         return x, value.astype(x.dtype)
     if interleaved:
@@ -90,7 +90,8 @@ def gated(
     Shazeer 2020 and of most checkpoints.
 
     Args:
-      x: the input, whose width along the axis is even: value and gate; with ``value``, the gate alone.
+      x: the input, with value and gate along an axis of even width; if ``value`` is given, only the
+        gate.
       activation: activation of the gate.
       value_activation: activation of the value; identity by default.
       axis: the axis that holds value and gate.
@@ -121,7 +122,7 @@ def gated(
 )
 @keeps_input()
 def glu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Gated linear unit: half of the channels gate the other half.
+    """Gated linear unit: one half of the channels times the sigmoid of the other half.
 
     Args:
       x: the input, whose width along the axis is even.
@@ -158,7 +159,7 @@ def bilinear(x: jax.Array, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def squared_reglu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Gated by the square of ReLU.
+    """Gated linear unit: one half of the channels times the squared ReLU of the other half.
 
     Args:
       x: the input, whose width along the axis is even.
@@ -178,7 +179,7 @@ def squared_reglu(x: jax.Array, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def drelu_glu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Product of the ReLUs of the two halves of the channels: nine in ten outputs are zero once trained.
+    """Product of the ReLUs of the two halves of the channels: 9 of 10 outputs are zero after training.
 
     Args:
       x: the input, whose width along the axis is even.
@@ -194,7 +195,7 @@ def drelu_glu(x: jax.Array, axis: int = -1) -> jax.Array:
 @activation(r"a\,\mathrm{relu}(b), \quad (a, b) = x", **gate_facts("shazeer2020glu"))
 @keeps_input()
 def reglu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Gated by ReLU.
+    """Gated linear unit: one half of the channels times the ReLU of the other half.
 
     Args:
       x: the input, whose width along the axis is even.
@@ -214,12 +215,12 @@ def reglu(x: jax.Array, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def geglu(x: jax.Array, axis: int = -1, approximate: bool = True) -> jax.Array:
-    """Gated by GELU.
+    """Gated linear unit: one half of the channels times the GELU of the other half.
 
     Args:
       x: the input, whose width along the axis is even.
       axis: the axis that is split into halves.
-      approximate: GELU's tanh form.
+      approximate: whether to use the tanh approximation of GELU.
 
     >>> import jax.numpy as jnp
     >>> [round(float(y), 4) for y in geglu(jnp.array([2.0, 1.0]))]
@@ -231,7 +232,7 @@ def geglu(x: jax.Array, axis: int = -1, approximate: bool = True) -> jax.Array:
 @activation(r"a\,\mathrm{silu}(b), \quad (a, b) = x", **gate_facts("shazeer2020glu"))
 @keeps_input()
 def swiglu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Gated by SiLU, as the feed-forward layers of most large language models are.
+    """Gated linear unit with SiLU, as in the feed-forward layers of most large language models.
 
     Args:
       x: the input, whose width along the axis is even.
@@ -251,7 +252,7 @@ def swiglu(x: jax.Array, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def seglu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Gated by SELU.
+    """Gated linear unit: one half of the channels times the SELU of the other half.
 
     Args:
       x: the input, whose width along the axis is even.

@@ -101,7 +101,7 @@ def _nelu_slope(x: jax.Array, alpha: float) -> jax.Array:
 )
 @keeps_input(_nelu_slope)
 def nelu(x: jax.Array, alpha: float = 0.2) -> jax.Array:
-    r"""NeLU: ReLU with a negative bump below zero, where it jumps to :math:`-\alpha`.
+    r"""NeLU: ReLU with a negative bump below zero; the value jumps to :math:`-\alpha` at zero.
 
     Args:
       x: the input.
@@ -129,7 +129,7 @@ def _serlu_slope(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_serlu_slope)
 def serlu(x: jax.Array) -> jax.Array:
-    """Scaled exponentially regularized linear unit: SELU with a bump below zero, where it vanishes.
+    """Scaled exponentially regularized linear unit: SELU with a bump below zero that decays to 0.
 
     >>> [round(float(y), 4) for y in serlu(jnp.array([-1.0, 2.0]))]
     [-1.1524, 2.1572]

@@ -27,7 +27,7 @@ def _mish_slope(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_mish_slope)
 def mish(x: jax.Array) -> jax.Array:
-    """Mish.
+    """Mish: x times the tanh of softplus(x).
 
     >>> [round(float(y), 4) for y in mish(jnp.array([-1.0, 2.0]))]
     [-0.3034, 1.944]
@@ -49,7 +49,7 @@ def _logish_slope(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_logish_slope)
 def logish(x: jax.Array) -> jax.Array:
-    """Logish; its slope far above zero is log 2.
+    """Logish: x log(1 + sigmoid(x)); its slope approaches log 2 for large x.
 
     >>> [round(float(y), 4) for y in logish(jnp.array([-1.0, 2.0]))]
     [-0.2382, 1.2634]
@@ -72,7 +72,7 @@ def _smish_slope(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_smish_slope)
 def smish(x: jax.Array) -> jax.Array:
-    """Smish; its slope far above zero is 0.6.
+    """Smish: x tanh(log(1 + sigmoid(x))); its slope approaches 0.6 for large x.
 
     >>> [round(float(y), 4) for y in smish(jnp.array([-1.0, 2.0]))]
     [-0.2338, 1.1184]
@@ -98,7 +98,7 @@ def _phish_slope(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_phish_slope)
 def phish(x: jax.Array) -> jax.Array:
-    """Phish, with the exact GELU; never below zero.
+    """Phish: x times the tanh of the exact GELU of x; never negative.
 
     >>> [round(float(y), 4) for y in phish(jnp.array([-1.0, 2.0]))]
     [0.1573, 1.9213]
@@ -123,7 +123,7 @@ def _tanhexp_slope(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_tanhexp_slope)
 def tanhexp(x: jax.Array) -> jax.Array:
-    """TanhExp, also published as TeLU.
+    """TanhExp: x tanh(exp(x)), also published as TeLU.
 
     >>> [round(float(y), 4) for y in tanhexp(jnp.array([-1.0, 2.0]))]
     [-0.3521, 2.0]
@@ -146,7 +146,7 @@ def _serf_slope(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_serf_slope)
 def serf(x: jax.Array) -> jax.Array:
-    """Serf: log-softplus error activation.
+    """Serf (log-softplus error activation): x times the error function of softplus(x).
 
     >>> [round(float(y), 4) for y in serf(jnp.array([-1.0, 2.0]))]
     [-0.3422, 1.9947]

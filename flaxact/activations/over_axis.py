@@ -1,4 +1,4 @@
-"""Normalized over an axis, with exact zeros or a length: sparsemax, entmax, squash, PolyNorm."""
+"""Activations that normalize over an axis: sparsemax, entmax, squash and PolyNorm."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _sparsemax_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
 )
 @keeps_output_whole(_sparsemax_tangent)
 def sparsemax(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Sparsemax: the nearest point of the simplex, most of whose values are exactly zero.
+    """Sparsemax: the projection onto the probability simplex; most values are exactly zero.
 
     Args:
       x: the input.
@@ -80,7 +80,7 @@ def _entmax15_tangent(y: jax.Array, dx: jax.Array, axis: int) -> jax.Array:
 )
 @keeps_output_whole(_entmax15_tangent)
 def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
-    """1.5-entmax: between softmax and sparsemax, with exact zeros and a slope without jumps.
+    """1.5-entmax: between softmax and sparsemax, with exact zeros and a continuous derivative.
 
     Args:
       x: the input.
@@ -117,12 +117,12 @@ def _entmax_tangent(y: jax.Array, dx: jax.Array, alpha: float, axis: int) -> jax
 )
 @keeps_output_whole(_entmax_tangent)
 def entmax(x: jax.Array, alpha: float = 1.5, axis: int = -1) -> jax.Array:
-    r"""α-entmax: from softmax, its limit for alpha 1, to sparsemax at 2 and beyond, with exact zeros.
+    r"""α-entmax: softmax in the limit of alpha 1, sparsemax at alpha 2; has exact zeros.
 
     Args:
       x: the input.
       alpha: :math:`\alpha`, above 1.
-      axis: over which the values sum to one.
+      axis: the axis over which the values sum to one.
 
     >>> [round(float(y), 4) for y in entmax(jnp.array([0.0, 0.5, 2.0]), 1.25)]
     [0.0439, 0.1152, 0.8409]
@@ -160,8 +160,8 @@ def squash(x: jax.Array, axis: int = -1) -> jax.Array:
     """Squash: the vector along the axis keeps its direction, its length becomes less than one.
 
     Args:
-      x: the input: capsules along the axis.
-      axis: the axis of a capsule's numbers.
+      x: the input, with one capsule vector along the axis.
+      axis: the axis of the capsule vectors.
 
     >>> [round(float(y), 4) for y in squash(jnp.array([3.0, 4.0]))]
     [0.5769, 0.7692]
@@ -198,9 +198,9 @@ def polynorm(
 
     Args:
       x: the input.
-      axis: the channels.
-      weights: shape (3,), learned: of x, x² and x³; a third each at first.
-      bias: shape (), learned; 0 at first.
+      axis: the channel axis.
+      weights: weights of x, x² and x³, shape (3,), learned; initially 1/3 each.
+      bias: shape (), learned; initially 0.
 
     >>> [round(float(y), 4) for y in polynorm(jnp.array([-1.0, 1.0]))]
     [-0.3333, 1.0]

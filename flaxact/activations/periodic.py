@@ -1,4 +1,4 @@
-"""Sines and cosines, alone, with the identity or divided by it."""
+"""Sines and cosines, alone or combined with the identity."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def sine(x: jax.Array, frequency: float = 1.0) -> jax.Array:
 )
 @keeps_input(lambda x, frequency: _near(frequency) * _waves(frequency, x)[1])
 def siren(x: jax.Array, frequency: float = 30.0) -> jax.Array:
-    r"""Sine of the frequency that SIREN uses for images and scenes.
+    r"""Sine with the frequency that SIREN uses for images and scenes.
 
     Args:
       x: the input; nan at infinity.
@@ -144,7 +144,7 @@ def _snake_slope(x: jax.Array, frequency: Frequency) -> jax.Array:
 )
 @keeps_input(_snake_slope)
 def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
-    """Snake: the identity and a periodic part, for data that repeats.
+    """Snake: the identity plus a periodic term, for periodic data.
 
     It never decreases, but its inverse has no closed form: the input is kept for the backward pass.
 
@@ -178,7 +178,7 @@ def _snake_beta_slope(x: jax.Array, frequency: Frequency, divisor: Frequency) ->
 )
 @keeps_input(_snake_beta_slope)
 def snake_beta(x: jax.Array, frequency: float = 1.0, divisor: float = 1.0) -> jax.Array:
-    """Snake whose periodic part has a size of its own, as in vocoders for speech and music.
+    """Snake with a separate amplitude of the periodic term, as in vocoders for speech and music.
 
     Args:
       x: the input.
@@ -226,7 +226,7 @@ def _sinc_slope(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_sinc_slope)
 def sinc(x: jax.Array) -> jax.Array:
-    """Sinc, with the zeros at the whole numbers except 0, as in NumPy.
+    """Normalized sinc as in NumPy: zero at every integer except 0.
 
     >>> [round(float(y), 4) for y in sinc(jnp.array([-1.5, 0.0, 0.5]))]
     [-0.2122, 1.0, 0.6366]

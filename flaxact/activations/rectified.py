@@ -131,8 +131,9 @@ def _prelu_tangent(
 def prelu(x: jax.Array, negative_slope: float | jax.Array = 0.25) -> jax.Array:
     """Parametric rectified linear unit: leaky ReLU whose slope is learned.
 
-    No weight decay on the slope, says the paper: it pulls towards ReLU. An array's derivative is read
-    from the output over the slope, so that no input is kept; a slope of exactly 0 counts as 1e-30.
+    The paper uses no weight decay on the slope, because decay pulls PReLU towards ReLU. The
+    derivative with respect to an array of slopes is computed from the output divided by the slope,
+    so the input is not kept for the backward pass; a slope of exactly 0 counts as 1e-30.
 
     Args:
       x: the input.
@@ -210,7 +211,7 @@ def displaced_relu(x: jax.Array, displacement: float = 0.05) -> jax.Array:
 )
 @keeps_output(lambda y, threshold: jnp.where(y > threshold, 1, 0).astype(y.dtype))
 def tlu(x: jax.Array, threshold: float = 0.0) -> jax.Array:
-    r"""Thresholded linear unit, ReLU with a learned least value; goes with filter response normalization.
+    r"""Thresholded linear unit: max(x, τ) with a learned τ; used with filter response normalization.
 
     Args:
       x: the input.

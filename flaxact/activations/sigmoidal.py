@@ -52,13 +52,13 @@ def _laplace_slope(x: jax.Array, mu: float, sigma: float) -> jax.Array:
 )
 @keeps_input(_laplace_slope)
 def laplace(x: jax.Array, mu: float = 0.707107, sigma: float = 0.282095) -> jax.Array:
-    r"""Laplace attention function: the Gaussian's distribution function, near the squared ReLU around 1.
+    r"""Laplace attention function: a Gaussian distribution function, close to squared ReLU near 1.
 
     Args:
       x: the input.
-      mu: the mean of the Gaussian, :math:`\sqrt{1/2}` in the paper; the default has the digits of
-        transformers.
-      sigma: its standard deviation, positive, :math:`\sqrt{1/(4\pi)}` in the paper.
+      mu: the mean of the Gaussian, :math:`\sqrt{1/2}` in the paper; the default is rounded as in
+        the transformers library.
+      sigma: the standard deviation of the Gaussian, positive, :math:`\sqrt{1/(4\pi)}` in the paper.
 
     >>> [round(float(y), 4) for y in laplace(jnp.array([0.5, 1.0]))]
     [0.2314, 0.8504]

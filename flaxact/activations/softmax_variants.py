@@ -74,11 +74,11 @@ def _softmax1(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
     **_AXIS,
 )
 def softmax1(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
-    """Softmax with one more input of 0, whose share is left out: attention that may attend to nothing.
+    """Softmax with an extra input of 0 whose output is dropped, so attention can attend to nothing.
 
     Args:
       x: the input.
-      axis: over which they sum to less than one; one, several or, with None, all.
+      axis: the axis or axes over which the values sum to less than one; None for all.
       where: a mask that broadcasts to ``x``; masked-out values are 0 and excluded from the sum.
 
     >>> [round(float(y), 4) for y in softmax1(jnp.array([0.0, 1.0]))]
@@ -108,7 +108,7 @@ def log_softmax(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -
 
     Args:
       x: the input.
-      axis: over which the exponentials sum to one; one, several or, with None, all.
+      axis: the axis or axes over which the exponentials sum to one; None for all.
       where: a mask that broadcasts to ``x``; masked-out values are -inf and excluded from the sum.
 
     >>> [round(float(y), 4) for y in log_softmax(jnp.array([0.0, 1.0]))]
@@ -139,11 +139,11 @@ def _softpick(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
     **_AXIS,
 )
 def softpick(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
-    """Softpick, a rectified softmax: exactly zero where the input is not positive; attends to nothing.
+    """Softpick, a rectified softmax: exactly zero for inputs that are not positive, possibly everywhere.
 
     Args:
       x: the input.
-      axis: over which the sum is; one, several or, with None, all.
+      axis: the axis or axes of the sum; None for all.
       where: a mask that broadcasts to ``x``; masked-out values are 0 and excluded from the sum.
 
     >>> [round(float(y), 4) for y in softpick(jnp.array([-1.0, 0.0, 1.0]))]
@@ -172,10 +172,10 @@ def gumbel_softmax(
 
     Args:
       x: the input, logits.
-      temperature: :math:`\tau`, positive; the draw tends to one class as it goes to 0.
-      axis: the classes.
-      hard: one class exactly, with the derivative of the soft draw.
-      key: for training; without it nothing is drawn.
+      temperature: :math:`\tau`, positive; the output approaches a one-hot vector as it goes to 0.
+      axis: the axis of the classes.
+      hard: whether the output is exactly one-hot, with the derivative of the soft output.
+      key: random key, for training; with None nothing is drawn.
 
     >>> [round(float(y), 4) for y in gumbel_softmax(jnp.array([0.0, 1.0]), 0.5)]
     [0.1192, 0.8808]

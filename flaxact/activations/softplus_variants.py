@@ -40,7 +40,7 @@ def _root_softplus_slope(y: jax.Array) -> jax.Array:
 @activation(r"\sqrt{\log(1 + e^x)}", source="huggingface2026transformers", range=(0.0, INF))
 @keeps_output(_root_softplus_slope)
 def sqrt_softplus(x: jax.Array) -> jax.Array:
-    r"""Square root of softplus, as the router of DeepSeek V4 takes it.
+    r"""Square root of softplus, as in the router of DeepSeek V4.
 
     Its derivative, :math:`(1 - e^{-y^2}) / (2 y)`, is read from the output :math:`y`. Far below zero it
     is :math:`y/2`, where :math:`\sigma(x) / (2 \sqrt{\mathrm{softplus}(x)})` would be 0 / 0.
@@ -111,7 +111,8 @@ def squareplus(x: jax.Array, b: float = 4.0) -> jax.Array:
 
     Args:
       x: the input.
-      b: positive; how wide the bend is. With 4, value and slope at 0 are those of softplus at log 2.
+      b: positive; a larger value makes a wider bend. With 4, slope and curvature at 0 are those of
+        softplus.
 
     >>> [round(float(y), 4) for y in squareplus(jnp.array([-1.0, 2.0]))]
     [0.618, 2.4142]

@@ -1,4 +1,4 @@
-"""Random while training: with a key they draw, without one they do what they do in testing."""
+"""Activations that are random in training: random with a key, as in testing without one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rrelu(
       x: the input.
       lower: least divisor, positive.
       upper: largest divisor.
-      key: for training; without it the divisor is the mean of the two.
+      key: random key, for training; with None the divisor is the mean of the two.
 
     >>> [round(float(y), 4) for y in rrelu(jnp.array([-5.5, 2.0]))]
     [-1.0, 2.0]
@@ -66,7 +66,7 @@ def rrelu_slope(
       x: the input.
       lower: least slope.
       upper: largest slope.
-      key: for training; without it the slope is the mean of the two.
+      key: random key, for training; with None the slope is the mean of the two.
 
     >>> [round(float(y), 4) for y in rrelu_slope(jnp.array([-4.8, 2.0]))]
     [-1.1, 2.0]
@@ -93,7 +93,7 @@ def noisy_relu(x: jax.Array, key: jax.Array | None = None) -> jax.Array:
 
     Args:
       x: the input.
-      key: for training; without it, the output is relu's.
+      key: random key, for training; with None the output is that of relu.
 
     >>> [float(y) for y in noisy_relu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]
@@ -115,12 +115,12 @@ def noisy_relu(x: jax.Array, key: jax.Array | None = None) -> jax.Array:
 )
 @keeps_output(lambda y, alpha: jnp.where(y > 0, 1, 0).astype(y.dtype))
 def elastic_relu(x: jax.Array, alpha: float = 0.5, key: jax.Array | None = None) -> jax.Array:
-    r"""Elastic ReLU: the slope above zero is drawn.
+    r"""Elastic ReLU: the slope above zero is random, uniform between 1 - alpha and 1 + alpha.
 
     Args:
       x: the input.
       alpha: half the width of the slope's interval, from 0 to 1.
-      key: for training; without it, the output is relu's.
+      key: random key, for training; with None the output is that of relu.
 
     >>> [float(y) for y in elastic_relu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]
@@ -142,12 +142,12 @@ def elastic_relu(x: jax.Array, alpha: float = 0.5, key: jax.Array | None = None)
 def randomly_translated_relu(
     x: jax.Array, std: float = 0.75, key: jax.Array | None = None
 ) -> jax.Array:
-    """Randomly translated ReLU: the threshold's place is drawn.
+    """Randomly translated ReLU: the input is shifted by a random number before the threshold.
 
     Args:
       x: the input.
       std: standard deviation of the shift, positive.
-      key: for training; without it, the output is relu's.
+      key: random key, for training; with None the output is that of relu.
 
     >>> [float(y) for y in randomly_translated_relu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]

@@ -1,4 +1,4 @@
-"""The value of one activation with the derivative of another, on purpose."""
+"""Activations whose derivative is deliberately that of another function."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def _surrogate(activation: Activation, derivative: Activation, kernel: bool):
 def with_surrogate_derivative(
     x: jax.Array, activation: Activation, derivative: Activation
 ) -> jax.Array:
-    """One activation forward, the derivative of another backward, as steps and ReLUs may need.
+    """The values of one activation with the derivative of another.
 
-    Differentiation gives the other's derivative on purpose.
+    Differentiation deliberately returns the derivative of the second one.
 
     Args:
       x: the input.
-      activation: whose value it has.
+      activation: the activation that provides the values.
       derivative: the activation that provides the derivative.
 
     Returns:

@@ -33,7 +33,7 @@ def tanh(x: jax.Array) -> jax.Array:
 
 
 def softcapped(x: jax.Array, cap: float) -> jax.Array:
-    """``x`` bounded by a tanh of this size, with a derivative that keeps its digits."""
+    """``cap * tanh(x / cap)``, with a derivative that is accurate near the cap too."""
     return cap * tanh(x / cap, exact_derivative=True)  # type: ignore[call-arg]
 
 
@@ -92,7 +92,7 @@ def dyt(
 ) -> jax.Array:
     r"""Dynamic tanh (DyT), which takes the place of a normalization layer.
 
-    The layer has one steepness, and each channel its own scale and shift.
+    A layer has one steepness; each channel has its own scale and shift.
 
     Args:
       x: the input.
@@ -135,8 +135,7 @@ def derf(
 ) -> jax.Array:
     r"""Dynamic erf (Derf), which takes the place of a normalization layer.
 
-    The steepness and the shift of the input are one for the layer, scale and shift of the output are
-    one for each channel.
+    A layer has one steepness and one input shift; each channel has its own output scale and shift.
 
     Args:
       x: the input.
@@ -166,7 +165,7 @@ def derf(
     exact=lambda x, penalty: sech_squared(x) * jnp.where(x > 0, 1, penalty).astype(x.dtype),
 )
 def penalized_tanh(x: jax.Array, penalty: float = 0.25) -> jax.Array:
-    """Tanh with a smaller slope below zero, so that it is steep on one side as leaky ReLU is.
+    """Tanh with a smaller slope below zero, similar to leaky ReLU.
 
     Args:
       x: the input.

@@ -169,7 +169,7 @@ def srelu(
     when=lambda threshold, value: value <= threshold,
 )
 def threshold(x: jax.Array, threshold: float = 0.0, value: float = 0.0) -> jax.Array:
-    r"""Threshold: the input above it, a constant elsewhere.
+    r"""Threshold: the input where it exceeds a threshold, a constant elsewhere.
 
     Args:
       x: the input.
@@ -195,7 +195,7 @@ def threshold(x: jax.Array, threshold: float = 0.0, value: float = 0.0) -> jax.A
     when=lambda threshold: threshold >= 0,
 )
 def thresholded_relu(x: jax.Array, threshold: float = 1.0) -> jax.Array:
-    r"""Thresholded rectified linear unit, which keeps the input's size above the threshold.
+    r"""Thresholded rectified linear unit: the input where it exceeds the threshold, else 0.
 
     Args:
       x: the input.
@@ -216,7 +216,7 @@ def thresholded_relu(x: jax.Array, threshold: float = 1.0) -> jax.Array:
 )
 @keeps_output(lambda y, threshold: jnp.where(y == 0, 0, 1).astype(y.dtype))
 def hard_shrink(x: jax.Array, threshold: float = 0.5) -> jax.Array:
-    r"""Hard shrinkage: what is small becomes zero, the rest stays.
+    r"""Hard shrinkage: inputs up to the threshold in size become zero, others are unchanged.
 
     Args:
       x: the input.
@@ -236,7 +236,7 @@ def hard_shrink(x: jax.Array, threshold: float = 0.5) -> jax.Array:
 )
 @keeps_output(lambda y, threshold: jnp.where(y == 0, 0, 1).astype(y.dtype))
 def soft_shrink(x: jax.Array, threshold: float = 0.5) -> jax.Array:
-    r"""Soft shrinkage: everything moves towards zero by the threshold.
+    r"""Soft shrinkage: inputs move towards zero by the threshold, at most to zero.
 
     Args:
       x: the input.

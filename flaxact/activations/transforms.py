@@ -1,4 +1,4 @@
-"""Activations made from activations; they nest: ``centered(elu(alpha=0.5))``."""
+"""Transforms of activations, which can be nested: ``centered(elu(alpha=0.5))``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INF = math.inf
 
 
 def inner_fact(fact: str):
-    """A fact that is the inner activation's."""
+    """A function for ``@activation`` that takes a fact from the inner activation."""
     return lambda activation, **_: getattr(activation, fact)
 
 
@@ -192,7 +192,7 @@ def shifted(
 )
 @keeps_input()
 def negated(x: jax.Array, activation: Activation) -> jax.Array:
-    """An activation with its output's sign turned.
+    """An activation with the sign of its output changed.
 
     Args:
       x: the input.
@@ -225,7 +225,7 @@ def noisy(
       x: the input.
       activation: the activation.
       std: standard deviation of the noise, positive.
-      key: for training; without it, the activation itself.
+      key: random key, for training; with None there is no noise.
 
     Returns:
       An ``Activation``.

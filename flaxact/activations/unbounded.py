@@ -63,7 +63,7 @@ def bent_identity(x: jax.Array) -> jax.Array:
 )
 @keeps_output(lambda y: jnp.exp(-abs(y)), exact=lambda x: 1 / (1 + abs(x)))
 def symlog(x: jax.Array) -> jax.Array:
-    """Symmetric logarithm: grows without bound, ever slower.
+    """Symmetric logarithm: sign(x) log(1 + |x|).
 
     >>> [round(float(y), 4) for y in symlog(jnp.array([-1.0, 2.0]))]
     [-0.6931, 1.0986]
@@ -152,7 +152,7 @@ _FITTED = (-0.000142793187996, 0.000923500846348, -0.00320680338685, 0.008697847
 @activation(r"x - \tanh x", source="kunc2024survey", range=(-INF, INF))
 @keeps_input(lambda x: jnp.tanh(x) ** 2)
 def tanh_shrink(x: jax.Array) -> jax.Array:
-    """What tanh takes away from its input: flat at the origin.
+    """Tanh shrinkage, x - tanh(x): flat at the origin.
 
     Its inverse has no closed form, so the input is kept for the backward pass.
 

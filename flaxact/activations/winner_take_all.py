@@ -41,12 +41,12 @@ def _divided(width: int, pieces: int, **_: object) -> int:
 )
 @keeps_input()
 def maxout(x: jax.Array, pieces: int = 2, axis: int = -1) -> jax.Array:
-    """Maxout: the largest of each few neighboring channels.
+    """Maxout: the maximum of each group of neighboring channels.
 
     Args:
-      x: the input, whose width along the axis the number of pieces divides.
+      x: the input; its width along the axis is a multiple of ``pieces``.
       pieces: number of channels that are combined into one.
-      axis: the channels.
+      axis: the channel axis.
 
     >>> maxout(jnp.array([2.0, -3.0, 1.0, 4.0]))
     Array([2., 4.], dtype=float32)
@@ -64,12 +64,12 @@ def maxout(x: jax.Array, pieces: int = 2, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def lwta(x: jax.Array, size: int = 2, axis: int = -1) -> jax.Array:
-    """Local winner take all: in each block of neighboring channels the largest stays.
+    """Local winner take all: all but the largest of each block of neighboring channels become zero.
 
     Args:
-      x: the input, whose width along the axis the block's size divides.
+      x: the input; its width along the axis is a multiple of ``size``.
       size: number of channels in a block.
-      axis: the channels.
+      axis: the channel axis.
 
     >>> lwta(jnp.array([2.0, -3.0, 1.0, 4.0]))
     Array([2., 0., 0., 4.], dtype=float32)
@@ -87,13 +87,13 @@ def lwta(x: jax.Array, size: int = 2, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def oplu(x: jax.Array, axis: int = -1) -> jax.Array:
-    """Orthogonal permutation linear unit: each pair of neighboring channels in order.
+    """Orthogonal permutation linear unit: sorts each pair of neighboring channels, larger first.
 
-    It keeps every norm, forward and back.
+    The norms of inputs and of gradients do not change.
 
     Args:
       x: the input, whose width along the axis is even.
-      axis: the channels.
+      axis: the channel axis.
 
     >>> oplu(jnp.array([2.0, -3.0, 1.0, 4.0]))
     Array([ 2., -3.,  4.,  1.], dtype=float32)
@@ -116,13 +116,13 @@ def oplu(x: jax.Array, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def k_winners(x: jax.Array, density: float = 0.25, axis: int = -1) -> jax.Array:
-    r"""k-winners take all: the largest few channels stay, the others become zero.
+    r"""k-winners take all: all but the k largest channels become zero.
 
     Args:
       x: the input.
-      density: the share of the channels that stays, :math:`k` over their number rounded up; above 0
-        and at most 1. Ties with the smallest that stays stay too.
-      axis: the channels.
+      density: the share of the channels that is kept, above 0 and at most 1; :math:`k` is this
+        share of their number, rounded up. Channels equal to the smallest kept one are kept too.
+      axis: the channel axis.
 
     >>> k_winners(jnp.array([2.0, -3.0, 1.0, 4.0]))
     Array([0., 0., 0., 4.], dtype=float32)
@@ -154,12 +154,12 @@ def k_winners(x: jax.Array, density: float = 0.25, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def gaussian_topk(x: jax.Array, sparsity: float = 0.95, axis: int = -1) -> jax.Array:
-    r"""ReLU above a threshold that a given share of the channels does not reach, if they are Gaussian.
+    r"""ReLU of the input minus a threshold that only the given share of Gaussian channels stays below.
 
     Args:
       x: the input.
       sparsity: :math:`p`, the share of the outputs that is zero for a Gaussian input.
-      axis: the channels.
+      axis: the channel axis.
 
     >>> [round(float(y), 4) for y in gaussian_topk(jnp.array([2.0, -3.0, 1.0, 4.0]), 0.75)]
     [0.0, 0.0, 0.0, 1.2804]

@@ -52,7 +52,7 @@ def describe(
       activation: Name or spec text.
       full: Add computed facts: Lipschitz constant, zeros, saturation, Gaussian moments, gain, C-map,
         arrays kept for the backward pass, transcendentals (imports jax, takes a second).
-      graph: Write a graph of it and its two derivatives to this SVG file.
+      graph: Write a graph of the activation and its first two derivatives to this SVG file.
     """
     from flaxact.activations._describe import is_bare_transform
 

@@ -24,7 +24,7 @@ RATES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A study, its data and the folder of its results."""
+    """A study, its data set and the folder of its results."""
 
     study: Study
     data: Dataset
@@ -52,12 +52,12 @@ class Comparison:
       until_decided: Largest number of seeds; seeds are added until a sequential test finds every other
         activation different from the reference.
       recipe: TOML file of the training recipe; omitted fields take their defaults.
-      option: Fields of the recipe, as "optimizer='adam'" "precision='bfloat16'" "augment=['flip']"; they
-        override the file's.
-      epochs: Passes over the training images; else the recipe's, or 6.
-      batch_size: Images per step; else the recipe's, or 32.
-      learning_rate: One rate, or several of which each activation uses its best; else the recipe's, or
-        0.001 0.002 0.004 0.008 0.016 0.032.
+      option: Fields of the recipe, as "optimizer='adam'" "precision='bfloat16'" "augment=['flip']";
+        they override the recipe file.
+      epochs: Passes over the training images; default: the recipe's value, or 6.
+      batch_size: Images per step; default: the recipe's value, or 32.
+      learning_rate: One rate, or several of which each activation uses its best; default: the
+        recipe's value, or 0.001 0.002 0.004 0.008 0.016 0.032.
       search: How the best of several rates is found. halving: successive halving on a separate seed and
         validation images, then all seeds at the best rate; if the best rate is at an edge, rates beyond
         it are tried. grid: every seed at every rate, compared by training error.
@@ -68,9 +68,9 @@ class Comparison:
       budget: What is equal for all activations. epochs: the same number of epochs and steps. flops or
         time: the reference is trained for the given epochs, and the others for the number of epochs
         that cost the same.
-      momentum: Momentum of SGD; else the recipe's, or 0.9.
+      momentum: Momentum of SGD; default: the recipe's value, or 0.9.
       schedule: Learning rate schedule: constant, cosine, plateau or steps (divides by 10 after 80% and
-        again after 90%); else the recipe's, or constant.
+        again after 90%); default: the recipe's value, or constant.
       target_error: Training error, as a fraction, for the column "epochs to".
       image_size: Height and width in pixels to which images are resized.
       keep_params: Keep each run's trained variables; flaxact.studies.load_trained reads them.
@@ -176,7 +176,7 @@ class Comparison:
         )
 
     def loaded(self) -> list[Loaded]:
-        """Every comparison with its data, checked."""
+        """The studies with their loaded data and folders; all are checked before any training."""
         from flaxact import data as datasets
         from flaxact.progress import console
         from flaxact.studies.several import task_folders

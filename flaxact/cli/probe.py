@@ -32,8 +32,10 @@ def probe(
       activation: Names or spec texts, separated by commas.
       init: Kernel initializations, separated by commas: paper, he, xavier, lecun, orthogonal, lsuv,
         variance_preserving.
-      norm: Normalizations, separated by commas: paper (the model's own), none, batch, layer, group, ...
-      dataset: As for compare.
+      norm: Normalizations, separated by commas: paper (the model's own), none, batch, layer, group,
+        weight, weight_mean_only_batch.
+      dataset: mnist5k, the name of a TFDS image classification set, a folder with a subfolder of
+        images per class, or an npz file.
       seeds: Number of initializations to average over.
       images: Number of training images.
       image_size: Height and width in pixels to which images are resized.

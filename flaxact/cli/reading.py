@@ -56,7 +56,7 @@ def show_report(
 
 
 def report(folder: Path, results: Results | None = None) -> None:
-    """Write a report and print its tables: of the folder's comparison, or of results for the folder."""
+    """Write a report into a folder and print its tables; None reads the folder's stored results."""
     from flaxact.progress import print_table
     from flaxact.studies._records import read_folder
     from flaxact.studies.report import difference_table, table, write_report
@@ -76,7 +76,7 @@ def diff(first: tyro.conf.Positional[Path], second: tyro.conf.Positional[Path]) 
 
     Args:
       first: Folder of flaxact compare.
-      second: Another such folder.
+      second: Another folder of flaxact compare.
     """
     from flaxact.progress import print_table
     from flaxact.studies import diff as difference

@@ -51,8 +51,8 @@ def train(
       dataset: mnist5k, the name of a TFDS image classification set, a folder with a subfolder of images
         per class, or an npz file.
       recipe: TOML file; omitted fields take their defaults.
-      option: Fields of the recipe, as "epochs=20" "optimizer='adamw'" "augment=['crop', 'flip']"; they
-        override the file's.
+      option: Fields of the recipe, as "epochs=20" "optimizer='adamw'" "augment=['crop', 'flip']";
+        they override the recipe file.
       seeds: Number of runs, with seeds 0, 1, 2, ...
       learning_rate: Overrides the recipe's; several rates are trained at once.
       momentum: Overrides the recipe's; several values are trained at once.
@@ -62,8 +62,9 @@ def train(
       image_size: Height and width in pixels to which images are resized; required with --stream.
       data_dir: Folder of the TFDS data sets; default: the environment variable FLAXACT_DATA_DIR.
       out: Folder of the run.
-      chunk: Number of members that one program trains; by default as many as fit into memory.
-      split: What to divide among several devices; by default members if there are enough.
+      chunk: Number of nets that one program trains; by default as many as fit into memory.
+      split: What to divide among several devices, members (nets) or batch; by default members if
+        there are enough.
       save_seconds: Seconds between checkpoints.
       profile: Write a profiler trace of some steps.
       tensorboard: Write TensorBoard files too; needs flaxact[tensorboard].
@@ -115,7 +116,7 @@ def train(
 
 
 def read_recipe(file: Path | None) -> str:
-    """The text of a recipe's file; empty for none."""
+    """The text of a recipe file; an empty text for None."""
     try:
         return file.read_text("utf-8-sig") if file else ""  # with or without a byte-order mark
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Data sets as uint8 arrays or as streams, what is done to them before training, and during it."""
+"""Data sets as uint8 arrays or streams, preprocessing before training, and augmentation during it."""
 
 from __future__ import annotations
 

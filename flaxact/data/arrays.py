@@ -31,14 +31,16 @@ def from_arrays(
     Args:
       train: images and labels. Images are (number, height, width) or (number, height, width, channels),
         pixels from 0 to 255. Labels are (number,) or (number, 1): integers from 0, or texts.
-      test: likewise; None takes a fifth of ``train``, at random with seed 0.
+      test: test images and labels in the same form; None holds out a fifth of ``train``, at random
+        with seed 0.
       name: name of the data set, for reports.
-      class_names: one per class; for labels that are texts, all that there are, in this order. Empty for
-        the texts in alphabetical order, or for no names.
+      class_names: one name per class. If labels are texts, the names of all classes in the order of
+        their indices; empty for alphabetical order. If labels are integers, empty for no names.
       note: where the images come from.
 
     Raises:
-      InputError: images that are no pixels, labels that do not fit them, or a text that is no class.
+      InputError: images that are not pixels, labels that do not match the images, or a text label
+        that is not in ``class_names``.
 
     >>> images = np.zeros((10, 8, 8), np.uint8)
     >>> from_arrays((images, ["cat", "dog"] * 5), name="pets")
@@ -80,10 +82,11 @@ def from_npz(file: str | Path) -> Dataset:
     """A data set from an npz file.
 
     Its arrays are ``x_train``, ``y_train``, ``x_test``, ``y_test``; or ``train_images``,
-    ``train_labels``, ``test_images``, ``test_labels``. Without those of the test a fifth is held out.
+    ``train_labels``, ``test_images``, ``test_labels``. If the test arrays are missing, a fifth of
+    the training images is held out.
 
     Raises:
-      InputError: it cannot be read, or has other names.
+      InputError: the file cannot be read, or has arrays of other names.
     """
     path = Path(file).expanduser()
     try:

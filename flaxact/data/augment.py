@@ -25,7 +25,7 @@ FIT_BATCH = 1000  # images at a time, to measure a data set
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Augmentation(Entry):
-    """An entry of the catalogue.
+    """An entry of the catalogue of augmentations.
 
     Attributes:
       shape: ``shape(image_shape, **options)``, the shape of the augmented images; raises InputError
@@ -153,7 +153,7 @@ def cropped_shape(image: ImageShape, size: int) -> ImageShape:
 
 @each_image(limits={"size": (1, math.inf)}, shape=cropped_shape)
 def random_crop(key: jax.Array, image: jax.Array, size: int) -> jax.Array:
-    """A square crop with sides of ``size`` pixels, uniform over the image."""
+    """A square crop with sides of ``size`` pixels, at a uniformly random position."""
     height, width, channels = image.shape
     spare = jnp.array([height - size + 1, width - size + 1])
     row, column = jax.random.randint(key, (2,), 0, spare)
@@ -162,7 +162,7 @@ def random_crop(key: jax.Array, image: jax.Array, size: int) -> jax.Array:
 
 @each_image(limits={"probability": (0, 1)})
 def flip(key: jax.Array, image: jax.Array, probability: float = 0.5) -> jax.Array:
-    """The left-right mirror image, with this probability."""
+    """Mirror an image left to right, with this probability."""
     return jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image)
 
 
@@ -270,7 +270,7 @@ def pca_noise(
       image: a batch (batch, height, width, channels).
       std: the standard deviation of the factors.
       values: the eigenvalues (channels,) of the covariance of the channels.
-      vectors: its eigenvectors (channels, channels), as columns.
+      vectors: the eigenvectors of the covariance (channels, channels), as columns.
     """
     values = jnp.asarray(values, jnp.float32)
     vectors = jnp.asarray(vectors, jnp.float32)

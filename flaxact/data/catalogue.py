@@ -49,7 +49,7 @@ def register(load: Load) -> Load:
 
 
 def names() -> tuple[str, ...]:
-    """The data sets that ``load`` provides without further setup; it downloads most of them.
+    """The data sets that ``load`` provides without further setup; most of them are downloaded.
 
     >>> names()
     ('cifar10', 'cifar100', 'fashion_mnist', 'mnist', 'mnist5k')

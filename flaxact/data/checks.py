@@ -13,7 +13,7 @@ def checked_images(array: object, label: str, *, preprocessed: bool = False) -> 
 
     Args:
       array: integers, which become uint8, or floats, which become float32.
-      label: what messages call the images.
+      label: name of the images in error messages.
       preprocessed: whether floats may have any range; otherwise they must be pixels from 0 to 255.
 
     Raises:
@@ -78,7 +78,7 @@ def checked_labels(array: object, label: str, count: int, num_classes: int) -> n
 
     Args:
       array: integers of any width.
-      label: what messages call the labels.
+      label: name of the labels in error messages.
       count: how many images there are.
       num_classes: labels must be below this and at least 0.
 
@@ -107,7 +107,7 @@ def check_range(labels: np.typing.ArrayLike, label: str, num_classes: int) -> No
     """Check that labels (integers, any shape) are at least 0 and below the number of classes.
 
     Raises:
-      InputError: they are not.
+      InputError: a label is out of range.
     """
     array = np.asarray(labels)
     if not array.size:

@@ -1,4 +1,4 @@
-"""A folder of images as a source, with one subfolder per class."""
+"""A folder of images with one subfolder per class, read one image at a time."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Folder:
         return f"{self.files[number]} (example {number} of the split {self.split!r})"
 
     def remedy(self) -> str:
-        """What a message advises if an example cannot be read."""
+        """Advice for the error message if an example cannot be read."""
         return "replace the file, or delete it"
 
     def digest(self) -> str:

@@ -38,7 +38,7 @@ class Source(Protocol):
         ...
 
     def remedy(self) -> str:
-        """What a message advises if an example cannot be read."""
+        """Advice for the error message if an example cannot be read."""
         ...
 
     def digest(self) -> str:
@@ -109,7 +109,7 @@ def gather(source: Source, name: str, image_size: int | None) -> tuple[np.ndarra
 
     Args:
       source: source of encoded images.
-      name: what messages call it.
+      name: name of the data set in error messages.
       image_size: side to which images are resized, in pixels; None if they have one size.
 
     Raises:
@@ -222,7 +222,7 @@ class Records:
         )
 
     def remedy(self) -> str:
-        """What a message advises if an example cannot be read."""
+        """Advice for the error message if an example cannot be read."""
         from flaxact.data.sources import SOURCES
 
         again = (

@@ -51,7 +51,7 @@ class Dataset:
       train: images (number, height, width, channels), either integer pixels from 0 to 255 (stored
         as uint8) or floats (stored as float32), and labels (number,), integers from 0 (stored as
         int32).
-      test: likewise, with images of the same shape and dtype.
+      test: test images and labels, with the shape and dtype of the training images.
       num_classes: 1 or more.
       class_names: one per class, or empty.
       note: where the images come from, and their terms of use if known.

@@ -17,7 +17,7 @@ NETWORK_ERRORS = (OSError, http.client.HTTPException)  # no answer, and one that
 
 @dataclass(frozen=True)
 class Download:
-    """Files by name with their MD5, below one address, and the terms they are published on."""
+    """Files by name with their MD5 checksums, the URL of their folder, and their license terms."""
 
     url: str
     files: tuple[tuple[str, str], ...]

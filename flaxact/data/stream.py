@@ -47,7 +47,7 @@ def _begin_worker(index: int, count: int) -> None:
 
 
 class StreamState(TypedDict):
-    """The position of a stream as JSON: the next batch's number, and what identifies the stream."""
+    """The position of a stream as JSON: the next batch's number, and fields that identify the data."""
 
     batch: int
     of: dict[str, Json]
@@ -60,7 +60,7 @@ class Stream:
       plan: the arguments that decide what the batches hold.
       shard: (index of this process, number of processes).
       length: images in the split.
-      batches: per epoch, or per pass in testing.
+      batches: number of batches per epoch, or per pass over a test split.
       num_classes: number of classes of the labels.
       class_names: one per class.
       image_shape: (height, width, channels) of every image.
@@ -129,7 +129,7 @@ class Stream:
         return iter(read.mp_prefetch(options, _begin_worker))
 
     def state(self) -> StreamState:
-        """The position as a JSON value: the number of the next batch, and what identifies the stream."""
+        """The position as a JSON value: the next batch's number, and fields that identify the data."""
         plan = dataclasses.asdict(self.plan)
         plan["scale"] = plan["scale"] and list(plan["scale"])
         return {"batch": self._next, "of": {"data": self._source.digest(), **plan}}

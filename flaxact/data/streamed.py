@@ -33,7 +33,7 @@ class StreamRecipe(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """Two streams, of training and of test images; every member sees the same batches.
+    """Two streams, of training and of test images; all nets that train together see the same batches.
 
     ``train`` comes from ``open_stream(split="train", ...)`` and is endless; ``test`` is one pass
     per evaluation.

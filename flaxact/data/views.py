@@ -1,4 +1,4 @@
-"""Views of test images, whose predictions are averaged, and the shape of a net's input images."""
+"""Views (crops, mirror images) of test images, whose predictions are averaged; a net's input shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ catalogue: dict[str, View] = {}  # by name; filled by @view
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class View(Entry):
-    """An entry of the catalogue: ``function(images, **options)`` returns (views, batch, ...)."""
+    """A function in the catalogue of views: images (batch, ...) to (views, batch, ...)."""
 
     shape: Callable[..., ImageShape]
 

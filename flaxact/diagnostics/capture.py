@@ -24,12 +24,12 @@ USES = "flaxact_uses"  # the collection in which sites keep their arrays for a p
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Site:
-    """The arrays of one site, (examples, positions, units); several uses are joined along positions.
+    """The arrays (examples, positions, units) of one site, that is, of one activation of a model.
 
     Attributes:
       pre: the activation's inputs.
-      post: its outputs.
-      slope: its derivative at ``pre``; None if it is not pointwise.
+      post: the activation's outputs.
+      slope: the activation's derivative at ``pre``; None if the activation is not pointwise.
       gradient: the gradient of the mean loss with respect to ``post``, times the number of
         examples, so that each example has the gradient of its own loss. None without labels.
     """
@@ -144,7 +144,7 @@ def check_labels(labels: jax.Array, logits: jax.Array) -> None:
     """Check that labels are integers, one per row of logits; their range is checked only outside jit.
 
     Raises:
-      InputError: they are not.
+      InputError: labels of another dtype or shape, or out of range.
     """
     if labels.shape != logits.shape[:-1] or not jnp.issubdtype(labels.dtype, jnp.integer):
         raise InputError(
@@ -163,7 +163,7 @@ def derivative(act: Activation, x: jax.Array, learned: Variables) -> jax.Array |
 
 
 def together(uses: list[Site]) -> Site:
-    """Join the uses of a site, whose arrays have any shape, channels last."""
+    """Join the arrays of several calls of one activation along positions; any shape, channels last."""
 
     def joined(*arrays: jax.Array) -> jax.Array:
         return jnp.concatenate([a.reshape(len(a), -1, a.shape[-1]) for a in arrays], 1)

@@ -112,7 +112,7 @@ def _jacobian(net: DeepNet, key: jax.Array) -> jax.Array:
 def critical(
     act: str, depth: int, width: int, *, orthogonal: bool, bias_std: float = 0.0
 ) -> DeepNet:
-    """A deep net at the edge of chaos, with pre-activations at its fixed point.
+    """A deep net at the edge of chaos; its pre-activations start at the fixed point of the second moment.
 
     Raises:
       InputError: an activation without an edge, or one whose pre-activations vanish there, such as

@@ -1,4 +1,4 @@
-"""The measures of a site: functions of its arrays, registered by name."""
+"""Measures of a site (one activation of a model): functions of its inputs and outputs, by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def measure(function: Measure) -> Measure:
 
 
 def chosen(measures: Sequence[str | Measure]) -> tuple[tuple[str, Measure], ...]:
-    """Measures with their names, from functions of a ``Site`` or names in the catalogue.
+    """(name, function) pairs of measures, from functions of a ``Site`` or names in the catalogue.
 
     Raises:
       InputError: an unknown name.
@@ -40,7 +40,7 @@ def chosen(measures: Sequence[str | Measure]) -> tuple[tuple[str, Measure], ...]
 def applied(
     functions: Sequence[tuple[str, Measure]], sites: dict[str, Site]
 ) -> dict[str, dict[str, jax.Array]]:
-    """The values of the ``chosen`` measures at every site."""
+    """Values by site and measure, for measures that ``chosen`` returned."""
     return {
         site: {name: function(arrays) for name, function in functions}
         for site, arrays in sites.items()
@@ -166,7 +166,7 @@ def zeros_spread_over_examples(site: Site) -> jax.Array:
 
 @measure
 def lifetime_sparseness(site: Site) -> jax.Array:
-    """Mean over units of Vinje & Gallant's sparseness over inputs: 0 if constant, 1 for one input."""
+    """Mean over units of Vinje & Gallant's sparseness over inputs: 0 if constant, 1 if one input only."""
     values = site.post.reshape(-1, site.post.shape[-1])
     return jnp.nanmean(_sparseness(values, 0))
 
@@ -185,13 +185,13 @@ def dead(site: Site) -> jax.Array:
 
 @measure
 def saturated_low(site: Site) -> jax.Array:
-    """Share of all inputs that are below 0 and at which the slope is nearly flat."""
+    """Share of all inputs that are below 0 and at which the activation is nearly flat."""
     return _saturated(site, site.pre < 0)
 
 
 @measure
 def saturated_high(site: Site) -> jax.Array:
-    """Share of all inputs that are above 0 and at which the slope is nearly flat."""
+    """Share of all inputs that are above 0 and at which the activation is nearly flat."""
     return _saturated(site, site.pre > 0)
 
 

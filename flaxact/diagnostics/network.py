@@ -140,7 +140,7 @@ def linear_regions(
       module: a model whose activations are applied through ``Act``, all of them piecewise linear.
       variables: its variables.
       start: (height, width, channels), the start of the line.
-      end: its end.
+      end: the end of the line, of the same shape.
       points: number of equidistant points on the line, ends included; at least 2.
 
     Raises:
@@ -234,7 +234,7 @@ def parameter_figures(
       variables: its variables.
       images: (batch, height, width, channels), pixels from 0 to 255 in any dtype.
       labels: (batch,), for the mean cross-entropy in test mode, without dropout.
-      recipe: its optimizer makes the step, with its learning rate and weight decay.
+      recipe: gives the optimizer of the step, the learning rate and the weight decay.
       steps_per_epoch: converts the recipe's epochs to steps.
 
     Returns:

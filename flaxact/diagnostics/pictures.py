@@ -30,7 +30,7 @@ def layers_by_epoch(rows: Sequence[Mapping[str, Any]], measure: str, member: int
     Args:
       rows: the rows that ``flaxact.diagnostics.record.read`` returns; columns are labeled by
         "epoch" if present.
-      measure: its name.
+      measure: name of the measure.
       member: index of the member, of those that were trained together.
     """
     sites = list(rows[0]["sites"])
@@ -108,7 +108,7 @@ def predicted_and_measured(
     Args:
       predicted: values by site and measure.
       measured: values by site and measure, in the order of the data.
-      measure: its name; sites without it are left out.
+      measure: name of the measure; sites without it are left out.
     """
     sites = list(measured)
     fig, axes = figure(WIDTH, 3.2)
@@ -137,7 +137,7 @@ def over_depth(
 
     Args:
       curves: values by net, site and measure; sites in the order of the data.
-      measure: its name; sites at which it is None are left out.
+      measure: name of the measure; sites at which it is None are left out.
     """
     sites = list(dict.fromkeys(site for by_site in curves.values() for site in by_site))
     fig, axes = figure(WIDTH, 3.2)

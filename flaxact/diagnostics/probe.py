@@ -72,7 +72,7 @@ def batch(images: ArrayLike, labels: ArrayLike | None) -> tuple[jax.Array, jax.A
     """Images and labels as arrays, checked to be finite numbers.
 
     Raises:
-      InputError: they are not.
+      InputError: an image or label is not a finite number.
     """
     pixels = _numbers("images", images)
     if jnp.issubdtype(pixels.dtype, jnp.inexact) and not np.isfinite(jax.device_get(pixels)).all():

@@ -36,12 +36,12 @@ __dir__ = listing(__name__)
 
 
 class Recorder:
-    """Probe every member of a training on fixed images; a ``watch`` for ``flaxact.training.run``.
+    """Measure every net of a training on fixed images; a ``watch`` for ``flaxact.training.run``.
 
-    Each line of the file is one probe: "step"; "seconds", the time it took; "sites", by site and
-    measure a list over members, with None for values that are not finite; and, if activations
-    learn, "learned", by site and parameter its "mean", "min" and "max" over channels. A run that
-    resumes rewrites the lines after its checkpoint.
+    Each line of the file is one probe: "step"; "seconds", the time that the probe took; "sites", by
+    site and measure a list over the nets that train together (members), with None for values that
+    are not finite; and, if activations learn, "learned", by site and parameter its "mean", "min"
+    and "max" over channels. A run that resumes rewrites the lines after its checkpoint.
 
     Args:
       file: usually ``folder / "probes.jsonl"``.
@@ -50,7 +50,8 @@ class Recorder:
       labels: (batch,), for measures of gradients.
       measures: names in ``flaxact.diagnostics.measures.catalogue``, or functions of a ``Site``,
         whose arrays are written as lists.
-      steps: between probes; None for one before the first epoch and one after each.
+      steps: number of steps between probes; None for one probe before the first epoch and one after
+        each epoch.
 
     Raises:
       InputError: an unknown measure.
@@ -130,7 +131,7 @@ class Recorder:
 
 
 class ProbeRow(TypedDict):
-    """A row as JSON: by site and measure a list over members, of numbers or of nested lists."""
+    """A probe as JSON: by site and measure a list over members (the nets that train together)."""
 
     step: int
     seconds: float
@@ -140,7 +141,7 @@ class ProbeRow(TypedDict):
 
 @dataclass(frozen=True)
 class Probed:
-    """A row of a recording: by site and measure a list over members."""
+    """A probe of a recording: by site and measure a list over members (nets that train together)."""
 
     step: Count
     seconds: Positive

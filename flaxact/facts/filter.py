@@ -74,7 +74,7 @@ def select(where: str) -> tuple[str, ...]:
 
 
 def fact(activation: Activation, name: str) -> float | None:
-    """A fact of an activation by its name in a condition; None if a coupled one lacks it.
+    """A fact of an activation by its name in a condition; None if it is not defined for this activation.
 
     >>> fact(get("relu"), "zeros"), fact(get("softmax"), "zeros"), fact(get("softmax"), "coupled")
     (0.5, None, True)

@@ -58,7 +58,7 @@ def _text(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A docstring's text without marks.
+    """The text of a docstring without its markup.
 
     >>> plain(r"As ``relu``, but :math:`x`.")
     'As relu, but x.'

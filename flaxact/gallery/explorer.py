@@ -53,10 +53,10 @@ def write_explorer(
     """Write ``index.html`` into a folder; returns its path. The page works offline.
 
     Args:
-      folder: made if it is not there.
-      names: names of activations; all of them if left out.
-      results: a folder with tables of measurements, from which the page takes errors and times; that of
-        the checkout if left out, without which the page has none.
+      folder: created if it does not exist.
+      names: names of activations; None for all.
+      results: a folder with the tables of measured errors and times that the page shows; None for
+        ``docs/results`` of the checkout, if there is one.
 
     Raises:
       InputError: an unknown name, a package that is not installed, a folder that cannot be written, or
@@ -78,7 +78,7 @@ def write_explorer(
 
 
 def page(entries: Iterable[Activation], results: Path | None = None) -> str:
-    """The page of these activations, as HTML."""
+    """The explorer's page of these activations, as HTML."""
     columns, cells = measured(results)
     records = []
     parts: list[bytes] = []
@@ -117,7 +117,7 @@ def encoded(sampled: Sampled) -> tuple[dict[str, Json], bytes]:
     """The input of ``decode`` in logic.js: a description of the arrays, and the arrays as bytes.
 
     Edges and moments are float32. Curves and C-maps are whole numbers of 16 bits, -32768 for nan, as
-    differences along a row, the lower bytes of all of them first: gzip makes less of these.
+    differences along a row, the lower bytes of all of them first: gzip compresses these better.
     """
     nodes, _, panels, points = sampled.curves.shape
     sizes = np.nanmax(abs(sampled.curves), axis=(0, 2, 3), initial=1e-9)

@@ -42,7 +42,7 @@ class Axis:
 
 
 def axes(activation: Activation) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
-    """The axes of an activation's grid, and the names of what stays at its default.
+    """The axes of an activation's grid, and the names of hyperparameters that stay at their defaults.
 
     >>> from flaxact import get
     >>> (alpha,), fixed = axes(get("elu"))
@@ -65,7 +65,7 @@ def axes(activation: Activation) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
 
 
 def nodes(activation: Activation, over: tuple[Axis, ...]) -> list[Activation | None]:
-    """The activation at every combination of values, last axis fastest; None for refused values."""
+    """The activation at every combination of values, last axis fastest; None for invalid values."""
     combinations = itertools.product(*(axis.values for axis in over))
     names = [axis.name for axis in over]
     return [bound(activation, dict(zip(names, values, strict=True))) for values in combinations]
@@ -84,7 +84,7 @@ def _is_affordable(over: list[Axis]) -> bool:
 
 
 def bound(activation: Activation, values: Mapping[str, object]) -> Activation | None:
-    """The activation with these hyperparameters; None if they are refused."""
+    """The activation with these hyperparameters; None if a value is invalid."""
     try:
         entry = bind(activation, **values)
         _ = entry.breaks  # facts may refuse values, too

@@ -1,4 +1,4 @@
-"""The explorer's two plots, without data, as what Bokeh's script in the page makes them from."""
+"""The explorer's two plots, without data, as JSON that BokehJS draws."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _WIDTHS = (2.6, 2.0, 2.0)
 
 
 def plots() -> list[dict[str, Json]]:
-    """Two items for ``Bokeh.embed.embed_item``: of the curves, and of the C-map.
+    """Two items for ``Bokeh.embed.embed_item``: the plot of the curves and the plot of the C-map.
 
-    The page finds by name what it fills: ``lines-0`` to ``lines-2`` and ``maps`` (columns ``xs``, ``ys``,
-    ``name``, ``color``), ``x`` (a vertical line: ``x`` and ``y``), the figures ``plot`` and ``map``,
-    and the diagonal ``across``.
+    The page's script finds the objects that it fills with data by their names: ``lines-0`` to
+    ``lines-2`` and ``maps`` (columns ``xs``, ``ys``, ``name``, ``color``), ``x`` (a vertical line:
+    ``x`` and ``y``), the figures ``plot`` and ``map``, and the diagonal ``across``.
     """
     models = importlib.import_module("bokeh.models")
     embed = importlib.import_module("bokeh.embed")

@@ -116,7 +116,7 @@ def _heights(curves: np.ndarray, bound: float) -> tuple[float, float]:
 
 
 def window(activation: Activation) -> dict[str, float]:
-    """The horizontal range: all bends of the function, but less if it oscillates too often to see."""
+    """The horizontal range of a graph: all kinks, or less if the function oscillates fast."""
     furthest = max(map(abs, activation.breaks), default=0.0)
     if 5 <= furthest < CAP:
         return {"low": -furthest - 1, "high": furthest + 1}

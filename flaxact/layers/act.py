@@ -22,7 +22,7 @@ class Act(nn.Module):
 
     Learned parameters are the site's parameter "activation", a dictionary. An activation that is
     random in training draws from the stream "activation" if ``apply`` gets one
-    (``rngs={"activation": key}``); otherwise it does what it does in testing. Values in the
+    (``rngs={"activation": key}``); otherwise it acts as in testing. Values in the
     collection "hyperparameters" override the activation's own. The output is sown, so that a probe
     can read every site; this costs nothing unless intermediates are requested.
 
@@ -60,7 +60,7 @@ class Act(nn.Module):
 
 
 class CalledSite(Activation):
-    """An activation that is an ``Act`` where a Linen module calls it as a function.
+    """An activation that becomes an ``Act`` layer when a Linen module calls it as a function.
 
     So a net that calls ``self.act(x)`` in a compact method has sites that learn, draw and are probed.
 

@@ -1,4 +1,4 @@
-"""Which parameters weight decay applies to, by what they are."""
+"""The parameters that weight decay applies to, by their kind."""
 
 from __future__ import annotations
 

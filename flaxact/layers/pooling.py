@@ -77,7 +77,7 @@ def _to_maxima(x: jax.Array, y: jax.Array, size: int, stride: int, g: jax.Array)
 
 
 def avg_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
-    """Average pooling with the windows of ``max_pool``; clipped windows average their pixels.
+    """Average pooling with the windows of ``max_pool``; clipped windows average fewer pixels.
 
     >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 3, 2)[0, :, :, 0]
     Array([[ 5. ,  6.5],
@@ -123,7 +123,9 @@ def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
 
 
 def adaptive_max_pool(x: jax.Array, size: int) -> jax.Array:
-    """Max pooling with the cells of ``adaptive_avg_pool``, like ``torch.nn.AdaptiveMaxPool2d``.
+    """Max pooling of images (batch, height, width, channels) to (batch, size, size, channels).
+
+    The cells are those of ``adaptive_avg_pool``, as in ``torch.nn.AdaptiveMaxPool2d``.
 
     >>> adaptive_max_pool(jnp.arange(9.0).reshape(1, 3, 3, 1), 2)[0, :, :, 0]
     Array([[4., 5.],

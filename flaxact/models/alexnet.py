@@ -24,7 +24,7 @@ class InGroups(ZooModel):
         return 2 * max(1, round(self.width * features / 2))
 
     def features_before(self, site: str, features: int, groups: int = 2) -> int:
-        """Like ``ZooModel.features_before``, also rounded for groups in the previous layer."""
+        """Like ``ZooModel.features_before``; by default a multiple of two groups."""
         return super().features_before(site, features, max(2, groups))
 
 
@@ -36,15 +36,15 @@ class AlexNet(InGroups):
 
     Krizhevsky et al. 2012, §3.5 and Figure 2: convolutions 2, 4 and 5 in two groups, one for each of
     the two graphics cards; response normalization after the first two activations (§3.3: k = 2, n = 5,
-    α = 10⁻⁴, β = 0.75); overlapping poolings (§3.4). The per-pixel mean of the images it is initialized
-    with is subtracted (§2). Weights are Gaussian with standard deviation 0.01; biases are 1 in
-    convolutions 2, 4 and 5 and in the hidden dense layers, else 0 (§5). Dropout 0.5 on both hidden
-    dense layers (§4.2).
+    α = 10⁻⁴, β = 0.75); overlapping poolings (§3.4). The per-pixel mean of the images given at
+    initialization is subtracted (§2). Weights are Gaussian with standard deviation 0.01; biases are
+    1 in convolutions 2, 4 and 5 and in the hidden dense layers, else 0 (§5). Dropout 0.5 on both
+    hidden dense layers (§4.2).
 
-    The paper says 224 pixels, of which no stride 4 makes its 55 × 55 outputs: 227 do. It doesn't say
-    whether the sum of a response normalization stops where the other card's maps begin; here it runs
-    over all maps, as the formula is printed. Activations that pair the two halves of the channels
-    (``glu``, ``crelu``) pair the groups.
+    The paper says 224 pixels, but stride 4 gives its 55 × 55 outputs only for 227. The paper does
+    not say whether a response normalization sums over the maps of both groups; here it does, as in
+    the printed formula. Activations that pair the two halves of the channels (``glu``, ``crelu``)
+    pair the groups.
     """
 
     num_classes: int = 1000

@@ -24,14 +24,15 @@ class AllCNNC(ZooModel):
     """Nine convolutions, two of them with a stride in place of pooling (Tables 1 and 2).
 
     Images (batch, height, width, channels) of 9 × 9 pixels or more, pixels from 0 to 255 → logits
-    (batch, num_classes): the means of a map for each class, over 6 × 6 on CIFAR-10, where it has
+    (batch, num_classes). Each logit is the mean of one map, of 6 × 6 on CIFAR-10, where the net has
     1,369,738 parameters.
 
-    Dropout is 0.2 of the inputs and 0.5 after each layer with a stride, as published. The tables don't
-    say how layers are padded: all by 1 but the seventh, which gives the 6 × 6 maps of the table. Nor
-    does the paper say how weights start: here as in He et al. 2015, biases at 0. An activation follows
-    every layer, the last one's maps included; one that changes the width must give as many maps as
-    there are classes. The paper whitens images; here they are standardized by channel.
+    Dropout is 0.2 of the inputs and 0.5 after each layer with a stride, as published. The paper
+    does not say how layers are padded: here all layers are padded by 1 except for the seventh,
+    which gives the 6 × 6 maps of its table. It does not say how weights are initialized either:
+    here as in He et al. 2015, with biases 0. An activation follows every layer, the last one's maps
+    included; one that changes the width must give as many maps as there are classes. The paper
+    whitens images; here they are standardized by channel.
     """
 
     @nn.compact

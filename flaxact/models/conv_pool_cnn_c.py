@@ -19,17 +19,17 @@ class ConvPoolCNNC(ZooModel):
     """Nine convolutions with two poolings between them, their mean, and the logits.
 
     Images (batch, height, width, channels) of 9 × 9 pixels or more, pixels from 0 to 255 → logits
-    (batch, num_classes). On CIFAR-10 1,406,794 parameters, and a factor for each unit more with
-    normalized weights.
+    (batch, num_classes). On CIFAR-10 1,406,794 parameters; normalized weights add one scale per
+    unit.
 
     Layers, dropout of 0.5 after both poolings and Gaussian weights of standard deviation 0.05 are of the
     authors' code (github.com/openai/weightnorm, lasagne/train.py). In training, Gaussian noise of
-    standard deviation 0.15 is added to the images, drawn from the stream "dropout"; there they were
-    whitened (ZCA), here they are standardized by channel. ``norm`` is the paper's comparison: ``none``,
-    ``weight``, ``batch``, ``weight_mean_only_batch``; as there, the logits have it, too. The first pass
-    of the paper, which gives each unit's outputs mean 0 and variance 1, is not done: ``lsuv`` is near
-    it. The activation was ``leaky_relu(negative_slope=0.1)``. Hendrycks & Gimpel 2016 took the net with
-    ``batch``.
+    standard deviation 0.15 is added to the images, drawn from the random stream "dropout". The
+    authors whiten images (ZCA); here they are standardized by channel. ``norm`` is the paper's
+    comparison: ``none``, ``weight``, ``batch``, ``weight_mean_only_batch``; as in the paper, it
+    applies to the logits too. The first pass of the paper, which gives each unit's outputs mean 0
+    and variance 1, is left out; ``kernel_init="lsuv"`` is similar. The activation was
+    ``leaky_relu(negative_slope=0.1)``. Hendrycks & Gimpel 2016 use the net with ``norm="batch"``.
 
     Attributes:
       noise: whether there is noise in training.

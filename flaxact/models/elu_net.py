@@ -48,9 +48,10 @@ class ELUNet(ZooModel):
 
     Dropout at the end of each stack: 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0. The paper does not say how layers
     are padded: here maps keep their size, so that five poolings leave one pixel; the maps of larger
-    images are averaged. Nor how these nets' weights start: here as in He et al. 2015. Images, there
-    whitened (ZCA after global contrast normalization), are standardized by channel. The longer net's
-    fine-tuning with more dropout is left to ``dropout``.
+    images are averaged. The paper does not say how the weights of these nets are initialized: here
+    as in He et al. 2015. The paper whitens images (ZCA after global contrast normalization); here
+    they are standardized by channel. The longer net's fine-tuning with more dropout is left to
+    ``dropout``.
 
     Attributes:
       depth: 11 or 18.

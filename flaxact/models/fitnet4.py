@@ -24,11 +24,12 @@ class FitNet4(ZooModel):
     num_classes). On CIFAR-10 1,276,806 parameters; with ``maxout(pieces=2)``, as Romero et al. 2015 built
     the net, about twice as many.
 
-    Layers and dropout of 0.2 (of the inputs, after each pooling and after the dense layer) are of the
-    authors' Caffe files (github.com/ducha-aiki/LSUVinit, examples/lsuv/cifar10/fitnet4_relu_*). The
-    last pooling is over the whole map. Weights start as the paper proposes, by ``lsuv``, on the first
-    images that the model is initialized with; ``paper`` is the orthonormal start of that without its
-    scaling, a row of Table 3. Images, there with normalized contrast, are standardized by channel.
+    Layers and dropout of 0.2 (of the inputs, after each pooling and after the dense layer) follow
+    the authors' Caffe files (github.com/ducha-aiki/LSUVinit, examples/lsuv/cifar10/fitnet4_relu_*).
+    The last pooling is over the whole map. Weights are initialized by ``lsuv``, as the paper
+    proposes, on the first images given at initialization; ``kernel_init="paper"`` has LSUV's
+    orthonormal weights without its scaling, a row of Table 3. The authors normalize the contrast of
+    images; here they are standardized by channel.
     """
 
     kernel_init: KernelInit = "lsuv"

@@ -33,15 +33,17 @@ class HeNet(ZooModel):
     the same with sixteen more convolutions of 256 maps, Fig. 3) and 183,327,080 (22: model B of Table
     3, Fig. 2).
 
-    Convolutions start as in eq. 10; the dense layers with standard deviations 0.01, 0.01 and 0.001,
-    smaller than that asks, because images are not divided by their spread (end of §2.2; the per-pixel
-    mean is subtracted). Biases start at 0. Dropout of 0.5 after both hidden dense layers. From memory,
-    not checked against the paper: those three deviations, and the layers of model B (which do have the
-    2.32e10 multiplications that its table is remembered to give).
+    Convolutions are initialized as in eq. 10; the dense layers with standard deviations 0.01, 0.01
+    and 0.001, less than eq. 10 gives, because images are not divided by their standard deviation
+    (end of §2.2; the per-pixel mean is subtracted). Biases start at 0. Dropout of 0.5 after both
+    hidden dense layers. From memory, not checked against the paper: those three deviations, and the
+    layers of model B (which do have the 2.32e10 multiplications that its table is remembered to
+    give).
 
-    The paper does not say how layers are padded. Of the 14 and 30 layers' nets, the first is not, its
-    pooling leaves out what is no whole window, and the windows of 2 × 2 keep the maps' size: 36 × 36 and
-    18 × 18 for images of 224. Of the 22 layers' net all maps keep their size: 112, 56, 28 and 14.
+    The paper does not say how layers are padded. In the nets of 14 and 30 layers the first layer is
+    not padded, its pooling leaves out incomplete windows, and convolutions of 2 × 2 keep the size
+    of the maps: 36 × 36 and 18 × 18 for images of 224. In the net of 22 layers all convolutions
+    keep the size of the maps: 112, 56, 28 and 14.
 
     Attributes:
       depth: layers with weights: 14, 22 or 30.

@@ -24,10 +24,10 @@ class LeNet5(ZooModel):
     What differs from the paper: C3 sees all six maps (there, subsets of them: Table I), the
     sub-sampling layers are plain means (there, each map has a factor and a bias, and a squashing
     function follows), and the ten outputs are linear (there, distances to fixed codes of characters).
-    The paper's 28 × 28 digits stand in 32 × 32 images: here C1 pads by 2. Its activation is
-    :math:`1.7159 \tanh(2x/3)`; its pixels go from -0.1 (background) to 1.175 (ink), as here from 0 to
-    255. Weights are uniform within ± 2.4 / fan-in (from memory, not checked against the paper); biases
-    start at 0.
+    The paper puts 28 × 28 digits into 32 × 32 images: here C1 pads by 2. Its activation is
+    :math:`1.7159 \tanh(2x/3)`; its pixels go from -0.1 (background) to 1.175 (ink), to which pixels
+    from 0 to 255 are scaled. Weights are uniform within ± 2.4 / fan-in (from memory, not checked
+    against the paper); biases start at 0.
     """
 
     @nn.compact

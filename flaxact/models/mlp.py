@@ -60,8 +60,8 @@ class MLP(ZooModel):
     variance 1/n, pixels standardized one by one; its comparison is ``relu`` with ``norm=batch,
     norm_place=after, kernel_init=he``.
 
-    What is not stated is taken so: pixels from 0 to 1, images binary above 127, biases 0. Dropout, if
-    any is chosen, follows every hidden layer.
+    Where the papers do not say: pixels are scaled to 0 to 1, binary images are 1 above 127, biases
+    are 0. Dropout, if any is chosen, follows every hidden layer.
 
     Attributes:
       variant: whose weights and images: ``glorot``, ``elu``, ``bn``, ``gelu`` or ``selu``.

@@ -16,22 +16,22 @@ PRESETS = {"mlp_mixer_s16": {"patch": 16, "hidden": 512, "num_classes": 1000}}
 
 
 class MLPMixer(ZooModel):
-    """Patches as tokens, and blocks of two dense layers across them, then two across the channels.
+    """Patches as tokens; each block has two dense layers across tokens, then two across channels.
 
     Images (batch, height, width, channels), pixels from 0 to 255 → logits (batch, num_classes).
     ``mlp_mixer_tiny``, for CIFAR-10, has 2,484,426 parameters; ``mlp_mixer_s16`` is the paper's
     smallest, with 18,528,264 (18 million in Tolstikhin et al. 2021, table 1).
 
-    §2 of the paper: each of the two perceptrons is added to its input and sees it after a layer
-    normalization for each token; the mean of the tokens gives the logits, whose weights start at 0.
-    The tiny one has the channels of ``vit_tiny``, 192, and S/16's 8 blocks and proportions: half as
-    many hidden units across the tokens as channels, four times as many across the channels. Weights
-    are LeCun's (truncated) Gaussian, Flax's default as in the paper's listing. Images whose sides
-    the patch does not divide are padded with zeros. Images are standardized by channel. There is no
+    §2 of the paper: the output of each of the two perceptrons is added to its input, which is first
+    layer-normalized per token; the mean of the tokens gives the logits, whose weights start at 0.
+    ``mlp_mixer_tiny`` has 192 channels, as ``vit_tiny``, and as the paper's S/16 8 blocks, half as
+    many hidden units across tokens as channels, and four times as many across channels. Weights are
+    LeCun's (truncated) Gaussian, Flax's default as in the paper's listing. Images whose sides the
+    patch does not divide are padded with zeros. Images are standardized by channel. There is no
     stochastic depth.
 
-    Sites: in block b ``act{b}_token`` and ``act{b}_channel``; either may be gated, as in
-    ``vit_tiny``.
+    Activations of block b: ``act{b}_token`` and ``act{b}_channel``; either can be a gated one, such
+    as ``swiglu``.
 
     Attributes:
       norm: ``layer``, for each token, is the published one.

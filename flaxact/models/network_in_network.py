@@ -24,12 +24,12 @@ class NetworkInNetwork(ZooModel):
     Images (batch, height, width, channels) of any size, pixels from 0 to 255 → logits (batch,
     num_classes). On CIFAR-10 966,986 parameters.
 
-    The layers, dropout of 0.5 after both poolings and Gaussian weights of standard deviation 0.05 are of
-    the authors' cuda-convnet file (github.com/mavenlin/cuda-convnet, NIN/cifar-10_def), the second
-    pooling, a mean, of their later Caffe version, which most copies follow; the file has a maximum. An
-    activation follows every layer, the last one's maps included. An activation that changes the width
-    must give as many maps as there are classes. Lin et al. whiten the images (ZCA after global contrast
-    normalization); here they are standardized by channel.
+    The layers, dropout of 0.5 after both poolings and Gaussian weights of standard deviation 0.05
+    follow the authors' cuda-convnet file (github.com/mavenlin/cuda-convnet, NIN/cifar-10_def), the
+    second pooling, a mean, follows their later Caffe version, as most copies do; in the file it is
+    a maximum. An activation follows every layer, the last one's maps included. An activation that
+    changes the width must give as many maps as there are classes. Lin et al. whiten the images (ZCA
+    after global contrast normalization); here they are standardized by channel.
 
     Attributes:
       second_pool: ``avg`` or ``max``.

@@ -45,7 +45,7 @@ class NFResNet(ZooModel):
 
     Depths 26, 50 and 101 are the paper's bottlenecks, with a stem of 7×7 and a pooling. Depths 6n + 2
     have ``resnet``'s three stages of 16, 32 and 64 filters with two convolutions of 3×3 a block: the
-    paper has none for CIFAR. Biases are 0. Without stochastic depth, which is regularization.
+    paper has none for CIFAR. Biases are 0. Stochastic depth, a regularization, is left out.
 
     Sites: in stage s, block b, ``act{s}_{b}_in``, whose input is also added to the output: an activation
     there keeps its width; ``act{s}_{b}_a`` (and ``_b``) inside; and ``act_final``.

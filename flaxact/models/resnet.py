@@ -34,7 +34,7 @@ class ResNet(ZooModel):
     Images (batch, height, width, channels), pixels from 0 to 255 → logits (batch, num_classes). With
     ten classes and 3 channels ``resnet20`` has 269,722 parameters and ``resnet56`` 853,018 (0.27 and
     0.85 million in He et al. 2016, table 6); with 1000 classes ``resnet18`` 11,689,512 and ``resnet50``
-    25,557,032, as torchvision's. All of them with batch normalization's scales and biases.
+    25,557,032, as torchvision's. These counts include the scales and biases of batch normalization.
 
     Depths 6n + 2 are those of §4.2: three stages of n blocks with 16, 32 and 64 filters, shortcuts
     without parameters. Depths 18, 34, 50 and 101 are those of table 1, with a stem of 7×7 and a pooling,
@@ -42,12 +42,12 @@ class ResNet(ZooModel):
     3×3 has the stride, as in torchvision (in the paper, the first 1×1). Convolutions have no bias where
     a normalization follows. Weights are Gaussian with He's standard deviation over fan-out, as in the
     authors' later code, logits' uniform within 1/√n, PyTorch's default, which that code kept. Images
-    are standardized by channel, as there; the paper subtracts a mean image.
+    are standardized by channel, as in that code; the paper subtracts a mean image.
 
     Sites: ``act_stem``; in stage s, block b, ``act{s}_{b}_a`` (and ``_b``) inside, and ``act{s}_{b}_out``
-    after the addition. These last ones keep their width: ``{"*_out": "relu", "*": "glu"}``. With
-    ``matched=parameters`` the number of parameters stays within about 5 %: where the shape changes, the
-    layers beside a site are of different sizes.
+    after the addition. Activations after the addition must keep the width: ``{"*_out": "relu", "*":
+    "glu"}``. With ``matched=parameters`` the number of parameters stays within about 5 %: where the
+    shape changes, the layers beside a site are of different sizes.
 
     Attributes:
       depth: number of layers with weights on the longest path.

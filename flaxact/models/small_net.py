@@ -21,10 +21,10 @@ class SmallNet(ZooModel):
     num_classes). On CIFAR-100 1,193,412 parameters.
 
     Layers and dropout (0.2 after each pooling, 0.5 after the dense layer) are of the FReLU authors' code
-    (github.com/kyuusaku/frelu.torch, models/pelu-smallnet-*.lua). That code drops the convolutions'
-    biases with cuDNN 4 or later, with and without batch normalization: so here. Convolutions start as
-    in He et al. 2015 by fan-out, dense layers as in Torch, uniform within 1/√fan-in, biases at 0.
-    Images are standardized by channel.
+    (github.com/kyuusaku/frelu.torch, models/pelu-smallnet-*.lua). With cuDNN 4 or later, that code
+    has no biases in convolutions, with and without batch normalization; the same here. Convolutions
+    are initialized as in He et al. 2015 with fan-out; dense layers as in Torch, uniform within
+    1/√fan-in; biases are 0. Images are standardized by channel.
     """
 
     num_classes: int = 100

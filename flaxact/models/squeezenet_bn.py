@@ -35,8 +35,9 @@ class SqueezeNetBN(ZooModel):
     normalization and activation follow each. Convolutions keep their biases beside it. Weights and
     biases start as in PyTorch, uniform within 1/√fan-in. Pixels go from -1 to 1. No dropout.
 
-    An activation that changes the width keeps it at equal ``width``; in all cases what is added to a
-    skip must have its width.
+    With an activation that changes the width, the layers before it are wider or narrower so that
+    its output has the published width (``matched="width"``). A branch that is added to a skip
+    connection must have the width of the skip.
     """
 
     norm: Norm = "batch"

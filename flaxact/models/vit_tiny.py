@@ -23,7 +23,7 @@ WEIGHTS = nn.initializers.normal(0.02)
 
 
 class VisionTransformer(ZooModel):
-    """Patches as tokens, and blocks of attention over them and of two dense layers for each.
+    """Patches as tokens; each block has self-attention and two dense layers per token.
 
     Images (batch, height, width, channels), pixels from 0 to 255 → logits (batch, num_classes).
     ``vit_tiny``, for CIFAR-10, has 5,362,762 parameters; ``vit_tiny_224``, with patches of 16 and 1000
@@ -31,11 +31,12 @@ class VisionTransformer(ZooModel):
 
     Dosovitskiy et al. 2021, §3.1, with DeiT-Ti's width of 192, 3 heads and 768 hidden units: the patches,
     projected, after a learned class token; learned positions; 12 blocks; and the class token's logits.
-    The published patch of 16 would leave 4 tokens of CIFAR's images, so it is 4 there. Images whose sides
-    it does not divide are padded with zeros; there are as many heads of 3 as the width divides by.
-    Weights are Gaussian with standard deviation 0.02, the projection of the patches uniform within
-    1/√fan-in, PyTorch's default, as in the authors' code. Images are standardized by channel. Without
-    stochastic depth, which is regularization.
+    The published patch size of 16 would give 4 tokens for CIFAR's images, so ``vit_tiny`` has
+    patches of 4. Images whose sides the patch size does not divide are padded with zeros. The
+    number of heads is 3, or 1 if 3 does not divide the number of channels. Weights are Gaussian
+    with standard deviation 0.02, the projection of the patches uniform within 1/√fan-in, PyTorch's
+    default, as in the authors' code. Images are standardized by channel. Stochastic depth, a
+    regularization, is left out.
 
     Sites: ``act1`` to ``act12``, between the two dense layers of each block; one that changes the width
     (``glu``, ``swiglu``) changes the first one's, and with ``matched=parameters`` the block's number of

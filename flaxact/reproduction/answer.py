@@ -1,4 +1,4 @@
-"""An answer to a question: its sentences, each with the claims that bear on it."""
+"""An answer to a question, in sentences, each with the claims that support or contradict it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JudgedRuns = Mapping[str, Mapping[str, Judged]]  # by run and key of the claim
 
 
 class Vote(StrEnum):
-    """What a primary claim implies for its sentence."""
+    """What the primary claim of a sentence implies: for, against or open."""
 
     FOR = "for"
     AGAINST = "against"
@@ -27,7 +27,7 @@ VOTES = {Outcome.INSIDE: Vote.FOR, Outcome.OUTSIDE: Vote.AGAINST, Outcome.OPEN: 
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """A sentence of an answer, and the claims that bear on it.
+    """A sentence of an answer, and the claims that support or contradict it.
 
     Claims are named "paper.key", or "paper@scale.key" for the run of one scale. In the texts of the
     conclusion such a name in braces stands for the measured interval.
@@ -35,9 +35,9 @@ class Sentence:
     Attributes:
       text: the sentence.
       primary: the claim that decides: *for* if it holds, *against* if it does not.
-      conclusion: what follows, in one or two lines, by what the primary claim says: for, against, open;
-        and ``unmeasured``, where there is more to say than that it has not been run.
-      also: claims that are listed below it, and that limit or support it.
+      conclusion: the conclusion in one or two lines for each case of the primary claim: for,
+        against, open, and optionally ``unmeasured``.
+      also: further claims that limit or support the sentence, listed below the primary one.
       note: further remarks.
     """
 
@@ -53,18 +53,18 @@ class Sentence:
         return (self.primary, *self.also)
 
     def vote(self, judged_runs: JudgedRuns) -> Vote:
-        """The vote of the primary claim; re-tests, retired and unmeasured claims leave it open."""
+        """What the primary claim says: for, against, or open (a re-test, retired, unmeasured)."""
         judged = lookup(self.primary, judged_runs)
         return VOTES[judged.outcome] if judged is not None and judged.decides else Vote.OPEN
 
 
 @dataclass(frozen=True, kw_only=True)
 class Headline:
-    """A line of the box at the top.
+    """A line of the box at the top of the summary page.
 
     Attributes:
-      text: with names of claims in braces.
-      otherwise: the text while one of them is not measured.
+      text: the line, with names of claims in braces.
+      otherwise: the line to show if one of these claims is not measured.
     """
 
     text: str
@@ -78,7 +78,7 @@ class Headline:
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """A line of the forest plot.
+    """A line of the forest plot on the summary page.
 
     Attributes:
       claim: "paper@scale.key" of a claim whose quantity is a ratio.
@@ -124,6 +124,6 @@ def paper_of(run: str) -> str:
 
 
 def lookup(name: str, judged_runs: JudgedRuns) -> Judged | None:
-    """The claim of a name, judged; None if it has not been run."""
+    """The judged claim of a name such as "paper.key"; None if it has not been run."""
     run, key = parse_claim_name(name)
     return judged_runs.get(run, {}).get(key)

@@ -24,7 +24,7 @@ LEVEL = 0.95  # the confidence that a verdict needs; of all claims of a family t
 
 
 class ClaimKind(StrEnum):
-    """What a claim can decide."""
+    """The kinds of claims, by what they can decide."""
 
     REPRODUCTION = "reproduction"  # a published claim, tested at the published size
     RETEST = "re-test"  # a published claim, tested at another size: an estimate, no verdict
@@ -32,7 +32,7 @@ class ClaimKind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Where the measured interval lies."""
+    """Where the measured interval lies relative to the range in which the claim holds."""
 
     INSIDE = "inside"
     OUTSIDE = "outside"
@@ -81,17 +81,17 @@ class Claim:
 
     Attributes:
       key: a name, unique in its reproduction.
-      text: the claim, as a sentence that stands alone.
+      text: the claim, as a sentence that can be read alone.
       quantity: what is measured, with its unit.
-      low: the least value of the quantity for which the claim holds, and
-      high: the greatest.
+      low: the least value of the quantity for which the claim holds.
+      high: the greatest value of the quantity for which the claim holds.
       published: what the paper prints of it; None for a claim of our own.
       exact: whether every scale measures it at the published size, as a formula or an exact protocol.
       other_size: whether no scale measures it at the published size, so that it is always a re-test.
       family: claims of one paper with the same family are judged together, with Holm's correction;
         empty for a claim on its own.
-      post_hoc: whether its range was written down after the stored results had been seen; it decides
-        nothing then.
+      post_hoc: whether the range was chosen after the stored results had been seen; the claim then
+        decides nothing.
       retired: why the claim is not judged any more, as a sentence; empty while it is.
     """
 
@@ -109,7 +109,7 @@ class Claim:
     retired: str = ""
 
     def kind(self, scale: str) -> ClaimKind:
-        """What a run of a scale can decide; only ``full`` is of the published size.
+        """What a run at a scale can decide; without ``exact``, only ``full`` has the published size.
 
         >>> Claim("a", "", "", published=Published("2", "Table 1")).kind("reduced")
         <ClaimKind.RETEST: 're-test'>
@@ -120,7 +120,7 @@ class Claim:
         return ClaimKind.REPRODUCTION if at_published_size else ClaimKind.RETEST
 
     def outcome(self, interval: Interval | None) -> Outcome:
-        """Where an interval lies; OPEN if its confidence is below LEVEL, or if it is an end of the range.
+        """Where an interval lies; OPEN if its confidence is below LEVEL or it equals an end of the range.
 
         A difference of exactly 0 in every seed does not show that something is lower or higher.
 
@@ -167,7 +167,7 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """The verdict in words; a re-test decides nothing."""
+        """The verdict in words, such as "holds" or "undecided"; a re-test has none."""
         if self.claim.retired:
             return "retired"
         if not self.measured:
@@ -188,11 +188,11 @@ class Judged:
 def judge(
     claims: Sequence[Claim], measured: Mapping[str, Interval | None], scale: str
 ) -> dict[str, Judged]:
-    """Every claim with its outcome, by key; within a family after Holm's correction.
+    """Every claim with its outcome, by key; claims of the same family with Holm's correction.
 
     Args:
       claims: claims of one paper.
-      measured: the interval of each, by key.
+      measured: the interval of each claim, by key.
       scale: scale of the run.
 
     >>> from flaxact.statistics import mean_interval

@@ -99,7 +99,7 @@ def paired_points(samples: Sequence[Sequence[float | None]], weights: Sequence[f
 
 
 def points_above(ones: Sequence[float | None], others: Sequence[float | None]) -> Interval:
-    """The mean difference of two sets of shares in percentage points, paired by seed.
+    """The mean of ``one - other`` in percentage points, for two lists of shares paired by seed.
 
     >>> points_above([0.5, 0.25], [0.25, 0.25]).mean
     12.5
@@ -114,7 +114,7 @@ def points_above(ones: Sequence[float | None], others: Sequence[float | None]) -
 
 
 def paired_ratio(ones: Sequence[float], others: Sequence[float]) -> Interval:
-    """The geometric mean of the ratios of pairs, such as the values of one seed.
+    """The geometric mean of ``one / other`` over pairs, with its interval; a pair is one seed's values.
 
     >>> round(paired_ratio([2.0, 8.0], [1.0, 1.0]).mean, 6)
     4.0

@@ -1,4 +1,4 @@
-"""One training run, recorded within epochs: its error curve as a value, and the loop that records it."""
+"""The error curve of one training run, recorded several times per epoch, and the loop that does so."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def record_curve(
     observe: Callable[[Update], object] | None = None,
     save_seconds: float = SAVE_SECONDS,
 ) -> Curve:
-    """Train one member and record its error several times per epoch.
+    """Train one net and record its error several times per epoch.
 
     The folder holds checkpoints. Called again, the training resumes from the newest one; this includes
     a call with more epochs than the last, so a run can be extended. The learning rate schedule must
@@ -112,11 +112,11 @@ def record_curve(
     Args:
       net: the network.
       recipe: how it is trained, for at most ``recipe.epochs``.
-      data: its test images are those of the clean pass.
+      data: the data set; after each epoch the error is also measured on its test images.
       member: the seed and the learning rate.
       folder: for the checkpoints of this run alone.
       windows: how often per epoch the training error is recorded.
-      until: asked after each epoch; True ends the training.
+      until: called with the curve after each epoch; True ends the training.
       observe: called before training and after each epoch; what it returns must be JSON.
       save_seconds: between checkpoints.
 
@@ -184,7 +184,7 @@ def tune_by_curves(
     score: Callable[[Any], Score],
     seed: int = TUNING_SEED,
 ) -> Tuned:
-    """Search a rate by curves with one window per epoch, in pieces ``label/rate-RATE-to-EPOCHS``.
+    """Search a learning rate by training curves, stored as pieces ``label/rate-RATE-to-EPOCHS``.
 
     Args:
       workspace: stores the pieces.
@@ -192,8 +192,8 @@ def tune_by_curves(
       space: the rates and the rungs.
       value: maps a curve to the value that is stored.
       net: the network.
-      recipe: how it is trained; the rung replaces its epochs.
-      load: returns the data, whose test images are those of the clean pass.
+      recipe: how it is trained; the rung (a stage of the search) replaces its epochs.
+      load: returns the data set; after each epoch the error is also measured on its test images.
       score: maps a stored value to a score.
       seed: seed of the search; it must not be an evaluation seed.
 

@@ -37,7 +37,7 @@ def draw_band(
 
 
 def draw_search(axes: Axes, tuned: Tuned | None, style: str, **options: Any) -> None:
-    """Draw the score over the rate, for the rates that have one; draws nothing without a search.
+    """Draw the score of each learning rate of a search; draws nothing if ``tuned`` is None.
 
     Args:
       axes: to draw on.

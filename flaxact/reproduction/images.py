@@ -23,14 +23,14 @@ def cropped(split: Split, side: int | None) -> Split:
 def with_clean_pass(
     workspace: Workspace, name: str, count: int | None, *, side: int | None, clean: int
 ) -> Dataset:
-    """Some training images of a set, with a part of them as test images, for the clean pass.
+    """Some training images, and a part of them as test images, to measure the training error on.
 
     Args:
       workspace: loads the data.
       name: name of the data set.
       count: number of training images, evenly spaced; None for all.
       side: side of the center square in pixels; None for whole images.
-      clean: number of images in the clean pass.
+      clean: number of these test images.
     """
     data = workspace.data(name, count, 1)
     train = cropped(data.train, side)
@@ -61,7 +61,8 @@ class DrawnImages:
     Attributes:
       dataset: the name of the set.
       images: number of training images.
-      validation: number of further training images; rates are chosen by the error on them.
+      validation: number of further training images; learning rates are chosen by the error on these
+        images.
       test: number of test images for evaluation seeds; None for all.
       side: side of the center square of every image, in pixels.
     """
@@ -74,7 +75,7 @@ class DrawnImages:
 
 
 def drawn_by_seed(workspace: Workspace, settings: DrawnImages, seed: int) -> tuple[Dataset, Split]:
-    """The set with a seed's own random training images, and its validation images."""
+    """The data set with training images drawn at random by the seed, and its validation images."""
     data = workspace.data(settings.dataset)
     order = np.random.default_rng(seed).permutation(len(data.train.labels))
     train = _part(data.train, order[: settings.images])

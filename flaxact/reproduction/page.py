@@ -37,12 +37,12 @@ def title(paper: Paper) -> str:
 
 
 def paper_page(paper: Paper, stored: StoredResults, figures: Mapping[str, str]) -> str:
-    """The page of a paper at a scale.
+    """The Markdown page of a paper, for the results of one scale.
 
     Args:
       paper: its module.
       stored: what ``reproduce`` wrote as JSON.
-      figures: the file of each, by title.
+      figures: the file name of each figure, by title.
     """
     settings = stored["settings"]
     body = (inspect.getdoc(paper) or "").split("\n", 1)[1].strip()
@@ -80,7 +80,7 @@ def judge_paper(paper: Paper, stored: StoredResults) -> dict[str, Judged]:
 
 
 def claim_cells(judged: Judged) -> tuple[str, ...]:
-    """The cells of a claim in the columns of ``CLAIM_HEADER``."""
+    """The table cells of a claim, one per column of ``CLAIM_HEADER``."""
     claim = judged.claim
     return (
         claim.text,

@@ -61,15 +61,15 @@ class Paper(Protocol):
         ...
 
     def measured(self, results: Any) -> Mapping[str, Interval]:
-        """The interval of each claim, by key."""
+        """The measured interval of each claim, by the claim's key."""
         ...
 
     def tables(self, results: Any) -> Sequence[Table]:
-        """The tables of the page."""
+        """The tables of the paper's page."""
         ...
 
     def figures(self, results: Any) -> Mapping[str, Figure]:
-        """The figures of the page, by title."""
+        """The figures of the paper's page, by title."""
         ...
 
 
@@ -77,7 +77,7 @@ def names() -> list[str]:
     """The papers of all installed packages.
 
     Raises:
-      InputError: there are none, or two have the same name.
+      InputError: no papers are installed, or two have the same name.
     """
     return sorted(_package_by_paper())
 

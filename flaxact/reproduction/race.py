@@ -33,7 +33,7 @@ MEASURES = ("gradient_norm", "zeros", "dead", "saturated_low", "saturated_high",
 
 @dataclass(frozen=True, kw_only=True)
 class RaceEntry:
-    """What is trained: an activation, options of the model, and the search for its rate."""
+    """An entry of a race: an activation, options of the model, and the search for the learning rate."""
 
     activation: str
     options: str = ""
@@ -42,10 +42,10 @@ class RaceEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class TunedCurves:
-    """The stored results of an entry.
+    """The stored results of one entry of a race: its rate search and the evaluated seeds.
 
     Attributes:
-      tuned: the search for its rate; None if it is not complete.
+      tuned: the search for the learning rate; None if it is not complete.
       seeds: the curves of evaluation seeds at the best rate; empty if they are not complete.
     """
 
@@ -53,7 +53,7 @@ class TunedCurves:
     seeds: tuple[Curve, ...] = ()
 
     def times(self, target: float, *, clean: bool = False) -> list[Crossing]:
-        """When each seed reached a target, by the running mean or by the clean pass."""
+        """When each seed's ``Curve.running`` (or with ``clean``, ``Curve.clean``) reached a target."""
         return [
             crossing(curve.clean() if clean else curve.running(), target) for curve in self.seeds
         ]
@@ -61,16 +61,16 @@ class TunedCurves:
 
 @dataclass(frozen=True, kw_only=True)
 class Race:
-    """How entries are trained and when a run ends.
+    """How the entries of a race are trained, and when a run ends.
 
     Attributes:
       name: folder of its pieces.
       workspace: stores the pieces.
       model: the model, without its entry's options, as ``cuda_convnet(variant=80sec)``.
-      load: returns the data, whose test images are those of the clean pass.
+      load: returns the data set, whose test images measure the training error after each epoch.
       target: the training error to reach, as a fraction.
       batch_size: images per step.
-      probed: number of images for the layer measures of evaluation seeds; 0 for none.
+      probed: number of images on which layers of evaluation seeds are measured; 0 for none.
       optimizer: the recipe's optimizer.
     """
 
@@ -84,7 +84,7 @@ class Race:
     optimizer: Optimizer = "cuda_convnet"
 
     def tune(self, label: str, entry: RaceEntry) -> Tuned | None:
-        """Search the rate of an entry on the tuning seed; None if pieces are not available."""
+        """Search the learning rate of an entry on the tuning seed; None if stored results are missing."""
 
         def scores(rates: Sequence[float], epochs: int) -> list[Score]:
             members = [Member(TUNING_SEED, rate) for rate in rates]
@@ -96,7 +96,7 @@ class Race:
     def evaluate(
         self, label: str, entry: RaceEntry, *, rate: float, seeds: int, epochs: int
     ) -> tuple[Curve, ...]:
-        """The curves of seeds from 1 on, up to the target or a cap; empty if not available."""
+        """The curves of seeds 1, 2, ..., until the target or ``epochs``; empty if results are missing."""
         members = [Member(seed, rate) for seed in range(1, seeds + 1)]
         curves = self.workspace.attempt(
             lambda: self._curves(label, entry, members, epochs=epochs, evaluation=True)
@@ -144,7 +144,7 @@ class Race:
 
 
 def file_name(label: str) -> str:
-    """An entry's label as a folder's name.
+    """A label as a name that a folder can have.
 
     >>> file_name("leaky_relu, slope 1/3")
     'leaky_relu-slope-1_3'

@@ -1,4 +1,4 @@
-"""Tables and figures of a race: epochs to a target, and the search for the rates."""
+"""Tables and figures of a race (epochs to a target training error) and of its learning rate searches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def epochs_text(times: Sequence[Crossing]) -> str:
 
 
 def race_table(title: str, rows: Mapping[str, TunedCurves], reference: str, target: float) -> Table:
-    """Every row that has seeds: its rate, its epochs, and how many times the reference's."""
+    """A table with the learning rate, the epochs to the target, and their ratio to the reference's."""
     lines = []
     for name, row in rows.items():
         if not row.seeds or row.tuned is None:
@@ -62,7 +62,7 @@ def race_table(title: str, rows: Mapping[str, TunedCurves], reference: str, targ
 
 
 def search_table(groups: Mapping[str, Mapping[str, TunedCurves]]) -> Table:
-    """Every rate that was tried: its epochs to the target, or its error when it was dropped."""
+    """A table of all tried learning rates: epochs to the target, or the error when it was dropped."""
     lines = []
     for group, rows in groups.items():
         for name, row in rows.items():
@@ -87,7 +87,7 @@ def _rate_cell(tried: TriedRate) -> str:
 
 
 def epochs_by_rate(tuned: Tuned) -> dict[float, float]:
-    """Of the rates that reached the target, how many epochs they took."""
+    """The number of epochs to the target by learning rate, for the rates that reached it."""
     return {tried.rate: tried.score[1] for tried in tuned.rates if not tried.score[0]}
 
 

@@ -71,7 +71,7 @@ def write_summary(summary: ModuleType, out: Path) -> Path:
       out: the folder.
 
     Raises:
-      InputError: it has no results.
+      InputError: the folder has no results.
     """
     from flaxact.figures import rendered
 
@@ -89,15 +89,15 @@ def write_summary(summary: ModuleType, out: Path) -> Path:
 
 
 def judge_runs(stored: StoredReproductions) -> JudgedRuns:
-    """Every claim of every stored run."""
+    """The judged claims of every stored run."""
     return {run: judge_paper(papers.load(paper_of(run)), stored[run]) for run in stored}
 
 
 def summary_page(summary: ModuleType, stored: StoredReproductions, judged_runs: JudgedRuns) -> str:
-    """The page.
+    """The summary page of all reproductions, as Markdown.
 
     Args:
-      summary: as of ``write_summary``.
+      summary: as for ``write_summary``.
       stored: what ``reproduce`` wrote, by run.
       judged_runs: every claim of these runs, judged.
     """

@@ -1,4 +1,4 @@
-"""Trainings of one member: errors by epoch, and errors on any images."""
+"""Trainings of one net: errors by epoch, and errors on any images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from flaxact.training.state import State
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedNet:
-    """One training.
+    """The errors and the final variables of one training.
 
     Attributes:
-      train_error: by epoch, the running mean; None once the run has diverged.
-      test_error: by epoch, likewise.
+      train_error: the running mean by epoch; None once the run has diverged.
+      test_error: the test error by epoch; None once the run has diverged.
       variables: after the last epoch.
     """
 
@@ -47,7 +47,7 @@ class FinalErrors:
 
 
 def train_one(net: Net, recipe: Recipe, data: Dataset, member: Member) -> TrainedNet:
-    """Train one member, without checkpoints."""
+    """Train one net, without checkpoints."""
     train_error = []
     test_error = []
     variables: Variables = {}
@@ -62,7 +62,7 @@ def train_one(net: Net, recipe: Recipe, data: Dataset, member: Member) -> Traine
 
 
 def only_variables(states: State) -> Variables:
-    """The variables of the only member of stacked states."""
+    """The variables of a single net, from states with an axis of length 1 over nets."""
     return jax.tree.map(lambda leaf: leaf[0], states.variables)
 
 

@@ -32,9 +32,9 @@ class OneRung:
 
     Attributes:
       rates: the initial grid, with equal ratios.
-      rung: the epochs after which rates are dropped.
-      keep: how many rates remain.
-      widenings: how often the grid may be widened.
+      rung: number of epochs after which rates are dropped.
+      keep: number of rates that remain then.
+      widenings: how often rates may be added beyond an edge of the grid.
       epochs: the training length of the remaining rates and of the evaluation.
       seeds: the number of evaluation seeds, from 0.
     """
@@ -48,7 +48,7 @@ class OneRung:
 
     @property
     def space(self) -> Search:
-        """The search."""
+        """The ``Search`` with these settings."""
         return Search(
             rates=self.rates,
             rungs=(self.rung,),
@@ -187,7 +187,8 @@ def tune_then_repeat(
 def parabola_optimum(rates: Sequence[float], values: Sequence[float]) -> tuple[float, float] | None:
     """The least value between the rates of a grid, by a parabola of log value over log rate.
 
-    It goes through the lowest value and its two neighbors. None where the lowest is at an edge.
+    The parabola goes through the lowest value and its two neighbors. None if the lowest value is at
+    an edge of the grid.
 
     >>> rate, value = parabola_optimum([0.001, 0.002, 0.004], [8.0, 7.0, 8.0])
     >>> round(rate, 6), round(value, 6)

@@ -38,13 +38,13 @@ class UnavailableError(Exception):
 
 @dataclass(kw_only=True)
 class Workspace:
-    """The pieces of a study.
+    """The stored pieces of a study.
 
     A piece is a small JSON file, complete or absent. Several processes can work on one study: each locks
     the piece it computes, and leaves a locked one to its owner.
 
     Attributes:
-      folder: for the pieces; each scale has its own.
+      folder: the folder of the pieces; each scale has its own.
       data_dir: folder of the TFDS data sets; None for FLAXACT_DATA_DIR, or else TFDS's default.
       log: called with progress messages.
       compute: False to read only what is stored.
@@ -160,8 +160,8 @@ class Workspace:
         """Train with ``flaxact.training.run`` in ``scratch/name``, and store the rows as one piece.
 
         Returns:
-          One row per epoch, from epoch 0. Metrics such as "train_error" are lists over members, with
-          None for a diverged member.
+          One row per epoch, from epoch 0. Metrics such as "train_error" are lists over ``members``,
+          with None for a diverged one.
         """
         return self.cached(
             name, lambda: self.train_lines(name, net, recipe, data, members=members, **options)
@@ -203,7 +203,7 @@ class Workspace:
           module: the net.
           recipe: how it is trained.
           data: the training and test data.
-          members: one training each.
+          members: the nets that train together, such as one per seed.
           images: the images to probe on.
           measures: the measures of the probes.
 

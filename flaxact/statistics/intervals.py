@@ -85,8 +85,8 @@ def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
 class Crossing:
     """The time at which a curve first falls to a target, between ``low`` and ``high``.
 
-    They are equal if the time is known. ``low`` is 0 if the first record is already at the target
-    ("at most"); ``high`` is infinite if no record is ("more than").
+    ``low`` and ``high`` are equal if the time is known. ``low`` is 0 if the first record is already
+    at the target ("at most"); ``high`` is infinite if no record is ("more than").
     """
 
     low: float
@@ -185,7 +185,7 @@ def contrast_interval(
 def difference_interval(
     one: Sequence[float], other: Sequence[float], confidence: float = 0.95
 ) -> Interval:
-    """The difference of two samples' means, with its Welch interval; variances may differ.
+    """The mean of ``one`` minus the mean of ``other``, with Welch's interval; variances may differ.
 
     >>> interval = difference_interval([5.0, 6.0, 7.0], [1.0, 2.0, 3.0])
     >>> round(interval.mean, 6), round(interval.low, 3), round(interval.high, 3)

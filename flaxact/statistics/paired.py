@@ -23,7 +23,7 @@ class Paired:
     """The paired comparison of two samples, for the difference ``one - other``.
 
     Attributes:
-      pairs: their number.
+      pairs: number of pairs.
       difference: the mean difference with its interval.
       p_value: two-sided, not corrected; nan for fewer than two pairs.
       effect: Hedges' g of the differences, as ``hedges_g``.
@@ -47,7 +47,7 @@ def compare_paired(
     """Compare two samples whose values are paired by position.
 
     Args:
-      one: lower is better.
+      one: the first sample, in which lower values are better.
       other: the second sample, of the same length.
       confidence: confidence level of the intervals.
       sequential: whether pairs were added until something was decided. The p-value and the interval of
@@ -74,8 +74,8 @@ def compare_paired(
 def paired_p_value(differences: Sequence[float]) -> float:
     """The two-sided p-value of the paired t test.
 
-    nan for fewer than two differences, and where all are the same, which says nothing of their spread;
-    1 where all are 0.
+    nan for fewer than two differences, and if all are equal but not 0, because their spread is
+    unknown then; 1 if all are 0.
 
     >>> round(paired_p_value([1.0, 2.0, 3.0]), 4), paired_p_value([0.0, 0.0])
     (0.0742, 1.0)
@@ -104,10 +104,10 @@ def _spread(differences: Sequence[float]) -> float:
 
 
 def hedges_g(differences: Sequence[float]) -> float:
-    """The mean difference in standard deviations of the differences, corrected for their small number.
+    """The mean difference divided by the standard deviation of the differences, for small samples.
 
-    It is Cohen's d_z times Hedges' factor 1 - 3 / (4 (n - 1) - 1). nan for fewer than three, or where
-    all are the same.
+    This is Cohen's d_z times Hedges' factor 1 - 3 / (4 (n - 1) - 1). nan for fewer than three
+    differences, or if all are equal.
 
     >>> round(hedges_g([1.0, 2.0, 3.0, 4.0]), 3)
     1.408
@@ -124,8 +124,8 @@ def hedges_g(differences: Sequence[float]) -> float:
 def improvement_probability(differences: Sequence[float], confidence: float = 0.95) -> Interval:
     """The probability of a difference below 0, with ties as one half, and its exact interval.
 
-    Clopper and Pearson's: its coverage is at least the confidence. With ties its low end counts none of
-    them, and its high end all.
+    The interval is Clopper and Pearson's, with coverage of at least ``confidence``. With ties, its
+    low end counts none of them as below 0, and its high end counts all.
 
     >>> interval = improvement_probability([-1.0, -2.0, 0.5, 0.0])
     >>> interval.mean, round(interval.low, 3), round(interval.high, 3)
@@ -146,8 +146,9 @@ def improvement_probability(differences: Sequence[float], confidence: float = 0.
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction: adjusted p-values, in the order given.
 
-    Those at most α are told apart with a probability of any error of at most α (Holm, 1979). One that
-    is nan stays so, and counts among the comparisons.
+    If all comparisons with an adjusted p-value of at most α are called significant, the probability
+    of any false one is at most α (Holm, 1979). A p-value of nan stays nan and counts as a
+    comparison.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
@@ -170,7 +171,7 @@ def needed_pairs(
       effect: the mean difference in standard deviations of the differences; its sign does not matter.
       level: significance level of the test.
       power: the probability of a p-value of at most ``level``.
-      most: the largest number that is looked at.
+      most: the largest number of pairs that is considered.
 
     >>> needed_pairs(0.5), needed_pairs(1.0, level=0.01), needed_pairs(0.0)
     (34, 16, None)
@@ -206,12 +207,12 @@ def _power(effect: float, pairs: int, level: float) -> float:
 def not_told_apart(names: Sequence[str], apart: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
     """The largest groups without a significant difference.
 
-    Two share a group exactly where they are not told apart: the compact letter display, by the
-    insert-and-absorb algorithm of Piepho (2004).
+    Two names share a group exactly if their difference is not significant: the compact letter
+    display, by the insert-and-absorb algorithm of Piepho (2004).
 
     Args:
-      names: in the order of the groups' members.
-      apart: pairs that are told apart.
+      names: all names, in the order in which groups list them.
+      apart: the pairs with a significant difference.
 
     >>> not_told_apart(["relu", "elu", "tanh"], [("relu", "tanh")])
     [('relu', 'elu'), ('elu', 'tanh')]
@@ -233,8 +234,9 @@ def anytime_p_value(differences: Sequence[float]) -> float:
 
     The reciprocal of the largest e-value so far. An e-value is the Bayes factor of a t test whose
     standardized effect is normal, with variance 1, against none; with the right-Haar prior of the
-    spread it is a test martingale (Grünwald, de Heide and Koolen, 2024, "Safe testing"). So the
-    probability that it is ever at most α is at most α, for pairs that are added by any rule.
+    spread it is a test martingale (Grünwald, de Heide and Koolen, 2024, "Safe testing"). So without
+    a difference the probability that the p-value is ever at most α is at most α, whatever the rule
+    by which pairs are added.
 
     Args:
       differences: in the order in which they came.
@@ -264,8 +266,8 @@ def _log_e_value(differences: Sequence[float]) -> float:
 def anytime_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
     """The mean and a confidence interval that is valid at every look.
 
-    The means that ``anytime_p_value`` at this number of values does not reject. It is wider than
-    Student's; infinite for very few values.
+    The interval contains the means that ``anytime_p_value`` does not reject for these values. It is
+    wider than Student's, and infinite for very few values.
 
     >>> interval = anytime_interval([1.0, 2.0, 1.5, 1.2, 1.8])
     >>> round(interval.mean, 4), round(interval.low, 3), round(interval.high, 3)

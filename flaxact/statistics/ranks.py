@@ -21,7 +21,7 @@ class Friedman:
       statistic: Friedman's chi-squared, with ties corrected.
       f_statistic: Iman and Davenport's, which is less conservative; infinite where every task ranks
         alike.
-      p_value: p-value of the latter, from F with k - 1 and (k - 1)(N - 1) degrees of freedom.
+      p_value: p-value of ``f_statistic``, from F with k - 1 and (k - 1)(N - 1) degrees of freedom.
     """
 
     statistic: float

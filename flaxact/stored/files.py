@@ -105,7 +105,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_deleting(folder: Path) -> None:
-    """Delete what interrupted calls of ``remove_folder`` have left in a folder."""
+    """Delete the leftovers of interrupted ``remove_folder`` calls in a folder."""
     for path in folder.glob(f"{_DELETING}*"):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -163,7 +163,7 @@ def digest(value: object) -> str:
 
 
 def sealed(record: Mapping[str, object]) -> dict[str, object]:
-    """A record with the digest of its contents as its last field."""
+    """A record with one more field: the digest of its contents."""
     return {**record, DIGEST: digest(record)}
 
 
@@ -171,7 +171,7 @@ def check_seal(record: object, place: object) -> None:
     """Check a record against its digest; a record without one passes.
 
     Raises:
-      DamagedError: they differ.
+      DamagedError: the record and its digest differ.
     """
     if not isinstance(record, dict) or DIGEST not in record:
         return
@@ -196,7 +196,7 @@ def digests(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
 
 
 def why(error: OSError) -> str:
-    """The system's error message, without its number."""
+    """The text of an operating-system error, without its number."""
     return error.strerror or str(error)
 
 

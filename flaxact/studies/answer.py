@@ -12,7 +12,7 @@ from flaxact.studies.summary import Row, listed, rows
 
 
 def answer(results: Results) -> list[str]:
-    """The conclusions in sentences, and what the results leave open."""
+    """The conclusions of a study as sentences, including the questions that remain open."""
     table_rows, target = rows(results), results.study.target_error
     if not table_rows:
         return ["No run has finished yet."]

@@ -23,9 +23,10 @@ class Contrast:
     """The difference of two activations' test errors, paired by seed.
 
     Attributes:
-      activation: the first.
-      other: the second, whose error is subtracted.
-      paired: the test over the seeds that finished with both; None if there are fewer than two.
+      activation: the first activation.
+      other: the second activation, whose error is subtracted.
+      paired: the test over the seeds that finished with both activations; None if there are fewer
+        than two.
       adjusted: the p-value after Holm's correction over the family; nan without a test.
       more_seeds: the further seeds that would show a significant difference with probability 0.8 if the
         true effect is the measured one; 0 if it is significant already, None if unknown or above 1,000

@@ -23,7 +23,7 @@ class Change:
       activation: the activation.
       rows: its rows in the first and in the second comparison.
       test_error: second minus first, paired by seed; None if fewer than two seeds have both.
-      train_error: likewise.
+      train_error: as ``test_error``, for the training error.
       adjusted: the p-value of the test error, corrected by Holm over the activations; nan without a test.
     """
 
@@ -35,7 +35,7 @@ class Change:
 
 
 def changes(one: Results, other: Results) -> list[Change]:
-    """Every activation that has runs in both, in the order of the first."""
+    """The change of every activation that has runs in both comparisons, in the order of the first."""
     before = {row.activation: row for row in summary.rows(one)}
     after = {row.activation: row for row in summary.rows(other)}
     pairs = [(after[name], before[name]) for name in before if name in after]

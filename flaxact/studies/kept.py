@@ -33,14 +33,14 @@ def packed(variables: Variables) -> bytes:
 
 
 def read_variables(path: Path, digest: str) -> Variables:
-    """The variables that a file keeps.
+    """The variables stored in a file.
 
     Args:
       path: path of the file.
-      digest: its SHA-256.
+      digest: the file's SHA-256.
 
     Raises:
-      DamagedError: it is missing or damaged.
+      DamagedError: the file is missing or damaged.
     """
     from flax.traverse_util import unflatten_dict
 
@@ -66,8 +66,8 @@ def load_trained(
 ) -> tuple[nn.Module, Variables]:
     """The model of a run that ``flaxact compare --keep-params`` trained, and its variables.
 
-    They are ready for ``model.apply(variables, images, train=False)``, with images as pixels from 0 to
-    255, preprocessed as the recipe says.
+    The variables are ready for ``model.apply(variables, images, train=False)``, with images as
+    pixels from 0 to 255, preprocessed as the recipe says.
 
     Args:
       folder: folder of the comparison.

@@ -112,7 +112,7 @@ def _saved_before_it_goes_on_elsewhere() -> Iterator[None]:
 
 
 def executor(cluster: Cluster, folder: Path, machine: Machine) -> Any:
-    """The submitit executor, with its files in the folder's ``jobs/``.
+    """A submitit executor that keeps its files in ``folder/jobs``.
 
     Raises:
       InputError: submitit is not installed, or this machine has no such cluster.
@@ -162,11 +162,12 @@ def launch(
 
     Args:
       study: what to compare.
-      data: the data set it names.
+      data: the data set that the study names.
       folder: for the results; the jobs must see it under the same path.
       cluster: ``slurm``, or ``local`` for processes of this machine.
       machine: the resources of each job.
-      at_once: the largest number of jobs at a time; None for all, or locally for one. Needs ``wait``.
+      at_once: the largest number of jobs at a time; None for all, or for one at a time with
+        ``local``. Needs ``wait``.
       wait: whether to wait for all jobs and then update ``results.json``.
       data_dir: where the jobs find the data.
       command: the command line, for the report.

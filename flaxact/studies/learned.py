@@ -89,7 +89,7 @@ def cells(row: Row) -> list[list[str]]:
 
 
 def columns(results: Results) -> list[tuple[str, Column]]:
-    """The columns of results.csv: names, with functions from a run to its value."""
+    """Columns of results.csv for learned parameters: (name, function from a run to its value)."""
 
     def column(site: str, parameter: str, place: int, name: str) -> Column:
         return lambda run: getattr(_spread(run.probes[place], site, parameter), name, None)

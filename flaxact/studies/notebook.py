@@ -61,7 +61,8 @@ def read_results(folder: Path | str, *more: Path | str) -> Results:
     Several folders may differ only in activations, seeds, target error and versions.
 
     Raises:
-      InputError: there are none, they are damaged, or those of several folders are not comparable.
+      InputError: a folder has no results, its results are damaged, or several folders' results are
+        not comparable.
     """
     return read_together([Path(folder), *map(Path, more)])
 

@@ -27,7 +27,7 @@ def training_error(results: Results) -> Figure:
 
 
 def test_error(results: Results) -> Figure:
-    """Test error by epoch, starting before training; drawn as ``training_error``."""
+    """Test error by epoch from epoch 0: the median over seeds, with a band from lowest to highest."""
     return _curves(results, "test_error", "test error", None)
 
 
@@ -84,8 +84,8 @@ def differences(results: Results) -> Figure:
 def learning_rates(results: Results) -> Figure:
     """The error by learning rate, with the chosen rate as a filled marker.
 
-    With a search: the validation error after the last rung that a rate reached, with a line through the
-    rates that reached the end. Without: the mean training error of the last epoch over seeds.
+    With a search: the last validation error of each rate, with a line through the rates that were
+    trained to the end. Without: the mean training error of the last epoch over seeds.
     """
     figure, axes = figures.figure(WIDTH, HEIGHT + 0.4)
     best_rates = {row.activation: row.learning_rate for row in summary.rows(results)}

@@ -83,7 +83,7 @@ class Probing:
 
 
 def build(probing: Probing, activation: str, init: str, norm: str, num_classes: int) -> nn.Module:
-    """The model of a cell.
+    """The model of a combination of activation, initialization and normalization.
 
     Raises:
       InputError: the model does not allow these arguments.
@@ -99,12 +99,12 @@ def measure(
     data: Dataset,
     started: Callable[[int, int, str], object] = lambda number, total, text: None,
 ) -> Iterator[CellFigures]:
-    """Measure each cell: by site and measure, the mean over seeds; and a sample of the inputs.
+    """Measure every combination of activation, initialization and normalization, averaged over seeds.
 
     Args:
       probing: what to measure.
       data: the source of the images.
-      started: called before each cell with how many are done, how many there are, and what it is.
+      started: called before each combination with the number done, the number of all, and a label.
 
     Raises:
       InputError: the model does not allow these arguments; raised before any measurement.
@@ -181,7 +181,7 @@ def write(
 
 
 def title(cell: CellFigures) -> str:
-    """The title of a cell."""
+    """The title of a combination: activation, initialization and normalization."""
     return f"{cell['activation']}, init {cell['init']}, norm {cell['norm']}"
 
 

@@ -78,13 +78,13 @@ class Cell:
 
 
 def missing_cells(study: Study, data: Dataset, folder: Path, only: str | None = None) -> list[Cell]:
-    """The cells to train; warns of every stored result that is lost or damaged.
+    """The groups of runs to train; warns of every stored result that is lost or damaged.
 
     Args:
-      study: with the best rates known so far.
-      data: the data set it names.
+      study: the study, with the best learning rates known so far.
+      data: the data set that the study names.
       folder: where runs are stored.
-      only: an activation; None for all.
+      only: the only activation to look at; None for all.
     """
     stored = _stored(study, folder)
     known = reported(folder)
@@ -141,7 +141,7 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
 
     Args:
       study: what to compare.
-      data: the data set it names.
+      data: the data set that the study names.
       folder: where runs are stored; runs of the study that it already holds are kept.
       command: the command line, for the report.
 
@@ -168,7 +168,7 @@ def run_held(study: Study, data: Dataset, folder: Path, *, command: str = "") ->
 
 
 def resumption(study: Study, data: Dataset, folder: Path) -> str:
-    """A text on which parts of a study the folder already holds; empty for none."""
+    """A message about the runs that the folder already holds; empty if there are none."""
     known = resolved(study, data, folder)
     stored = _stored(study, folder)
     runs = [config for _, _, config in grid(known, data)]
@@ -243,7 +243,7 @@ def train_activation(
 
     Args:
       study: what to compare.
-      data: the data set it names.
+      data: the data set that the study names.
       folder: where runs are stored.
       activation: one of the study's.
       cells: its missing cells; None to determine them.

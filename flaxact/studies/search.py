@@ -20,7 +20,7 @@ class Search:
 
     Attributes:
       rates: the grid to start with, at equal factors.
-      rungs: the epochs after which rates are dropped, ascending.
+      rungs: numbers of epochs after which rates are dropped, ascending.
       keep: how many rates remain after each rung.
       epochs: total epochs of the rates that remain to the end.
       widenings: how often the grid may be widened by two rates if the best is at an edge.
@@ -40,7 +40,7 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class TriedRate:
-    """A rate of a search, and its score after the last rung that it reached, at ``epochs``."""
+    """A learning rate that a search tried, and its last score, after ``epochs`` epochs of training."""
 
     rate: float
     epochs: int = 0
@@ -54,7 +54,7 @@ class Tuned:
     Attributes:
       best: the best rate.
       edge: ``lowest`` or ``highest`` if the best rate is at an end of the widened grid, else empty.
-      rates: all that were tried, in ascending order.
+      rates: all tried rates, in ascending order.
     """
 
     best: float
@@ -80,7 +80,7 @@ def search(space: Search, train: Callable[[Sequence[float], int], Sequence[Score
     """Successive halving; the grid is widened if the best rate is at an edge.
 
     Args:
-      space: the rates and the rungs.
+      space: the rates, and the epochs after which rates are dropped.
       train: ``train(rates, epochs)`` returns the score of each rate after that many epochs in all.
         After a widening it is called again with the same rates and epochs, so it should cache.
 

@@ -53,7 +53,8 @@ class Study:
         last two, the reference is trained for the recipe's epochs and the others for the number of
         epochs that cost the same, also in the search.
       epochs_of: the epochs of each activation; ``flaxact.studies.run`` fills it in.
-      costs: the cost of a training step relative to the reference's, by activation; filled in likewise.
+      costs: the cost of a training step relative to the reference's, by activation; filled in by
+        ``run``.
 
     Raises:
       InputError: an unknown name, a repeated activation, or a value out of its range.

@@ -69,7 +69,7 @@ def runs_of(results: Results, activation: str, rate: float) -> tuple[Run, ...]:
 
 
 def missing_runs(results: Results) -> list[str]:
-    """A text on the runs of the study without a result."""
+    """Messages about the runs of a study that have no result."""
     study = results.study
     absent = []
     for activation in study.activations:
@@ -158,7 +158,7 @@ LayerRow = dict[str, Any]  # "site", and numbers by name
 
 
 def layer_rows(row: Row) -> list[LayerRow]:
-    """The measures of every site before and after training, averaged over a row's seeds."""
+    """The measures of each activation site before and after training, averaged over a row's seeds."""
     sites = list(dict.fromkeys(site for run in row.runs for site in run.probes[0].sites))
     entries = []
     for site in sites:

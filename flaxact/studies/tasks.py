@@ -89,7 +89,7 @@ def ranking(tasks: Sequence[Task], reference: str | None = None) -> Ranking:
     """Rank the activations that all tasks have.
 
     Raises:
-      InputError: fewer than two of them, or a reference that is not among them.
+      InputError: fewer than two common activations, or a reference that is not one of them.
     """
     rows = [{row.activation: row for row in summary.rows(task.results)} for task in tasks]
     common = [name for name in rows[0] if all(name in of_task for of_task in rows)]

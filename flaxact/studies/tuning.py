@@ -135,13 +135,13 @@ class _UntrainedError(Exception):
 
 
 def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator[Epoch]:
-    """Search an activation's learning rate or point; the scores are stored after every rung.
+    """Search an activation's learning rate or point; scores are stored each time that some are dropped.
 
     Those that remain continue from their current state. After an interruption they are trained again
     from the start.
 
     Yields:
-      Each trained epoch, of all rates or points of a rung.
+      Each trained epoch, of all rates or points that train together.
     """
     assert study.search is not None
     config = tuning_config(study, activation, data.digest)

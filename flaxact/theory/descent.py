@@ -71,7 +71,7 @@ class LinearLayer:
         return high
 
     def descend(self, rate: float, tolerance: float, most: int = 100_000) -> float:
-        """Like ``steps``, but by running gradient descent; inf for more than ``most`` steps."""
+        """Like ``steps``, but counted by running gradient descent; inf for more than ``most`` steps."""
         off = self.off
         slope = self.hessian @ self.off
         aim = tolerance * np.sum(off * slope)

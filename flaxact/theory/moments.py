@@ -160,7 +160,11 @@ def fixed_point(
 
 
 def pointwise(activation: str | Activation | Callable[..., jax.Array]) -> Activation:
-    """The activation, checked to be pointwise."""
+    """The activation, checked to be a function of one number.
+
+    Raises:
+      InputError: as ``get``, or an activation that is not pointwise.
+    """
     activation = get(activation)
     if activation.spec.coupled:
         raise InputError(f"{activation} is not pointwise: each output depends on several inputs")

@@ -28,7 +28,7 @@ class DepthScales:
         is at most 1 (order), less than 1 in chaos.
       variance_depth: :math:`\xi_q`; the distance from :math:`q^*` decays as :math:`e^{-l / \xi_q}`
         over l layers. ``inf`` if it does not decay exponentially.
-      correlation_depth: :math:`\xi_c`, likewise for the distance from :math:`c^*`.
+      correlation_depth: :math:`\xi_c`, the same for the distance from :math:`c^*`.
     """
 
     second_moment: float
@@ -132,7 +132,7 @@ def depth_scales(
 
     :math:`\xi = -1 / \ln \lambda`, where :math:`\lambda` is the slope of the variance map at
     :math:`q^*` (eq. 8) or of the correlation map at :math:`c^*` (eq. 9). In order, where :math:`c^*
-    = 1`, the latter is χ₁.
+    = 1`, the slope of the correlation map is χ₁.
 
     Args:
       activation: a pointwise activation: a name, a spec text, a function or an ``Activation``.

@@ -1,4 +1,4 @@
-"""Training: a pure step, a loop over epochs, many members at once, and runs in folders that resume."""
+"""Training: a pure step, a loop that trains several nets at once, and runs that can be resumed."""
 
 from __future__ import annotations
 

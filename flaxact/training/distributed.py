@@ -1,4 +1,4 @@
-"""Before JAX starts: the processes of one run, a CPU device per core, and where programs are kept."""
+"""Settings to make before JAX starts: processes, one CPU device per core, the compilation cache."""
 
 from __future__ import annotations
 
@@ -75,11 +75,12 @@ CACHE = "FLAXACT_COMPILATION_CACHE"  # a folder, or "off"
 def keep_programs() -> Path | None:
     """Keep compiled programs in a folder of the user's cache, so that the next process reads them.
 
-    ``FLAXACT_COMPILATION_CACHE`` says another folder, or ``off``. Does nothing where JAX has a folder for
-    it already, as by ``JAX_COMPILATION_CACHE_DIR``, or where nothing can be written.
+    The environment variable ``FLAXACT_COMPILATION_CACHE`` sets another folder, or ``off``. Does
+    nothing if JAX already has such a folder (``JAX_COMPILATION_CACHE_DIR``), or if the folder is
+    not writable.
 
     Returns:
-      The folder; None where nothing is kept.
+      The folder; None if programs are not kept.
     """
     requested = os.environ.get(CACHE, "")
     if requested == "off":

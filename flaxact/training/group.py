@@ -1,4 +1,4 @@
-"""Groups of members: their states, the programs that advance them, and the data.
+"""Groups of members (nets that train together): their states, compiled programs and data.
 
 A state's leaves have a leading axis of members. On the host, states are arrays by path, stacked
 over the members of all groups.
@@ -34,7 +34,7 @@ Sample = tuple[HostArray, HostArray]  # images and labels
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Group:
-    """The members that one compiled program trains, and the placement of their arrays."""
+    """The members (nets) that one compiled program trains, and the placement of their arrays."""
 
     members: tuple[Member, ...]
     programs: Programs
@@ -43,17 +43,17 @@ class Group:
 
 @dataclass(eq=False, kw_only=True)
 class Groups:
-    """All members of a training, in groups, with the data.
+    """All members (nets) of a training, in groups, with the data.
 
     Groups that share a CPU device advance side by side, each on a core.
 
     Attributes:
-      groups: in the order of the members.
+      groups: the groups, in the order of their members.
       loop: which kind of program trains them.
       data: the preprocessed data.
       recipe: how they are trained.
       sample: the training images and labels, or a sample of a stream.
-      steps: per epoch.
+      steps: steps per epoch.
       compile_seconds: time spent compiling, in seconds.
     """
 
@@ -74,7 +74,7 @@ class Groups:
 
     @property
     def states(self) -> list[State]:
-        """The groups' states after the last ``advance``, whose end this waits for."""
+        """The groups' states; waits until the last ``advance`` has ended."""
         for i, running in self._running.items():
             self._states[i] = running.result()
         self._running.clear()

@@ -48,7 +48,7 @@ class Epoch:
       members: the members; every array below has shape (members,) in their order.
       train_loss: mean loss over the epoch's batches, each measured before its update; nan at epoch
         0.
-      train_error: fraction of wrong predictions, measured likewise.
+      train_error: fraction of wrong predictions, measured as ``train_loss``.
       test_loss: mean loss over the test set; nan for a member that has diverged.
       test_error: fraction of wrong predictions on the test set; nan for a member that has diverged.
       diverged_at: the step at which a member diverged; -1 if it has not.
@@ -96,10 +96,10 @@ class Start:
     """Everything needed to resume a training.
 
     Attributes:
-      arrays: what ``Update.arrays`` returned.
+      arrays: the arrays that ``Update.arrays`` returned.
       step: the step to resume from.
       seconds: training time already spent in the current epoch, in seconds.
-      elapsed: time already spent in all, in seconds.
+      elapsed: total time of the training so far, in seconds.
       stream: the state of the data's stream, for a ``Streamed`` data set.
     """
 
@@ -168,7 +168,7 @@ def train(
     start: Start | None = None,
     **options: Unpack[LoopOptions],
 ) -> Iterator[Epoch]:
-    """Train a net's members together; yields once before the first epoch and once after each.
+    """Train a net for several seeds or rates at once; yields before the first epoch and after each.
 
     For equal seeds, two nets see the same batches in the same order. A member whose loss or
     gradient is not finite keeps its state from before that step; the other members are not

@@ -50,7 +50,7 @@ class Member:
 
     @property
     def swept(self) -> tuple[str, ...]:
-        """The names of its hyperparameters."""
+        """The names of the member's hyperparameters."""
         return tuple(name for name, _ in self.hyperparameters)
 
     def described(self) -> dict[str, Json]:

@@ -106,7 +106,7 @@ def _of_any_promotion(
 
 
 def make_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[ArrayLike], jax.Array]:
-    """``factor(step)``, which multiplies the learning rate; constant 1 for "plateau".
+    """A function ``factor(step)`` that multiplies the learning rate; constant 1 for "plateau".
 
     Warm-up rises linearly to 1 over the first steps and multiplies the schedule.
     """

@@ -58,13 +58,13 @@ def places(
     vmapped: bool,
     chunk: int | None = None,
 ) -> list[Place]:
-    """The placements: one for a program over all devices, or one per device for programs of one member.
+    """Where programs run: one placement over all devices, or one per device for one-member programs.
 
-    With ``devices`` None, programs of one member have one CPU device, whose cores run them side by side.
+    If ``devices`` is None, programs of one member run side by side on the cores of one CPU device.
 
     Args:
       devices: None for as many of the available ones as divide the work evenly.
-      split: what to divide among them; None divides members if there are at least as many as
+      split: what to divide among the devices; None divides members if there are at least as many as
         devices, else batches.
       members: how many members are trained together.
       batches: the batch sizes that may be divided.

@@ -176,7 +176,7 @@ def _loaded(
 
 @functools.lru_cache(maxsize=2)
 def preprocessed(texts: tuple[str, ...], data: Dataset) -> Dataset:
-    """The preprocessed data set; the last two are cached: one to tune on, one to evaluate on."""
+    """A preprocessed data set; the two most recent ones are cached (for tuning and for evaluation)."""
     return preprocess(texts, data)
 
 

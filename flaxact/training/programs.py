@@ -1,4 +1,4 @@
-"""The compiled functions that train a group of members, or a single member."""
+"""The compiled functions that train a group of nets, or a single net."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EVALUATION_BATCH = 512
 
 @dataclass(frozen=True, eq=False)
 class Programs:
-    """Compiled functions of a group's state, whose leaves have a leading axis of members.
+    """Compiled functions of the state of a group of nets, whose leaves have a leading axis over nets.
 
     ``advance`` takes, by loop:
 
@@ -58,7 +58,7 @@ def switches() -> tuple[object, ...]:
 
 @dataclass(frozen=True)
 class ProgramPlan:
-    """What programs are compiled for. ``members`` is how many a group has.
+    """What programs are compiled for. ``members`` is the number of nets in a group.
 
     ``images`` are the shape and dtype of the training images, or of a sample of a stream; ``steps`` are
     in an epoch.

@@ -26,7 +26,7 @@ Scalar = jax.Array | np.number
 
 
 class MemberValues(TypedDict):
-    """What distinguishes a member of a group, as arrays."""
+    """What distinguishes one net from others that train together, as arrays."""
 
     seed: Scalar
     rates: dict[str, Scalar]
@@ -104,7 +104,7 @@ def as_seen(recipe: Recipe, images: Images) -> Images:
 
 
 def member_values(member: Member, recipe: Recipe) -> MemberValues:
-    """A member's values as arrays; the recipe's where the member has none."""
+    """A member's values as arrays; the recipe's values for those that are None."""
     rates = {"learning_rate": recipe.learning_rate, "momentum": recipe.momentum}
     own = {name: getattr(member, name) for name in rates if getattr(member, name) is not None}
     return {

@@ -167,7 +167,7 @@ def _value_text(config: Mapping[str, Json], name: str) -> str:
 
 
 def row(update: Update) -> MetricsRow:
-    """An update as a line of ``metrics.jsonl``: lists over members, None for what is not finite."""
+    """An epoch as a line of ``metrics.jsonl``: lists over members, None for non-finite values."""
     epoch = update.epoch
     assert epoch is not None
     columns = {name: [finite(value) for value in getattr(epoch, name)] for name in METRICS}
@@ -257,7 +257,7 @@ def is_finished(folder: Path, config: Mapping[str, Json], recipe: Recipe) -> boo
 
 
 def recorded_by(watch: object, folder: Path) -> list[str]:
-    """The names of the files in a run's folder that a watch appends to."""
+    """The names of the files in a run's folder to which the ``watch`` of ``run`` appends."""
     file = getattr(watch, "file", None)
     if isinstance(file, Path) and file.parent.absolute() == folder.absolute():
         return [file.name]
@@ -265,7 +265,7 @@ def recorded_by(watch: object, folder: Path) -> list[str]:
 
 
 def measured(folder: Path, recorded: Sequence[str]) -> dict[str, tuple[int, str | None]]:
-    """The length in bytes and the digest of each recording, by name, for a checkpoint."""
+    """The length in bytes and the digest of each recorded file, by name, for a checkpoint."""
     contents = {name: folder / name for name in recorded if (folder / name).exists()}
     return {
         name: (path.stat().st_size, files.digest_of_file(path)) for name, path in contents.items()
@@ -273,7 +273,7 @@ def measured(folder: Path, recorded: Sequence[str]) -> dict[str, tuple[int, str 
 
 
 def cut(folder: Path, recorded: dict[str, tuple[int, str | None]]) -> bool:
-    """Truncate recordings to their length at a checkpoint; returns whether all were intact."""
+    """Truncate recorded files to their length at a checkpoint; returns whether all were intact."""
     for name, (size, stored) in recorded.items():
         try:
             content = files.read_bytes(folder / name)[:size]

@@ -12,7 +12,7 @@ METRICS = ("train_loss", "train_error", "test_loss", "test_error")
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow:
-    """A line of ``metrics.jsonl``: lists over members, with None for values that are not finite."""
+    """A line of ``metrics.jsonl``: lists over the nets that train together; None if not finite."""
 
     epoch: Count
     step: Count
@@ -27,7 +27,7 @@ class EpochRow:
 
 
 class MetricsRow(TypedDict):
-    """An epoch as JSON: lists over members, with None for values that are not finite."""
+    """An epoch as JSON: lists over the nets that train together; None for values that are not finite."""
 
     epoch: int
     step: int

@@ -41,7 +41,7 @@ _log = logging.getLogger("flaxact")
 
 
 class RunOptions(LoopOptions, total=False):
-    """The keyword arguments of ``run`` but for ``model``."""
+    """The keyword arguments of ``run``, except for ``model``."""
 
     own_code: Mapping[str, str] | None
     save_seconds: float
