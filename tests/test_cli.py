@@ -59,7 +59,7 @@ FLAXACT = [str(Path(sys.executable).parent / "flaxact")]
         (["compare", "relu", "--dataset", "./images"], "there is no ./images"),
         (["compare", "relu", "--model", "lenet5", "lenet5"], "is given twice"),
         (["diff", "/nowhere", "/nowhere"], "no results.json in '/nowhere'"),
-        (["diff", "/nowhere"], "Another such folder"),
+        (["diff", "/nowhere"], "Another folder of flaxact compare"),
         (["launch", "slrm", "relu"], "'slurm', 'local'"),
         (["launch", "local", "rleu"], "did you mean 'relu'"),
         (["compar", "relu"], "did you mean 'compare'"),
