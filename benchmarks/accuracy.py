@@ -53,8 +53,13 @@ ABSOLUTE = 1e-7  # of the output scale, where it is near zero
 LEAN = 2e-6  # of the output scale, for a derivative read from a saturated output
 NEAR = 2.0**-2  # of the output scale: what counts as near zero
 FLUSHED = 2.0**-116  # below it an intermediate result may have been subnormal
-# Inputs beyond which it is not judged: 30 x rounds by half a radian; XLA adds before it halves.
-LIMITS = {"siren": 2.0**18, "mixture(elu, leaky_relu(0.25))": 2.0**126}
+# Inputs beyond which it is not judged: the angle rounds by half a radian; XLA adds before it halves.
+LIMITS = {
+    "siren": 2.0**18,
+    "finer": 2.0**8,
+    "finer(frequency=30.0)": 2.0**8,
+    "mixture(elu, leaky_relu(0.25))": 2.0**126,
+}
 # What breaks the rule, by no more than 4e-7 of the scale.
 KNOWN = {
     "exponential": "XLA's exp is off by 4.7 near its largest value",

@@ -71,6 +71,10 @@ def tanh_gate(inner):
     return lambda x: x * mp.tanh(inner(x))
 
 
+def xatlu(alpha):
+    return lambda x: x * ((mp.mpf(1) / 2 + mp.atan(x) / mp.pi) * (1 + 2 * alpha) - alpha)
+
+
 def xielu(x):
     a = f(0.8)
     b = f(0.5)
@@ -152,7 +156,11 @@ REFERENCE = {
     "exponential": exp,
     "felu": lambda x: x if x > 0 else 2 ** (x / mp.log(2)) - 1,
     "flexible_relu": lambda x: relu(x) - 1,
+    "finer": lambda x: mp.sin((abs(x) + 1) * x),
+    "finer(frequency=30.0)": lambda x: mp.sin(30 * (abs(x) + 1) * x),
     "fourier": mp.sin,
+    "gabor": lambda x: mp.cos(x) * exp(-x * x),
+    "gabor(frequency=10.0, scale=10.0)": lambda x: mp.cos(10 * x) * exp(-100 * x * x),
     "gaussian_rbf": lambda x: x * sigmoid(x),
     "gcu": lambda x: x * mp.cos(x),
     "gelu": gelu_tanh,
@@ -247,6 +255,9 @@ REFERENCE = {
     "tlu(threshold=-0.5)": lambda x: max(x, mp.mpf("-0.5")),
     "trelu": lambda x: x if x > 0 else mp.tanh(x),
     "very_leaky_relu": leaky(f(1 / 3)),
+    "xatlu": xatlu(0),
+    "xatlu(0.25)": xatlu(mp.mpf("0.25")),
+    "xatlu(-0.25)": xatlu(mp.mpf("-0.25")),
     "xielu": xielu,
     "zrelu": relu,
     "centered(relu)": lambda x: relu(x) - 1 / mp.sqrt(2 * mp.pi),

@@ -20,6 +20,7 @@ KEPT_INPUT = {
     "elu_leaky_relu": "the inverse has no closed form",
     "snake": "the inverse has no closed form",
     "snake_beta": "the inverse has no closed form",
+    "xatlu": "the inverse has no closed form",
     "tanh_shrink": "the inverse has no closed form",
     "star_relu": "the shift has taken the digits that the slope near 0 needs",
     "step": "the surrogate derivative is of the input",

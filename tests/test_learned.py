@@ -58,6 +58,7 @@ STARTS = {
     "trelu": {"alpha": (1, "channel")},
     # log(1 + e^a) starts at 0.8, and beta + log(1 + e^a) too, with beta = 0.5
     "xielu": {"alpha_p": (np.log(np.expm1(0.8)), ()), "alpha_n": (np.log(np.expm1(0.3)), ())},
+    "xatlu": {"alpha": (0, ())},
     "tlu": {"threshold": (0, "channel")},
 }
 SPECS = (*LEARNED, "rational(tanh)", "scaled(prelu, output=2.0)", "rational(relu)")
@@ -317,7 +318,7 @@ FIXED = [n for n in fa.names("pointwise") if not fa.get(n).learned]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("inner", [n for n in FIXED if n != "siren"])  # of nine periods there
+@pytest.mark.parametrize("inner", [n for n in FIXED if n not in ("siren", "finer")])
 def test_rational_starts_as_anything_and_has_no_pole(inner):
     activation = fa.get(inner)
     rational = fa.rational(inner)

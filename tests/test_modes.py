@@ -20,14 +20,14 @@ INPUTS = jnp.linspace(-3, 3, 16).reshape(2, 8)
 KEY = jax.random.key(0)
 SORTED = ("entmax15", "k_winners", "sparsemax")
 TAILORED = ("tailored_dks(tanh)", "tailored_tat(tanh)")  # which take a smooth activation
-PERIODIC = {"cosine", "fourier", "gcu", "sine", "siren"}  # no limit at infinity
+PERIODIC = {"cosine", "finer", "fourier", "gcu", "sine", "siren"}  # no limit at infinity
 SURROGATE = {name for name in fa.names() if fa.get(name).spec.surrogate}
 # Of a minimum or maximum with a number, of arctan and of others JAX 0.10.2 has no right rule for jet.
 NOT_IN_JET = {
     *("arctan", "aria2", "bent_identity", "gelu", "gudermannian", "hard_sigmoid", "isrlu", "isru"),
     "laplace",
     *("log_sigmoid", "mish", "nelu", "serf", "soft_exponential", "softplus"),
-    *("sparse_sigmoid", "spline", "sqrt_softplus", "squareplus", "tanhexp"),
+    *("sparse_sigmoid", "spline", "sqrt_softplus", "squareplus", "tanhexp", "xatlu"),
 }
 LEARNED_ARRAYS = {
     name for name in fa.names() if {*fa.get(name).learned} - {*fa.get(name).spec.hyperparameters}

@@ -18,7 +18,7 @@ from flaxact.training._swept import check_swept
 from tests.quick import derivatives
 
 NAMES = (*fa.names(), *fa.names("transform"))
-PERIODIC = {"sine", "siren", "snake", "snake_beta"}  # which have no limit at infinity
+PERIODIC = {"finer", "sine", "siren", "snake", "snake_beta"}  # which have no limit at infinity
 INNER = {"tailored_dks": "tanh", "tailored_tat": "tanh"}  # which take a smooth activation
 
 

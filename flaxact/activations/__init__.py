@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which cannot see what is fou
     from flaxact.activations.combinations import *  # noqa: F403
     from flaxact.activations.complex_valued import *  # noqa: F403
     from flaxact.activations.concatenated import *  # noqa: F403
+    from flaxact.activations.coordinates import *  # noqa: F403
     from flaxact.activations.dynamic import *  # noqa: F403
     from flaxact.activations.elu_variants import *  # noqa: F403
     from flaxact.activations.gelu_variants import *  # noqa: F403

@@ -51,7 +51,7 @@ def _complex_modrelu(z: jax.Array, bias: float | jax.Array) -> jax.Array:
     per_channel=True,
     takes_complex=True,
     note="Some libraries subtract the bias; here and in the paper it is added. It starts at 0, as the "
-    "identity. 0 stays 0. The facts are those on the real numbers.",
+    "identity. 0 stays 0.",
 )
 def modrelu(x: jax.Array, bias: float = 0.0) -> jax.Array:
     """modReLU: the size of a complex number is shifted by a bias and rectified, its phase kept.

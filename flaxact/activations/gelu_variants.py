@@ -8,6 +8,7 @@ from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
 from flaxact.activations._numerics import lifted, sech_squared, sigmoids
+from flaxact.activations._spec import Bounds
 
 INF = math.inf
 _TANH_SCALE = math.sqrt(2 / math.pi)
@@ -92,3 +93,59 @@ def linearly_scaled_tanh(x: jax.Array) -> jax.Array:
     [0.7616, 1.9281]
     """
     return x * jnp.tanh(x)
+
+
+def _arctan_gate(x: jax.Array) -> jax.Array:
+    """One half and the arctangent over π, by an angle in which they do not cancel."""
+    return jnp.arctan2(jnp.ones_like(x), -x) / math.pi
+
+
+def _xatlu_slope(x: jax.Array, alpha: float | jax.Array) -> jax.Array:
+    reach = 1e5 if x.dtype == jnp.float32 else 1e9  # beyond, the powers of it might overflow
+    x = jnp.clip(x, -reach, reach)
+    slope = _arctan_gate(x) + x / (math.pi * (1 + x * x))
+    return (1 + 2 * alpha) * slope - alpha
+
+
+def _xatlu_range(alpha: float) -> Bounds:
+    """By bisection: its slope grows or falls from -alpha to 1 + alpha."""
+    if -1 <= alpha <= 0:
+        return (-1 / math.pi if alpha == 0 else -math.inf), math.inf
+    wanted = alpha / (1 + 2 * alpha)  # of the slope for alpha 0, where the slope is 0
+    low = -1e6
+    high = 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        slope = 0.5 + math.atan(middle) / math.pi + middle / (1 + middle * middle) / math.pi
+        low, high = (middle, high) if slope < wanted else (low, middle)
+    gate = 0.5 + math.atan(low) / math.pi
+    extreme = low * (gate * (1 + 2 * alpha) - alpha)
+    return (extreme, math.inf) if alpha > 0 else (-math.inf, extreme)
+
+
+@activation(
+    r"x \left(g (1 + 2 \alpha) - \alpha\right), \quad g = \tfrac{1}{2} + \tfrac{1}{\pi} \arctan x",
+    source="huang2024expanded",
+    range=_xatlu_range,
+    monotonic=lambda alpha: -1 <= alpha <= 0,
+    learned=("alpha",),
+    per_channel=False,
+    note="The paper's xGELU and xSiLU expand the gates of GELU and SiLU likewise.",
+)
+@keeps_input(_xatlu_slope)
+def xatlu(x: jax.Array, alpha: float = 0.0) -> jax.Array:
+    """Expanded arctangent linear unit: the input times a gate that may leave the range from 0 to 1.
+
+    Args:
+      x: the input.
+      alpha: how far the gate reaches beyond 0 and 1; one for the layer, learned from 0, or a number.
+
+    >>> [round(float(y), 4) for y in xatlu(jnp.array([-1.0, 2.0]))]
+    [-0.25, 1.7048]
+    """
+    low = x < -1
+    below = jnp.maximum(x, -1e9)  # its product with the gate has reached the limit there
+    beyond = jnp.where((x == -INF) & (alpha == 0), 0, alpha * x)
+    gated = (1 + 2 * alpha) * (below * _arctan_gate(below)) - beyond
+    above = jnp.where(low, 0, x)
+    return jnp.where(low, gated, above * ((1 + 2 * alpha) * _arctan_gate(above) - alpha))

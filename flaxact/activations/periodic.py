@@ -3,53 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Union
 
-from flaxact._lazy import jax, jnp, np
+from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
-from flaxact.activations._grad import in_jet, keeps_input
-from flaxact.activations._numerics import Parts, finite
+from flaxact.activations._grad import keeps_input
+from flaxact.activations._numerics import finite
+from flaxact.activations._waves import Frequency, near, waves
 
 INF = math.inf
-Frequency = Union[float, "jax.Array", Parts]
-
-
-def _near(frequency: Frequency) -> jax.Array | np.float32 | float:
-    return frequency.near if isinstance(frequency, Parts) else frequency
-
-
-def _split(frequency: Frequency) -> tuple[jax.Array | float, jax.Array | float]:
-    """A frequency as one of 11 digits, so that its product with one of 12 is exact, and the rest."""
-    if isinstance(frequency, float):
-        grain = math.ldexp(1.0, math.frexp(frequency)[1] - 11)
-        high = round(frequency / grain) * grain
-        return high, frequency - high
-    near = jnp.asarray(_near(frequency), jnp.float32)
-    high = jax.lax.reduce_precision(near, exponent_bits=8, mantissa_bits=11)
-    rest = near - high
-    return high, rest + frequency.rest if isinstance(frequency, Parts) else rest
-
-
-def _waves(frequency: Frequency, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Sin and cos of frequency · x, with what the product's rounding has lost (Dekker 1971)."""
-    product = _near(frequency) * x
-    is_exact = isinstance(frequency, float) and frequency == 1
-    if not is_exact:  # the sine of a product that overflows is that of the largest number
-        product = jnp.where(jnp.isfinite(x), finite(product), product)
-    if is_exact or x.dtype != jnp.float32 or in_jet(x):  # which cannot reduce a precision
-        return jnp.sin(product), jnp.cos(product)
-    f_high, f_rest = _split(frequency)
-    x_high = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11)
-    x_rest = x - x_high
-    lost = ((f_high * x_high - product) + f_high * x_rest + f_rest * x_high) + f_rest * x_rest
-    # Beyond a quarter, neighboring inputs are whole radians apart, and the product's sine will do.
-    lost = jax.lax.stop_gradient(jnp.where(abs(lost) <= 0.25, lost, 0))
-    square = lost * lost
-    lost_sin = lost * (1 - square / 6 * (1 - square / 20))
-    lost_cos = square / 2 * (1 - square / 12 * (1 - square / 30))  # 1 - cos
-    sin = jnp.sin(product)
-    cos = jnp.cos(product)
-    return sin + (lost_sin * cos - lost_cos * sin), cos - (lost_sin * sin + lost_cos * cos)
 
 
 @activation(
@@ -60,7 +21,7 @@ def _waves(frequency: Frequency, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     exact=("frequency",),
     aliases=("sin",),
 )
-@keeps_input(lambda x, frequency: _near(frequency) * _waves(frequency, x)[1])
+@keeps_input(lambda x, frequency: near(frequency) * waves(frequency, x)[1])
 def sine(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     r"""Sine.
 
@@ -71,7 +32,7 @@ def sine(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     >>> [round(float(y), 4) for y in sine(jnp.array([-1.0, 2.0]))]
     [-0.8415, 0.9093]
     """
-    return _waves(frequency, x)[0]
+    return waves(frequency, x)[0]
 
 
 @activation(
@@ -82,7 +43,7 @@ def sine(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     exact=("frequency",),
     note="The paper draws weights within ±√(6/n)/ω for it, those of the first layer within ±1/n.",
 )
-@keeps_input(lambda x, frequency: _near(frequency) * _waves(frequency, x)[1])
+@keeps_input(lambda x, frequency: near(frequency) * waves(frequency, x)[1])
 def siren(x: jax.Array, frequency: float = 30.0) -> jax.Array:
     r"""Sine with the frequency that SIREN uses for images and scenes.
 
@@ -93,7 +54,7 @@ def siren(x: jax.Array, frequency: float = 30.0) -> jax.Array:
     >>> round(float(siren(jnp.array(0.1))), 4)
     0.1411
     """
-    return _waves(frequency, x)[0]
+    return waves(frequency, x)[0]
 
 
 @activation(
@@ -127,7 +88,7 @@ def gcu(x: jax.Array) -> jax.Array:
 
 
 def _snake_slope(x: jax.Array, frequency: Frequency) -> jax.Array:
-    sin, cos = _waves(frequency, finite(x))
+    sin, cos = waves(frequency, finite(x))
     return (sin + cos) ** 2
 
 
@@ -155,13 +116,13 @@ def snake(x: jax.Array, frequency: float = 1.0) -> jax.Array:
     >>> [round(float(y), 4) for y in snake(jnp.array([-1.0, 2.0]))]
     [-0.2919, 2.8268]
     """
-    wave = _waves(frequency, finite(x))[0]
-    return x + wave * wave / _near(frequency)
+    wave = waves(frequency, finite(x))[0]
+    return x + wave * wave / near(frequency)
 
 
 def _snake_beta_slope(x: jax.Array, frequency: Frequency, divisor: Frequency) -> jax.Array:
-    sin, cos = _waves(frequency, finite(x))
-    return 1 + 2 * _near(frequency) / _near(divisor) * sin * cos
+    sin, cos = waves(frequency, finite(x))
+    return 1 + 2 * near(frequency) / near(divisor) * sin * cos
 
 
 @activation(
@@ -188,8 +149,8 @@ def snake_beta(x: jax.Array, frequency: float = 1.0, divisor: float = 1.0) -> ja
     >>> [round(float(y), 4) for y in snake_beta(jnp.array([-1.0, 2.0]), divisor=2.0)]
     [-0.646, 2.4134]
     """
-    wave = _waves(frequency, finite(x))[0]
-    return x + wave * wave / _near(divisor)
+    wave = waves(frequency, finite(x))[0]
+    return x + wave * wave / near(divisor)
 
 
 def _nearest_wave(x: jax.Array) -> tuple[jax.Array, jax.Array]:
