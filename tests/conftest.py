@@ -39,7 +39,13 @@ def pytest_collection_modifyitems(items):
     """Of a test marked ``sampled(n)`` every n-th case stays in ``make test``; the rest is thorough.
 
     Each test begins at another case, so that every entry of a catalogue is in the samples of some tests.
+    The tests of long_tests.txt (tools/long_tests.py) are thorough too.
     """
+    listed = set((Path(__file__).parent / "long_tests.txt").read_text("utf-8").splitlines())
+    for item in items:
+        path, _, name = item.nodeid.partition("::")
+        if f"{path.removesuffix('.py').replace('/', '.')}::{name}" in listed:
+            item.add_marker(pytest.mark.thorough)
     cases = collections.defaultdict(list)
     for item in items:
         if item.get_closest_marker("sampled") and not item.get_closest_marker("slow"):

@@ -81,6 +81,13 @@ def test_every_family_is_known_to_type_checkers():
     assert not families & set(catalogue)  # a module of that name would hide the function
 
 
+def test_what_is_listed_as_long_is_there():
+    for name in (ROOT / "tests" / "long_tests.txt").read_text().splitlines():
+        module, _, test = name.partition("::")
+        source = (ROOT / f"{module.replace('.', '/')}.py").read_text()
+        assert test.partition("[")[0].split(".")[-1] in source, name
+
+
 def test_the_lock_file_is_of_the_public_index():
     hosts = set(re.findall(r"https?://([^/\"]+)", (ROOT / "uv.lock").read_text()))
     assert hosts <= {"pypi.org", "files.pythonhosted.org"}

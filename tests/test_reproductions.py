@@ -54,10 +54,10 @@ def test_the_smoke_scale_measures_every_claim_and_writes_a_page(smoke):
         for part in text.split("](")[1:]
         if "svg)" in part
     )
+    check_that_a_second_run_reads_what_is_there(name, out)
 
 
-def test_a_second_run_reads_what_is_there(smoke, monkeypatch):
-    name, out = smoke
+def check_that_a_second_run_reads_what_is_there(name, out):
     before = run.stored_results(name, "smoke", out)["results"]
     logged = []
     run.reproduce(name, "smoke", out, command="flaxact reproduce", log=logged.append)
