@@ -336,6 +336,25 @@ def test_onto_the_simplex_whatever_the_width(name):
             np.testing.assert_allclose(y, wanted, atol=1e-5)
 
 
+def test_alpha_of_entmax_may_be_learned():
+    """Two orders of derivatives by it and by the input, against differences; and one for each row."""
+    x = np.array([[0.3, -0.2, 0.9, -2.0], [1.0, 0.7, 0.1, 0.4]])
+    for alpha in (1.2, 1.5, 1.9):
+        check_gradients(fa.entmax, (x, np.float64(alpha)), order=2)
+        check_gradients(fa.entmax, (x, np.array([[alpha], [1.3]])), order=2)
+        with jax.enable_x64(True):
+            arrays = fa.entmax(x, jnp.float64(alpha))
+            chex.assert_trees_all_close(arrays, fa.entmax(x, alpha), rtol=1e-12, atol=1e-14)
+            step = 1e-6
+            above, below = (
+                np.apply_along_axis(thresholded(1 / (alpha + d - 1)), -1, x) for d in (step, -step)
+            )
+            slope = jax.jvp(lambda a: fa.entmax(x, a), (alpha,), (1.0,))[1]
+            np.testing.assert_allclose(slope, (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
+    with pytest.raises(fa.InputError, match="entmax needs one alpha along axis -1, not 4"):
+        fa.entmax(x, jnp.full(4, 1.5))
+
+
 def test_ties():
     """One wins of equals in lwta; all of equals stay in k_winners; oplu leaves a pair as it is."""
     x = jnp.array([1.0, 1.0, 2.0, 2.0])
@@ -368,7 +387,7 @@ def test_k_winners_keeps_the_stated_share(density, width):
         (lambda x: fa.maxout(x, pieces=1.5), "needs a whole number as pieces, not 1.5"),
         (lambda x: fa.k_winners(x, 1.5), "k_winners needs density from 0 to 1, not 1.5"),
         (lambda x: fa.k_winners(x, 0), "k_winners needs density > 0"),
-        (lambda x: fa.entmax(x, 1.0), "entmax needs alpha > 1, not 1.0; softmax is its limit"),
+        (lambda x: fa.entmax(x, 1.0), "entmax needs alpha > 1, not 1.0"),
         (lambda x: fa.concatenated_elu(x, alpha=-1.0), "concatenated_elu needs alpha > 0"),
         (fa.get("dyrelu"), "dyrelu draws its weights"),
         (lambda x: fa.polynorm(x, weights=jnp.ones(2)), r"needs weights of shape \(3,\)"),

@@ -45,6 +45,7 @@ def moved(name, factor=1.25):
     collected = {}
     for h in variable(name):
         value = factor * made(name).hyperparameters[h] or 0.25
+        value = max(value, 1.25) if h in spec.above_one else value
         collected[h] = float(np.float32(min(value, 0.75) if h in spec.unit else value))
     return collected
 

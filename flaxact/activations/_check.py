@@ -18,9 +18,10 @@ from flaxact.spec_text import as_float, checked, plain, value_text
 def check_domain(spec: Spec, arguments: Mapping[str, object]) -> None:
     """Raise if a number is out of its domain. Arrays, which may be traced, are not checked."""
     numbers = {k: v for k, v in arguments.items() if isinstance(v, int | float)}
-    for name in spec.positive:
-        if name in numbers and not numbers[name] > 0:
-            raise InputError(f"{spec.name} needs {name} > 0, not {numbers[name]}")
+    for limit, names in enumerate((spec.positive, spec.above_one)):
+        for name in names:
+            if name in numbers and not numbers[name] > limit:
+                raise InputError(f"{spec.name} needs {name} > {limit}, not {numbers[name]}")
     for name in spec.unit:
         if name in numbers and not 0 <= numbers[name] <= 1:
             raise InputError(f"{spec.name} needs {name} from 0 to 1, not {numbers[name]}")

@@ -182,7 +182,7 @@ def _check_facts(
     if source:
         check_source(source)
     argument_names = [p.name for p in parameters]
-    for fact in ("positive", "unit", "ordered", "static", "learned", "aliases"):
+    for fact in ("positive", "above_one", "unit", "ordered", "static", "learned", "aliases"):
         values = facts.get(fact) or ()
         if isinstance(values, str):
             raise InputError(

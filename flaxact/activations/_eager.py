@@ -142,7 +142,8 @@ class _Arguments:
 def _limits(spec: Spec, name: str) -> tuple[float, float]:
     """The lowest and the highest allowed value of a number."""
     low, high = (0.0, 1.0) if name in spec.unit else (-sys.float_info.max, sys.float_info.max)
-    return math.ulp(0.0) if name in spec.positive else low, high
+    low = math.ulp(0.0) if name in spec.positive else low
+    return math.nextafter(1.0, 2.0) if name in spec.above_one else low, high
 
 
 def _is_array(value: object) -> bool:

@@ -38,6 +38,7 @@ class Spec:
       monotonic: whether it never decreases.
       smoothness: how many derivatives are continuous; ``math.inf`` for all.
       positive: hyperparameters that must be positive.
+      above_one: hyperparameters that must exceed 1.
       unit: hyperparameters that must lie in [0, 1].
       ordered: two hyperparameters, the first of which must not exceed the second.
       static: hyperparameters that must be numbers, because something is computed from them before
@@ -70,6 +71,7 @@ class Spec:
     aliases: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
+    above_one: tuple[str, ...] = ()
     unit: tuple[str, ...] = ()
     ordered: tuple[str, str] | None = None
     static: tuple[str, ...] = ()

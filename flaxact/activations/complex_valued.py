@@ -78,7 +78,7 @@ def _complex_zrelu(z: jax.Array) -> jax.Array:
 
 
 @activation(
-    r"z \text{ if } 0 \le \arg z \le \pi / 2 \text{ else } 0",
+    r"z \text{ if } 0 \le \operatorname{arg} z \le \pi / 2 \text{ else } 0",
     source="guberman2016complex",
     range=(0.0, INF),
     kinks=(0.0,),
@@ -105,7 +105,7 @@ def _complex_cardioid(z: jax.Array) -> jax.Array:
 
 
 @activation(
-    r"\tfrac{1}{2} (1 + \cos \arg z) \, z",
+    r"\tfrac{1}{2} (1 + \cos \operatorname{arg} z) \, z",
     source="virtue2017better",
     range=(0.0, INF),
     kinks=(0.0,),

@@ -99,6 +99,25 @@ def entmax15(x: jax.Array, axis: int = -1) -> jax.Array:
     return _above(x, axis, thresholds) ** 2
 
 
+def _entmax_weights(z: jax.Array, threshold: jax.Array, power: float | jax.Array) -> jax.Array:
+    above = z > threshold
+    return jnp.where(above, jnp.where(above, z - threshold, 1) ** power, 0)
+
+
+def _entmax_threshold(z: jax.Array, power: float | jax.Array, axis: int) -> jax.Array:
+    """The largest threshold for which the weights sum to one or more, by bisection."""
+
+    def halved(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = ends
+        middle = (low + high) / 2
+        enough = jnp.sum(_entmax_weights(z, middle, power), axis, keepdims=True) >= 1
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    low = jnp.full_like(jnp.sum(z, axis, keepdims=True), -1)  # the sum is at least 1 there
+    steps = jnp.finfo(z.dtype).nmant + 4
+    return jax.lax.fori_loop(0, steps, halved, (low, jnp.zeros_like(low)))[0]
+
+
 def _entmax_tangent(y: jax.Array, dx: jax.Array, alpha: float, axis: int) -> jax.Array:
     support = y > 0
     weights = jnp.where(support, jnp.where(support, y, 1) ** (2 - alpha), 0)
@@ -106,47 +125,61 @@ def _entmax_tangent(y: jax.Array, dx: jax.Array, alpha: float, axis: int) -> jax
     return weights * (dx - mean)
 
 
+@keeps_output_whole(_entmax_tangent)
+def _entmax(x: jax.Array, alpha: float, axis: int) -> jax.Array:
+    power = 1 / (alpha - 1)
+    z = (x - jnp.max(x, axis, keepdims=True, initial=-INF)) * (alpha - 1)
+    y = _entmax_weights(z, _entmax_threshold(z, power, axis), power)
+    return y / jnp.sum(y, axis, keepdims=True)
+
+
+@keeps_input()
+def _learned_entmax(x: jax.Array, alpha: jax.Array, axis: int) -> jax.Array:
+    top = jax.lax.stop_gradient(jnp.max(x, axis, keepdims=True, initial=-INF))
+    power = 1 / (alpha - 1)
+    z = (x - top) * (alpha - 1)
+    constants = jax.lax.stop_gradient((z, power))
+    threshold = jax.lax.stop_gradient(_entmax_threshold(*constants, axis))
+    # Each of Newton's steps doubles the number of derivatives that are right, from the value alone.
+    for _ in range(2):
+        above = z > threshold
+        gap = jnp.where(above, z - threshold, 1)
+        excess = jnp.sum(jnp.where(above, gap**power, 0), axis, keepdims=True) - 1
+        fall = jnp.sum(jnp.where(above, power * gap ** (power - 1), 0), axis, keepdims=True)
+        threshold = threshold + excess / fall
+    y = _entmax_weights(z, threshold, power)
+    return y / jnp.sum(y, axis, keepdims=True)
+
+
 @activation(
     r"\max((\alpha - 1) x_i - \tau, 0)^{1 / (\alpha - 1)}, "
     r"\quad \text{with } \tau \text{ such that they sum to one}",
     source="peters2019entmax",
     range=(0.0, 1.0),
-    static=("alpha",),
-    note="`entmax15` and `sparsemax` are alpha 1.5 and 2, computed without a search.",
+    above_one=("alpha",),
+    note="`entmax15` and `sparsemax` are alpha 1.5 and 2, computed without a search; softmax is the "
+    "limit for alpha 1. Correia et al. 2019 learn an alpha between 1 and 2 for each attention head: give "
+    "alpha=1 + sigmoid(a).",
     **_AXIS,
 )
-@keeps_output_whole(_entmax_tangent)
 def entmax(x: jax.Array, alpha: float = 1.5, axis: int = -1) -> jax.Array:
-    r"""α-entmax: softmax in the limit of alpha 1, sparsemax at alpha 2; has exact zeros.
+    r"""α-entmax: from softmax, its limit for alpha 1, to sparsemax at 2 and beyond, with exact zeros.
 
     Args:
       x: the input.
-      alpha: :math:`\alpha`, above 1.
-      axis: the axis over which the values sum to one.
+      alpha: :math:`\alpha`, above 1; an array has a derivative too, and one number along the axis.
+      axis: over which the values sum to one.
 
     >>> [round(float(y), 4) for y in entmax(jnp.array([0.0, 0.5, 2.0]), 1.25)]
     [0.0439, 0.1152, 0.8409]
     """
-    if not alpha > 1:
-        raise InputError(f"entmax needs alpha > 1, not {alpha}; softmax is its limit for 1")
-    power = 1 / (alpha - 1)
-    z = (x - jnp.max(x, axis, keepdims=True, initial=-INF)) * (alpha - 1)
-
-    def weights(threshold: jax.Array) -> jax.Array:
-        above = z > threshold
-        return jnp.where(above, jnp.where(above, z - threshold, 1) ** power, 0)
-
-    def halved(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        low, high = ends
-        middle = (low + high) / 2
-        enough = jnp.sum(weights(middle), axis, keepdims=True) >= 1
-        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
-
-    low = jnp.full_like(jnp.sum(z, axis, keepdims=True), -1)  # the sum is at least 1 there
-    steps = jnp.finfo(x.dtype).nmant + 4
-    low, _ = jax.lax.fori_loop(0, steps, halved, (low, jnp.zeros_like(low)))
-    y = weights(low)
-    return y / jnp.sum(y, axis, keepdims=True)
+    if isinstance(alpha, float):
+        return _entmax(x, alpha, axis)
+    shape = jnp.shape(alpha)
+    place = axis % x.ndim - x.ndim  # counted from the end, as arrays broadcast
+    if -place <= len(shape) and shape[place] != 1:
+        raise InputError(f"entmax needs one alpha along axis {axis}, not {shape[place]}")
+    return _learned_entmax(x, alpha, axis)
 
 
 @activation(
