@@ -3,8 +3,8 @@
     python -m pytest -n 2 --junitxml=times.xml
     python tools/long_tests.py times.xml --seconds 2
 
-A test that is neither listed nor marked is in `make test`. A case of a test over a catalogue is listed only if
-most of the cases are long, so that the catalogue stays whole.
+A test that is neither listed nor marked is in `make test`. A case of a test over a catalogue is listed
+only if most of the cases are long, so that the catalogue stays whole.
 """
 
 from __future__ import annotations
