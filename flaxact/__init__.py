@@ -1,7 +1,8 @@
-"""flaxact: activations for JAX and Flax, and the means to ask why one trains better than another.
+"""Activations for JAX and Flax, and tools to measure why a net trains better with one than another.
 
-Every activation is a function here (``flaxact.elu(x, alpha=0.5)``); ``get("elu(alpha=0.5)")`` gives
-it as a value. Importing flaxact does not import jax, and loads its parts when they are used.
+Every activation is a function of this package, as in ``flaxact.elu(x, alpha=0.5)``.
+``get("elu(alpha=0.5)")`` returns the same activation as a hashable object. ``import flaxact`` does
+not import jax; submodules are loaded on first use.
 """
 
 from flaxact._lazy import attach

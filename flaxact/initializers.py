@@ -112,9 +112,9 @@ def variance_preserving(
     r"""Weights that keep a signal's size through any activation; He's initialization for relu.
 
     :math:`\mathrm{std} = \mathrm{gain}/\sqrt{n}` with :math:`\mathrm{gain} = 1/\sqrt{\mathrm{E}
-    f(z)^2}` for a standard Gaussian z: if pre-activations have second moment 1, so have those of
-    the next layer (He et al. 2015, eq. 7, with the moment of f instead of ReLU's 1/2). This fixed
-    point is stable with depth for tanh and elu. For gelu and silu it is unstable: each layer
+    f(z)^2}` for a standard Gaussian z: if the pre-activations of a layer have second moment 1, the
+    next layer's have too (He et al. 2015, eq. 7, with the moment of f instead of ReLU's 1/2). This
+    fixed point is stable with depth for tanh and elu. For gelu and silu it is unstable: each layer
     multiplies a deviation by 1.14 and 1.17.
 
     Args:
@@ -191,16 +191,16 @@ def lsuv(
       batch: the module's input, such as images (batch, height, width, channels).
       tolerance: largest allowed distance of a variance from 1.
       iterations: largest number of divisions per kernel.
-      key: for the orthonormal kernels; without it the existing kernels are scaled.
+      key: key of the orthonormal kernels; None scales the existing kernels.
       call_kwargs: for ``module.apply``, such as ``train=False`` or ``rngs={"dropout": key}``.
 
     Returns:
       Variables of the same structure, shapes and dtypes.
 
     Raises:
-      InputError: a layer whose outputs have variance 0 or not a finite one; a layer inside
-        ``nn.scan`` or ``nn.vmap``; a module without such layers; a tolerance or iterations not
-        above 0.
+      InputError: a layer whose outputs have variance 0 or a variance that is not finite; a layer
+        inside ``nn.scan`` or ``nn.vmap``; a module without such layers; a tolerance or iterations
+        not above 0.
 
     >>> net = nn.Sequential([nn.Dense(64), get("relu"), nn.Dense(10)])
     >>> x = jax.random.normal(jax.random.key(0), (256, 32))

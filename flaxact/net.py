@@ -37,7 +37,8 @@ class Net:
     that subtracts their mean computes it here.
 
     ``apply(variables, images, *, train, key) -> (logits, variables)``: images are float32, from 0
-    to 255; ``key`` is for dropout; the returned variables include what a training pass updates.
+    to 255; ``key`` is for dropout; the returned variables include the state that a training pass
+    updates, such as running means.
     """
 
     init: Callable[[jax.Array, Images], Variables]

@@ -151,7 +151,7 @@ def rich_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to standard output; without a terminal it is not cut to the width."""
+    """Print a table to standard output; if that is not a terminal, the table is not cut to a width."""
     output = Console()
     if not output.is_terminal:
         output.width = 1000

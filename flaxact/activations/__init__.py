@@ -1,4 +1,4 @@
-"""Activations as plain functions, and what is known of each.
+"""Activations as plain functions, each with declared facts such as its range and kinks.
 
 Each public file of this package is a family of activations, and each activation is one definition
 in it. There is no list of names to edit.

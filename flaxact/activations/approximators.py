@@ -45,8 +45,8 @@ def apl(
     Args:
       x: the input.
       hinges: number of hinges; 1 to 5 in the paper.
-      slopes: shape (hinges, channels), learned.
-      places: shape (hinges, channels), learned.
+      slopes: slope of each hinge function, shape (hinges, channels), learned.
+      places: position of each hinge function, shape (hinges, channels), learned.
 
     >>> [float(y) for y in apl(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]
@@ -91,8 +91,8 @@ def mtlu(
       x: the input.
       bins: number of bins; even, so that 0 is an edge.
       reach: the bins cover inputs from -reach to reach.
-      slopes: shape (bins, channels), learned.
-      biases: shape (bins, channels), learned.
+      slopes: slope of the line in each bin, shape (bins, channels), learned.
+      biases: intercept of the line in each bin, shape (bins, channels), learned.
 
     >>> [abs(float(y)) for y in mtlu(jnp.array([-1.0, 2.0]))]
     [0.0, 2.0]
@@ -144,7 +144,7 @@ def spline(
       order: order of the spline; 3 is cubic.
       reach: the grid covers inputs from -reach to reach; only silu remains outside this range.
       base_weight: weight of silu, shape (channels,), learned.
-      coefficients: shape (intervals + order, channels), learned.
+      coefficients: of the B-splines, shape (intervals + order, channels), learned.
 
     >>> [round(float(y), 4) for y in spline(jnp.array([-1.0, 2.0]))]
     [-0.2689, 1.7616]
@@ -216,8 +216,8 @@ def rational(
     Args:
       x: the input.
       activation: the activation that the initial coefficients approximate.
-      numerator: shape (6,), learned.
-      denominator: shape (4,), learned.
+      numerator: polynomial coefficients in ascending order, shape (6,), learned.
+      denominator: polynomial coefficients except for the constant 1, shape (4,), learned.
 
     Returns:
       An ``Activation``.

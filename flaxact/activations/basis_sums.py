@@ -51,7 +51,7 @@ def chebyshev(x: jax.Array, degree: int = 4, coefficients: Learned = None) -> ja
     Args:
       x: the input.
       degree: the highest degree.
-      coefficients: shape (degree + 1, channels), learned.
+      coefficients: of the polynomials, by degree, shape (degree + 1, channels), learned.
 
     >>> [round(float(y), 4) for y in chebyshev(jnp.array([-1.0, 2.0]))]
     [-0.7616, 0.964]
@@ -96,7 +96,7 @@ def legendre(x: jax.Array, degree: int = 4, coefficients: Learned = None) -> jax
     Args:
       x: the input.
       degree: the highest degree.
-      coefficients: shape (degree + 1, channels), learned.
+      coefficients: of the polynomials, by degree, shape (degree + 1, channels), learned.
 
     >>> [round(float(y), 4) for y in legendre(jnp.array([-1.0, 2.0]))]
     [-0.7616, 0.964]
@@ -135,8 +135,8 @@ def fourier(
     Args:
       x: the input.
       waves: number of frequencies, which are 1, 2, ..., waves radians per unit of x.
-      cosines: shape (waves, channels), learned.
-      sines: shape (waves, channels), learned.
+      cosines: coefficients of the cosines, shape (waves, channels), learned.
+      sines: coefficients of the sines, shape (waves, channels), learned.
 
     >>> [round(float(y), 4) for y in fourier(jnp.array([-1.0, 2.0]))]
     [-0.8415, 0.9093]
@@ -184,7 +184,7 @@ def gaussian_rbf(
       centers: number of bumps; two or more.
       reach: the centers are evenly spaced from -reach to reach; a bump's width is their spacing.
       base_weight: weight of silu, shape (channels,), learned.
-      coefficients: shape (centers, channels), learned.
+      coefficients: weights of the bumps, shape (centers, channels), learned.
 
     >>> [round(float(y), 4) for y in gaussian_rbf(jnp.array([-1.0, 2.0]))]
     [-0.2689, 1.7616]

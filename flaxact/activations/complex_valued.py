@@ -1,8 +1,9 @@
-"""Of complex numbers, and of real ones: ReLU by size, by quadrant, by phase or by parts.
+"""Activations of complex or real inputs: ReLU by size, by quadrant, by phase or by parts.
 
-JAX's ``grad`` of a real loss gives the conjugate of the direction in which it grows fastest. None of
-these functions is holomorphic, so ``grad(..., holomorphic=True)`` has no meaning for them. Where a part
-of the input is infinite, a part of the output may be nan, as in products of complex numbers in NumPy.
+JAX's ``grad`` of a real loss gives the conjugate of the direction in which the loss grows fastest.
+None of these functions is holomorphic, so ``grad(..., holomorphic=True)`` has no meaning for them.
+Where a part of the input is infinite, a part of the output may be nan, as in products of complex
+numbers in NumPy.
 """
 
 from __future__ import annotations

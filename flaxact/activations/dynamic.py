@@ -83,12 +83,12 @@ def meta_acon(
     Args:
       x: the input, (batch, ..., channels).
       reduction: the number of channels divided by the small net's number of hidden units (inner).
-      p1: shape (channels,), learned.
-      p2: shape (channels,), learned.
-      squeeze: shape (channels, inner), learned.
-      squeeze_bias: shape (inner,), learned.
-      excite: shape (inner, channels), learned.
-      excite_bias: shape (channels,), learned.
+      p1: slope of the first line of ACON-C, shape (channels,), learned.
+      p2: slope of the second line of ACON-C, shape (channels,), learned.
+      squeeze: first kernel of the small net, shape (channels, inner), learned.
+      squeeze_bias: first bias of the small net, shape (inner,), learned.
+      excite: second kernel of the small net, shape (inner, channels), learned.
+      excite_bias: second bias of the small net, shape (channels,), learned.
 
     >>> from flaxact import get
     >>> learned = get("meta_acon").parameters(width=4, key=jax.random.key(0))
@@ -128,10 +128,10 @@ def dyrelu(
     Args:
       x: the input, (batch, ..., channels).
       reduction: the number of channels divided by the small net's number of hidden units (inner).
-      squeeze: shape (channels, inner), learned.
-      squeeze_bias: shape (inner,), learned.
-      excite: shape (inner, 4 * channels), learned.
-      excite_bias: shape (4 * channels,), learned.
+      squeeze: first kernel of the small net, shape (channels, inner), learned.
+      squeeze_bias: first bias of the small net, shape (inner,), learned.
+      excite: second kernel of the small net, shape (inner, 4 * channels), learned.
+      excite_bias: second bias of the small net, shape (4 * channels,), learned.
 
     >>> from flaxact import get
     >>> learned = get("dyrelu").parameters(width=4, key=jax.random.key(0))

@@ -139,7 +139,7 @@ def _softpick(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
     **_AXIS,
 )
 def softpick(x: jax.Array, axis: Axes = -1, where: jax.Array | None = None) -> jax.Array:
-    """Softpick, a rectified softmax: exactly zero for inputs that are not positive, possibly everywhere.
+    """Softpick, a rectified softmax: exactly zero for inputs that are not positive.
 
     Args:
       x: the input.

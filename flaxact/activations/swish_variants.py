@@ -124,7 +124,7 @@ def e_swish(x: jax.Array, beta: float = 1.25) -> jax.Array:
 )
 @keeps_input(lambda x: jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, (2 * x + 3) / 6)).astype(x.dtype))
 def hard_swish(x: jax.Array) -> jax.Array:
-    """Piecewise quadratic silu.
+    """Hard swish: a piecewise quadratic approximation of silu.
 
     >>> [round(float(y), 4) for y in hard_swish(jnp.array([-1.0, 2.0]))]
     [-0.3333, 1.6667]
@@ -142,7 +142,7 @@ def hard_swish(x: jax.Array) -> jax.Array:
 )
 @keeps_input(lambda x: jnp.where(x <= -2, 0, jnp.where(x >= 0, 1, x + 1)).astype(x.dtype))
 def hard_mish(x: jax.Array) -> jax.Array:
-    """Piecewise quadratic mish.
+    """Hard Mish: a piecewise quadratic approximation of mish.
 
     >>> [round(float(y), 4) for y in hard_mish(jnp.array([-1.0, 2.0]))]
     [-0.5, 2.0]

@@ -58,7 +58,7 @@ def relu_n(x: jax.Array, maximum: float = 1.0) -> jax.Array:
 )
 @keeps_output(lambda y: jnp.where(abs(y) < 1, 1, 0).astype(y.dtype))
 def hard_tanh(x: jax.Array) -> jax.Array:
-    """Piecewise linear tanh.
+    """Hard tanh: the input clipped to the range from -1 to 1.
 
     >>> [float(y) for y in hard_tanh(jnp.array([-3.0, 0.5, 2.0]))]
     [-1.0, 0.5, 1.0]
@@ -77,7 +77,7 @@ def hard_tanh(x: jax.Array) -> jax.Array:
 )
 @keeps_output(lambda y: jnp.where((y > 0) & (y < 1), 1 / 6, 0).astype(y.dtype))
 def hard_sigmoid(x: jax.Array) -> jax.Array:
-    """Piecewise linear sigmoid.
+    """Hard sigmoid: a piecewise linear approximation of the sigmoid.
 
     >>> [round(float(y), 4) for y in hard_sigmoid(jnp.array([-3.0, 0.0, 1.5]))]
     [0.0, 0.5, 0.75]

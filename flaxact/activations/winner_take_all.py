@@ -154,7 +154,7 @@ def k_winners(x: jax.Array, density: float = 0.25, axis: int = -1) -> jax.Array:
 )
 @keeps_input()
 def gaussian_topk(x: jax.Array, sparsity: float = 0.95, axis: int = -1) -> jax.Array:
-    r"""ReLU of the input minus a threshold that only the given share of Gaussian channels stays below.
+    r"""ReLU of the input minus a threshold, so that a share ``sparsity`` of Gaussian channels is 0.
 
     Args:
       x: the input.

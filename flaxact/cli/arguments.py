@@ -38,7 +38,7 @@ models and data sets known. Alone: --version."""
 
 
 def parse(arguments: list[str]) -> Callable[[], None]:
-    """The call that the arguments ask for, without calling it; imports what --import names."""
+    """Turn arguments into a function to call; imports the modules that ``--import`` names."""
 
     def later(function: Callable[..., None]) -> Callable[..., Callable[[], None]]:
         return functools.wraps(function)(lambda *a, **k: functools.partial(function, *a, **k))

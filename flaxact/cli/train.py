@@ -186,5 +186,5 @@ def _data(
 
 
 def command() -> str:
-    """The command line."""
+    """The command line of this process, as text."""
     return shlex.join(["flaxact", *sys.argv[1:]])

@@ -69,7 +69,7 @@ def each_image(
 class Augment:
     """A composition of augmentations with their options: a function ``(key, images) -> images``.
 
-    Hashable and compared by value, so that equal ones share one trace.
+    Hashable and compared by value, so that equal compositions share one trace.
     """
 
     steps: tuple[tuple[str, tuple[tuple[str, Hashable], ...]], ...] = ()

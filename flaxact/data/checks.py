@@ -125,7 +125,7 @@ def checked_count(value: object, name: str) -> int:
     """Check a positive integer; returns it as an ``int``.
 
     Raises:
-      InputError: it is not a positive integer.
+      InputError: the value is not a positive integer.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise InputError(f"{name} must be a positive integer, not {value!r}")

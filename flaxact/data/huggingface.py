@@ -27,12 +27,13 @@ def from_huggingface(
     """A data set from a ``datasets.DatasetDict`` or ``datasets.Dataset``, decoded into memory.
 
     Args:
-      source: with the split ``train``, and ``test`` or ``validation``; or one split, of which a fifth is
-        held out as the test set.
+      source: an object with the split ``train``, and ``test`` or ``validation``; or a single split,
+        of which a fifth is held out as the test set.
       name: name of the data set, for reports.
       image: the column of images; None for the first of the feature type ``Image``.
       label: the column of labels; None for the first of the feature type ``ClassLabel``.
-      image_size: height and width in pixels to which images are resized; None if they have one size.
+      image_size: height and width in pixels to which images are resized; None if all images have
+        the same size.
 
     Raises:
       InputError: no such column or split, or images that differ in size.

@@ -16,16 +16,18 @@ LARGEST = 8 * 2**30  # bytes of decoded images
 def from_folder(folder: str | Path, *, image_size: int | None = None) -> Dataset:
     """A data set from a folder with a subfolder of images per class, decoded into memory.
 
-    ``folder/cat/1.png``, of which a fifth is held out as the test set; or ``folder/train/cat/1.png``
-    and ``folder/test/cat/1.png``, with ``val`` or ``validation`` in place of ``test``.
+    Files are ``folder/cat/1.png``, and a fifth of them is held out as the test set; or
+    ``folder/train/cat/1.png`` and ``folder/test/cat/1.png``, where ``test`` may also be ``val`` or
+    ``validation``.
 
     Args:
       folder: folder of PNG, JPEG or WebP files.
-      image_size: height and width in pixels to which images are resized; None if they have one size.
+      image_size: height and width in pixels to which images are resized; None if all images have
+        the same size.
 
     Raises:
-      InputError: no such folder, no images, a class that training does not have, images that differ in
-        size, or one that cannot be read.
+      InputError: no such folder, no images, a class that training does not have, images that differ
+        in size, or an image that cannot be read.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():

@@ -39,9 +39,9 @@ def preprocessing(limits: Limits) -> Callable[[Callable[..., Apply]], Callable[.
 def preprocess(texts: Sequence[str], data: Dataset) -> Dataset:
     """A data set with float32 images, preprocessed as the spec texts say, in their order.
 
-    The result's name and note say what was done. Its digest is computed from the data set's digest
-    and the texts, so it does not depend on a machine's rounding. Without texts, the data set itself
-    is returned, in uint8.
+    The name and note of the result list the preprocessing. Its digest is computed from the data
+    set's digest and the texts, so it does not depend on a machine's rounding. Without texts, the
+    data set itself is returned, in uint8.
 
     Raises:
       InputError: an unknown name or option, or a value out of range.

@@ -110,10 +110,11 @@ def gather(source: Source, name: str, image_size: int | None) -> tuple[np.ndarra
     Args:
       source: source of encoded images.
       name: name of the data set in error messages.
-      image_size: side to which images are resized, in pixels; None if they have one size.
+      image_size: side to which images are resized, in pixels; None if all images have the same
+        size.
 
     Raises:
-      InputError: no images, images that differ in size, or one that cannot be read.
+      InputError: no images, images that differ in size, or an image that cannot be read.
     """
     images = None
     labels = np.empty(len(source), np.int32)

@@ -22,12 +22,12 @@ class StreamRecipe(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Images per step."""
+        """The batch size: images per step."""
         ...
 
     @property
     def preprocess(self) -> tuple[str, ...]:
-        """Spec texts of preprocessings."""
+        """The preprocessings as spec texts, such as ``gcn(55)``."""
         ...
 
 

@@ -133,8 +133,8 @@ def critical(
 def resolution(singular_values: np.typing.ArrayLike) -> float:
     """The smallest singular value of a float32 matrix that exceeds rounding noise.
 
-    For smaller ones only this bound is known. It is the largest singular value times the number of
-    values and float32's epsilon, as in ``numpy.linalg.matrix_rank``.
+    This bound is the largest singular value times the number of values and float32's epsilon, as in
+    ``numpy.linalg.matrix_rank``. Smaller singular values are only known to be below it.
 
     >>> round(resolution([2.0, 1.0, 1e-9]) * 1e7, 2)
     7.15

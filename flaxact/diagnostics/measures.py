@@ -20,13 +20,13 @@ FLAT = 0.05  # a slope below this share of the activation's greatest one on the 
 
 
 def measure(function: Measure) -> Measure:
-    """Register a function of a ``Site`` that returns a scalar, or nan if it is not defined there."""
+    """Register a function of a ``Site`` that returns a scalar, or nan if undefined for the site."""
     catalogue[function.__name__] = function
     return function
 
 
 def chosen(measures: Sequence[str | Measure]) -> tuple[tuple[str, Measure], ...]:
-    """(name, function) pairs of measures, from functions of a ``Site`` or names in the catalogue.
+    """Pairs (name, function) of measures, given as functions of a ``Site`` or names in the catalogue.
 
     Raises:
       InputError: an unknown name.
@@ -76,19 +76,19 @@ def label(name: str) -> str:
 
 @measure
 def mean(site: Site) -> jax.Array:
-    """Mean of the outputs."""
+    """Mean of the activation's outputs over examples, positions and units."""
     return site.post.mean()
 
 
 @measure
 def variance(site: Site) -> jax.Array:
-    """Variance of the outputs."""
+    """Variance of the activation's outputs over examples, positions and units."""
     return site.post.var()
 
 
 @measure
 def second_moment(site: Site) -> jax.Array:
-    """Mean square of the outputs."""
+    """Mean square of the activation's outputs."""
     return jnp.mean(site.post**2)
 
 
@@ -106,19 +106,19 @@ def kurtosis(site: Site) -> jax.Array:
 
 @measure
 def pre_mean(site: Site) -> jax.Array:
-    """Mean of the inputs."""
+    """Mean of the activation's inputs over examples, positions and units."""
     return site.pre.mean()
 
 
 @measure
 def pre_variance(site: Site) -> jax.Array:
-    """Variance of the inputs."""
+    """Variance of the activation's inputs over examples, positions and units."""
     return site.pre.var()
 
 
 @measure
 def pre_second_moment(site: Site) -> jax.Array:
-    """Mean square of the inputs."""
+    """Mean square of the activation's inputs."""
     return jnp.mean(site.pre**2)
 
 
@@ -211,7 +211,7 @@ def gradient_norm(site: Site) -> jax.Array:
 
 @measure
 def effective_rank(site: Site) -> jax.Array:
-    """Exponential of the entropy of the outputs' singular values (Roy & Vetterli 2007), over units."""
+    """Exponential of the entropy of the outputs' normalized singular values (Roy & Vetterli 2007)."""
     values = jnp.linalg.svd(_rows(site), compute_uv=False)
     shares = values / values.sum()
     return jnp.exp(-jnp.sum(jnp.where(shares > 0, shares * jnp.log(shares), 0)))

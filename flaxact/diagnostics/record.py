@@ -172,7 +172,7 @@ def read(file: Path) -> list[ProbeRow]:
     """Read the rows that a ``Recorder`` has written.
 
     Raises:
-      InputError: the file does not exist, or a line of it is not such a row.
+      InputError: the file does not exist, or a line of the file is not a probe.
     """
     try:
         return _rows(read_bytes(file).splitlines(), file)

@@ -54,7 +54,7 @@ def select(where: str) -> tuple[str, ...]:
     """The names of the activations that meet a condition on their facts.
 
     Facts that only pointwise activations have are unknown for the others. An activation is selected
-    if the condition is true whatever the unknown facts are.
+    if the condition is true for any value of the unknown facts.
 
     Args:
       where: facts (``YES_OR_NO`` and ``NUMBERS``) and numbers with and, or, not and comparisons.

@@ -25,7 +25,7 @@ _TRANSCENDENTAL = {
 
 @functools.cache
 def moments(activation: Activation) -> Moments:
-    """``gaussian_moments`` for a standard Gaussian, cached per activation."""
+    """``gaussian_moments`` of an activation for a standard Gaussian input, cached per activation."""
     return gaussian_moments(activation)
 
 
@@ -65,7 +65,7 @@ def _steepness(activation: Activation, x: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def roots(activation: Activation) -> str:
-    """The zeros of the value between -20 and 20 as text: points, intervals, or that there are many.
+    """The inputs from -20 to 20 at which the activation is 0, as text; or ``many`` or ``none``.
 
     >>> roots(get("relu")), roots(get("tanh")), roots(get("hard_swish")), roots(get("sigmoid"))
     ('x ≤ 0', '0', 'x ≤ -3, 0', 'none')
@@ -115,7 +115,7 @@ def _edge(activation: Activation, inside: float, outside: float) -> float:
 
 @functools.cache
 def saturation(activation: Activation) -> str:
-    """The sides on which the value saturates, ``left`` or ``right``: hard (constant) or soft.
+    """The sides on which the activation saturates, as text: left or right, hard (constant) or soft.
 
     >>> saturation(get("relu")), saturation(get("tanh")), saturation(get("identity"))
     ('left (hard)', 'left (soft), right (soft)', 'none')
@@ -135,7 +135,7 @@ def saturation(activation: Activation) -> str:
 
 @functools.cache
 def symmetry(activation: Activation) -> str:
-    """``odd``, ``even`` or ``none``.
+    """The symmetry of an activation: ``odd``, ``even`` or ``none``.
 
     >>> symmetry(get("tanh")), symmetry(get("absolute")), symmetry(get("relu"))
     ('odd', 'even', 'none')

@@ -9,11 +9,11 @@ _SIZE = "1,000,000"
 
 
 def measured(results: Path | None) -> tuple[list[dict[str, str]], dict[str, dict[str, float]]]:
-    """Columns (name and title), and the cells of each activation by column.
+    """The columns (name, title) of measured errors and times, and the cells by activation and column.
 
     Args:
-      results: the folder of ``accuracy.md`` and ``activations.md``; None, an absent file or a table of
-        another form gives no columns.
+      results: the folder of ``accuracy.md`` and ``activations.md``; there are no columns if it is
+        None, a file is missing, or a table has another form.
     """
     columns: list[dict[str, str]] = []
     cells: dict[str, dict[str, float]] = {}

@@ -30,7 +30,7 @@ def write(folder: Path, names: Iterable[str] | None = None) -> Path:
     """Write ``README.md`` and a graph of each activation into a folder; returns the page's path.
 
     The output is deterministic. Graphs of activations that no longer exist are deleted; other files
-    stay.
+    are kept.
 
     Args:
       folder: created if it does not exist.

@@ -33,9 +33,9 @@ class Sampled:
 
     Attributes:
       fixed: hyperparameters that stay at their defaults.
-      edges: float64 (nodes, panels + 1): the ends of the panels, between which curves are smooth. At
-        fixed places of a panel, values and places are interpolated between nodes, so that kinks and jumps
-        stay sharp while they move.
+      edges: float64 (nodes, panels + 1): the ends of the panels; curves are smooth within a panel.
+        The page interpolates these ends and the curves between nodes, so that kinks and jumps stay
+        sharp while a slider moves them.
       curves: float64 (nodes, 3, panels, points): f, f′ and f″ at equal steps of each panel.
       moments: float64 (nodes, 4): for a standard Gaussian input, E f, E f², and the slopes of the C-map
         at 0 and 1. nan where the activation refuses the values.

@@ -16,11 +16,12 @@ OFFSETS = ("bias", "class_token", "positions")  # what is added to a layer's out
 def decay_mask(params: optax.Params) -> optax.Params:
     """The parameters that weight decay applies to: the kernels; for ``mask=`` of an optax optimizer.
 
-    Biases, normalizations and what activations learn are left out, as in ``flaxact.training``: decay
-    would pull PReLU towards ReLU (He et al. 2015, §2.1).
+    Biases, normalizations and learned activation parameters are left out, as in
+    ``flaxact.training``: decay would pull PReLU towards ReLU (He et al. 2015, §2.1).
 
     Args:
-      params: parameters of Linen modules, or the state of NNX ones (``nnx.state(net, nnx.Param)``).
+      params: parameters of Linen modules, or the state of NNX modules (``nnx.state(net,
+        nnx.Param)``).
 
     Returns:
       A tree of the same structure, of booleans.
@@ -38,7 +39,7 @@ def labels(params: optax.Params) -> optax.Params:
     """Label every parameter of a net by its kind, in a tree of the same structure.
 
     - "kernel": weights, and any other unnamed parameter with two axes or more;
-    - "bias": what is added to a layer's outputs;
+    - "bias": vectors that are added to a layer's outputs;
     - "norm": scales and biases of normalization layers, norms of weight-normalized kernels, gains;
     - "activation": parameters that an ``Act`` learns. Weight decay would pull them towards zero,
       for example PReLU towards ReLU (He et al. 2015, §2.1).

@@ -30,9 +30,9 @@ class AllCNNC(ZooModel):
     Dropout is 0.2 of the inputs and 0.5 after each layer with a stride, as published. The paper
     does not say how layers are padded: here all layers are padded by 1 except for the seventh,
     which gives the 6 × 6 maps of its table. It does not say how weights are initialized either:
-    here as in He et al. 2015, with biases 0. An activation follows every layer, the last one's maps
-    included; one that changes the width must give as many maps as there are classes. The paper
-    whitens images; here they are standardized by channel.
+    here as in He et al. 2015, with biases 0. An activation follows every layer, also the last. An
+    activation that changes the width must give as many maps as there are classes. The paper whitens
+    images; here they are standardized by channel.
     """
 
     @nn.compact

@@ -32,8 +32,8 @@ class CaffeNet128(InGroups):
     norm_affine=False``: without scale and bias.
 
     With ``maxout`` and ``matched="parameters"`` the layers have the widths of their row "maxout, √2
-    narrower" (68, 182, 272, 272, ·, 1448, 1448 after it) but for the fifth, which has 172 there and 182
-    by the rule. As in AlexNet ``glu`` and ``crelu`` pair the two groups.
+    narrower" (68, 182, 272, 272, ·, 1448, 1448 after it) except for the fifth layer, which has 172
+    in that row and 182 here. As in AlexNet ``glu`` and ``crelu`` pair the two groups.
 
     Attributes:
       pooling: ``max``; or ``stride``, of the row "no max pooling", where convolutions 2, 3 and 5 have

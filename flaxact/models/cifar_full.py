@@ -27,10 +27,10 @@ class CifarFull(ZooModel):
     With ``responses`` (within a map: 3 × 3, α = 5e-5, β = 0.75, after the first two poolings) it is
     cifar10_full, which Caffe made after cuda-convnet's 18% net. Without, it is
     cifar10_full_sigmoid, and with ``norm="batch"`` cifar10_full_sigmoid_bn (pull request 1965),
-    whose activation is ``sigmoid``. The first activation follows the first pooling, its
-    normalization between them; the others precede theirs. Weights are Gaussian of standard
-    deviations 1e-4, 0.01, 0.01, 0.01, biases 0. Caffe's later version of the last net has no biases
-    and learns no scale: here both are learned, as in the request.
+    whose activation is ``sigmoid``. The first activation follows the first pooling, with its
+    normalization in between; the other activations precede their poolings. Weights are Gaussian of
+    standard deviations 1e-4, 0.01, 0.01, 0.01, biases 0. Caffe's later version of the last net has
+    no biases and learns no scale: here both are learned, as in the pull request.
 
     Attributes:
       responses: whether responses are normalized.

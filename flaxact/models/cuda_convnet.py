@@ -27,8 +27,8 @@ class CudaConvnet(ZooModel):
     1,901,386 (``conv_local_13pct``) and 3,672,906 (``conv_local_11pct``). Both local nets were
     published for crops of 24 × 24, where they have 1,116,490 and 2,112,970.
 
-    The first activation of the three smaller nets follows the first pooling, as published: the same
-    function for monotone activations, another one for the rest. Weights are Gaussian with the
+    The first activation of the three smaller nets follows the first pooling, as published. For
+    monotone activations this is the same function as the usual order. Weights are Gaussian with the
     standard deviations of the layer files, biases zero. Normalization, if any is chosen, stays
     beside the activation.
 

@@ -21,13 +21,13 @@ class LeNet5(ZooModel):
     Images (batch, height, width, channels) of 9 × 9 pixels or more, pixels from 0 to 255 → logits
     (batch, num_classes). On MNIST 61,706 parameters with 10 classes.
 
-    What differs from the paper: C3 sees all six maps (there, subsets of them: Table I), the
-    sub-sampling layers are plain means (there, each map has a factor and a bias, and a squashing
-    function follows), and the ten outputs are linear (there, distances to fixed codes of characters).
-    The paper puts 28 × 28 digits into 32 × 32 images: here C1 pads by 2. Its activation is
-    :math:`1.7159 \tanh(2x/3)`; its pixels go from -0.1 (background) to 1.175 (ink), to which pixels
-    from 0 to 255 are scaled. Weights are uniform within ± 2.4 / fan-in (from memory, not checked
-    against the paper); biases start at 0.
+    Differences from the paper: C3 sees all six maps (in the paper, subsets of them: Table I); the
+    sub-sampling layers are plain means (in the paper, each map has a factor and a bias, and a
+    squashing function follows); and the ten outputs are linear (in the paper, distances to fixed
+    codes of characters). The paper puts 28 × 28 digits into 32 × 32 images: here C1 pads by 2. Its
+    activation is :math:`1.7159 \tanh(2x/3)`; its pixels go from -0.1 (background) to 1.175 (ink),
+    to which pixels from 0 to 255 are scaled. Weights are uniform within ± 2.4 / fan-in (from
+    memory, not checked against the paper); biases start at 0.
     """
 
     @nn.compact

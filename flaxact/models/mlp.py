@@ -66,7 +66,8 @@ class MLP(ZooModel):
     Attributes:
       variant: whose weights and images: ``glorot``, ``elu``, ``bn``, ``gelu`` or ``selu``.
       depth: number of hidden layers.
-      hidden: units in each; 0, which the SELU presets have, for as many as an image has values.
+      hidden: units in each hidden layer; 0 for as many as an image has values, as in the SELU
+        presets.
       std: standard deviation of the weights of ``bn``, which the paper does not state.
     """
 

@@ -27,7 +27,7 @@ class NetworkInNetwork(ZooModel):
     The layers, dropout of 0.5 after both poolings and Gaussian weights of standard deviation 0.05
     follow the authors' cuda-convnet file (github.com/mavenlin/cuda-convnet, NIN/cifar-10_def), the
     second pooling, a mean, follows their later Caffe version, as most copies do; in the file it is
-    a maximum. An activation follows every layer, the last one's maps included. An activation that
+    a maximum. An activation follows every layer, also the last. An activation that
     changes the width must give as many maps as there are classes. Lin et al. whiten the images (ZCA
     after global contrast normalization); here they are standardized by channel.
 

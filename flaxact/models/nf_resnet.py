@@ -38,10 +38,11 @@ class NFResNet(ZooModel):
 
     Brock et al. 2021, "Characterizing signal propagation", §3 and §4: each kernel has mean 0 and
     variance 1 / fan-in at each output, times a learned gain; each activation is multiplied by
-    :math:`\gamma = 1 / \sqrt{\mathrm{Var} f(z)}`, computed for whatever the activation is; β is the
+    :math:`\gamma = 1 / \sqrt{\mathrm{Var} f(z)}`, computed for the given activation; β is the
     standard deviation that x is expected to have: its variance grows by α² with each block, and starts
-    at 1 again where the shape changes, since the shortcut is then a 1×1 convolution of what the branch
-    gets. Each branch ends in a learned factor that starts at 0 (SkipInit), as in the authors' code.
+    at 1 again where the shape changes, because there the shortcut is a 1×1 convolution of the
+    branch's input. Each branch ends in a learned factor that starts at 0 (SkipInit), as in the
+    authors' code.
 
     Depths 26, 50 and 101 are the paper's bottlenecks, with a stem of 7×7 and a pooling. Depths 6n + 2
     have ``resnet``'s three stages of 16, 32 and 64 filters with two convolutions of 3×3 a block: the
@@ -52,7 +53,7 @@ class NFResNet(ZooModel):
 
     Attributes:
       depth: number of layers with weights on the longest path.
-      alpha: what a branch is multiplied by.
+      alpha: the factor on the output of a branch.
       skip_init: whether each branch ends in a learned factor that starts at 0.
     """
 

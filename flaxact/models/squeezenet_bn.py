@@ -32,8 +32,9 @@ class SqueezeNetBN(ZooModel):
     Misra's table names no layers; these are of the repository's notebook (github.com/digantamisra98/
     Mish, Notebooks/cifar-10-squeezenet-mish.ipynb), after Iandola et al. 2016 with simple bypass. A
     fire module squeezes by a convolution of 1 × 1 and expands by one of 1 × 1 beside one of 3 × 3;
-    normalization and activation follow each. Convolutions keep their biases beside it. Weights and
-    biases start as in PyTorch, uniform within 1/√fan-in. Pixels go from -1 to 1. No dropout.
+    normalization and activation follow each. Convolutions have biases in spite of batch
+    normalization. Weights and biases start as in PyTorch, uniform within 1/√fan-in. Pixels go from
+    -1 to 1. No dropout.
 
     With an activation that changes the width, the layers before it are wider or narrower so that
     its output has the published width (``matched="width"``). A branch that is added to a skip

@@ -41,7 +41,7 @@ class VGG(ZooModel):
     keep their biases, and weights are Gaussian: of variance 2 / fan-out in convolutions, of standard
     deviation 0.01 in dense layers. (The paper starts deep nets from shallow ones that were trained.)
     Images are standardized by channel. Windows of poolings are clipped at the border, where TorchVision
-    drops them: another net for sizes that 32 does not divide.
+    drops them, so the nets differ for image sizes that 32 does not divide.
 
     Attributes:
       depth: layers with weights: 11, 13, 16 or 19.

@@ -38,9 +38,10 @@ class VisionTransformer(ZooModel):
     default, as in the authors' code. Images are standardized by channel. Stochastic depth, a
     regularization, is left out.
 
-    Sites: ``act1`` to ``act12``, between the two dense layers of each block; one that changes the width
-    (``glu``, ``swiglu``) changes the first one's, and with ``matched=parameters`` the block's number of
-    weights stays. The softmax of attention is no site: it is as published whatever the activation.
+    Sites: ``act1`` to ``act12``, between the two dense layers of each block. For an activation that
+      changes the width (``glu``, ``swiglu``) the first dense layer is wider; with
+      ``matched=parameters`` the number of weights of the block is (about) the published one. The
+      softmax of attention is not a site and does not depend on the activation.
 
     Attributes:
       norm: ``layer``, for each token, is the published one.

@@ -82,10 +82,10 @@ class Claim:
     Attributes:
       key: a name, unique in its reproduction.
       text: the claim, as a sentence that can be read alone.
-      quantity: what is measured, with its unit.
+      quantity: the measured quantity, with its unit.
       low: the least value of the quantity for which the claim holds.
       high: the greatest value of the quantity for which the claim holds.
-      published: what the paper prints of it; None for a claim of our own.
+      published: the figure that the paper prints; None for a claim of our own.
       exact: whether every scale measures it at the published size, as a formula or an exact protocol.
       other_size: whether no scale measures it at the published size, so that it is always a re-test.
       family: claims of one paper with the same family are judged together, with Holm's correction;
@@ -144,7 +144,7 @@ class Claim:
 
     @property
     def rule(self) -> str:
-        """The range in words.
+        """The range in which the claim holds, in words.
 
         >>> [Claim("a", "", "", **ends).rule for ends in ({"low": 2}, {"high": 0}, {"low": 4, "high": 9})]
         ['at least 2', 'at most 0', '4 to 9']

@@ -1,4 +1,4 @@
-"""Compare the runs of two nets, each at its own best learning rate. Does not import jax."""
+"""Comparisons of the runs of two nets, each at its best learning rate. Does not import jax."""
 
 from __future__ import annotations
 

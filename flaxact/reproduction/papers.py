@@ -112,7 +112,7 @@ def results_of(paper: Paper, stored: StoredResults) -> Any:
     """The results of a paper, from the JSON that ``reproduce`` wrote.
 
     Raises:
-      InputError: they are not what the paper stores.
+      InputError: the stored results do not have the fields of the paper's ``Results``.
     """
     results = stored["results"]
     if not hasattr(paper, "Results"):

@@ -46,7 +46,7 @@ class TunedCurves:
 
     Attributes:
       tuned: the search for the learning rate; None if it is not complete.
-      seeds: the curves of evaluation seeds at the best rate; empty if they are not complete.
+      seeds: the curves of evaluation seeds at the best rate; empty if some are missing.
     """
 
     tuned: Tuned | None = None
@@ -180,7 +180,7 @@ def _observer(
 
 
 def speed_score(curve: Curve, target: float) -> Score:
-    """(0, epochs to the target), or (1, the last running error) if it is not reached."""
+    """The score of a curve: (0, epochs to the target), or (1, last running error) if not reached."""
     points = curve.running()
     reached = crossing(points, target)
     if math.isfinite(reached.high):
@@ -224,8 +224,8 @@ def look(
       edges: ends of claims' ranges; the ratio is decided when its interval contains none of them.
 
     Returns:
-      What is stored of the pair, and the fast entry's mean number of epochs at the first look; None if
-      that is not available.
+      The stored results of the pair, and the fast entry's mean number of epochs at the first look;
+      None if that is not available.
     """
     fast, slow = tuned
     mean = None

@@ -31,8 +31,8 @@ def reproduce(
 ) -> Path:
     """Run a reproduction at a scale and write its results, figures and page; resumes after a stop.
 
-    Stored pieces are read, wherever they were computed; missing ones are computed. Several
-    processes may run the same reproduction at once and share its pieces.
+    Stored pieces are read, even if another machine has computed them; missing pieces are computed.
+    Several processes may run the same reproduction at once and share its pieces.
 
     Args:
       name: one of ``papers.names()``.
@@ -117,7 +117,7 @@ def stored_results(name: str, scale: str, out: Path) -> StoredResults:
     """The results that ``reproduce`` has written.
 
     Raises:
-      InputError: there are none, or they cannot be read.
+      InputError: there are no results, or they cannot be read.
     """
     path = out / name / f"{scale}.json"
     try:

@@ -141,7 +141,7 @@ def first_crossing(values: Sequence[float | None], target: float) -> float | Non
 
 
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -> float:
-    """The median of the first sample divided by that of the second.
+    """The median of the first sample divided by the median of the second.
 
     >>> ratio_of_medians([2.0, 4.0, 100.0], [1.0, 2.0, 3.0])
     2.0

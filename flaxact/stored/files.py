@@ -32,7 +32,7 @@ def make_folder(folder: Path) -> None:
     """Create a folder and its parents if they don't exist.
 
     Raises:
-      InputError: it cannot be created.
+      InputError: the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def move(path: Path, place: Path) -> None:
     """Rename an existing file; replaces a file that has the new name.
 
     Raises:
-      InputError: it cannot be renamed; both files are unchanged.
+      InputError: the file cannot be renamed; both files are unchanged.
     """
     try:
         os.replace(path, place)
@@ -114,8 +114,8 @@ def read_bytes(path: Path) -> bytes:
     """The contents of a file.
 
     Raises:
-      FileNotFoundError: it does not exist.
-      DamagedError: it is not a file, or cannot be read.
+      FileNotFoundError: the file does not exist.
+      DamagedError: the path is not a file, or cannot be read.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -131,8 +131,8 @@ def read_json(path: Path) -> Any:
     """The JSON value in a file.
 
     Raises:
-      FileNotFoundError: it does not exist.
-      DamagedError: it is not a file, cannot be read, or is not JSON.
+      FileNotFoundError: the file does not exist.
+      DamagedError: the path is not a file, cannot be read, or is not JSON.
     """
     return from_json(read_bytes(path), path)
 
@@ -141,7 +141,7 @@ def from_json(content: bytes, place: object) -> Any:
     """The value of a JSON text.
 
     Raises:
-      DamagedError: it is not JSON; the message has the ``place``, line and column.
+      DamagedError: the text is not JSON; the message has the ``place``, line and column.
     """
     if not content.strip():
         raise DamagedError(f"{place} is empty: expected JSON")
@@ -201,5 +201,5 @@ def why(error: OSError) -> str:
 
 
 def finite(value: SupportsFloat) -> float | None:
-    """A number for JSON: None if it is not finite."""
+    """A number as a float for JSON; None for infinity and nan."""
     return float(value) if math.isfinite(value) else None

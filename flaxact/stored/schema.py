@@ -1,4 +1,4 @@
-"""Read stored values as frozen dataclasses; errors name the place and what was expected."""
+"""Read stored values as frozen dataclasses; errors name the place in the file and the expected value."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_record(kind: type[Record], path: Path) -> Record:
 
     Raises:
       FileNotFoundError: the file does not exist.
-      DamagedError: it does not hold such a record, or differs from what was stored.
+      DamagedError: the file does not hold such a record, or has changed since it was written.
     """
     return decode(kind, read_json(path), path)
 

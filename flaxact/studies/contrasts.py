@@ -29,8 +29,8 @@ class Contrast:
         than two.
       adjusted: the p-value after Holm's correction over the family; nan without a test.
       more_seeds: the further seeds that would show a significant difference with probability 0.8 if the
-        true effect is the measured one; 0 if it is significant already, None if unknown or above 1,000
-        in all.
+        true effect is the measured one; 0 if it is significant already, None if unknown or if more
+        than 1,000 seeds would be needed.
     """
 
     activation: str

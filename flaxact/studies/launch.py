@@ -161,7 +161,7 @@ def launch(
     """Submit one job for every activation that has missing runs.
 
     Args:
-      study: what to compare.
+      study: the study whose runs are trained.
       data: the data set that the study names.
       folder: for the results; the jobs must see it under the same path.
       cluster: ``slurm``, or ``local`` for processes of this machine.

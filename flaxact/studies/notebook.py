@@ -33,7 +33,7 @@ def compare(
     Runs that the folder already holds are not repeated.
 
     Args:
-      study: what to compare.
+      study: the study whose missing runs are trained.
       data: the data set, whose name becomes the study's; None loads the one that the study names.
       folder: where runs and the report are stored.
       command: the command line, for the report.

@@ -39,7 +39,7 @@ class PointSearch(Search):
 
     @property
     def candidates(self) -> tuple[SearchPoint, ...]:
-        """The points."""
+        """The points of the search: combinations of the tuned values."""
         return self.points
 
     def values(self, point: Sequence[float]) -> dict[str, float]:

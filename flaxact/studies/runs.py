@@ -140,7 +140,7 @@ def run(study: Study, data: Dataset, folder: Path, *, command: str = "") -> Iter
     """Train and store the missing runs; ``results.json`` is updated after each activation.
 
     Args:
-      study: what to compare.
+      study: the study whose missing runs are trained.
       data: the data set that the study names.
       folder: where runs are stored; runs of the study that it already holds are kept.
       command: the command line, for the report.
@@ -242,7 +242,7 @@ def train_activation(
     """Search an activation's learning rate if the study asks for it, and train its missing runs.
 
     Args:
-      study: what to compare.
+      study: the study whose missing runs are trained.
       data: the data set that the study names.
       folder: where runs are stored.
       activation: one of the study's.

@@ -34,7 +34,7 @@ class Search:
 
     @property
     def candidates(self) -> tuple[object, ...]:
-        """What is trained in the first rung: the rates, or points of several values."""
+        """The candidates at the start: learning rates, or points of several hyperparameters."""
         return self.rates
 
 
@@ -68,7 +68,7 @@ class Tuned:
 
 
 def error_score(error: float | None) -> Score:
-    """(0, error), or (1, 1) for a run that has diverged, which ranks behind all others.
+    """The score of an error: (0, error), or (1, 1) for a diverged run, which ranks behind all others.
 
     >>> error_score(0.25), error_score(None)
     ((0, 0.25), (1, 1.0))
@@ -165,7 +165,7 @@ Space = TypeVar("Space", bound=Search)
 
 
 def with_epochs(space: Space, epochs: int) -> Space:
-    """A search of the same candidates whose rungs are those of ``halving``."""
+    """A search of the same candidates that drops some at the same epochs as ``halving``."""
     rungs = sorted({max(1, round(epochs / 6)), epochs // 2} & set(range(1, epochs)))
     count = len(space.candidates)
     keep = [max(1, -(-count // 2 ** (i + 1))) for i in range(len(rungs))]

@@ -98,7 +98,7 @@ def run_key(run: Run) -> tuple[str, float, int]:
 
 
 def errors(run: Run) -> list[tuple[float | None, float | None]]:
-    """The errors of every epoch."""
+    """The (training, test) errors of every epoch."""
     return [(epoch.train_error, epoch.test_error) for epoch in run.epochs]
 
 

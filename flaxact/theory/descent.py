@@ -45,7 +45,7 @@ class LinearLayer:
         return float(2 / (values[-1] + max(values[0], 0)))
 
     def steps(self, rate: float, tolerance: float) -> float:
-        """Steps until a share of the excess is left, computed from the eigenvalues; inf beyond 10⁹ steps.
+        """Gradient descent steps until ``tolerance`` times the initial excess is left; inf above 10⁹.
 
         Raises:
           InputError: a rate that is not above 0 and at most 2 / λmax.

@@ -25,7 +25,7 @@ def variance_map(
     weight_std: float = 1.0,
     bias_std: float = 0.0,
 ) -> np.ndarray:
-    r"""The second moment of the next layer's pre-activations, given that of this layer's, :math:`q`.
+    r"""The map from the second moment :math:`q` of a layer's pre-activations to the next layer's.
 
     :math:`Q(q) = \sigma_w^2 \, \mathrm{E} f(\sqrt{q} z)^2 + \sigma_b^2` (Poole et al. 2016, eq. 3).
 
@@ -55,7 +55,7 @@ def variance_map(
 def correlation_map(
     activation: str | Activation | Callable[..., jax.Array], c: np.typing.ArrayLike, q: float = 1.0
 ) -> np.ndarray:
-    r"""The C-map: the correlation of a layer's outputs, given that of its pre-activations, :math:`c`.
+    r"""The C-map, from the correlation :math:`c` of a layer's pre-activations to that of its outputs.
 
     :math:`C(c) = \mathrm{E} f(u) f(v) / \mathrm{E} f(u)^2` for Gaussian :math:`u, v` of mean 0,
     second moment :math:`q` and correlation :math:`c`. For relu this is the arc-cosine kernel (Cho &

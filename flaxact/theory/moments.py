@@ -118,7 +118,7 @@ def fixed_point(
       start: the second moment of the first layer, positive.
 
     Returns:
-      :math:`q^*`: 0 if there is none above 1e-9, ``inf`` if there is none below 1e9.
+      :math:`q^*`; 0 if it would be below 1e-9, ``inf`` if above 1e9.
 
     Raises:
       InputError: as ``get``; an activation that is not pointwise; an invalid standard deviation or

@@ -178,7 +178,7 @@ def train(
       net: the net.
       recipe: how it is trained.
       data: the training and test data.
-      members: one training run each; an integer is a member with that seed (``grid``: of a sweep).
+      members: one training run each; an integer is a member with that seed; ``grid`` makes sweeps.
       start: where to resume; None for the beginning.
       options: the other keyword arguments of ``updates``.
 

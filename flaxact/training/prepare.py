@@ -36,7 +36,7 @@ LOOPS = get_args(KnownLoop)
 
 
 class LoopOptions(TypedDict, total=False):
-    """How ``updates`` arranges a training: the keyword arguments that it has beside ``start``."""
+    """The keyword arguments of ``updates``, except for ``start``."""
 
     loop: KnownLoop | None
     chunk: int | None

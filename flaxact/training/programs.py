@@ -58,10 +58,10 @@ def switches() -> tuple[object, ...]:
 
 @dataclass(frozen=True)
 class ProgramPlan:
-    """What programs are compiled for. ``members`` is the number of nets in a group.
+    """The arguments that programs are compiled for. ``members`` is the number of nets in a group.
 
-    ``images`` are the shape and dtype of the training images, or of a sample of a stream; ``steps`` are
-    in an epoch.
+    ``images`` are the shape and dtype of the training images, or of a sample of a stream; ``steps``
+    is the number of steps in an epoch.
     """
 
     net: Net

@@ -135,7 +135,7 @@ class Checkpoints:
         self.check()
 
     def close(self) -> None:
-        """`wait`, then end the thread."""
+        """Wait until all saves are on disk, as `wait` does, then end the background thread."""
         try:
             self.wait()
         finally:

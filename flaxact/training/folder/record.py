@@ -37,7 +37,7 @@ class Result:
     """The contents of ``result.json`` of a finished run.
 
     Attributes:
-      config: everything that the outcome depends on.
+      config: everything that the result depends on.
       epochs: one row per epoch, from epoch 0 (before training) to the last.
       steps: steps of the optimizer.
       diverged_at: the step at which each member diverged; -1 for none.
@@ -58,7 +58,7 @@ def read_result(folder: Path) -> Result:
 
     Raises:
       FileNotFoundError: the run is not finished.
-      DamagedError: the file differs from what was stored.
+      DamagedError: the file has changed since it was written.
     """
     path = folder / "result.json"
     result = read_record(Result, path)
@@ -77,7 +77,7 @@ def rows_of(folder: Path) -> list[MetricsRow]:
     """The epochs of a finished run as JSON values, from epoch 0 on.
 
     Raises:
-      DamagedError: the run's ``result.json`` differs from what was stored.
+      DamagedError: the run's ``result.json`` has changed since it was written.
     """
     read_result(folder)
     return files.read_json(folder / "result.json")["epochs"]
@@ -91,7 +91,7 @@ def configuration(
     model: str,
     own_code: Mapping[str, str],
 ) -> dict[str, Json]:
-    """Everything that the outcome depends on, as JSON values."""
+    """Everything that the result of a run depends on, as JSON values."""
     if isinstance(data, Dataset):
         shape = data.train.images.shape[1:]
         dtype = data.train.images.dtype
@@ -186,7 +186,7 @@ def row(update: Update) -> MetricsRow:
 
 
 def mean(values: np.ndarray) -> float:
-    """The mean of the finite values; infinity if there are none."""
+    """The mean of the finite values; infinity if no value is finite."""
     finite_values = values[np.isfinite(values)]
     return float(finite_values.mean()) if len(finite_values) else math.inf
 
