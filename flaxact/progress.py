@@ -119,7 +119,7 @@ class Bar:
         console.print(f"{done}/{total} {self.unit}: {text}", soft_wrap=True, highlight=False)
 
     def show(self, done: int, total: int, text: str) -> None:
-        """Update the bar; raises an interrupt that was caught before."""
+        """Update the bar; raises KeyboardInterrupt if an earlier Ctrl-C was caught by other code."""
         interrupts.check()
         if self.live:
             self.progress.update(self.task, completed=done, total=total, description=text)

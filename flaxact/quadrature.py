@@ -45,7 +45,7 @@ def rule(
 
 
 def panel_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The derivative at a rule's nodes, from the values there, by interpolation on each panel."""
+    """The derivative of a function at a rule's nodes, from its values, by interpolation on each panel."""
     nodes, _ = np.polynomial.legendre.leggauss(NODES)
     x = x.reshape(-1, NODES)
     y = y.reshape(-1, NODES)

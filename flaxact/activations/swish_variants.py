@@ -1,4 +1,4 @@
-"""Swish and its variants: the input times a logistic sigmoid of it."""
+"""Swish and its variants: the input times a sigmoid gate."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def _silu_slope(x: jax.Array) -> jax.Array:
 )
 @keeps_input(_silu_slope)
 def silu(x: jax.Array) -> jax.Array:
-    r"""Sigmoid-weighted linear unit, also known as Swish (with its β = 1).
+    r"""Sigmoid-weighted linear unit: x times the sigmoid of x; Swish with β = 1.
 
-    Named by Hendrycks & Gimpel 2016 and Elfwing et al. 2018; found again by search, and measured
-    widely, by Ramachandran et al. 2017 as Swish.
+    Proposed by Hendrycks & Gimpel 2016 and Elfwing et al. 2018. Ramachandran et al. 2017 found the
+    same function by a search, and named it Swish.
 
     >>> [round(float(y), 4) for y in silu(jnp.array([-1.0, 2.0]))]
     [-0.2689, 1.7616]

@@ -90,7 +90,7 @@ def dyt(
     gamma: float | jax.Array = 1.0,
     beta: float | jax.Array = 0.0,
 ) -> jax.Array:
-    r"""Dynamic tanh (DyT), which takes the place of a normalization layer.
+    r"""Dynamic tanh (DyT), used in place of a normalization layer.
 
     A layer has one steepness; each channel has its own scale and shift.
 
@@ -133,7 +133,7 @@ def derf(
     gamma: float | jax.Array = 1.0,
     beta: float | jax.Array = 0.0,
 ) -> jax.Array:
-    r"""Dynamic erf (Derf), which takes the place of a normalization layer.
+    r"""Dynamic erf (Derf), used in place of a normalization layer.
 
     A layer has one steepness and one input shift; each channel has its own output scale and shift.
 

@@ -86,9 +86,9 @@ def random_resized(
 ) -> np.ndarray:
     """A random part of an image, resized to a square: uint8 (size, size, channels).
 
-    The part's area as a share of the image is uniform over ``scale``; the logarithm of its width
-    divided by its height is uniform between those of 3/4 and 4/3 (Szegedy et al. 2014, §6). Without
-    a scale: the center crop, as in testing.
+    The part's area as a share of the image is uniform over ``scale``; the logarithm of the part's
+    width / height is uniform between log 3/4 and log 4/3 (Szegedy et al. 2014, §6). Without a
+    scale: the center crop, as in testing.
     """
     if scale is None:
         return resized(image, size)

@@ -49,7 +49,7 @@ def read(name: str, prepared: Path, image_size: int | None) -> Dataset:
     """Read a prepared TFDS set from the cache of its decoded images; the first call writes the cache.
 
     Raises:
-      InputError: no image or class label among its features, no test split, another file format,
+      InputError: a set without an image or a class label, no test split, another file format,
         images that differ in size, a damaged file, or a damaged cache.
     """
     folder_name = CACHE if image_size is None else f"{CACHE}-{image_size}"

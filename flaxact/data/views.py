@@ -27,7 +27,7 @@ def view(
     limits: Limits | None = None,
     shape: Callable[..., ImageShape] = lambda image, **options: image,
 ) -> Callable[[Callable[..., jax.Array]], Callable[..., jax.Array]]:
-    """Register a function of images (batch, height, width, channels) that returns views of them."""
+    """Register a function of images (batch, height, width, channels) that returns crops of them."""
 
     def register(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         name = function.__name__

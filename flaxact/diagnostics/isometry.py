@@ -115,8 +115,8 @@ def critical(
     """A deep net at the edge of chaos; its pre-activations start at the fixed point of the second moment.
 
     Raises:
-      InputError: an activation without an edge, or one whose pre-activations vanish there, such as
-        tanh without biases.
+      InputError: an activation without an edge of chaos, or with pre-activations of size 0 at the
+        edge, such as tanh without biases.
     """
     weight_std = edge_of_chaos(act, bias_std)
     if weight_std is None:

@@ -31,7 +31,7 @@ def layers_by_epoch(rows: Sequence[Mapping[str, Any]], measure: str, member: int
       rows: the rows that ``flaxact.diagnostics.record.read`` returns; columns are labeled by
         "epoch" if present.
       measure: name of the measure.
-      member: index of the member, of those that were trained together.
+      member: index of the net, among those that were trained together.
     """
     sites = list(rows[0]["sites"])
     values = np.array(

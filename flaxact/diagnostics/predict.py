@@ -44,9 +44,9 @@ def predict_layer_moments(
     - An activation's outputs follow ``gaussian_moments``.
 
     Other operations (pooling, sums, concatenation) are not predicted: after them, as for the
-    images, the prediction restarts from measured moments. Moments are over all places of an image.
-    They ignore that values are smaller at the border after padded layers, so for small images the
-    prediction misses about a tenth after a second such layer.
+    images, the prediction restarts from measured moments. Moments are over all positions of an
+    image. They ignore that values are smaller at the border after padded layers, so for small
+    images the prediction misses about a tenth after a second such layer.
 
     Args:
       module: a Linen model whose activations are applied through ``flaxact.layers.Act``.

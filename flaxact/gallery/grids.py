@@ -30,7 +30,7 @@ class Axis:
     Attributes:
       scale: ``linear`` or ``log``: between the values, curves are interpolated on this scale;
         ``choice``: the values stand alone.
-      default: the place of the default among the values.
+      default: the index of the default value.
       traced: whether one compiled program serves all values.
     """
 

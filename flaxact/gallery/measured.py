@@ -1,4 +1,4 @@
-"""Errors and times of activations, from the tables of ``docs/results`` where they are."""
+"""Measured errors and times of activations, from the tables in ``docs/results`` if they exist."""
 
 from __future__ import annotations
 

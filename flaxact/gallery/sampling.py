@@ -29,7 +29,7 @@ _TRIED = 8  # cells of the grid for the error of interpolation
 
 @dataclass(frozen=True, kw_only=True)
 class Sampled:
-    """An activation at every node of its grid, the last axis fastest.
+    """An activation at every node of a grid of its hyperparameters, the last axis fastest.
 
     Attributes:
       fixed: hyperparameters that stay at their defaults.
@@ -38,7 +38,7 @@ class Sampled:
         sharp while a slider moves them.
       curves: float64 (nodes, 3, panels, points): f, f′ and f″ at equal steps of each panel.
       moments: float64 (nodes, 4): for a standard Gaussian input, E f, E f², and the slopes of the C-map
-        at 0 and 1. nan where the activation refuses the values.
+        at 0 and 1. nan where hyperparameters are invalid.
       c_map: float64 (nodes, CORRELATIONS).
       error: the largest interpolation error of f between -3 and 5, at sampled centers of grid cells; 0
         without sliders.

@@ -98,7 +98,7 @@ class Conv(_Weighted):
 
 
 class LocalConv(_Weighted):
-    """A locally connected layer: a convolution with separate weights at each place of the image.
+    """A locally connected layer: a convolution with separate weights at each position of the image.
 
     Images are (batch, height, width, channels); stride 1, zero padding. The kernel is
     ``(height, width, *window, channels, features)``, the bias (height, width, features): those of
@@ -108,7 +108,7 @@ class LocalConv(_Weighted):
     Attributes:
       features: output channels.
       kernel_size: height and width of the window.
-      weights: "plain", "normalized" or "standardized", at each place.
+      weights: "plain", "normalized" or "standardized", separately at each position.
     """
 
     kernel_size: tuple[int, int] = (3, 3)

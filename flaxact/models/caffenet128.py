@@ -27,19 +27,20 @@ class CaffeNet128(InGroups):
     The layers of caffenet-benchmark's prototxt files (Mishkin et al. 2017, Table 2): the mean (104,
     117, 124 of Caffe's order BGR) is subtracted and the rest multiplied by 0.04; initialized by LSUV,
     with ``kernel_init="paper"`` from the Gaussians of the files (standard deviation 0.01, and 0.005 of
-    the hidden dense layers); biases 0; dropout 0.5 after both hidden dense layers. Their rows with
-    batch normalization after the activation are ``norm="batch", norm_place="after",
+    the hidden dense layers); biases 0; dropout 0.5 after both hidden dense layers. The paper's rows
+    with batch normalization after the activation are ``norm="batch", norm_place="after",
     norm_affine=False``: without scale and bias.
 
-    With ``maxout`` and ``matched="parameters"`` the layers have the widths of their row "maxout, √2
-    narrower" (68, 182, 272, 272, ·, 1448, 1448 after it) except for the fifth layer, which has 172
-    in that row and 182 here. As in AlexNet ``glu`` and ``crelu`` pair the two groups.
+    With ``maxout`` and ``matched="parameters"`` the layers have the widths of the paper's row
+    "maxout, √2 narrower" (68, 182, 272, 272, ·, 1448, 1448 after it) except for the fifth layer,
+    which has 172 in that row and 182 here. As in AlexNet ``glu`` and ``crelu`` pair the two groups.
 
     Attributes:
-      pooling: ``max``; or ``stride``, of the row "no max pooling", where convolutions 2, 3 and 5 have
-        stride 2 instead: 16,970,088 parameters, as 4 × 4 places are left before the dense layers.
-      first: convolution 1 is ``11x11`` with stride 4; or ``3x3`` with stride 1, of their row for images
-        of 32 × 32, which then have maps of the published sizes: 13,267,816 parameters.
+      pooling: ``max``; or ``stride`` for the paper's row "no max pooling", in which convolutions 2,
+        3 and 5 have stride 2 instead. The net then has 16,970,088 parameters, because 4 × 4
+        positions are left before the dense layers.
+      first: convolution 1 is ``11x11`` with stride 4; or ``3x3`` with stride 1, for the paper's row
+        of images of 32 × 32, with 13,267,816 parameters.
     """
 
     num_classes: int = 1000

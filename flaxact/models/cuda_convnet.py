@@ -33,7 +33,7 @@ class CudaConvnet(ZooModel):
     beside the activation.
 
     The local nets have two convolutions, then two layers of 3×3 whose weights are not shared
-    between places. ``conv_local_11pct`` has response normalization across maps (size 9, scale
+    between positions. ``conv_local_11pct`` has response normalization across maps (size 9, scale
     0.001), after the first pooling and before the second, and twice as many maps in its first local
     layer.
 

@@ -43,8 +43,9 @@ class ELUNet(ZooModel):
     """Stacks of convolutions, each with a pooling of 2 × 2 at its end, and a map for each class.
 
     Images (batch, height, width, channels) of any size, pixels from 0 to 255 → logits (batch,
-    num_classes). With 100 classes 1,669,028 parameters (§4.2, "Comparison of activation functions": 11
-    convolutions, the class maps' among them) and 39,330,404 (§4.3: 18, and the class maps').
+    num_classes). With 100 classes 1,669,028 parameters (§4.2, "Comparison of activation functions":
+    11 convolutions, including the one for the class maps) and 39,330,404 (§4.3: 18, and one for the
+    class maps).
 
     Dropout at the end of each stack: 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0. The paper does not say how layers
     are padded: here maps keep their size, so that five poolings leave one pixel; the maps of larger

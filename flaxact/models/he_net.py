@@ -36,9 +36,9 @@ class HeNet(ZooModel):
     Convolutions are initialized as in eq. 10; the dense layers with standard deviations 0.01, 0.01
     and 0.001, less than eq. 10 gives, because images are not divided by their standard deviation
     (end of §2.2; the per-pixel mean is subtracted). Biases start at 0. Dropout of 0.5 after both
-    hidden dense layers. From memory, not checked against the paper: those three deviations, and the
-    layers of model B (which do have the 2.32e10 multiplications that its table is remembered to
-    give).
+    hidden dense layers. From memory, not checked against the paper: these three standard
+    deviations, and the layers of model B (their 2.32e10 multiplications agree with the remembered
+    number of the paper's table).
 
     The paper does not say how layers are padded. In the nets of 14 and 30 layers the first layer is
     not padded, its pooling leaves out incomplete windows, and convolutions of 2 × 2 keep the size

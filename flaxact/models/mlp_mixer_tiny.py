@@ -48,7 +48,7 @@ class MLPMixer(ZooModel):
 
     @property
     def in_residual_stream(self) -> bool:
-        """True: each perceptron starts and ends in the block's width."""
+        """True: the layers on both sides of an activation connect to a stream of fixed width."""
         return True
 
     @nn.compact

@@ -63,7 +63,7 @@ class NFResNet(ZooModel):
 
     @property
     def in_residual_stream(self) -> bool:
-        """False for bottlenecks, whose three layers are more like a chain."""
+        """Whether activations lie between layers of the residual stream; False for bottleneck blocks."""
         return self.depth not in IMAGENET
 
     @nn.compact

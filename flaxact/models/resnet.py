@@ -61,7 +61,7 @@ class ResNet(ZooModel):
 
     @property
     def in_residual_stream(self) -> bool:
-        """False for bottleneck blocks, whose three layers form a chain."""
+        """Whether activations lie between layers of the residual stream; False for bottleneck blocks."""
         return not self._bottleneck
 
     @property

@@ -24,7 +24,7 @@ _POOLED = (4, 8)
 
 
 class SqueezeNetBN(ZooModel):
-    """A convolution, eight fire modules, three of them with a skip past them, and a map for each class.
+    """A convolution, eight fire modules, three of them with a skip connection, and a map for each class.
 
     Images (batch, height, width, channels) of any size, pixels from 0 to 255 → logits (batch,
     num_classes). On CIFAR-10 734,986 parameters.

@@ -189,7 +189,7 @@ def tune_by_curves(
     Args:
       workspace: stores the pieces.
       label: label of the pieces.
-      space: the rates and the rungs.
+      space: the rates, and the epochs after which rates are dropped.
       value: maps a curve to the value that is stored.
       net: the network.
       recipe: how it is trained; the rung (a stage of the search) replaces its epochs.

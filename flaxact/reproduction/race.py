@@ -1,7 +1,7 @@
-"""Races: epochs to a target training error, with a rate search per entry and evaluation seeds.
+"""Races: how many epochs nets need to a target training error, each at its best learning rate.
 
-An entry is an activation in a net. A race compares how many epochs its entries need, each at its
-own best learning rate.
+An entry of a race is an activation in a net. A race searches the learning rate of each entry on a
+tuning seed, and compares the entries' numbers of epochs on evaluation seeds.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _is_over(curve: Curve, *, target: float, clean: bool) -> bool:
 def epochs_ratio(
     slow: TunedCurves, fast: TunedCurves, target: float, *, clean: bool = False, level: float = 0.95
 ) -> Interval:
-    """The ratio of epochs that two entries need, slow over fast."""
+    """The ratio of two nets' numbers of epochs to a target error, slow over fast, with its interval."""
     return speedup(slow.times(target, clean=clean), fast.times(target, clean=clean), level)
 
 
@@ -211,12 +211,12 @@ def look(
     most: float,
     edges: Sequence[float],
 ) -> tuple[dict[str, TunedCurves], float | None]:
-    """Evaluate a pair of entries, with more seeds until their ratio is decided.
+    """Evaluate two entries of a race, with more seeds until the ratio of their epochs is decided.
 
     Args:
       race: how entries are trained.
-      entries: entries by name, including the pair.
-      tuned: the searches of the pair, the fast entry's first.
+      entries: entries by name, including the two.
+      tuned: the learning rate searches of the two entries, the fast one first.
       looks: numbers of seeds at which the ratio is tested, each with its two-sided error rate.
       cap: the most epochs of the fast entry.
       most: the most epochs of the slow entry, in multiples of the fast one's mean at the first look, so
@@ -224,8 +224,8 @@ def look(
       edges: ends of claims' ranges; the ratio is decided when its interval contains none of them.
 
     Returns:
-      The stored results of the pair, and the fast entry's mean number of epochs at the first look;
-      None if that is not available.
+      The stored results of the two entries, and the fast entry's mean number of epochs at the first
+      look; None if that is not available.
     """
     fast, slow = tuned
     mean = None

@@ -20,7 +20,7 @@ TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100, 150)  # of epochs
 
 
 def epochs_text(times: Sequence[Crossing]) -> str:
-    """The mean epochs with their interval; if some seeds are censored, their count.
+    """The mean epochs with their interval; if some seeds did not reach the target, their count.
 
     >>> epochs_text([Crossing(8.0, math.inf), Crossing(5.0, 5.0)]), epochs_text([Crossing(0.0, 0.5)])
     ('1 of 2 seeds not in 8', 'at most 0.5')

@@ -1,4 +1,4 @@
-"""Choose a learning rate, then train evaluation seeds at it: the search of a study, piece by piece."""
+"""Search a learning rate, then train evaluation seeds at the best one; every training is stored."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def tune(
 
     Args:
       workspace: stores the pieces.
-      piece: a template of the pieces' names, with ``{rate:g}`` and, if there are rungs,
-        ``{epochs}``.
-      space: the rates and the rungs.
+      piece: a template of the pieces' names, with ``{rate:g}`` and, if rates are dropped on the
+        way, ``{epochs}``.
+      space: the rates, and the epochs after which rates are dropped.
       validate: trains a member for a total number of epochs; its result is stored.
       score: maps a stored result to a score; the default takes an error, or None for a run that
         diverged.
@@ -163,16 +163,17 @@ def tune_then_repeat(
 ) -> tuple[Tuned | None, list[Any]]:
     """Search a learning rate, and train evaluation seeds at the best one.
 
-    Parts that are not available are None for the search and [] for the seeds.
+    If stored results are missing and cannot be computed, the search is None and the list of seeds
+    empty.
 
     Args:
       workspace: stores the pieces ``label/rate-RATE`` and ``label/seed-SEED``.
       label: label of the pieces.
-      space: the search, without rungs.
+      space: the search, in which no rates are dropped before the end (no rungs).
       seeds: the evaluation seeds.
-      validate: as for ``tune``.
-      evaluate: as for ``repeat``.
-      score: as for ``tune``.
+      validate: trains a member for a total number of epochs; its result is stored.
+      evaluate: trains a member; its result is stored.
+      score: maps a result of ``validate`` to a score.
     """
     tuned = workspace.attempt(
         lambda: tune(workspace, f"{label}/rate-{{rate:g}}", space, validate, score=score)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class UnavailableError(Exception):
-    """Pieces are not stored: another process computes them, or computing is switched off."""
+    """Required pieces are not stored: another process computes them, or ``compute`` is False."""
 
 
 @dataclass(kw_only=True)
@@ -132,14 +132,14 @@ class Workspace:
         return [self._read(name) for name in computations]
 
     def attempt(self, part: Callable[[], Any]) -> Any:
-        """The result of a part of a study; None if it needs pieces that are unavailable."""
+        """The result of a part of a study; None if required pieces are not available."""
         try:
             return part()
         except UnavailableError:
             return None
 
     def check_complete(self) -> None:
-        """Raise if an attempted part of the study lacked pieces.
+        """Raise if required pieces of the study were missing in ``attempt``.
 
         Raises:
           UnavailableError: pieces are missing.

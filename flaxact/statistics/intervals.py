@@ -49,7 +49,7 @@ class Interval:
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """The mean of independent values and its Student-t confidence interval.
 
-    It assumes approximately normal values, and is wide for few of them: with three values, 4.3
+    The interval assumes approximately normal values, and is wide for few values: with three, 4.3
     standard errors to each side at 95%.
 
     >>> interval = mean_interval([1.0, 2.0, 3.0])

@@ -25,7 +25,7 @@ _DELETING = (
 
 
 class DamagedError(InputError):
-    """A stored file differs from what was stored; names the file, the place and what was expected."""
+    """A stored file is invalid or has changed; names the file, the place and the expected value."""
 
 
 def make_folder(folder: Path) -> None:
@@ -44,7 +44,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file atomically, by renaming a temporary file.
 
     Raises:
-      InputError: the place is not writable; an existing file is unchanged.
+      InputError: the folder is not writable; an existing file is unchanged.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
     try:

@@ -66,7 +66,7 @@ def decode(kind: type[Record], value: object, path: object = "") -> Record:
 
     Raises:
       DamagedError: the value does not match; the message names the path, the place in the value and
-        what was expected.
+        the expected type.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Point:
@@ -83,7 +83,7 @@ def decode(kind: type[Record], value: object, path: object = "") -> Record:
 
 
 def unexpected(path: object, place: str, expected: str, value: object) -> DamagedError:
-    """An error for an unexpected value at a place in a file."""
+    """The error for an unexpected value at some place in a file."""
     where = ", ".join(part for part in (str(path), place.removeprefix(".")) if part)
     return DamagedError(f"{where}: expected {expected}, not {_short_text(value)}")
 

@@ -1,4 +1,4 @@
-"""A study in a notebook: run with a progress bar, and shown in a cell."""
+"""Studies in a notebook: run a study with a progress bar, and show its report in a cell."""
 
 from __future__ import annotations
 

@@ -84,8 +84,9 @@ def differences(results: Results) -> Figure:
 def learning_rates(results: Results) -> Figure:
     """The error by learning rate, with the chosen rate as a filled marker.
 
-    With a search: the last validation error of each rate, with a line through the rates that were
-    trained to the end. Without: the mean training error of the last epoch over seeds.
+    With a search, this is the last validation error of each rate, with a line through the rates
+    that were trained to the end. Without a search, it is the mean training error of the last epoch
+    over seeds.
     """
     figure, axes = figures.figure(WIDTH, HEIGHT + 0.4)
     best_rates = {row.activation: row.learning_rate for row in summary.rows(results)}
@@ -226,7 +227,7 @@ def activation_style(results: Results, activation: str) -> Style:
 
 
 def activation_label(results: Results, activation: str) -> str:
-    """A name; of a long one its beginning and its end, if that tells it from the others."""
+    """A name as a label; a long name is shortened in the middle if labels stay distinct."""
     short = {name: _short(name) for name in results.study.activations}
     return short[activation] if len({*short.values()}) == len(short) else activation
 

@@ -19,11 +19,11 @@ EDGE = 0.05  # share of a range, on its scale, at either end
 
 @dataclass(frozen=True, kw_only=True)
 class PointSearch(Search):
-    """How several values are chosen together; ``sobol_search`` makes it.
+    """A search over points, that is, several hyperparameters at once; made by ``sobol_search``.
 
     Attributes:
       rates: the learning rates of all points, ascending.
-      names: what is tuned: ``learning_rate``, ``momentum`` or both.
+      names: the tuned hyperparameters: ``learning_rate``, ``momentum`` or both.
       lows: the lower end of each range.
       highs: the upper end of each range.
       points: the values of each point, in the order of ``names``.
@@ -43,13 +43,13 @@ class PointSearch(Search):
         return self.points
 
     def values(self, point: Sequence[float]) -> dict[str, float]:
-        """The values of a point by name; always with a learning rate."""
+        """The values of a point by hyperparameter, always including the learning rate."""
         return {"learning_rate": self.rates[0], **dict(zip(self.names, point, strict=True))}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TriedPoint(TriedRate):
-    """A point of a search, and its score after the last rung that it reached."""
+    """A point that a search tried, and its last score."""
 
     point: SearchPoint
 

@@ -121,7 +121,7 @@ def halved(
     """Successive halving; of equal scores the first candidate ranks first.
 
     Returns:
-      The best candidate, and each candidate's last rung, in epochs, with its score there.
+      The best candidate, and for each candidate its last score and the epochs that it was trained.
     """
     remaining = list(candidates)
     reached: dict[Candidate, tuple[int, Score]] = {}

@@ -87,7 +87,7 @@ def missing_runs(results: Results) -> list[str]:
 
 
 def values_text(results: Results, activation: str, rate: float) -> str:
-    """A learning rate, with the other values of the activation's best point if there are any."""
+    """A learning rate as text, with the other tuned hyperparameters if there are any."""
     values = results.study.best_values.get(activation, {})
     others = [f"{name} {value:g}" for name, value in values.items() if name != "learning_rate"]
     return ", ".join([f"{rate:g}", *others])

@@ -135,13 +135,13 @@ class _UntrainedError(Exception):
 
 
 def tune(study: Study, data: Dataset, folder: Path, activation: str) -> Iterator[Epoch]:
-    """Search an activation's learning rate or point; scores are stored each time that some are dropped.
+    """Search an activation's learning rate, or its point of several hyperparameters.
 
-    Those that remain continue from their current state. After an interruption they are trained again
-    from the start.
+    Scores are stored each time that candidates are dropped; the others continue from their current
+    state. After an interruption they are trained again from the start.
 
     Yields:
-      Each trained epoch, of all rates or points that train together.
+      Each trained epoch, of all candidates that train together.
     """
     assert study.search is not None
     config = tuning_config(study, activation, data.digest)

@@ -1,4 +1,4 @@
-"""Gradient descent on the squared error of a linear layer, whose curvature is that of its inputs."""
+"""Gradient descent on the squared error of a linear layer; its Hessian is the inputs' E xxᵀ."""
 
 from __future__ import annotations
 

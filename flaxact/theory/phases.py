@@ -72,7 +72,7 @@ def edge_of_chaos(
 
     Both conditions give :math:`(q - \sigma_b^2) \, \mathrm{E} f'^2 = \mathrm{E} f^2`. If several q
     satisfy it, the smallest stable one is used: one from which second moments do not move away with
-    depth. Without biases, an activation with f(0) = 0 and a slope there has its edge at q = 0:
+    depth. Without biases, an activation with f(0) = 0 and f'(0) ≠ 0 has its edge at q = 0:
     :math:`1/|f'(0)|`, which is √2 for relu and 1 for tanh.
 
     Args:

@@ -39,7 +39,7 @@ class Restored:
     """The contents of a checkpoint: host arrays by name, and facts as JSON values.
 
     ``set_aside`` has one line for each newer checkpoint that was damaged: what is wrong with it,
-    and its new name. With several processes, the first one renames it and tells the others.
+    and its new name. With several processes, the first process renames it and informs the others.
     """
 
     step: int
@@ -119,8 +119,8 @@ class Checkpoints:
     def check(self) -> None:
         """Raise CheckpointError, once, if a save has failed. Cheap enough to call at every step.
 
-        With several processes it raises nothing, because the other processes would wait for this
-        one; the next `save`, `wait` or `close` then raises in all of them.
+        With several processes this method raises nothing, because the other processes would wait
+        for this one; the next `save`, `wait` or `close` then raises in all processes.
         """
         if self._failure is not None and not _several():
             failure = self._failure
