@@ -37,8 +37,10 @@ def tuned_value(results: Results, place: int, name: str) -> Figure:
       place: the index of the value in a point.
       name: ``learning_rate`` or ``momentum``.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, axes = figures.figure(WIDTH, HEIGHT + 0.4)
-    from_one = name == "momentum"  # drawn as 1 - momentum, from high to low
+    from_one = name == "momentum"  # on the log scale of 1 - momentum
     for activation, outcome in results.tuned.items():
         look = {**activation_style(results, activation), "linestyle": ""}
         longest = max(tried.epochs for tried in outcome.rates)
@@ -61,8 +63,12 @@ def tuned_value(results: Results, place: int, name: str) -> Figure:
     assert space is not None
     ends = (space.lows[place], space.highs[place])
     axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if from_one:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda share, _: f"{1 - share:.6g}")
     axes.set_xlim(*(1 - end if from_one else end for end in ends))
-    axes.set_xlabel("1 − momentum" if from_one else name.replace("_", " "))
+    axes.set_xlabel(name.replace("_", " "))
     figures.error_axis(axes, "validation error")
     figures.legend_below(figure, axes)
     return figure
