@@ -79,7 +79,7 @@ def _complex_zrelu(z: jax.Array) -> jax.Array:
 
 
 @activation(
-    r"z \text{ if } 0 \le \operatorname{arg} z \le \pi / 2 \text{ else } 0",
+    r"z \text{ if } 0 \leq \operatorname{arg} z \leq \pi / 2 \text{ else } 0",
     source="guberman2016complex",
     range=(0.0, INF),
     kinks=(0.0,),
