@@ -1,8 +1,11 @@
 """What flaxact brings with it may be used wherever flaxact may."""
 
 import re
+from importlib.metadata import requires
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tools import licenses
 
@@ -31,8 +34,5 @@ def test_the_page_lists_the_packages(rows):
     listed = dict(
         re.findall(r"^\| ([\w-]+) \| ([^|]+) \|", licenses.PAGE.read_text(), re.MULTILINE)
     )
-    direct = {
-        licenses.key(re.split(r"[<>=!~;\[ ]", text)[0])
-        for text in licenses.distribution("flaxact").requires
-    }
+    direct = {canonicalize_name(Requirement(text).name) for text in requires("flaxact")}
     assert {name for name in direct & rows.keys() if name not in listed} == set()

@@ -7,11 +7,11 @@ The licenses are those of the packages that are installed here, in the environme
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "licenses.md"
 EXTRAS = ("data", "explorer", "pandas", "cluster", "tensorboard", "tests")
@@ -28,11 +28,6 @@ vulnerabilities.
 """
 
 
-def key(name: str) -> str:
-    """A package's name in its normal form."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def required(name: str, extra: str = "") -> dict[str, Distribution]:
     """The installed packages that a package needs, with an extra, and those that they need."""
     packages: dict[str, Distribution] = {}
@@ -40,11 +35,12 @@ def required(name: str, extra: str = "") -> dict[str, Distribution]:
     seen = set()
     while waiting:
         name, extras = waiting.pop()
-        if (key(name), *sorted(extras)) in seen:
+        key = canonicalize_name(name)
+        if (key, *sorted(extras)) in seen:
             continue
-        seen.add((key(name), *sorted(extras)))
+        seen.add((key, *sorted(extras)))
         try:
-            packages[key(name)] = package = distribution(name)
+            packages[key] = package = distribution(name)
         except PackageNotFoundError:  # for another platform
             continue
         for text in package.requires or ():

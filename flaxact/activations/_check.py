@@ -57,7 +57,7 @@ def real_input(spec: Spec, x: object) -> jax.Array:
         return x
     if jnp.issubdtype(x.dtype, jnp.integer) or _is_mask(x):
         return x if spec.keeps_integers else x.astype(float)
-    if spec.takes_complex and jnp.issubdtype(x.dtype, jnp.complexfloating):
+    if spec.takes_complex and jnp.iscomplexobj(x):
         return x
     raise InputError(f"{spec.name} takes an array of {_numbers(spec)}, not of {x.dtype}")
 

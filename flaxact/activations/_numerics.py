@@ -35,7 +35,7 @@ def along_last(values: jax.Array, ndim: int) -> jax.Array:
 
 def finite(x: jax.Array) -> jax.Array:
     """``x`` with infinities replaced by the largest finite numbers; ∞ · 0 and ∞ / ∞ would be nan."""
-    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+    if jnp.iscomplexobj(x):
         return jax.lax.complex(finite(jnp.real(x)), finite(jnp.imag(x)))
     return _within(x, float(jnp.finfo(x.dtype).max))
 
@@ -130,6 +130,14 @@ def sech_squared(x: jax.Array) -> jax.Array:
     """1 - tanh² without cancellation."""
     e = jnp.exp(2 * minus_abs(x))
     return 4 * e / ((1 + e) * (1 + e))
+
+
+def last_place(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """The number up to which a condition holds, by bisection between one where it does and one beyond."""
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
 
 
 def largest(x: jax.Array, axis: int) -> jax.Array:

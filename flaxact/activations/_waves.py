@@ -23,8 +23,7 @@ def _split(frequency: Frequency) -> tuple[jax.Array | float, jax.Array | float]:
         high = round(frequency / grain) * grain
         return high, frequency - high
     number = jnp.asarray(near(frequency), jnp.float32)
-    high = jax.lax.reduce_precision(number, exponent_bits=8, mantissa_bits=11)
-    rest = number - high
+    high, rest = halves(number)
     return high, rest + frequency.rest if isinstance(frequency, Parts) else rest
 
 
@@ -37,16 +36,21 @@ def waves(frequency: Frequency, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     if is_exact or x.dtype != jnp.float32 or in_jet(x):  # which cannot reduce a precision
         return jnp.sin(product), jnp.cos(product)
     f_high, f_rest = _split(frequency)
-    x_high = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11)
-    x_rest = x - x_high
+    x_high, x_rest = halves(x)
     lost = ((f_high * x_high - product) + f_high * x_rest + f_rest * x_high) + f_rest * x_rest
-    # Beyond a quarter, neighboring inputs are whole radians apart, and the product's sine will do.
-    lost = jax.lax.stop_gradient(jnp.where(abs(lost) <= 0.25, lost, 0))
     return turned(jnp.sin(product), jnp.cos(product), lost)
 
 
-def turned(sin: jax.Array, cos: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Sin and cos of an angle that is larger by a small one."""
+def halves(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A float32 array as one of 12 digits and the rest, whose products are exact."""
+    high = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11)
+    return high, x - high
+
+
+def turned(sin: jax.Array, cos: jax.Array, lost: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Sin and cos of an angle that is larger by the small one that its rounding has lost."""
+    # Beyond a quarter, neighboring inputs are whole radians apart, and the rounded angle's sine will do.
+    angle = jax.lax.stop_gradient(jnp.where(abs(lost) <= 0.25, lost, 0))
     square = angle * angle
     angle_sin = angle * (1 - square / 6 * (1 - square / 20))
     rest_cos = square / 2 * (1 - square / 12 * (1 - square / 30))  # 1 - cos

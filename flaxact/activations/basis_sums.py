@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
@@ -23,6 +24,28 @@ def _polynomial_initial(key: jax.Array | None, width: int, degree: int) -> dict[
     return {"coefficients": jnp.zeros((degree + 1, width)).at[1].set(1)}
 
 
+def _series(
+    x: jax.Array, coefficients: Learned, next_one: Callable[..., jax.Array], degree: int
+) -> jax.Array:
+    """The sum of polynomials of tanh; ``next_one(n, t, polynomial, before)`` is the n-th of them."""
+    t = jnp.tanh(x)
+    before = jnp.ones_like(t)
+    polynomial = t
+    total = coefficients[0] + coefficients[1] * t
+    for n in range(2, degree + 1):
+        before, polynomial = polynomial, next_one(n, t, polynomial, before)
+        total = total + coefficients[n] * polynomial
+    return total
+
+
+def _next_chebyshev(n: int, t: jax.Array, polynomial: jax.Array, before: jax.Array) -> jax.Array:
+    return 2 * t * polynomial - before
+
+
+def _next_legendre(n: int, t: jax.Array, polynomial: jax.Array, before: jax.Array) -> jax.Array:
+    return ((2 * n - 1) * t * polynomial - (n - 1) * before) / n
+
+
 def _chebyshev_slope(x: jax.Array, degree: int, coefficients: Learned) -> jax.Array:
     t = jnp.tanh(x)
     # The derivative of the n-th polynomial is n times the one of the second kind below it.
@@ -30,7 +53,7 @@ def _chebyshev_slope(x: jax.Array, degree: int, coefficients: Learned) -> jax.Ar
     second_kind = jnp.ones_like(t)
     total = coefficients[1] * second_kind
     for n in range(2, degree + 1):
-        before, second_kind = second_kind, 2 * t * second_kind - before
+        before, second_kind = second_kind, _next_chebyshev(n, t, second_kind, before)
         total = total + n * coefficients[n] * second_kind
     return total * sech_squared(x)
 
@@ -56,14 +79,7 @@ def chebyshev(x: jax.Array, degree: int = 4, coefficients: Learned = None) -> ja
     >>> [round(float(y), 4) for y in chebyshev(jnp.array([-1.0, 2.0]))]
     [-0.7616, 0.964]
     """
-    t = jnp.tanh(x)
-    before = jnp.ones_like(t)
-    polynomial = t
-    total = coefficients[0] + coefficients[1] * t
-    for n in range(2, degree + 1):
-        before, polynomial = polynomial, 2 * t * polynomial - before
-        total = total + coefficients[n] * polynomial
-    return total
+    return _series(x, coefficients, _next_chebyshev, degree)
 
 
 def _legendre_slope(x: jax.Array, degree: int, coefficients: Learned) -> jax.Array:
@@ -75,7 +91,7 @@ def _legendre_slope(x: jax.Array, degree: int, coefficients: Learned) -> jax.Arr
     total = coefficients[1] * slope
     for n in range(2, degree + 1):
         slope_before, slope = slope, slope_before + (2 * n - 1) * polynomial
-        before, polynomial = polynomial, ((2 * n - 1) * t * polynomial - (n - 1) * before) / n
+        before, polynomial = polynomial, _next_legendre(n, t, polynomial, before)
         total = total + coefficients[n] * slope
     return total * sech_squared(x)
 
@@ -101,14 +117,7 @@ def legendre(x: jax.Array, degree: int = 4, coefficients: Learned = None) -> jax
     >>> [round(float(y), 4) for y in legendre(jnp.array([-1.0, 2.0]))]
     [-0.7616, 0.964]
     """
-    t = jnp.tanh(x)
-    before = jnp.ones_like(t)
-    polynomial = t
-    total = coefficients[0] + coefficients[1] * t
-    for n in range(2, degree + 1):
-        before, polynomial = polynomial, ((2 * n - 1) * t * polynomial - (n - 1) * before) / n
-        total = total + coefficients[n] * polynomial
-    return total
+    return _series(x, coefficients, _next_legendre, degree)
 
 
 def _fourier_initial(key: jax.Array | None, width: int, waves: int) -> dict[str, jax.Array]:
@@ -196,9 +205,8 @@ def gaussian_rbf(
     place = (finite(x) + reach) / (2 * reach / (centers - 1))
     for i in range(centers):
         distance = place - i
-        far = (
-            abs(distance) > 40
-        )  # where the bump is 0 in float64 too, and the square might overflow
+        # Where the bump is 0 in float64 too, and the square might overflow.
+        far = abs(distance) > 40
         bump = jnp.exp(-(jnp.where(far, 0, distance) ** 2))
         total = total + coefficients[i] * jnp.where(far, 0, bump)
     return total

@@ -66,8 +66,7 @@ def modrelu(x: jax.Array, bias: float = 0.0) -> jax.Array:
     >>> modrelu(jnp.array([-3.0, 0.5]), -1.0)
     Array([-2.,  0.], dtype=float32)
     """
-    is_complex = jnp.issubdtype(x.dtype, jnp.complexfloating)
-    return (_complex_modrelu if is_complex else _real_modrelu)(x, bias)
+    return (_complex_modrelu if jnp.iscomplexobj(x) else _real_modrelu)(x, bias)
 
 
 @keeps_input()
@@ -92,7 +91,7 @@ def zrelu(x: jax.Array) -> jax.Array:
     >>> zrelu(jnp.array([1 + 2j, 1 - 2j, -1 + 2j]))
     Array([1.+2.j, 0.+0.j, 0.+0.j], dtype=complex64)
     """
-    return _complex_zrelu(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else relu(x)
+    return _complex_zrelu(x) if jnp.iscomplexobj(x) else relu(x)
 
 
 @keeps_input()
@@ -120,7 +119,7 @@ def cardioid(x: jax.Array) -> jax.Array:
     >>> abs(cardioid(jnp.array([2 + 0j, 2j, -2 + 0j])))
     Array([2., 1., 0.], dtype=float32)
     """
-    return _complex_cardioid(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else relu(x)
+    return _complex_cardioid(x) if jnp.iscomplexobj(x) else relu(x)
 
 
 @activation(
@@ -138,6 +137,6 @@ def complex_relu(x: jax.Array) -> jax.Array:
     >>> complex_relu(jnp.array([1 + 2j, 1 - 2j, -1 + 2j]))
     Array([1.+2.j, 1.+0.j, 0.+2.j], dtype=complex64)
     """
-    if not jnp.issubdtype(x.dtype, jnp.complexfloating):
+    if not jnp.iscomplexobj(x):
         return relu(x)
     return jax.lax.complex(relu(jnp.real(x)), relu(jnp.imag(x)))

@@ -7,9 +7,9 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import in_jet, keeps_input
-from flaxact.activations._numerics import finite
+from flaxact.activations._numerics import finite, last_place
 from flaxact.activations._spec import Bounds
-from flaxact.activations._waves import Frequency, near, turned, waves
+from flaxact.activations._waves import Frequency, halves, near, turned, waves
 
 
 def _finer_waves(frequency: Frequency, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -20,13 +20,11 @@ def _finer_waves(frequency: Frequency, x: jax.Array) -> tuple[jax.Array, jax.Arr
     sin, cos = waves(frequency, total)
     if x.dtype != jnp.float32 or in_jet(x):
         return sin, cos
-    high = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=11)
-    rest = x - high
+    high, rest = halves(x)
     lost_square = ((high * high - abs(square)) + 2 * high * rest) + rest * rest
     added = total - x
     lost = (x - (total - added)) + (square - added) + jnp.sign(x) * lost_square
-    lost = near(frequency) * lost
-    return turned(sin, cos, jax.lax.stop_gradient(jnp.where(abs(lost) <= 0.25, lost, 0)))
+    return turned(sin, cos, near(frequency) * lost)
 
 
 @activation(
@@ -72,15 +70,14 @@ def _gabor_slope(x: jax.Array, frequency: Frequency, scale: Frequency) -> jax.Ar
 
 
 def _gabor_range(frequency: float, scale: float) -> Bounds:
-    """By bisection: the least value lies in the first half wave with negative ones."""
+    """The least value lies in the first half wave with negative ones."""
     ratio = (scale / frequency) ** 2
-    low = math.pi / 2
-    high = math.pi
-    for _ in range(60):
-        middle = (low + high) / 2
-        falls = math.sin(middle) + 2 * ratio * middle * math.cos(middle) > 0
-        low, high = (middle, high) if falls else (low, middle)
-    return math.cos(low) * math.exp(-ratio * low * low), 1.0
+
+    def falls(angle: float) -> bool:
+        return math.sin(angle) + 2 * ratio * angle * math.cos(angle) > 0
+
+    least = last_place(falls, math.pi / 2, math.pi)
+    return math.cos(least) * math.exp(-ratio * least * least), 1.0
 
 
 @activation(

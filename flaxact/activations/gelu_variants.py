@@ -7,7 +7,7 @@ import math
 from flaxact._lazy import jax, jnp
 from flaxact.activations._define import activation
 from flaxact.activations._grad import keeps_input
-from flaxact.activations._numerics import lifted, sech_squared, sigmoids
+from flaxact.activations._numerics import last_place, lifted, sech_squared, sigmoids
 from flaxact.activations._spec import Bounds
 
 INF = math.inf
@@ -108,18 +108,17 @@ def _xatlu_slope(x: jax.Array, alpha: float | jax.Array) -> jax.Array:
 
 
 def _xatlu_range(alpha: float) -> Bounds:
-    """By bisection: its slope grows or falls from -alpha to 1 + alpha."""
+    """The extreme value lies where the slope, which grows or falls from -alpha to 1 + alpha, is 0."""
     if -1 <= alpha <= 0:
         return (-1 / math.pi if alpha == 0 else -math.inf), math.inf
     wanted = alpha / (1 + 2 * alpha)  # of the slope for alpha 0, where the slope is 0
-    low = -1e6
-    high = 1e6
-    for _ in range(200):
-        middle = (low + high) / 2
-        slope = 0.5 + math.atan(middle) / math.pi + middle / (1 + middle * middle) / math.pi
-        low, high = (middle, high) if slope < wanted else (low, middle)
-    gate = 0.5 + math.atan(low) / math.pi
-    extreme = low * (gate * (1 + 2 * alpha) - alpha)
+
+    def is_left(x: float) -> bool:
+        return 0.5 + math.atan(x) / math.pi + x / (1 + x * x) / math.pi < wanted
+
+    place = last_place(is_left, -1e6, 1e6)
+    gate = 0.5 + math.atan(place) / math.pi
+    extreme = place * (gate * (1 + 2 * alpha) - alpha)
     return (extreme, math.inf) if alpha > 0 else (-math.inf, extreme)
 
 

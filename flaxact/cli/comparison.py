@@ -152,8 +152,9 @@ class Comparison:
 
     def _tuned(self) -> list[str]:
         """The names that ``--tune`` gives, each once."""
-        names = (text.partition("=")[0].strip().replace("-", "_") for text in self.tune)
-        return list(dict.fromkeys(names))
+        from flaxact.studies.points import range_name
+
+        return list(dict.fromkeys(map(range_name, self.tune)))
 
     def _search(self, rates: Sequence[float], epochs: int) -> Search | None:
         """The search for each activation's learning rate, or for points of several values."""

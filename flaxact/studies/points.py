@@ -169,11 +169,15 @@ def _ranges(tune: Sequence[str]) -> Iterable[tuple[str, float, float]]:
         raise InputError("nothing to tune: give a range, as learning_rate=1e-4..1e-1")
 
 
+def range_name(text: str) -> str:
+    """The name in the text of a range, such as ``learning_rate=1e-4..1e-1``."""
+    return text.partition("=")[0].strip().replace("-", "_")
+
+
 def _parsed(text: str) -> tuple[str, float, float]:
-    name, _, ends = text.partition("=")
-    low, _, high = ends.partition("..")
+    low, _, high = text.partition("=")[2].partition("..")
     try:
-        return name.strip().replace("-", "_"), float(low), float(high)
+        return range_name(text), float(low), float(high)
     except ValueError:
         raise InputError(
             f"cannot read {text!r}: give a name and a range, as learning_rate=1e-4..1e-1"

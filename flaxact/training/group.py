@@ -119,25 +119,21 @@ class Groups:
         """The metrics of an ``Epoch`` that has just ended, arrays of shape (members,)."""
         diverged_at = np.concatenate([np.asarray(state.diverged_at) for state in self.states])
         metrics: dict[str, np.ndarray] = {"diverged_at": diverged_at}
-        map_groups = map if self._workers is None else self._workers.map
-        test_sums = list(map_groups(self._test_sums, self.groups, self.states))
+        test_sums = [
+            [
+                group.programs.evaluate(state.variables, batch, mask)
+                for batch, mask in self._test(group.place)
+            ]
+            for group, state in zip(self.groups, self.states, strict=True)
+        ]
         for name in ("loss", "error"):
             train = np.concatenate([np.asarray(state.totals[name], float) for state in self.states])
-            test = np.concatenate([sums[name] for sums in test_sums])
+            test = np.concatenate(
+                [np.sum([np.asarray(s[name], float) for s in sums], axis=0) for sums in test_sums]
+            )
             metrics[f"train_{name}"] = train / self.steps if step else np.full(len(train), math.nan)
             metrics[f"test_{name}"] = np.where(diverged_at < 0, test / self._test_count, math.nan)
         return metrics
-
-    def _test_sums(self, group: Group, state: State) -> dict[str, np.ndarray]:
-        """Sums over the test set, arrays of shape (members of the group,)."""
-        batches = [
-            group.programs.evaluate(state.variables, batch, mask)
-            for batch, mask in self._test(group.place)
-        ]
-        return {
-            name: np.sum([np.asarray(batch[name], float) for batch in batches], axis=0)
-            for name in ("loss", "error")
-        }
 
     @functools.cached_property
     def _workers(self) -> ThreadPoolExecutor | None:
